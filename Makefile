@@ -1,0 +1,52 @@
+# Two commands for everyone: `make demo` and `make test`. Each makes its own environment, once.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO ?= demo
+NAME ?=
+
+.PHONY: help demo test test-slow check bench clean
+
+help:
+	@echo "make demo        an English-only model learns over a hundred languages; results in $(DEMO)/"
+	@echo "make test        the default tests: offline, two minutes"
+	@echo "make test-slow   pictograms, kills, fuzzing"
+	@echo "make check       format, lint, types"
+	@echo "make bench       list the benchmarks; make bench NAME=ridge-vs-loop runs one"
+
+# A stamp a set of extras: installed when pyproject or constraints change, and not otherwise.
+$(BIN)/python:
+	@echo "making the environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing polyglance and what the demo needs (two minutes, once)"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo]'
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing polyglance and what its tests need (two minutes, once)"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,sentence,dev]'
+	@touch $@ $(VENV)/demo.stamp
+
+demo: $(VENV)/demo.stamp
+	@$(BIN)/polyglance demo --out $(DEMO)
+
+# One thread a worker: two workers with two threads each would wait for each other.
+test: $(VENV)/dev.stamp
+	@OMP_NUM_THREADS=1 $(BIN)/coverage erase
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report= -m "not slow and not network and not gpu"
+
+test-slow: $(VENV)/dev.stamp
+	@$(BIN)/python -m pytest --cov --cov-append --cov-report=term --cov-fail-under=90 -m "slow and not network and not gpu"
+
+check: $(VENV)/dev.stamp
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/dev.stamp
+	@$(BIN)/python -m benchmarks $(NAME)
+
+clean:
+	rm -rf $(VENV) $(DEMO)

@@ -1,0 +1,69 @@
+"""What can be typed? Thin verbs over the API; each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from polyglance import __version__, errors
+from polyglance.cli import demo, embed, evaluate, index, packs, search, train
+
+INTERRUPTED_EXIT_CODE = 130
+
+app = typer.Typer(
+    name="polyglance",
+    help="Give an image-text model new languages in minutes, without re-encoding one image.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo", help=demo.HELP)(demo.command)
+app.command("train", help=train.HELP)(train.command)
+app.command("eval", help=evaluate.HELP)(evaluate.command)
+app.command("index", help=index.HELP)(index.command)
+app.command("search", help=search.HELP)(search.command)
+app.add_typer(embed.app, name="embed")
+app.command("import-m2m", help=packs.HELP)(packs.command)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"polyglance {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    from polyglance import progress
+
+    progress.enable()
+
+
+def main() -> None:
+    """Run the command line; what the user can mend ends in two lines, not in a traceback."""
+    # Tokenizers warn about forks that never happen here, and transformers about what it loads.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        app()
+    except errors.PolyglanceError as error:
+        typer.secho(f"error: {error.message}", fg="red", err=True)
+        typer.secho(f"  -> {error.hint}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.secho(
+            "\nstopped; what was finished is kept, and the same command goes on from there",
+            err=True,
+        )
+        sys.exit(INTERRUPTED_EXIT_CODE)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has had enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

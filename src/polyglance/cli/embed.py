@@ -1,0 +1,74 @@
+"""`polyglance embed`: encode once, into a store that training, evaluation and search read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from polyglance.cli import options
+
+if TYPE_CHECKING:
+    from polyglance.embed import EmbedReport
+
+app = typer.Typer(
+    help="Encode images or texts once, into a store; resumes where it was stopped.",
+    no_args_is_help=True,
+)
+TowerOption = Annotated[
+    str, typer.Option("--tower", "-t", help="The tower, as in hf:NAME or sentence:FOLDER.")
+]
+SHOWN_QUARANTINED = 10
+
+
+@app.command("images", help="Encode the pictures of a folder.")
+def embed_images(
+    folder: Annotated[Path, typer.Argument(help="Folder with pictures; subfolders too.")],
+    tower: TowerOption,
+    out: options.Out,
+) -> None:
+    """Raw vectors of the pictures into a store."""
+    from polyglance import embed
+    from polyglance.sources import images
+    from polyglance.towers import load_tower
+
+    found = images.find_images(folder)
+    loaded = load_tower(tower, modality="image")
+    store = embed.open_image_store(out, loaded)
+    print_report(embed.embed_images(found, loaded, store=store), out)
+
+
+@app.command("text", help="Encode the texts of a file, one a line.")
+def embed_text(
+    file: Annotated[Path, typer.Argument(help="UTF-8 text, one text a line.")],
+    tower: TowerOption,
+    out: options.Out,
+    language: Annotated[
+        str | None, typer.Option("--language", "-l", help="Their language, where the tower asks.")
+    ] = None,
+) -> None:
+    """Raw vectors of the texts into a store."""
+    from polyglance import embed
+    from polyglance.languages import normalise_language
+    from polyglance.sources import captions
+    from polyglance.store import Store
+    from polyglance.towers import load_tower
+
+    texts = captions.read_lines(file)
+    loaded = load_tower(tower, modality="text")
+    store = Store.open_or_create(out, embed.facts_of(loaded))
+    languages = None if language is None else [normalise_language(language)] * len(texts)
+    print_report(embed.embed_texts(texts, loaded, store=store, languages=languages), out)
+
+
+def print_report(report: EmbedReport, out: Path) -> None:
+    """Say what was encoded, what was known, and what was set aside and why."""
+    typer.echo(f"{report.new:,} new, {report.known:,} known already, in {out}")
+    if not report.quarantined:
+        return
+    typer.secho(f"{len(report.quarantined):,} could not be read and were set aside:", err=True)
+    for item in report.quarantined[:SHOWN_QUARANTINED]:
+        typer.secho(f"  {item.id}: {item.reason}", err=True)
+    if len(report.quarantined) > SHOWN_QUARANTINED:
+        typer.secho(f"  ... all of them in {out / 'quarantine.jsonl'}", err=True)

@@ -1,0 +1,36 @@
+"""What do several verbs ask in the same words? Their shared options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="The dual encoder: hf:NAME, openclip:NAME, or a folder with a model.json.",
+    ),
+]
+Pack = Annotated[
+    list[Path] | None,
+    typer.Option("--pack", "-p", help="A language pack: its folder, or its id on the hub."),
+]
+Languages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--language", "-l", help="A language, as de, deu, deu_Latn or German; may be repeated."
+    ),
+]
+JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
+
+
+def language_ids(given: list[str] | None) -> list[str] | None:
+    """Language ids of what the user wrote; None stays None."""
+    from polyglance.languages import normalise_language
+
+    return None if given is None else [normalise_language(code) for code in given]

@@ -1,0 +1,123 @@
+"""What can go wrong, and what does the user do next? The whole tree of errors, in one file.
+
+Every error says what was given and what is allowed (its message) and what to do (its `hint`).
+The command line prints both and exits with `exit_code`; a traceback is shown only for the rest.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PolyglanceError(Exception):
+    """Base of all errors that are the user's to mend.
+
+    Args:
+        message: What was given, and what is allowed.
+        hint: The next thing to do, a command where there is one.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  -> {self.hint}"
+
+
+class LanguageError(PolyglanceError):
+    """A language code that is unknown, ambiguous, or missing where a tower needs one."""
+
+
+class UnknownNameError(PolyglanceError):
+    """A name that its table does not hold: a tower, recipe, task, field or option."""
+
+
+class MissingExtraError(PolyglanceError):
+    """An optional package that is not installed."""
+
+
+class UnavailableError(PolyglanceError):
+    """A file, package or model that cannot be had here: no network, empty cache, absent folder."""
+
+
+class InputError(PolyglanceError):
+    """Input that cannot be used: captions, images, labels, an empty folder."""
+
+
+class VectorError(InputError):
+    """Vectors that cannot be used: NaN, zero length, wrong shape or width."""
+
+
+class ConfigError(PolyglanceError):
+    """A setting of a recipe, tower or command that is out of its range."""
+
+
+class SpaceMismatchError(PolyglanceError):
+    """A pack, query or table that belongs to another space."""
+
+
+class StoreError(PolyglanceError):
+    """A store that cannot be read or written: locked, damaged, of another tower or schema."""
+
+
+class DiskFullError(StoreError):
+    """No room left on the disk; what was committed before stays."""
+
+
+class TrainingError(PolyglanceError):
+    """Training that cannot go on: NaN, no rows, a batch too small."""
+
+
+class ResultError(PolyglanceError):
+    """Results that cannot be read, or be set beside each other."""
+
+
+def nearest(given: str, allowed: Iterable[str], *, limit: int = 3) -> list[str]:
+    """The allowed names most like `given`, best first.
+
+    Args:
+        given: What the user wrote.
+        allowed: The names that exist.
+        limit: How many to return at most.
+
+    Returns:
+        Up to `limit` names; an empty list where nothing is near.
+
+    >>> nearest("rigde", ["ridge", "m2m", "distill"])
+    ['ridge']
+    """
+    by_folded = {name.casefold(): name for name in allowed}
+    found = difflib.get_close_matches(given.casefold(), by_folded, n=limit, cutoff=0.5)
+    return [by_folded[name] for name in found]
+
+
+def unknown_name(kind: str, given: str, *, allowed: Iterable[str]) -> UnknownNameError:
+    """An `UnknownNameError` that lists what exists and names the nearest.
+
+    >>> print(unknown_name("recipe", "rigde", allowed=["m2m", "ridge"]))
+    unknown recipe 'rigde'; there are: m2m, ridge
+      -> did you mean ridge?
+    """
+    names = sorted(allowed)
+    close = nearest(given, names)
+    hint = f"did you mean {' or '.join(close)}?" if close else "choose one of those"
+    listed = ", ".join(names) if names else "(none)"
+    return UnknownNameError(f"unknown {kind} {given!r}; there are: {listed}", hint=hint)
+
+
+def missing_extra(feature: str, *, extra: str) -> MissingExtraError:
+    """A `MissingExtraError` that prints the install line of an extra.
+
+    >>> print(missing_extra("open_clip towers", extra="openclip"))
+    open_clip towers need a package that is not installed
+      -> pip install 'polyglance[openclip]'
+    """
+    return MissingExtraError(
+        f"{feature} need a package that is not installed",
+        hint=f"pip install 'polyglance[{extra}]'",
+    )

@@ -1,0 +1,361 @@
+"""How do files come onto the disk whole? Temporary name, rename, manifest last; locks; a full disk.
+
+A reader sees the old file or the new one, never half of one. A folder is written beside its place
+and renamed into it; a folder that grows in place (a store) gets its manifest last, so that a folder
+without one is unfinished.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from polyglance import errors
+
+# What was left half written by a killed process is swept away after a day: long enough that no
+# writer of today can lose its own.
+STALE_SECONDS = 24 * 3600.0
+LOCK_POLL_SECONDS = 0.05
+MANIFEST_HEAD = ("schema_version", "kind")
+# What a hub calls a repository: owner/name.
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def cache_folder() -> Path:
+    """The user's cache folder: the variable `POLYGLANCE_CACHE`, or `~/.cache/polyglance`."""
+    return Path(os.environ.get("POLYGLANCE_CACHE") or Path.home() / ".cache" / "polyglance")
+
+
+@contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """Turn an `OSError` that means "disk full" into a `DiskFullError`; others pass unchanged.
+
+    Lance raises `OSError` without `errno` and has the number in its text only: "LanceError(IO): No
+    space left on device (os error 28), ..." (pylance 14.0, seen on a full tmpfs).
+
+    Args:
+        what: What was being written, as in "the store /data/index".
+
+    Raises:
+        DiskFullError: No room, or quota used up.
+
+    >>> with disk_errors("notes.json"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+        ...
+    polyglance.errors.DiskFullError: no room left on the disk while writing notes.json
+      -> free some space and run the same command again; what was committed before is kept
+    """
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise errors.DiskFullError(
+            f"no room left on the disk while writing {what}",
+            hint="free some space and run the same command again; what was committed before "
+            "is kept",
+        ) from error
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether an `OSError` says that the disk or the quota is used up.
+
+    >>> is_disk_full(OSError("LanceError(IO): No space left on device (os error 28), writer.rs"))
+    True
+    >>> is_disk_full(FileNotFoundError(2, "No such file"))
+    False
+    """
+    numbers = (errno.ENOSPC, errno.EDQUOT)
+    return error.errno in numbers or any(f"(os error {number})" in str(error) for number in numbers)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole: under a temporary name in the same folder, synced, renamed.
+
+    Args:
+        path: Where; its folder must exist. An existing file is replaced.
+        data: The content.
+
+    Raises:
+        DiskFullError: No room; the old file stays as it was.
+    """
+    temporary = _beside(path)
+    with disk_errors(str(path)):
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    _sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file whole, as `write_bytes` does."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON whole: indented, UTF-8, in the order given; NaN is refused with `ValueError`."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that we or others wrote.
+
+    Raises:
+        UnavailableError: There is no such file.
+        InputError: It is not UTF-8 or not JSON; says the line.
+    """
+    try:
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise errors.UnavailableError(
+            f"there is no file {path}", hint="check the path, or make it first"
+        ) from error
+    except ValueError as error:
+        raise errors.InputError(
+            f"{path} is not UTF-8 JSON: {error}", hint="make the file again, or delete it"
+        ) from error
+
+
+def write_manifest(
+    path: Path, content: Mapping[str, Any], *, kind: str, schema_version: int
+) -> None:
+    """Write a manifest, the last file of a folder, with its kind and schema version in front.
+
+    Args:
+        path: The manifest file.
+        content: What else it says.
+        kind: What the folder is: `store`, `pack`, ...
+        schema_version: The version of its form, from 1.
+    """
+    write_json(path, {"schema_version": schema_version, "kind": kind, **content})
+
+
+def read_manifest(path: Path, *, kind: str, schema_version: int) -> dict[str, Any]:
+    """Read a manifest and refuse what another kind or a newer version wrote.
+
+    Args:
+        path: The manifest file.
+        kind: The kind expected.
+        schema_version: The highest version that can be read.
+
+    Returns:
+        What `write_manifest` was given as `content`.
+
+    Raises:
+        UnavailableError: There is none: no such folder, or one that was never finished.
+        StoreError: Of another kind or version.
+    """
+    found = read_json(path)
+    given = found.get("kind") if isinstance(found, dict) else None
+    if given != kind:
+        raise errors.StoreError(
+            f"{path.parent} is of the kind {given!r}; a {kind} is expected here",
+            hint=f"give the folder of a {kind}",
+        )
+    version = found.get("schema_version")
+    if not isinstance(version, int) or not 1 <= version <= schema_version:
+        raise errors.StoreError(
+            f"{path.parent} has schema version {version!r}; this program reads 1 to "
+            f"{schema_version}",
+            hint="pip install --upgrade polyglance, or make the folder again",
+        )
+    return {name: value for name, value in found.items() if name not in MANIFEST_HEAD}
+
+
+def local_folder(location: str | Path, *, kind: str, marker: str) -> Path:
+    """The folder that a path or a hub id names; from the hub it is fetched once and cached.
+
+    Args:
+        location: A path, or `owner/name`. A path that exists wins.
+        kind: What is looked for, for the message: `language pack`.
+        marker: The file by which such a folder is known.
+
+    Raises:
+        UnavailableError: No such folder, one without the marker, or the hub does not give it.
+    """
+    folder, fetched = Path(location), ""
+    if not folder.exists() and HUB_ID.fullmatch(str(location)):
+        from huggingface_hub import snapshot_download
+
+        try:
+            folder = Path(snapshot_download(str(location)))
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            fetched = f", and the hub did not give it ({type(error).__name__}: {reason})"
+    if not (folder / marker).is_file():
+        raise errors.UnavailableError(
+            f"there is no {kind} at {location} (no {marker} in it){fetched}",
+            hint=f"give the folder of a {kind}, or a hub id (owner/name) and a network",
+        )
+    return folder
+
+
+@contextmanager
+def folder_in_one_step(path: Path) -> Iterator[Path]:
+    """A folder to fill that takes its place whole, or not at all.
+
+    Where `path` exists it is replaced: for the moment between two renames there is no folder, and
+    a process killed just there leaves the old one beside it as `.NAME.old-*`.
+
+    Args:
+        path: Where the folder shall stand.
+
+    Yields:
+        An empty folder beside it; write into that, the manifest last.
+
+    Raises:
+        DiskFullError: No room; what stood at `path` stays.
+    """
+    path = Path(path)
+    with disk_errors(str(path)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep_stale(path)
+        making = _beside(path)
+        making.mkdir()
+        try:
+            yield making
+            _move_into_place(making, path)
+        except BaseException:
+            shutil.rmtree(making, ignore_errors=True)
+            raise
+    _sync_folder(path.parent)
+
+
+def sweep_stale(path: Path) -> None:
+    """Delete what killed writers of `path` left beside it more than a day ago."""
+    for left in path.parent.glob(f".{path.name}.making-*"):
+        if time.time() - left.stat().st_mtime > STALE_SECONDS:
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
+class FolderLock:
+    """One writer at a time for a folder: `flock` on a file in it, which the system frees on a kill.
+
+    Args:
+        path: The lock file; it stays when the lock is released.
+        owner: What is locked, for the message.
+    """
+
+    def __init__(self, path: Path, *, owner: str) -> None:
+        self._path = path
+        self._owner = owner
+        self._descriptor: int | None = None
+        self._thread: int | None = None
+        self._depth = 0
+
+    @property
+    def held(self) -> bool:
+        """Whether this thread holds it through this object."""
+        return self._depth > 0 and self._thread == threading.get_ident()
+
+    @contextmanager
+    def hold(self, *, wait_seconds: float = 0.0) -> Iterator[None]:
+        """Hold the lock; may be nested within one thread.
+
+        Args:
+            wait_seconds: How long to wait for another holder; 0 refuses at once.
+
+        Raises:
+            StoreError: Another process or thread holds it.
+        """
+        if not self.held:
+            self._acquire(wait_seconds)
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if self._depth == 0:
+                self._release()
+
+    def _acquire(self, wait_seconds: float) -> None:
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self._wait_for(descriptor, until=time.monotonic() + wait_seconds)
+            os.ftruncate(descriptor, 0)
+            name = f"process {os.getpid()} on {os.uname().nodename}\n"
+            try:
+                os.pwrite(descriptor, name.encode("utf-8"), 0)
+            except OSError as error:
+                # On a full disk the name cannot be written; the lock holds all the same.
+                if not is_disk_full(error):
+                    raise
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor, self._thread = descriptor, threading.get_ident()
+
+    def _wait_for(self, descriptor: int, *, until: float) -> None:
+        import fcntl  # POSIX only: reading a store works elsewhere, too
+
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() >= until:
+                    holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
+                    raise errors.StoreError(
+                        f"{self._owner} is being written by {holder or 'another process'}; "
+                        "one writer at a time",
+                        hint="wait until it has finished, or end it; then run this again",
+                    ) from error
+            else:
+                return
+            time.sleep(LOCK_POLL_SECONDS)
+
+    def _release(self) -> None:
+        assert self._descriptor is not None
+        os.close(self._descriptor)
+        self._descriptor = self._thread = None
+
+
+def _move_into_place(making: Path, path: Path) -> None:
+    """Rename a finished folder to its name, what stood there going aside first."""
+    if not path.exists():
+        making.rename(path)
+        return
+    aside = path.with_name(f".{path.name}.old-{secrets.token_hex(4)}")
+    path.rename(aside)
+    try:
+        making.rename(path)
+    except BaseException:
+        aside.rename(path)
+        raise
+    if aside.is_dir():
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        aside.unlink()
+
+
+def _beside(path: Path) -> Path:
+    """A name in the same folder that no other writer has."""
+    return path.with_name(f".{path.name}.making-{secrets.token_hex(4)}")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,286 @@
+"""What becomes of each image file on its way into a store: skip, copy a vector, encode, set aside?
+
+Legend: D width.
+
+Threads read, hash, decode and preprocess ahead of the tower (`read_ahead`); `ImageRun` takes what
+they bring, has it encoded in batches, and appends less often than it encodes, since every append
+is a version of the table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyglance import errors
+from polyglance.records import ImageFile, Quarantined
+from polyglance.sources.images import decode_image
+from polyglance.store import Store
+from polyglance.store_rows import check_shape, unusable_rows
+from polyglance.towers import Output, Tower
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Vectors = NDArray[np.float32]
+Preprocess = Callable[[Any], NDArray[Any]]
+
+ENCODE_ROWS = 64
+# An append comes after so many rows or seconds: a kill costs at most that, and a million images
+# make a thousand versions, not sixteen thousand.
+APPEND_ROWS = 1024
+APPEND_SECONDS = 30.0
+
+
+def image_columns() -> dict[str, pyarrow.DataType]:
+    """The columns that a store of images needs beyond its own."""
+    import pyarrow as pa
+
+    return {"path": pa.string(), "size": pa.int64(), "mtime_ns": pa.int64()}
+
+
+@dataclass(frozen=True, slots=True)
+class ReadImage:
+    """A file that was read.
+
+    Attributes:
+        file: Which.
+        size: Its bytes.
+        mtime_ns: When it was last changed.
+        key: Its content key.
+        item: What goes to the tower; None where the content was known, or could not be read.
+        reason: Why it could not be read.
+    """
+
+    file: ImageFile
+    size: int = 0
+    mtime_ns: int = 0
+    key: str = ""
+    item: Any = None
+    reason: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The absolute path, as the table holds it."""
+        return os.path.abspath(self.file.path)
+
+
+def read_image(
+    file: ImageFile, *, preprocess: Preprocess | None, known_keys: Collection[str]
+) -> ReadImage:
+    """Read one file, and decode it unless its content is known.
+
+    Args:
+        file: Which.
+        preprocess: From an image to the array that the tower takes; None leaves the image.
+        known_keys: Content that needs no decoding.
+
+    Returns:
+        What was read, or why it was not.
+    """
+    try:
+        os.path.abspath(file.path).encode("utf-8")
+        before = file.path.stat()  # before reading: a change during it shows next time
+        data = file.path.read_bytes()
+    except UnicodeEncodeError:
+        return ReadImage(file, reason="its name is not valid UTF-8")
+    except OSError as error:
+        return ReadImage(file, reason=error.strerror or str(error))
+    key = hashlib.blake2b(data, digest_size=16).hexdigest()
+    item = None
+    if key not in known_keys:
+        try:
+            image = decode_image(data, name=file.id)
+            item = image if preprocess is None else preprocess(image)
+        except errors.InputError as error:
+            return ReadImage(file, reason=error.message)
+        except ValueError as error:  # what preprocessors raise for an odd shape
+            return ReadImage(file, reason=f"preprocessing failed: {error}")
+    return ReadImage(file, before.st_size, before.st_mtime_ns, key, item)
+
+
+def read_ahead(
+    images: Sequence[ImageFile],
+    *,
+    preprocess: Preprocess | None,
+    known_keys: Collection[str],
+    num_threads: int,
+) -> Generator[ReadImage, None, None]:
+    """Read files in threads, in order, at most a batch ahead of who takes them.
+
+    Args:
+        images: Which.
+        preprocess: See `read_image`.
+        known_keys: Looked at while it grows.
+        num_threads: How many, 1 or more.
+
+    Yields:
+        What was read. Closing the iterator ends the threads.
+    """
+    executor = ThreadPoolExecutor(max_workers=num_threads, thread_name_prefix="read-images")
+    waiting: deque[Future[ReadImage]] = deque()
+    rest = iter(images)
+    try:
+        while True:
+            for image in islice(rest, ENCODE_ROWS + num_threads - len(waiting)):
+                waiting.append(
+                    executor.submit(read_image, image, preprocess=preprocess, known_keys=known_keys)
+                )
+            if not waiting:
+                return
+            yield waiting.popleft().result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+class ImageRun:
+    """One run over image files; its caller is the store's writer.
+
+    Args:
+        store: With `image_columns()`.
+        tower: Encodes what is new.
+
+    Attributes:
+        quarantined: What was set aside.
+        num_new: Rows added, or replaced by changed content.
+        known_keys: Content that has a vector: content key to an id of the table that has it.
+    """
+
+    def __init__(self, store: Store, tower: Tower) -> None:
+        self.quarantined: list[Quarantined] = []
+        self.num_new = 0
+        self._store, self._tower = store, tower
+        names = ["id", "key", "path", "size", "mtime_ns"]
+        if lacking := sorted(set(names[2:]) - set(store.extra_columns)):
+            raise errors.StoreError(
+                f"the store {store.path} lacks the columns {', '.join(lacking)}; a store of images "
+                "has path, size and mtime_ns",
+                hint="give a new folder; open_image_store makes the columns",
+            )
+        table = store.columns(names)
+        self._key_of = dict(zip(table["id"], table["key"], strict=True))
+        self.known_keys = dict(zip(table["key"], table["id"], strict=True))
+        marks = zip(table["path"], table["size"], table["mtime_ns"], strict=True)
+        self._mark_of = dict(zip(table["id"], marks, strict=True))
+        self._to_encode: dict[str, ReadImage] = {}  # by key: distinct content
+        self._rows: list[ReadImage] = []  # to be written, with the vector of their key
+        self._vector_of: dict[str, Vectors] = {}  # encoded since the last append
+        self._bad: dict[str, str] = {}  # content without a usable vector
+        self._last_append = time.monotonic()
+        self._writing = False
+
+    def is_unchanged(self, image: ImageFile) -> bool:
+        """Whether the row of a file has its path, size and time."""
+        mark = self._mark_of.get(image.id)
+        if mark is None:
+            return False
+        try:
+            now = os.stat(image.path)
+        except OSError:
+            return False
+        return bool(mark == (os.path.abspath(image.path), now.st_size, now.st_mtime_ns))
+
+    def take(self, read: ReadImage) -> None:
+        """Take one file; encodes and appends when there is enough."""
+        if read.reason is not None:
+            self.quarantined.append(Quarantined(read.file.id, read.reason))
+            return
+        if not self._has_vector(read.key) and read.key not in self._bad:
+            if read.item is None and read.key not in self._to_encode:
+                # Its content was known when it was read; the row that had it has changed since.
+                preprocess = getattr(self._tower, "preprocess", None)
+                again = read_image(read.file, preprocess=preprocess, known_keys=())
+                self.take(again)
+                return
+            self._to_encode.setdefault(read.key, read)
+        self._rows.append(read)
+        if len(self._to_encode) >= ENCODE_ROWS:
+            self._encode()
+        late = time.monotonic() - self._last_append > APPEND_SECONDS
+        if len(self._rows) >= APPEND_ROWS or (late and self._vector_of):
+            self._append()
+
+    def finish(self) -> None:
+        """Encode and append what is left."""
+        self._encode()
+        self._append()
+
+    def keep_encoded(self) -> None:
+        """Append what has a vector, after something went wrong elsewhere than in an append."""
+        if not self._writing:
+            self._append()
+
+    def _has_vector(self, key: str) -> bool:
+        return key in self.known_keys or key in self._vector_of
+
+    def _encode(self) -> None:
+        """Have the batch encoded; content without a usable vector is noted."""
+        if not self._to_encode:
+            return
+        batch = list(self._to_encode.values())
+        vectors = self._tower.encode(
+            [read.item for read in batch], output=cast("Output", self._store.facts.output)
+        )  # (B, D)
+        check_shape(vectors, dim=self._store.facts.dim, num_rows=len(batch))
+        bad = unusable_rows(vectors)
+        for b, read in enumerate(batch):
+            if b in bad:
+                self._bad[read.key] = f"the tower gave a vector of {bad[b]}"
+            else:
+                self._vector_of[read.key] = vectors[b]
+        self._to_encode.clear()
+
+    def _append(self) -> None:
+        """Write the rows that have a vector; those whose content has none are set aside."""
+        self._writing = True
+        ready = [read for read in self._rows if self._has_vector(read.key)]
+        for read in self._rows:
+            if read.key in self._bad:
+                self.quarantined.append(Quarantined(read.file.id, self._bad[read.key]))
+        vector_of = self._vectors_of({read.key for read in ready})
+        new = [read for read in ready if read.file.id not in self._key_of]
+        old = [read for read in ready if read.file.id in self._key_of]
+        for rows, write in ((new, self._store.append), (old, self._store.replace)):
+            if rows:
+                write(
+                    [read.file.id for read in rows],
+                    [read.key for read in rows],
+                    vectors=np.stack([vector_of[read.key] for read in rows]),  # (B, D)
+                    extra={
+                        "path": [read.path for read in rows],
+                        "size": [read.size for read in rows],
+                        "mtime_ns": [read.mtime_ns for read in rows],
+                    },
+                )
+        for read in ready:
+            self._note(read)
+        self._rows = [read for read in self._rows if read.key in self._to_encode]
+        self._vector_of.clear()
+        self._last_append = time.monotonic()
+        self._writing = False
+
+    def _vectors_of(self, keys: Collection[str]) -> Mapping[str, Vectors]:
+        """Vectors by key: of this batch, or from the table before any of its rows is replaced."""
+        copied = [key for key in keys if key not in self._vector_of]
+        stored = self._store.vectors([self.known_keys[key] for key in copied])
+        return {**self._vector_of, **dict(zip(copied, stored, strict=True))}
+
+    def _note(self, read: ReadImage) -> None:
+        """Know the row that was just written."""
+        identity, before = read.file.id, self._key_of.get(read.file.id)
+        if before != read.key:
+            self.num_new += 1
+            if before is not None and self.known_keys.get(before) == identity:
+                del self.known_keys[before]
+        self._key_of[identity] = read.key
+        self.known_keys[read.key] = identity

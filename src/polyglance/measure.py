@@ -1,0 +1,118 @@
+"""How is a named model measured on a task's files? Images encoded once, texts once, then scored."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from polyglance import embed, errors, evaluate, files
+from polyglance.affine import Vectors
+from polyglance.model import DualEncoder
+from polyglance.packs import LanguagePack
+from polyglance.records import ImageFile
+from polyglance.results import Result
+from polyglance.sources import images as image_source
+from polyglance.tasks.retrieval import RetrievalData
+
+
+def measure(
+    model: str,
+    data: RetrievalData,
+    *,
+    task: str,
+    pack: str | None,
+    images: Path | None,
+    languages: Sequence[str] | None,
+    out: Path | None,
+) -> list[Result]:
+    """Measure a model, with a pack or without, on one task.
+
+    Args:
+        model: Reference of a dual encoder.
+        data: The task's texts.
+        task: The name it was asked for by.
+        pack: Folder or hub id of a language pack.
+        images: Folder of the pictures by file name; None where the task brings them or the
+            model's content side is `precomputed`.
+        languages: Which ones; None takes all.
+        out: File of results, read first and added to.
+    """
+    encoder = DualEncoder.load(model)
+    name = model
+    if pack is not None:
+        loaded = LanguagePack.load(pack)
+        encoder, name = encoder.with_pack(loaded), f"{model} + {pack}"
+    cache = embed.VectorCache(files.cache_folder() / "texts")
+    data, contents = content_vectors(encoder, replace(data, task=task), images=images)
+    return evaluate.evaluate(
+        encoder,
+        data,
+        contents=contents,
+        name=name,
+        model_id=model_id(encoder),
+        languages=languages,
+        out=out,
+        cache=cache,
+    )
+
+
+def content_vectors(
+    encoder: DualEncoder, data: RetrievalData, *, images: Path | None
+) -> tuple[RetrievalData, Vectors]:
+    """The content items at hand and their unit vectors (M, D), each encoded once, ever.
+
+    Raises:
+        UnavailableError: Where no picture is at hand.
+    """
+    tower = encoder.content.tower
+    if hasattr(tower, "ids"):
+        data = data.only(list(tower.ids), reason="vectors_missing")
+        return data, encoder.encode_contents(data.content_ids)
+    listed = _image_files(data, images)
+    digest = hashlib.blake2b(f"{tower.fingerprint}\n{data.task}".encode(), digest_size=12)
+    store = embed.open_image_store(files.cache_folder() / "images" / digest.hexdigest(), tower)
+    report = embed.embed_images(listed, tower, store=store)
+    bad = {item.id for item in report.quarantined}
+    data = data.only([item.id for item in listed if item.id not in bad], reason="images_missing")
+    return data, encoder.contents_from_raw(store.vectors(data.content_ids))
+
+
+def model_id(encoder: DualEncoder) -> str:
+    """Fingerprint of everything that a score depends on: both towers, heads and pack."""
+    parts = [encoder.space_id, encoder.text.tower.fingerprint, encoder.text.space_id]
+    if encoder.pack is not None:
+        side = encoder.pack.side
+        routed = sorted((k, v.speaks) for k, v in encoder.pack.manifest.languages.items())
+        parts += [side.tower.fingerprint, side.space_id, repr(routed)]
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _image_files(data: RetrievalData, folder: Path | None) -> list[ImageFile]:
+    """Where the pictures are: the task's own, or files of those names anywhere in a folder."""
+    if data.image_files:
+        return list(data.image_files)
+    if folder is None:
+        raise errors.UnavailableError(
+            f"{data.task} does not bring its {len(data.content_ids)} pictures",
+            hint="say where they are: --images FOLDER; or use a model with precomputed vectors",
+        )
+    by_name = {Path(found.id).name: found.path for found in image_source.find_images(folder)}
+    return [ImageFile(i, by_name[i]) for i in data.content_ids if i in by_name]
+
+
+def dev_scores(rows: Sequence[Result], *, split: str) -> dict[str, float]:
+    """Text-to-content hit rate at 10 by language, of one split."""
+    return {
+        row.language: row.values["hit_rate_at_10"]
+        for row in rows
+        if row.split == split and row.direction == "text_to_content"
+    }
+
+
+def mean(values: Sequence[float]) -> float:
+    """Plain mean; of nothing it is NaN."""
+    return float(np.mean(values)) if len(values) else float("nan")

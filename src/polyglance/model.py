@@ -1,0 +1,201 @@
+"""What speaks to a space? A dual encoder: a content side, a text side, and perhaps a pack.
+
+Legend: N rows, D width of the space.
+
+Normalisation happens here and nowhere else: towers give raw vectors, this file unit ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from polyglance import affine, files, spaces
+from polyglance.affine import Vectors
+from polyglance.embed import VectorCache, text_vectors
+from polyglance.packs import LanguagePack, Speaker
+from polyglance.sides import Side, head_from, head_tensors, load_tower_beside
+from polyglance.towers import Modality, load_tower
+
+SCHEMA_VERSION = 1
+MODEL_FILE = "model.json"
+
+
+@dataclass(frozen=True, eq=False)
+class DualEncoder:
+    """A content side and a text side that share a space; with a pack, in more languages.
+
+    Attributes:
+        content: Image or audio side; its space is the space.
+        text: The teacher's own text side.
+        reference: How the model is named.
+        pack: Answers in the languages that it does better.
+    """
+
+    content: Side
+    text: Side
+    reference: str
+    pack: LanguagePack | None = None
+
+    @property
+    def space_id(self) -> str:
+        """The content side's space."""
+        return self.content.space_id
+
+    @property
+    def dim(self) -> int:
+        """Width D of the space."""
+        return self.content.dim
+
+    def with_pack(self, pack: LanguagePack) -> DualEncoder:
+        """The same model with a pack on it.
+
+        Raises:
+            SpaceMismatchError: For a pack of another space.
+        """
+        if pack.manifest.space_id != self.space_id:
+            spaces.require_equivalent(
+                self.reference,
+                pack.manifest.teacher,
+                probes=pack.probes,
+                encode=lambda texts: self.with_no_pack().encode_texts(texts, languages=None),
+            )
+        return DualEncoder(self.content, self.text, self.reference, pack)
+
+    def with_no_pack(self) -> DualEncoder:
+        """The teacher alone."""
+        return DualEncoder(self.content, self.text, self.reference)
+
+    def encode_texts(
+        self,
+        texts: Sequence[str],
+        *,
+        languages: Sequence[str] | None,
+        cache: VectorCache | None = None,
+    ) -> Vectors:
+        """Texts to float32 (N, D), unit; see `TextSpeakers.encode_texts`."""
+        speakers = TextSpeakers(self.dim, lambda: self.text, self.pack)
+        return speakers.encode_texts(texts, languages=languages, cache=cache)
+
+    def encode_contents(self, items: Sequence[Any]) -> Vectors:
+        """Encode images or sounds: float32 (N, D), unit."""
+        return self.contents_from_raw(self.content.tower.encode(items))
+
+    def contents_from_raw(self, raw: Vectors) -> Vectors:
+        """The content tower's stored vectors as unit vectors of the space."""
+        return affine.unit(self.content.through_head(raw))
+
+    def save(self, path: Path) -> None:
+        """Write a model folder: towers that are ours inside it, others by reference."""
+        from safetensors.numpy import save_file
+
+        with files.folder_in_one_step(path) as folder:
+            facts: dict[str, Any] = {}
+            for name, side in (("content", self.content), ("text", self.text)):
+                facts[name] = {"tower": side.reference, "head_input": side.head_input}
+                side.save_tower(folder)
+                if side.head is not None:
+                    save_file(head_tensors(side.head), folder / f"{name}_head.safetensors")
+            facts["modality"], facts["space_id"] = self.content.tower.modality, self.space_id
+            files.write_manifest(
+                folder / MODEL_FILE, facts, kind="dual-encoder", schema_version=SCHEMA_VERSION
+            )
+
+    @classmethod
+    def load(cls, reference: str | Path) -> DualEncoder:
+        """Load a model folder that we wrote, or both towers of `library:location`.
+
+        Raises:
+            UnavailableError: Where it cannot be had.
+        """
+        content, text = load_side(reference, "content"), load_side(reference, "text")
+        return cls(content, text, str(reference))
+
+
+@dataclass(frozen=True, eq=False)
+class TextSpeakers:
+    """Who turns a text into a vector of the space: a pack, or the teacher's own text side.
+
+    Attributes:
+        dim: Width D of the space.
+        load_teacher: Gives the teacher's text side; called only where the teacher speaks.
+        pack: The pack, if there is one.
+    """
+
+    dim: int
+    load_teacher: Callable[[], Side]
+    pack: LanguagePack | None
+
+    def speaker(self, language: str | None) -> Speaker:
+        """Who answers in a language; None where it is not known."""
+        return "teacher" if self.pack is None else self.pack.speaker(language)
+
+    def encode_texts(
+        self,
+        texts: Sequence[str],
+        *,
+        languages: Sequence[str] | None,
+        cache: VectorCache | None = None,
+    ) -> Vectors:
+        """Encode texts, each by whoever speaks its language.
+
+        Args:
+            texts: N texts.
+            languages: N language ids, or None where they are not known: the pack then answers,
+                or the teacher where there is no pack.
+            cache: Keeps what towers gave, so that each text meets each tower once.
+
+        Returns:
+            Float32 (N, D), unit.
+
+        Raises:
+            LanguageError: Where a tower needs the language and it is not given.
+        """
+        known = languages if languages is not None else [None] * len(texts)
+        by_pack = np.array([self.speaker(language) == "pack" for language in known], bool)
+        vectors = np.empty((len(texts), self.dim), np.float32)
+        for rows, load in (
+            (np.flatnonzero(by_pack), self._pack_side),
+            (np.flatnonzero(~by_pack), self.load_teacher),
+        ):
+            if not len(rows):
+                continue
+            side = load()
+            chosen = None if languages is None else [languages[i] for i in rows.tolist()]
+            asked = [texts[i] for i in rows.tolist()]
+            raw = text_vectors(asked, side.tower, languages=chosen, cache=cache)
+            vectors[rows] = affine.unit(side.through_head(raw))
+        return vectors
+
+    def _pack_side(self) -> Side:
+        assert self.pack is not None
+        return self.pack.side
+
+
+def load_side(reference: str | Path, name: Literal["content", "text"]) -> Side:
+    """Load one side of a dual encoder, and not the other.
+
+    Args:
+        reference: A model folder, or `library:location`.
+        name: Which side.
+    """
+    from safetensors.numpy import load_file
+
+    folder = Path(reference)
+    if not (folder / MODEL_FILE).is_file():
+        # Sound models come with the towers that need them; until then content means pictures.
+        tower = load_tower(str(reference), modality="image" if name == "content" else "text")
+        return Side(tower, str(reference))
+    manifest = files.read_manifest(
+        folder / MODEL_FILE, kind="dual-encoder", schema_version=SCHEMA_VERSION
+    )
+    facts = manifest[name]
+    modality: Modality = manifest["modality"] if name == "content" else "text"
+    head_file = folder / f"{name}_head.safetensors"
+    head = head_from(load_file(head_file)) if head_file.is_file() else None
+    tower = load_tower_beside(folder, facts["tower"], modality=modality)
+    return Side(tower, facts["tower"], head, facts["head_input"])

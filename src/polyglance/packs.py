@@ -1,0 +1,162 @@
+"""What is a language pack? The text side that gives a space new languages: saved, loaded, routed.
+
+Legend: P probe texts, D width of the space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from polyglance import __version__, errors, files, languages
+from polyglance.affine import Vectors
+from polyglance.sides import HeadInput, Side, head_from, head_tensors, load_tower_beside
+
+SCHEMA_VERSION = 1
+PACK_FILE = "pack.json"
+
+ContentEffect = Literal["unchanged", "head", "new-tower"]
+Speaker = Literal["pack", "teacher"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageScore:
+    """How a pack does in one language on its dev split, and who therefore answers in it.
+
+    Attributes:
+        pack: Dev score of the pack, a fraction.
+        teacher: Dev score of the teacher's own text tower.
+        speaks: Which of the two a query in this language goes to.
+    """
+
+    pack: float
+    teacher: float
+    speaks: Speaker
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackManifest:
+    """Everything about a pack that is not weights.
+
+    Attributes:
+        recipe: Which recipe made it.
+        space_id: The space that its vectors lie in.
+        teacher: Reference of the dual encoder it was made for.
+        tower: Reference of its text tower; a location that starts with `./` is inside the pack.
+        tower_fingerprint: What that tower must turn out to be.
+        content: What it does to the content side.
+        languages: By language id: dev scores and who answers.
+        score_distribution: Quantiles of the best cosine a query, of pack and teacher, for owners
+            of thresholds.
+        config: The resolved config of the recipe.
+        data: What it was trained on: counts, languages, fingerprints.
+        measured: Scores by task, as `evaluate` gave them.
+    """
+
+    recipe: str
+    space_id: str
+    teacher: str
+    tower: str
+    tower_fingerprint: str
+    head_input: HeadInput = "unit"
+    content: ContentEffect = "unchanged"
+    languages: Mapping[str, LanguageScore] = field(default_factory=dict)
+    score_distribution: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    num_trainable_parameters: int = 0
+    training_seconds: float = 0.0
+    polyglance_version: str = __version__
+
+
+@dataclass(frozen=True, eq=False)
+class LanguagePack:
+    """The text side that gives a space new languages.
+
+    Attributes:
+        manifest: What it is, and how well it does.
+        side: Its tower and head.
+        probes: Float32 (P, D): the teacher's unit vectors of `spaces.PROBE_TEXTS`, by which the
+            same teacher from another library is recognised.
+    """
+
+    manifest: PackManifest
+    side: Side
+    probes: Vectors
+
+    def speaker(self, language: str | None) -> Speaker:
+        """Who answers a query: the pack, unless its dev score in that language was no better.
+
+        Args:
+            language: A language id; None where the language is not known.
+        """
+        if language is None:
+            return "pack"
+        score = self.manifest.languages.get(language)
+        if score is None:
+            # English stays with the teacher even where nobody measured it: the owner of a
+            # production index must find it unchanged.
+            return "teacher" if language == languages.ENGLISH else "pack"
+        return score.speaks
+
+    def save(self, path: Path) -> None:
+        """Write the folder: weights, model card, manifest last.
+
+        Raises:
+            DiskFullError: Where there is no room; nothing is left at `path` then.
+        """
+        from safetensors.numpy import save_file
+
+        from polyglance import model_card
+
+        with files.folder_in_one_step(path) as folder:
+            tensors = {"probes": self.probes, **head_tensors(self.side.head)}
+            save_file(tensors, folder / "head.safetensors")
+            self.side.save_tower(folder)
+            (folder / "README.md").write_text(model_card.render(self.manifest), encoding="utf-8")
+            files.write_manifest(
+                folder / PACK_FILE,
+                asdict(self.manifest),
+                kind="language-pack",
+                schema_version=SCHEMA_VERSION,
+            )
+
+    @classmethod
+    def load(cls, location: str | Path) -> LanguagePack:
+        """Read a pack from a folder, or from the hub by its id.
+
+        Raises:
+            UnavailableError: Where there is no such pack.
+            StoreError: For another schema, or a tower that is not the one it was trained with.
+        """
+        from safetensors.numpy import load_file
+
+        folder = files.local_folder(location, kind="language pack", marker=PACK_FILE)
+        facts = files.read_manifest(
+            folder / PACK_FILE, kind="language-pack", schema_version=SCHEMA_VERSION
+        )
+        manifest = _manifest_from(facts, folder)
+        tensors = load_file(folder / "head.safetensors")
+        tower = load_tower_beside(folder, manifest.tower, modality="text")
+        if tower.fingerprint != manifest.tower_fingerprint:
+            raise errors.StoreError(
+                f"the text tower {manifest.tower} has fingerprint {tower.fingerprint}; "
+                f"the pack was made with {manifest.tower_fingerprint}",
+                hint="install the version of the tower that the pack's README names",
+            )
+        side = Side(tower, manifest.tower, head_from(tensors), manifest.head_input)
+        return cls(manifest, side, tensors["probes"])
+
+
+def _manifest_from(facts: dict[str, Any], folder: Path) -> PackManifest:
+    """The manifest of a pack, every field known and every needed one there."""
+    try:
+        scores = {key: LanguageScore(**value) for key, value in facts["languages"].items()}
+        return PackManifest(**{**facts, "languages": scores})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise errors.StoreError(
+            f"{folder / PACK_FILE} is damaged: {error}", hint="fetch or train the pack again"
+        ) from error

@@ -1,0 +1,57 @@
+"""How far is it? One progress bar with rate and time left, silent unless a door opened it.
+
+Library calls are silent. The command line turns bars on with `enable`; they appear only where
+standard error is a terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_enabled = False
+
+Advance = Callable[[int], None]
+
+
+def enable() -> None:
+    """Let bars appear; called by the command line."""
+    global _enabled
+    _enabled = True
+
+
+@contextmanager
+def bar(label: str, *, total: int | None) -> Iterator[Advance]:
+    """A progress bar for `total` items.
+
+    Args:
+        label: What is being done.
+        total: How many items; None where that is not known.
+
+    Yields:
+        A function that adds to the items done.
+    """
+    if not (_enabled and sys.stderr.isatty()):
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(label, total=total, rate="")
+
+        def advance(count: int) -> None:
+            speed = shown.tasks[0].speed
+            shown.update(task, advance=count, rate=f"{speed:,.0f}/s" if speed else "")
+
+        yield advance

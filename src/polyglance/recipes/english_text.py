@@ -1,0 +1,166 @@
+"""What do recipes that need English text alone share? Encoded pairs, and the pack around a map.
+
+Legend: N training rows, M dev rows, D_in width of the multilingual tower, D of the space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from polyglance import affine, errors, metrics, spaces
+from polyglance.affine import AffineMap, Vectors
+from polyglance.embed import VectorCache, text_vectors
+from polyglance.languages import ENGLISH
+from polyglance.model import DualEncoder
+from polyglance.packs import LanguagePack, PackManifest
+from polyglance.sides import HeadInput, Side
+
+# Fewer texts than this leave no dev split worth choosing by.
+LEAST_TEXTS = 20
+MOST_DEV_TEXTS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedPairs:
+    """The same English texts by two towers, apart for fitting and for choosing.
+
+    Attributes:
+        x: Float32 (N, D_in), the multilingual tower's, as the head takes them.
+        y: Float32 (N, D), unit, the teacher's.
+        dev_x: Float32 (M, D_in).
+        dev_y: Float32 (M, D), unit.
+        head_input: How `x` was made from the tower's raw vectors.
+        num_repeated: Texts left out because they came twice.
+    """
+
+    x: Vectors
+    y: Vectors
+    dev_x: Vectors
+    dev_y: Vectors
+    head_input: HeadInput
+    num_repeated: int
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What fitting gave: the folded map, and what to tell of it."""
+
+    map: AffineMap
+    num_trainable_parameters: int
+    seconds: float
+    facts: Mapping[str, Any]
+
+
+def encode_pairs(
+    texts: Sequence[str],
+    *,
+    teacher: DualEncoder,
+    tower: Side,
+    dev_fraction: float,
+    seed: int,
+    head_input: HeadInput = "unit",
+    cache: VectorCache | None = None,
+) -> EncodedPairs:
+    """Encode English texts with both towers and set a dev split aside.
+
+    Args:
+        texts: English texts; repeats are dropped.
+        teacher: Gives the targets, by its own text side.
+        tower: The multilingual tower; a head it has is ignored.
+        dev_fraction: Share of the texts that choose and do not fit, in (0, 0.5].
+        seed: Fixes the split.
+        head_input: Whether the map takes raw vectors or unit ones.
+        cache: Keeps what the towers gave.
+
+    Raises:
+        TrainingError: For too few texts.
+        ConfigError: For a dev fraction out of its range.
+    """
+    if not 0 < dev_fraction <= 0.5:
+        raise errors.ConfigError(
+            f"dev_fraction {dev_fraction}; it must be above 0 and at most 0.5", hint="try 0.1"
+        )
+    distinct = list(dict.fromkeys(text for text in texts if text.strip()))
+    if len(distinct) < LEAST_TEXTS:
+        raise errors.TrainingError(
+            f"{len(distinct)} different texts; a map needs {LEAST_TEXTS} or more",
+            hint="give captions like those that will be searched; 1,000 come close to the best",
+        )
+    english = [ENGLISH] * len(distinct)
+    raw = text_vectors(distinct, tower.tower, languages=english, cache=cache)
+    x = affine.unit(raw) if head_input == "unit" else raw
+    y = teacher.with_no_pack().encode_texts(distinct, languages=english, cache=cache)
+    order = np.random.default_rng(seed).permutation(len(distinct))
+    num_dev = min(MOST_DEV_TEXTS, max(LEAST_TEXTS // 2, int(len(distinct) * dev_fraction)))
+    dev, rest = order[:num_dev], order[num_dev:]
+    repeated = len(texts) - len(distinct)
+    return EncodedPairs(x[rest], y[rest], x[dev], y[dev], head_input, repeated)
+
+
+def shuffled(pairs: EncodedPairs, *, seed: int) -> EncodedPairs:
+    """The control: the same vectors, each text paired with another one's target.
+
+    A map fitted on it has seen all the statistics of both spaces and no correspondence.
+    """
+    order = np.random.default_rng(seed).permutation(len(pairs.y))
+    dev_order = np.random.default_rng(seed + 1).permutation(len(pairs.dev_y))
+    return EncodedPairs(
+        pairs.x,
+        pairs.y[order],
+        pairs.dev_x,
+        pairs.dev_y[dev_order],
+        pairs.head_input,
+        pairs.num_repeated,
+    )
+
+
+def dev_score(mapped: Vectors, pairs: EncodedPairs) -> float:
+    """Hit rate at 1 of finding a dev text's target among all dev targets.
+
+    Args:
+        mapped: Float32 (M, D): `pairs.dev_x` through the map.
+        pairs: Holds the targets.
+    """
+    return metrics.bitext_accuracy(affine.unit(mapped), pairs.dev_y)
+
+
+def make_pack(
+    recipe: str,
+    fitted: Fitted,
+    *,
+    pairs: EncodedPairs,
+    teacher: DualEncoder,
+    tower: Side,
+    config: Mapping[str, Any],
+) -> LanguagePack:
+    """Put a fitted map behind its tower; languages and scores are added by measuring it."""
+    manifest = PackManifest(
+        recipe=recipe,
+        space_id=teacher.space_id,
+        teacher=teacher.reference,
+        tower=tower.reference,
+        tower_fingerprint=tower.tower.fingerprint,
+        head_input=pairs.head_input,
+        config=config,
+        data={
+            "kind": "English text",
+            "num_texts": len(pairs.x),
+            "num_dev_texts": len(pairs.dev_x),
+            "num_repeated_texts_left_out": pairs.num_repeated,
+            **fitted.facts,
+        },
+        num_trainable_parameters=fitted.num_trainable_parameters,
+        training_seconds=fitted.seconds,
+    )
+    side = Side(tower.tower, tower.reference, fitted.map, pairs.head_input)
+    return LanguagePack(manifest, side, probe_vectors(teacher))
+
+
+def probe_vectors(teacher: DualEncoder) -> Vectors:
+    """The teacher's unit vectors of the probe texts: (P, D)."""
+    english = [ENGLISH] * len(spaces.PROBE_TEXTS)
+    return teacher.with_no_pack().encode_texts(spaces.PROBE_TEXTS, languages=english)

@@ -1,0 +1,74 @@
+"""How does a head that the M2M author published become a pack?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from polyglance import errors, heads
+from polyglance.model import DualEncoder
+from polyglance.packs import LanguagePack, PackManifest
+from polyglance.recipes.english_text import probe_vectors
+from polyglance.sides import Side
+
+
+def import_head(checkpoint: Path) -> heads.LinearHead:
+    """Read a flat dict of `mlps.{i}.weight|bias` from `.pth` or `.safetensors`.
+
+    Raises:
+        UnavailableError: Where there is no such file.
+        InputError: For a file that holds anything else, or that unpickles more than tensors.
+    """
+    if not checkpoint.is_file():
+        raise errors.UnavailableError(f"no file {checkpoint}", hint="give the checkpoint itself")
+    if checkpoint.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return heads.head_from_published(load_file(checkpoint))
+    import pickle
+
+    try:
+        # weights_only: tensors and nothing that could run.
+        tensors = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise errors.InputError(
+            f"{checkpoint} is no checkpoint of plain tensors: {str(error).splitlines()[0]}",
+            hint="convert it to safetensors where you trust it",
+        ) from error
+    return heads.head_from_published(tensors)
+
+
+def import_pack(checkpoint: Path, *, teacher: DualEncoder, tower: Side) -> LanguagePack:
+    """A pack of a published head.
+
+    Args:
+        checkpoint: The file.
+        teacher: The dual encoder whose space the head leads to.
+        tower: The multilingual text tower that it was fitted on.
+
+    Raises:
+        VectorError: Where the widths do not fit tower and teacher.
+    """
+    head = import_head(checkpoint)
+    folded = head.fold()
+    wanted = (tower.tower.dim, teacher.dim)
+    if (folded.dim_in, folded.dim_out) != wanted:
+        raise errors.VectorError(
+            f"the head maps {folded.dim_in} to {folded.dim_out}; tower and model need "
+            f"{wanted[0]} to {wanted[1]}",
+            hint="name the tower and the model in the checkpoint's config.json",
+        )
+    manifest = PackManifest(
+        recipe="m2m (published)",
+        space_id=teacher.space_id,
+        teacher=teacher.reference,
+        tower=tower.reference,
+        tower_fingerprint=tower.tower.fingerprint,
+        # The released code feeds the sentence vectors as they come.
+        head_input="raw",
+        data={"kind": "published checkpoint", "file": checkpoint.name},
+        num_trainable_parameters=heads.count_parameters(head),
+    )
+    side = Side(tower.tower, tower.reference, folded, "raw")
+    return LanguagePack(manifest, side, probe_vectors(teacher))

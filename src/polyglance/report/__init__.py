@@ -1,0 +1,1 @@
+"""Tables and plots in one HTML file that needs no network."""

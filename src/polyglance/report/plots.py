@@ -1,0 +1,141 @@
+"""How are the charts drawn? Altair specifications without data, and the script that draws them.
+
+Specifications go into the page once; its own script gives them rows (the table's, in the table's
+order) and the colours of the theme. Rows hold fractions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+
+from polyglance import errors, files
+
+Spec = dict[str, Any]
+
+ROW_HEIGHT = 18
+BUNDLE_FOLDER = "report"
+
+
+def bars() -> Spec:
+    """Horizontal bars by language: after (wide, with its interval) and before (narrow, on top).
+
+    Rows: `language`, `own_name`, `before`, `after`, `low`, `high`, `gain`; their order is kept.
+    The page sets the parameters `before_colour`, `after_colour`, `ink`.
+    """
+    y = alt.Y("language:N", sort=None, title=None, scale=alt.Scale(paddingInner=0.25))
+    x_axis = alt.Axis(orient="top", format=".0%", tickCount=6, grid=True, domain=False)
+    x_scale = alt.Scale(domainMin=0, nice=True)
+    after = (
+        alt.Chart()
+        .mark_bar(color=alt.expr("after_colour"), cornerRadiusEnd=2)
+        .encode(
+            x=alt.X("after:Q", title=None, axis=x_axis, scale=x_scale), y=y, tooltip=_bar_tooltip()
+        )
+    )
+    before = (
+        alt.Chart()
+        .mark_bar(color=alt.expr("before_colour"), height=4, cornerRadiusEnd=2)
+        .encode(x=alt.X("before:Q", title=None), y=y, tooltip=_bar_tooltip())
+    )
+    interval = (
+        alt.Chart()
+        .mark_rule(color=alt.expr("ink"), opacity=0.75, strokeWidth=1.25)
+        .encode(x=alt.X("low:Q", title=None), x2="high:Q", y=y)
+    )
+    chart = alt.layer(after, interval, before, data=alt.NamedData(name="rows"))
+    return _spec(
+        chart.add_params(*(_colour(name) for name in ("before_colour", "after_colour", "ink"))),
+        height=alt.Step(ROW_HEIGHT),
+    )
+
+
+def scatter(*, across: str, up: str) -> Spec:
+    """One point a language and model: a split across, another one up.
+
+    Rows: `language`, `own_name`, `model`, `x`, `y`, `colour`, `shape`, `opacity`.
+    The page sets the parameter `ink`.
+
+    Args:
+        across: What the horizontal axis is called.
+        up: What the vertical axis is called.
+    """
+    diagonal = (
+        alt.Chart(alt.Data(values=[{"a": 0}, {"a": 1}]))
+        .mark_line(strokeDash=[3, 4], opacity=0.45, color=alt.expr("ink"), clip=True)
+        .encode(x=alt.X("a:Q", title=across), y=alt.Y("a:Q", title=up))
+    )
+    # Both axes run over the same range: off the diagonal means better on one of the two.
+    scale = alt.Scale(domain=alt.ExprRef("[0, limit]"), nice=False)
+    axis = alt.Axis(format=".0%", tickCount=6, domain=False)
+    points = (
+        alt.Chart(alt.NamedData(name="rows"))
+        .mark_point(filled=True, size=44, strokeWidth=0)
+        .encode(
+            x=alt.X("x:Q", title=across, scale=scale, axis=axis),
+            y=alt.Y("y:Q", title=up, scale=scale, axis=axis),
+            color=alt.Color("colour:N", scale=None),
+            shape=alt.Shape("shape:N", scale=None),
+            opacity=alt.Opacity("opacity:Q", scale=None),
+            tooltip=[
+                alt.Tooltip("language:N", title="language"),
+                alt.Tooltip("own_name:N", title="own name"),
+                alt.Tooltip("model:N", title="model"),
+                alt.Tooltip("x:Q", title=across, format=".1%"),
+                alt.Tooltip("y:Q", title=up, format=".1%"),
+            ],
+        )
+    )
+    limit = alt.param(name="limit", value=1)
+    return _spec(alt.layer(diagonal, points).add_params(_colour("ink"), limit), height=340)
+
+
+def script() -> str:
+    """The JavaScript that draws the charts (Vega, Vega-Lite and their embedding), whole.
+
+    It takes 5 s to put together and 0.9 MB; so it is kept in the cache folder.
+
+    Raises:
+        MissingExtraError: Where vl-convert-python is not installed.
+    """
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise errors.missing_extra("reports with charts", extra="report") from error
+    version = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
+    name = f"vega-lite-{version}-convert-{vl_convert.__version__}.js"
+    kept = files.cache_folder() / BUNDLE_FOLDER / name
+    if kept.is_file():
+        return kept.read_text(encoding="utf-8")
+    bundle: str = vl_convert.javascript_bundle(vl_version=version)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        files.write_text(kept, bundle)
+    except (OSError, errors.DiskFullError):
+        pass  # the report does not need the copy; the next one takes 5 s more
+    return bundle
+
+
+def _spec(chart: alt.LayerChart, *, height: Any) -> Spec:
+    """A specification without what would name a host or repeat the theme."""
+    spec: Spec = chart.properties(width="container", height=height).to_dict(validate=True)
+    for key in ("$schema", "config", "datasets"):
+        spec.pop(key, None)
+    return spec
+
+
+def _colour(name: str) -> alt.Parameter:
+    return alt.param(name=name, value="#777777")
+
+
+def _bar_tooltip() -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("language:N", title="language"),
+        alt.Tooltip("own_name:N", title="own name"),
+        alt.Tooltip("before:Q", title="before", format=".1%"),
+        alt.Tooltip("after:Q", title="after", format=".1%"),
+        alt.Tooltip("low:Q", title="interval from", format=".1%"),
+        alt.Tooltip("high:Q", title="interval to", format=".1%"),
+        alt.Tooltip("gain:Q", title="gain", format="+.1%"),
+    ]

@@ -1,0 +1,151 @@
+"""Where are the pictures, as vectors? Build an index of a folder, and find the nearest rows.
+
+Legend: Q queries, M indexed items, D width of the space.
+
+An index is a store of unit vectors in the model's space, so that a search is one product. It notes
+the model it was made with: without a pack, that model's own text side answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+
+from polyglance import embed, errors
+from polyglance.affine import Vectors
+from polyglance.model import TextSpeakers, load_side
+from polyglance.packs import LanguagePack
+from polyglance.sides import SpaceTower
+from polyglance.sources import images
+from polyglance.spaces import require_equivalent
+from polyglance.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """One answer.
+
+    Attributes:
+        rank: From 1.
+        id: Which item.
+        score: Cosine with the query.
+        path: The file, where the item is one.
+    """
+
+    rank: int
+    id: str
+    score: float
+    path: str
+
+
+class Index:
+    """An index that is open for search.
+
+    Args:
+        path: The folder that `build` wrote.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.store = Store.open(self.path)
+
+    @property
+    def space_id(self) -> str:
+        """The space that its vectors lie in."""
+        return self.store.facts.space_id
+
+    @property
+    def model(self) -> str:
+        """Reference of the model it was made with."""
+        return str(self.store.extra_facts["model"])
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Ids of the M items, in the order of `vectors`."""
+        return self.store.ids()
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        """Float32 (M, D), unit."""
+        return self.store.vectors()
+
+    @cached_property
+    def paths(self) -> list[str]:
+        """Files of the M items."""
+        return [str(path) for path in self.store.columns(["path"])["path"]]
+
+    def speakers(self, pack: LanguagePack | None) -> TextSpeakers:
+        """Who answers queries to this index; the teacher's tower is loaded only if it must speak.
+
+        Args:
+            pack: A pack of this space, or None.
+
+        Raises:
+            SpaceMismatchError: For a pack of another space.
+        """
+        teacher = cache(lambda: load_side(self.model, "text"))
+        if pack is not None and pack.manifest.space_id != self.space_id:
+            alone = TextSpeakers(self.store.facts.dim, teacher, None)
+            require_equivalent(
+                self.model,
+                pack.manifest.teacher,
+                probes=pack.probes,
+                encode=lambda texts: alone.encode_texts(texts, languages=None),
+            )
+        return TextSpeakers(self.store.facts.dim, teacher, pack)
+
+    def search(self, queries: Vectors, *, top: int = 10) -> list[list[Hit]]:
+        """The nearest items of each query, best first; equal scores in the order of the ids.
+
+        Args:
+            queries: Float32 (Q, D), unit.
+            top: How many answers a query, at least 1.
+
+        Raises:
+            ConfigError: For `top` below 1.
+        """
+        if top < 1:
+            raise errors.ConfigError(f"top {top}; it must be at least 1", hint="try --top 10")
+        scores = queries @ self.vectors.T  # (Q, M)
+        return [self._hits(row, top) for row in scores]
+
+    def _hits(self, scores: Vectors, top: int) -> list[Hit]:
+        top = min(top, len(scores))
+        best = np.argpartition(-scores, top - 1)[:top] if top < len(scores) else np.arange(top)
+        ordered = sorted(best, key=lambda i: (-scores[i], self.ids[i]))
+        return [
+            Hit(rank=rank, id=self.ids[i], score=float(scores[i]), path=self.paths[i])
+            for rank, i in enumerate(ordered, 1)
+        ]
+
+
+def build(folder: Path, *, model: str, out: Path, num_threads: int = 2) -> embed.EmbedReport:
+    """Index the pictures of a folder; what is known and unchanged is skipped.
+
+    Args:
+        folder: Searched with its subfolders.
+        model: Reference of a dual encoder.
+        out: Folder of the index, made or brought up to date.
+        num_threads: Threads that decode while the tower encodes.
+
+    Returns:
+        What was new, known and set aside.
+
+    Raises:
+        InputError: For a folder without pictures.
+        StoreError: For an index of another model.
+    """
+    found = images.find_images(folder)
+    tower = SpaceTower(load_side(model, "content"))
+    store = embed.open_image_store(
+        out, tower, extra_facts={"model": _absolute(model), "folder": str(folder.resolve())}
+    )
+    return embed.embed_images(found, tower, store=store, num_threads=num_threads)
+
+
+def _absolute(model: str) -> str:
+    """A model folder by its full path, so that the index is found from anywhere."""
+    return str(Path(model).resolve()) if Path(model).exists() else model

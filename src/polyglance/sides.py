@@ -1,0 +1,152 @@
+"""What stands on each side of a dual encoder? A frozen tower with the linear head behind it.
+
+Legend: N rows, D width of the space.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from polyglance import affine, errors
+from polyglance.affine import AffineMap, Vectors
+from polyglance.towers import Modality, Output, Tower, load_tower, parse_reference
+
+HeadInput = Literal["raw", "unit"]
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One tower with the linear head behind it, if it has one.
+
+    Attributes:
+        tower: Frozen encoder.
+        reference: How the tower is named, so that it can be loaded again.
+        head: Maps the tower's vectors into the space; None where they lie in it already.
+        head_input: Whether the head takes the tower's vectors raw or at length one.
+    """
+
+    tower: Tower
+    reference: str
+    head: AffineMap | None = None
+    head_input: HeadInput = "unit"
+
+    @property
+    def dim(self) -> int:
+        """Width of what `through_head` gives."""
+        return self.head.dim_out if self.head else self.tower.dim
+
+    @property
+    def space_id(self) -> str:
+        """The tower's own space, or the one that its head leads to."""
+        if self.head is None:
+            return self.tower.space_id
+        digest = hashlib.blake2b(self.tower.space_id.encode(), digest_size=16)
+        digest.update(self.head.weight.tobytes() + self.head.bias.tobytes())
+        digest.update(self.head_input.encode())
+        return digest.hexdigest()
+
+    def through_head(self, raw: Vectors) -> Vectors:
+        """The tower's vectors brought into the space: (N, D_tower) to (N, D), raw."""
+        if self.head is None:
+            return raw
+        return self.head(affine.unit(raw) if self.head_input == "unit" else raw)
+
+    def save_tower(self, folder: Path) -> None:
+        """Write the tower into `folder` if its reference says that it lives there (`./...`).
+
+        Raises:
+            StoreError: For a tower of a kind that cannot be written.
+        """
+        location = parse_reference(self.reference).location
+        if not location.startswith("./"):
+            return
+        save = getattr(self.tower, "save", None)
+        if save is None:
+            raise errors.StoreError(
+                f"{type(self.tower).__name__} cannot be written into a folder; "
+                "only towers with a save() can",
+                hint="refer to it by name instead, as in hf:NAME",
+            )
+        save(folder / location)
+
+
+def load_tower_beside(folder: Path, reference: str, *, modality: Modality) -> Tower:
+    """Load a tower whose location may be inside `folder`, as in `tiny:./tower`.
+
+    Raises:
+        StoreError: For a location that leads out of `folder`.
+    """
+    parsed = parse_reference(reference)
+    if parsed.location.startswith("./"):
+        inside = (folder / parsed.location).resolve()
+        if not inside.is_relative_to(folder.resolve()):
+            raise errors.StoreError(
+                f"the tower {reference} lies outside {folder}; it must be inside",
+                hint="do not load folders that you do not trust",
+            )
+        reference = reference.replace(parsed.location, str(inside), 1)
+    return load_tower(reference, modality=modality)
+
+
+def head_tensors(head: AffineMap | None) -> dict[str, Vectors]:
+    """A head as named tensors; empty where there is none."""
+    if head is None:
+        return {}
+    # safetensors writes the buffer as it lies: a transposed view would be read back scrambled.
+    return {
+        "weight": np.ascontiguousarray(head.weight),
+        "bias": np.ascontiguousarray(head.bias),
+    }
+
+
+def head_from(tensors: Mapping[str, Vectors]) -> AffineMap | None:
+    """A head from named tensors; None where they hold none."""
+    return AffineMap(tensors["weight"], tensors["bias"]) if "weight" in tensors else None
+
+
+class SpaceTower:
+    """A side seen as one tower whose vectors are unit and in the space: what an index stores.
+
+    Args:
+        side: The tower and the head behind it.
+    """
+
+    uses_language = False
+
+    def __init__(self, side: Side) -> None:
+        self.side = side
+        self.modality = side.tower.modality
+        self.dim = side.dim
+        self.space_id = side.space_id
+        self.fingerprint = side.space_id
+
+    def preprocess(self, image: Any) -> Any:
+        """As the tower does it, where it does."""
+        prepare = getattr(self.side.tower, "preprocess", None)
+        return image if prepare is None else prepare(image)
+
+    def encode(
+        self,
+        items: Sequence[Any],
+        *,
+        languages: Sequence[str] | None = None,
+        output: Output = "embedding",
+    ) -> Vectors:
+        """Encode items to float32 (N, D), unit.
+
+        Raises:
+            ConfigError: For an output other than the embedding: a head has nothing in front of it.
+        """
+        if output != "embedding":
+            raise errors.ConfigError(
+                f"output {output!r} of a space; only 'embedding' lies in it",
+                hint="ask the tower itself for what is in front of its projection",
+            )
+        raw = self.side.tower.encode(items, languages=languages)
+        return affine.unit(self.side.through_head(raw)) if len(raw) else raw

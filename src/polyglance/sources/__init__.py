@@ -1,0 +1,1 @@
+"""Where do rows come from? One file per publisher's format."""

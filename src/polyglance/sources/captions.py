@@ -1,0 +1,416 @@
+"""Where do captions come from? Tables, a line a caption, and the forms that publishers ship.
+
+A line ends at a line feed, and a carriage return before it is dropped; nothing else ends one
+(`str.splitlines` would also split at U+2028, which stands inside captions). A caption file that
+does not fit says the file, the line and what was expected.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polyglance import errors, files
+from polyglance.languages import ENGLISH, normalise_language
+from polyglance.records import Caption, Pair
+
+BOM = b"\xef\xbb\xbf"
+XTD_NAMES = "test_image_names.txt"
+XTD_PREFIX = "test_1kcaptions_"
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelLines:
+    """The same captions in several languages, line by line.
+
+    Attributes:
+        images: The image of each line.
+        lines: Language to its lines.
+    """
+
+    images: tuple[str, ...]
+    lines: Mapping[str, tuple[str, ...]]
+
+    def pairs(self, language_a: str, language_b: str) -> list[Pair]:
+        """The lines of two of the languages side by side."""
+        both = zip(self.lines[language_a], self.lines[language_b], strict=True)
+        return [Pair(text_a, language_a, text_b, language_b) for text_a, text_b in both]
+
+    def leaving_out(self, images: Collection[str]) -> ParallelLines:
+        """Without the lines about certain photos: Multi30K and Flickr8k share some.
+
+        Args:
+            images: Image names of either data set.
+
+        Returns:
+            The other lines; how many went is the difference in length.
+        """
+        gone = {photo_number(name) for name in images}
+        kept = [row for row, name in enumerate(self.images) if photo_number(name) not in gone]
+        return ParallelLines(
+            tuple(self.images[row] for row in kept),
+            {name: tuple(rows[row] for row in kept) for name, rows in self.lines.items()},
+        )
+
+
+def photo_number(name: str) -> str:
+    """The number that Flickr gave a photo, by which Multi30K and Flickr8k names agree.
+
+    >>> photo_number("1000268201_693b08cb0e.jpg"), photo_number("1000268201.jpg")
+    ('1000268201', '1000268201')
+    """
+    return name.partition("_")[0].partition(".")[0]
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file, gzip or not, without their ends; the last may lack one.
+
+    Raises:
+        UnavailableError: There is no such file.
+        InputError: Not UTF-8 (names the line), or damaged gzip.
+    """
+    try:
+        data = Path(path).read_bytes()
+        if Path(path).suffix == ".gz":
+            data = gzip.decompress(data)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise errors.UnavailableError(
+            f"there is no file {path}", hint="check the path, or fetch the data set"
+        ) from error
+    except (OSError, EOFError) as error:  # BadGzipFile is an OSError
+        raise errors.InputError(
+            f"{path} cannot be read: {error}", hint="fetch the file again"
+        ) from error
+    pieces = data.removeprefix(BOM).split(b"\n")
+    if not pieces[-1]:
+        pieces.pop()
+    lines = []
+    for number, piece in enumerate(pieces, 1):
+        try:
+            lines.append(piece.removesuffix(b"\r").decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise errors.InputError(
+                f"{path}, line {number}: not UTF-8 (byte 0x{piece[error.start]:02x} at "
+                f"position {error.start}); captions must be UTF-8",
+                hint=f"convert the file, as in: iconv -f LATIN1 -t UTF-8 {path}",
+            ) from error
+    return lines
+
+
+def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """Columns of a tab-separated table with a header; quotes mean nothing special.
+
+    Args:
+        path: The file; more columns than those wanted are passed over.
+        columns: Which columns, by the names in the header.
+
+    Returns:
+        A tuple a row, in the order of `columns`.
+
+    Raises:
+        InputError: A column is missing, a row has too few or too many, or a value is empty.
+    """
+    lines = read_lines(path)
+    header = lines[0].split("\t") if lines else []
+    if lacking := [name for name in columns if name not in header]:
+        raise errors.InputError(
+            f"{path}, line 1: no column {' or '.join(map(repr, lacking))}; the header has {header}",
+            hint=f"begin the file with a line of tab-separated names: {' '.join(columns)}",
+        )
+    places = [header.index(name) for name in columns]
+    rows = []
+    for number, line in enumerate(lines[1:], 2):
+        values = line.split("\t")
+        if len(values) != len(header):
+            raise errors.InputError(
+                f"{path}, line {number}: {len(values)} columns; expected {len(header)}, "
+                "separated by tabs",
+                hint="mend that line",
+            )
+        row = tuple(values[place] for place in places)
+        if not all(value.strip() for value in row):
+            empty = columns[[bool(value.strip()) for value in row].index(False)]
+            raise errors.InputError(
+                f"{path}, line {number}: the column {empty!r} is empty; expected a value",
+                hint="fill it in, or delete the line",
+            )
+        rows.append(row)
+    return rows
+
+
+def read_caption_table(path: Path, *, language: str) -> list[Caption]:
+    """Captions from a table with the columns `image` and `caption`; several an image are fine.
+
+    Args:
+        path: The table, tab-separated.
+        language: The language of all its captions, any code that is known.
+
+    Raises:
+        InputError: As `read_table`.
+        LanguageError: An unknown language.
+    """
+    known = normalise_language(language)
+    return [Caption(image, text, known) for image, text in read_table(path, ("image", "caption"))]
+
+
+def read_caption_lines(
+    path: Path, *, images: Sequence[str], images_path: Path, language: str
+) -> list[Caption]:
+    """A line a caption, in the order of images that another file gives.
+
+    Args:
+        path: The captions.
+        images: The image of each line.
+        images_path: Where those came from, for the message.
+        language: A language id.
+
+    Raises:
+        InputError: Another number of captions than of images, or an empty caption.
+    """
+    lines = read_lines(path)
+    if len(lines) != len(images):
+        raise errors.InputError(
+            f"{path}, line {len(lines)}: the file ends after {len(lines)} captions; expected "
+            f"{len(images)}, one for each line of {images_path}",
+            hint="fetch both files again from the same place",
+        )
+    for number, line in enumerate(lines, 1):
+        _require_text(line, f"{path}, line {number}")
+    return [Caption(image, line, language) for image, line in zip(images, lines, strict=True)]
+
+
+def read_flickr8k(folder: Path, language: str, *, split: str) -> list[Caption]:
+    """Flickr8k captions of one split: `images.tsv` (image, split) and `captions.LANG.tsv`.
+
+    Args:
+        folder: The data set.
+        language: Which captions.
+        split: `train`, `dev` or `test`.
+
+    Raises:
+        InputError: A caption of an image that `images.tsv` lacks, or an unknown split.
+        LanguageError: A language that the folder lacks.
+    """
+    split_of = read_splits(Path(folder) / "images.tsv")
+    if split not in split_of.values():
+        raise errors.unknown_name("split", split, allowed=set(split_of.values()))
+    path, known = _file_of_language(folder, "captions.*.tsv", language=language, dataset="flickr8k")
+    captions = read_caption_table(path, language=known)
+    for number, caption in enumerate(captions, 2):
+        if caption.content_id not in split_of:
+            raise errors.InputError(
+                f"{path}, line {number}: the image {caption.content_id!r} is not in images.tsv",
+                hint="fetch both files again from the same place",
+            )
+    return [caption for caption in captions if split_of[caption.content_id] == split]
+
+
+def read_splits(path: Path) -> dict[str, str]:
+    """Image to split, from a table with the columns `image` and `split`."""
+    rows = read_table(path, ("image", "split"))
+    return {row[0]: row[1] for row in rows}
+
+
+def read_multi30k(folder: Path, split: str, *, languages: Sequence[str]) -> ParallelLines:
+    """Multi30K task 1: `SPLIT.LANG.gz`, parallel, and `SPLIT.images.txt`.
+
+    Args:
+        folder: The data set.
+        split: `train` or `val`.
+        languages: Which languages, in the order wanted.
+
+    Raises:
+        UnavailableError: No such split.
+        LanguageError: A language that the folder lacks.
+        InputError: Files of different length.
+    """
+    images_path = Path(folder) / f"{split}.images.txt"
+    images = read_lines(images_path)
+    lines = {}
+    for language in languages:
+        path, known = _file_of_language(
+            folder, f"{split}.*.gz", language=language, dataset="multi30k"
+        )
+        captions = read_caption_lines(path, images=images, images_path=images_path, language=known)
+        lines[known] = tuple(caption.text for caption in captions)
+    return ParallelLines(tuple(images), lines)
+
+
+def read_xtd(folder: Path, language: str, *, images_path: Path | None = None) -> list[Caption]:
+    """XTD captions, one an image: `test_1kcaptions_LANG.txt`, or `LANG.txt` as in XTD-200.
+
+    Args:
+        folder: The data set.
+        language: Which captions.
+        images_path: The image names; None means `test_image_names.txt` in the folder, or, as
+            XTD-200 comes without one, in the folder `xtd10` beside it.
+
+    Raises:
+        UnavailableError: No image names.
+        LanguageError: A language that the folder lacks.
+        InputError: Another number of captions than of images.
+    """
+    folder = Path(folder)
+    if images_path is None:
+        own, beside = folder / XTD_NAMES, folder.parent / "xtd10" / XTD_NAMES
+        images_path = beside if beside.exists() and not own.exists() else own
+    path, known = _file_of_language(folder, "*.txt", language=language, dataset="xtd")
+    return read_caption_lines(
+        path, images=read_lines(images_path), images_path=images_path, language=known
+    )
+
+
+def read_xtd_json(path: Path, language: str) -> list[Caption]:
+    """XTD as Babel-ImageNet ships it: `{"images": [...], "captions": {"de": [[...], ...]}}`.
+
+    Raises:
+        InputError: Another form, or another number of captions than of images.
+        LanguageError: A language that the file lacks.
+    """
+    found = files.read_json(path)
+    images = found.get("images") if isinstance(found, dict) else None
+    by_code = found.get("captions") if isinstance(found, dict) else None
+    if not isinstance(images, list) or not isinstance(by_code, dict):
+        raise _wrong_form(path, 'an object with the lists "images" and "captions"')
+    code, known = _code_of_language(by_code, language=language, dataset="xtd", where=str(path))
+    rows = by_code[code]
+    if not isinstance(rows, list) or len(rows) != len(images):
+        given = len(rows) if isinstance(rows, list) else type(rows).__name__
+        raise _wrong_form(path, f"{len(images)} captions in {code!r}, one an image, not {given}")
+    captions = []
+    for number, (image, texts) in enumerate(zip(images, rows, strict=True), 1):
+        if not isinstance(texts, list) or not texts:
+            raise _wrong_form(path, f"a list of captions in {code!r} for image {number}")
+        for text in texts:
+            _require_text(text, f"{path}, {code!r}, image {number}")
+            captions.append(Caption(image, text, known))
+    return captions
+
+
+def read_xm3600(folder: Path, language: str) -> list[Caption]:
+    """Crossmodal-3600, one caption a photo: `captions_LANG.json`, a list of objects.
+
+    Raises:
+        InputError: Another form; says which entry.
+        LanguageError: A language that the folder lacks.
+    """
+    path, known = _file_of_language(folder, "captions_*.json", language=language, dataset="xm3600")
+    found = files.read_json(path)
+    if not isinstance(found, list):
+        raise _wrong_form(path, "a list of objects")
+    captions = []
+    for number, entry in enumerate(found, 1):
+        where = f"{path}, entry {number}"
+        values: list[Any] = [
+            entry.get(name) if isinstance(entry, dict) else None
+            for name in ("filename", "captions_translated")
+        ]
+        for value in values:
+            _require_text(value, where)
+        captions.append(Caption(values[0], values[1], known))
+    return captions
+
+
+def _file_of_language(
+    folder: Path, pattern: str, *, language: str, dataset: str
+) -> tuple[Path, str]:
+    """The file of a folder whose name holds a language, however the data set writes it.
+
+    Args:
+        folder: Where.
+        pattern: File names, with a star where the code stands.
+        language: Any code that is known.
+        dataset: Whose codes the files have.
+
+    Returns:
+        The file, and the language's id.
+    """
+    by_code = _files_by_code(folder, pattern)
+    code, known = _code_of_language(by_code, language=language, dataset=dataset, where=str(folder))
+    return by_code[code], known
+
+
+def _files_by_code(folder: Path, pattern: str) -> dict[str, Path]:
+    """Files by what stands in the place of the star in their names."""
+    before, _, after = pattern.partition("*")
+    by_code = {
+        path.name.removeprefix(before).removesuffix(after).removeprefix(XTD_PREFIX): path
+        for path in sorted(Path(folder).glob(pattern))
+        if path.name != XTD_NAMES
+    }
+    if not by_code:
+        raise errors.UnavailableError(
+            f"there are no files {pattern} in {folder}", hint="check the path, or fetch the data"
+        )
+    return by_code
+
+
+def _code_of_language(
+    codes: Iterable[str], *, language: str, dataset: str, where: str
+) -> tuple[str, str]:
+    """Which of a data set's codes means a language, and that language's id."""
+    wanted = normalise_language(language, dataset=dataset)
+    known = _ids_of_codes(codes, dataset=dataset)
+    if wanted not in known:
+        raise errors.LanguageError(
+            f"{where} has no captions in {language!r} ({wanted}); it has: "
+            f"{', '.join(sorted(known))}",
+            hint="choose one of those",
+        )
+    return known[wanted], wanted
+
+
+def _ids_of_codes(codes: Iterable[str], *, dataset: str) -> dict[str, str]:
+    """Language ids to a data set's codes."""
+    known = {}
+    for code in codes:
+        try:
+            known[normalise_language(code, dataset=dataset)] = code
+        except errors.LanguageError:
+            continue  # a file of another kind beside the captions, such as README.txt
+    return known
+
+
+def _require_text(value: object, where: str) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise errors.InputError(
+            f"{where}: {value!r} was found; expected text that is not empty",
+            hint="mend that entry, or fetch the file again",
+        )
+
+
+def _wrong_form(path: Path, expected: str) -> errors.InputError:
+    return errors.InputError(f"{path}: expected {expected}", hint="fetch the file again")
+
+
+def languages_of(folder: Path, pattern: str, *, dataset: str) -> list[str]:
+    """The languages of a folder whose file names hold them, as ids, sorted.
+
+    Args:
+        folder: Where.
+        pattern: File names, with a star where the code stands.
+        dataset: Whose codes the files have.
+
+    Raises:
+        UnavailableError: No such files.
+    """
+    return sorted(_ids_of_codes(_files_by_code(folder, pattern), dataset=dataset))
+
+
+def read_parallel_table(path: Path) -> list[Pair]:
+    """Parallel text with English: a table with the columns `english`, `language` and `text`.
+
+    Args:
+        path: The table, tab-separated; `language` holds any code that is known.
+
+    Raises:
+        InputError: As `read_table`.
+        LanguageError: An unknown language.
+    """
+    return [
+        Pair(english, ENGLISH, text, normalise_language(language))
+        for english, language, text in read_table(path, ("english", "language", "text"))
+    ]

@@ -1,0 +1,463 @@
+"""Where do vectors live? A Lance table: id, content key, vector; append, resume, fingerprint.
+
+Legend: N rows, D width.
+
+A store is a folder: `vectors.lance` (columns `id`, `key`, `vector` and those that the store was
+created with) and `store.json`, written last, which says whose vectors these are. One tower and one
+output a store. An `append` is one Lance version: all of its rows are there, or none. A `Store`
+reads the version it opened until `refresh()` or the next `writing()`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyglance import __version__, errors, files, store_rows
+
+if TYPE_CHECKING:
+    import lance
+    import pyarrow
+
+Vectors = NDArray[np.float32]
+
+SCHEMA_VERSION = 1
+MANIFEST_NAME = "store.json"
+TABLE_NAME = "vectors.lance"
+LOCK_NAME = "store.lock"
+READ_ROWS = 8192
+# Below this share of the table rows are taken one by one; above, reading all of it is quicker
+# (100,000 x 512: all in about 0.5 s, 20,000 taken in 0.25 s).
+TAKE_SHARE = 0.25
+# `compact` keeps what readers of another process may have open for so long.
+KEEP_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreFacts:
+    """Whose vectors a store holds; two towers never share one.
+
+    Attributes:
+        modality: `image`, `text` or `audio`.
+        dim: Width D.
+        fingerprint: Which tower made them.
+        space_id: Which space they lie in.
+        output: `embedding`, or `pre_projection` for the features in front of the projection.
+    """
+
+    modality: str
+    dim: int
+    fingerprint: str
+    space_id: str
+    output: str = "embedding"
+
+
+class Store:
+    """An open store; see the module. Make one with `create`, `open` or `open_or_create`.
+
+    Attributes:
+        path: The folder.
+        facts: Whose vectors these are.
+        extra_facts: What its maker noted beside.
+    """
+
+    def __init__(self, path: Path, facts: StoreFacts, extra_facts: Mapping[str, Any]) -> None:
+        self.path = path
+        self.facts = facts
+        self.extra_facts = extra_facts
+        self._lock = files.FolderLock(path / LOCK_NAME, owner=f"the store {path}")
+        self._positions: dict[str, int] | None = None
+        self._dataset = self._open_dataset()
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        facts: StoreFacts,
+        *,
+        extra_columns: Mapping[str, pyarrow.DataType] | None = None,
+        extra_facts: Mapping[str, Any] | None = None,
+    ) -> Store:
+        """Make an empty store.
+
+        Args:
+            path: The folder; made where it is absent. What an interrupted `create` left in it is
+                made anew.
+            facts: Whose vectors it will hold.
+            extra_columns: More columns, name to Arrow type.
+            extra_facts: Whatever else the manifest shall say, as JSON.
+
+        Raises:
+            StoreError: There is a store already, or another process is making it.
+            ConfigError: A column name that is taken, or a width below 1.
+        """
+        import lance
+
+        schema = store_rows.schema_of(facts.dim, extra_columns or {})
+        with files.disk_errors(f"the store {path}"):
+            path = Path(path)
+            path.mkdir(parents=True, exist_ok=True)
+            with files.FolderLock(path / LOCK_NAME, owner=f"the store {path}").hold():
+                if (path / MANIFEST_NAME).exists():
+                    raise errors.StoreError(
+                        f"there is a store at {path} already", hint="open it, or give a new folder"
+                    )
+                shutil.rmtree(path / TABLE_NAME, ignore_errors=True)
+                lance.write_dataset(schema.empty_table(), _uri(path))
+                content = {
+                    **asdict(facts),
+                    "created_by": f"polyglance {__version__}",
+                    "facts": dict(extra_facts or {}),
+                }
+                files.write_manifest(
+                    path / MANIFEST_NAME, content, kind="store", schema_version=SCHEMA_VERSION
+                )
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """Open a store that exists.
+
+        Raises:
+            UnavailableError: There is none.
+            StoreError: It is damaged, or of another schema version.
+        """
+        path = Path(path).absolute()  # the folder that is meant now, wherever the process goes
+        if not (path / MANIFEST_NAME).exists():
+            raise errors.UnavailableError(
+                f"there is no store at {path} (no {MANIFEST_NAME} in it)",
+                hint="make one: polyglance embed --help",
+            )
+        found = files.read_manifest(
+            path / MANIFEST_NAME, kind="store", schema_version=SCHEMA_VERSION
+        )
+        names = StoreFacts.__dataclass_fields__
+        if missing := [name for name in names if name not in found]:
+            raise errors.StoreError(
+                f"{path / MANIFEST_NAME} does not say its {', '.join(missing)}",
+                hint="the store is damaged: delete the folder and embed again",
+            )
+        facts = StoreFacts(**{name: found[name] for name in names})
+        return cls(path, facts, found.get("facts", {}))
+
+    @classmethod
+    def open_or_create(
+        cls,
+        path: Path,
+        facts: StoreFacts,
+        *,
+        extra_columns: Mapping[str, pyarrow.DataType] | None = None,
+        extra_facts: Mapping[str, Any] | None = None,
+    ) -> Store:
+        """Open the store of these facts, or make it where there is none; as `create` and `open`.
+
+        Raises:
+            StoreError: It holds vectors of another tower, output or width, lacks a column, or is
+                of another schema version.
+            SpaceMismatchError: It belongs to another space.
+        """
+        path = Path(path)
+        if not (path / MANIFEST_NAME).exists():
+            return cls.create(path, facts, extra_columns=extra_columns, extra_facts=extra_facts)
+        store = cls.open(path)
+        store.require(facts)
+        if lacking := sorted(set(extra_columns or {}) - set(store.extra_columns)):
+            raise errors.StoreError(
+                f"the store {path} has no column {', '.join(lacking)}; it has: "
+                f"{', '.join(store._dataset.schema.names)}",
+                hint="give another folder, or delete this one and embed again",
+            )
+        return store
+
+    def require(self, facts: StoreFacts) -> None:
+        """Refuse facts that are not this store's.
+
+        Raises:
+            SpaceMismatchError: Another space.
+            StoreError: Another tower, modality, output or width.
+        """
+        hint = "give another folder for this tower, or the tower that the store was made with"
+        if facts.space_id != self.facts.space_id:
+            raise errors.SpaceMismatchError(
+                f"vectors of the space {facts.space_id!r} for the store {self.path}, which holds "
+                f"the space {self.facts.space_id!r}",
+                hint=hint,
+            )
+        given, held = asdict(facts), asdict(self.facts)
+        if other := [name for name in held if given[name] != held[name]]:
+            said = "; ".join(
+                f"{name} {given[name]!r} was given, it has {held[name]!r}" for name in other
+            )
+            raise errors.StoreError(f"the store {self.path} was made otherwise: {said}", hint=hint)
+
+    def __len__(self) -> int:
+        return int(self._dataset.count_rows())
+
+    @property
+    def extra_columns(self) -> tuple[str, ...]:
+        """The names of the columns beyond id, key and vector."""
+        return tuple(self._dataset.schema.names[3:])
+
+    @property
+    def num_fragments(self) -> int:
+        """In how many pieces the table lies; `compact` makes it one."""
+        return len(self._dataset.get_fragments())
+
+    def ids(self) -> list[str]:
+        """The ids, in the order of the rows."""
+        return list(self.columns(["id"])["id"])
+
+    def keys(self) -> list[str]:
+        """The content keys, in the order of the rows."""
+        return list(self.columns(["key"])["key"])
+
+    def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:
+        """Columns by name, in the order of the rows; for vectors see `vectors` and `blocks`.
+
+        Raises:
+            UnknownNameError: A column that the table does not have.
+        """
+        allowed = [name for name in self._dataset.schema.names if name != "vector"]
+        for name in names:
+            if name not in allowed:
+                raise errors.unknown_name("column", name, allowed=allowed)
+        with self._reading():
+            table = self._dataset.to_table(columns=list(names))
+            return {name: table[name].to_pylist() for name in names}
+
+    def missing(self, ids: Sequence[str]) -> list[str]:
+        """Those of `ids` that the table lacks, in their order, each once."""
+        held = self._row_of()
+        return [identity for identity in dict.fromkeys(ids) if identity not in held]
+
+    def vectors(self, ids: Sequence[str] | None = None) -> Vectors:
+        """Vectors as one array.
+
+        Args:
+            ids: Which rows, in which order, repeats allowed; None for all, in the order of rows.
+
+        Returns:
+            float32 (N, D), as they were appended: not normalised.
+
+        Raises:
+            StoreError: An id that the table lacks.
+        """
+        if ids is None:
+            return self._all_vectors()
+        held = self._row_of()
+        if unknown := [identity for identity in ids if identity not in held]:
+            raise errors.StoreError(
+                f"the store {self.path} lacks {len(unknown)} of {len(ids)} ids, first "
+                f"{unknown[0]!r}",
+                hint="embed them first",
+            )
+        rows = np.fromiter((held[identity] for identity in ids), dtype=np.int64, count=len(ids))
+        if len(rows) > TAKE_SHARE * len(held):
+            return self._all_vectors()[rows]
+        distinct, inverse = np.unique(rows, return_inverse=True)
+        if not len(distinct):
+            return np.empty((0, self.facts.dim), dtype=np.float32)
+        with self._reading():
+            taken = self._dataset.take(distinct.tolist(), columns=["vector"])["vector"]
+            parts = [store_rows.matrix(chunk) for chunk in taken.chunks]
+            return np.concatenate(parts)[inverse]  # (N, D)
+
+    def blocks(self, rows: int = READ_ROWS) -> Iterator[tuple[list[str], Vectors]]:
+        """The table piece by piece, with memory for a few pieces.
+
+        Args:
+            rows: Rows of a piece; the last one may be shorter.
+
+        Yields:
+            Ids and float32 (rows, D).
+        """
+        with self._reading():
+            scanner = self._dataset.scanner(
+                columns=["id", "vector"],
+                batch_size=rows,
+                strict_batch_size=True,
+                batch_readahead=2,
+                fragment_readahead=1,
+            )
+            for batch in scanner.to_batches():
+                yield batch["id"].to_pylist(), store_rows.matrix(batch["vector"])
+
+    def data_id(self) -> str:
+        """Which content is in the table, whatever its order, ids or tower: a hash of its keys."""
+        digest = hashlib.blake2b(digest_size=16)
+        for key in sorted(self.keys()):
+            digest.update(key.encode("utf-8") + b"\n")
+        return digest.hexdigest()
+
+    def fingerprint(self) -> str:
+        """Which vectors these are: tower, output and content together."""
+        parts = (self.facts.fingerprint, self.facts.output, self.data_id())
+        return hashlib.blake2b("\n".join(parts).encode("utf-8"), digest_size=16).hexdigest()
+
+    def refresh(self) -> None:
+        """See what others have written since this was opened."""
+        self._positions = None
+        self._dataset = self._open_dataset()
+
+    @contextmanager
+    def writing(self, *, wait_seconds: float = 0.0) -> Iterator[None]:
+        """Be the only writer; `append`, `replace`, `delete` and `compact` do it by themselves.
+
+        Args:
+            wait_seconds: How long to wait for another writer; 0 refuses at once.
+
+        Raises:
+            StoreError: Another process or thread is writing; names it.
+        """
+        nested = self._lock.held
+        with self._lock.hold(wait_seconds=wait_seconds):
+            if not nested and self._dataset.latest_version != self._dataset.version:
+                self.refresh()
+            try:
+                with files.disk_errors(f"the store {self.path}"):
+                    yield
+            except BaseException:
+                # Whether the write in flight was committed is not known: look again.
+                if not nested:
+                    self.refresh()
+                raise
+
+    def append(
+        self,
+        ids: Sequence[str],
+        keys: Sequence[str],
+        *,
+        vectors: Vectors,
+        extra: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
+        """Add rows: all of them, or none.
+
+        Args:
+            ids: N ids that the table lacks (ask `missing` first).
+            keys: N content keys.
+            vectors: float32 (N, D), finite, no row of length 0; need not be unit-norm.
+            extra: The values of the extra columns, N each.
+
+        Raises:
+            VectorError: Vectors that cannot be used; names the first bad rows.
+            InputError: Counts that differ, columns missing or unknown, values of the wrong type.
+            StoreError: An id twice, or in the table already; another writer.
+            DiskFullError: No room; what was there stays.
+        """
+        import lance
+
+        table = store_rows.table_of(
+            ids, keys, vectors=vectors, extra=extra or {}, schema=self._dataset.schema
+        )
+        with self.writing():
+            held = self._row_of()
+            if known := [identity for identity in ids if identity in held]:
+                raise errors.StoreError(
+                    f"{len(known)} of {len(ids)} ids are in the store {self.path} already, first "
+                    f"{known[0]!r}",
+                    hint="append only what missing(ids) returns, or use replace",
+                )
+            if not len(ids):
+                return
+            self._dataset = lance.write_dataset(table, self._dataset, mode="append")
+            for identity in ids:
+                held[identity] = len(held)
+
+    def replace(
+        self,
+        ids: Sequence[str],
+        keys: Sequence[str],
+        *,
+        vectors: Vectors,
+        extra: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
+        """Put rows in the place of those with the same ids, in one step; new ids are added.
+
+        Replaced rows move to the end of the table. Arguments and errors as for `append`, except
+        that ids may be in the table.
+        """
+        table = store_rows.table_of(
+            ids, keys, vectors=vectors, extra=extra or {}, schema=self._dataset.schema
+        )
+        with self.writing():
+            if len(ids):
+                merge = self._dataset.merge_insert("id").when_matched_update_all()
+                merge.when_not_matched_insert_all().execute(table)
+                self.refresh()
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Take rows out; ids that the table lacks are passed over.
+
+        Returns:
+            How many rows went.
+        """
+        with self.writing():
+            held = self._row_of()
+            rows = [held[identity] for identity in dict.fromkeys(ids) if identity in held]
+            if rows:
+                # By row id, not by name: an id may hold any character, a quote for one.
+                found = self._dataset.to_table(columns=[], with_row_id=True)["_rowid"]
+                listed = ", ".join(str(row) for row in found.take(rows).to_pylist())
+                self._dataset.delete(f"_rowid IN ({listed})")
+                self.refresh()
+            return len(rows)
+
+    def compact(self, *, keep_seconds: float = KEEP_SECONDS) -> None:
+        """Make one piece of many small ones, and free what old versions hold.
+
+        Args:
+            keep_seconds: Versions younger than this stay readable for who has them open.
+        """
+        with self.writing():
+            self._dataset.optimize.compact_files()
+            # No other writer is there, so files that no version names are a killed one's.
+            self._dataset.cleanup_old_versions(
+                older_than=timedelta(seconds=keep_seconds), delete_unverified=True
+            )
+            self.refresh()
+
+    def _all_vectors(self) -> Vectors:
+        """All vectors, filled in batch by batch, so that memory peaks at one copy."""
+        found = np.empty((len(self), self.facts.dim), dtype=np.float32)  # (N, D)
+        filled = 0
+        with self._reading():
+            for batch in self._dataset.to_batches(columns=["vector"], batch_size=READ_ROWS):
+                found[filled : filled + len(batch)] = store_rows.matrix(batch["vector"])
+                filled += len(batch)
+        return found
+
+    def _row_of(self) -> dict[str, int]:
+        """Id to row of the open version; kept, since resuming asks for it block by block."""
+        if self._positions is None:
+            self._positions = {identity: row for row, identity in enumerate(self.ids())}
+        return self._positions
+
+    def _open_dataset(self) -> lance.LanceDataset:
+        import lance
+
+        with self._reading():
+            return lance.dataset(_uri(self.path))
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Say of a damaged table that it is one. Arrow's errors are `ValueError`s, Lance's both."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            raise errors.StoreError(
+                f"the table of the store {self.path} cannot be read: {error}",
+                hint="restore the folder from a copy, or delete it and embed again",
+            ) from error
+
+
+def _uri(path: Path) -> str:
+    return str((path / TABLE_NAME).absolute())

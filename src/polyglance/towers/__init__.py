@@ -1,0 +1,173 @@
+"""Who encodes? The tower protocol and the table of towers; one file per library.
+
+Legend: N rows, D width.
+
+A reference names a tower: `library:location`, with options behind a question mark, as in
+`hf:openai/clip-vit-base-patch32`, `hf:xlm-roberta-base?pooling=mean`, `sentence:/a/folder`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyglance import errors
+
+Modality = Literal["image", "text", "audio"]
+Output = Literal["embedding", "pre_projection"]
+Vectors = NDArray[np.float32]
+
+
+@runtime_checkable
+class Tower(Protocol):
+    """A frozen encoder of one modality.
+
+    Attributes:
+        modality: What it reads: `image`, `text` or `audio`.
+        dim: Width D of its embeddings.
+        space_id: Which space its embeddings lie in. The text tower of a dual encoder has the
+            `space_id` of its content tower; a text encoder alone has one of its own.
+        fingerprint: Which tower this is: canonical tensors and preprocessing. Keys the store.
+        uses_language: Whether `encode` needs `languages`.
+    """
+
+    modality: Modality
+    dim: int
+    space_id: str
+    fingerprint: str
+    uses_language: bool
+
+    def encode(
+        self,
+        items: Sequence[Any],
+        *,
+        languages: Sequence[str] | None = None,
+        output: Output = "embedding",
+    ) -> Vectors:
+        """Encode items: strings for text; PIL images or preprocessed arrays for images.
+
+        Args:
+            items: N items.
+            languages: N language ids, one a row; required where `uses_language`.
+            output: `pre_projection` asks for the features in front of the last projection.
+
+        Returns:
+            float32 (N, D), raw: not normalised, evaluation mode, no gradient.
+        """
+        ...
+
+
+@runtime_checkable
+class ImageTower(Tower, Protocol):
+    """An image tower also shows its preprocessing, so that threads can run it ahead of `encode`."""
+
+    def preprocess(self, image: Any) -> NDArray[Any]:
+        """One PIL image to the array that `encode` takes in its place; thread-safe."""
+        ...
+
+
+@dataclass(frozen=True)
+class TowerSource:
+    """Where a kind of tower is built: a function `load(reference, *, modality) -> Tower`."""
+
+    module: str
+    function: str
+    extra: str | None = None
+
+
+@dataclass(frozen=True)
+class TowerReference:
+    """A parsed reference: `library:location?option=value&...`."""
+
+    library: str
+    location: str
+    options: Mapping[str, str]
+
+    def __str__(self) -> str:
+        tail = "&".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.library}:{self.location}" + (f"?{tail}" if tail else "")
+
+
+# Every way to name a tower, in one place; a test resolves each entry.
+TOWERS: Mapping[str, TowerSource] = MappingProxyType(
+    {
+        "hf": TowerSource("polyglance.towers.huggingface", "load"),
+        "sentence": TowerSource("polyglance.towers.sentence", "load"),
+        "openclip": TowerSource("polyglance.towers.openclip", "load", extra="openclip"),
+        "tiny": TowerSource("polyglance.towers.tiny", "load"),
+        "precomputed": TowerSource("polyglance.towers.precomputed", "load"),
+    }
+)
+
+
+def parse_reference(reference: str, *, options: Sequence[str] | None = None) -> TowerReference:
+    """Read `library:location?key=value&key=value`.
+
+    Args:
+        reference: What the user wrote.
+        options: The option names that this kind of tower knows; others are refused. None
+            leaves that to the tower's own loader.
+
+    Raises:
+        UnknownNameError: For an unknown library or option.
+        ConfigError: For a reference without a library or location.
+
+    >>> parse_reference("hf:xlm-roberta-base?pooling=mean").options["pooling"]
+    'mean'
+    """
+    library, colon, rest = reference.partition(":")
+    if not colon or not rest:
+        raise errors.ConfigError(
+            f"{reference!r} is no tower reference; the form is library:location",
+            hint="for example hf:openai/clip-vit-base-patch32 or sentence:/a/folder",
+        )
+    if library not in _all_sources():
+        raise errors.unknown_name("tower library", library, allowed=_all_sources())
+    location, _, query = rest.partition("?")
+    parsed: dict[str, str] = {}
+    for part in filter(None, query.split("&")):
+        key, _, value = part.partition("=")
+        if options is not None and key not in options:
+            raise errors.unknown_name(f"option of {library} towers", key, allowed=options)
+        parsed[key] = value
+    return TowerReference(library, location, MappingProxyType(parsed))
+
+
+def load_tower(reference: str, *, modality: Modality) -> Tower:
+    """Load the tower of one modality that a reference names.
+
+    Args:
+        reference: `library:location?options`.
+        modality: Which side of it.
+
+    Raises:
+        UnknownNameError: For an unknown library.
+        MissingExtraError: Where the library of that kind is not installed.
+        UnavailableError: Where the weights cannot be had.
+    """
+    parsed = parse_reference(reference)
+    source = _all_sources()[parsed.library]
+    try:
+        module = importlib.import_module(source.module)
+    except ModuleNotFoundError as error:
+        if source.extra is None:
+            raise
+        raise errors.missing_extra(f"{parsed.library} towers", extra=source.extra) from error
+    tower: Tower = getattr(module, source.function)(parsed, modality=modality)
+    return tower
+
+
+def _all_sources() -> Mapping[str, TowerSource]:
+    """The built-in table, with what third parties registered as entry points behind it."""
+    found = dict(TOWERS)
+    for point in entry_points(group="polyglance.towers"):
+        module, _, function = point.value.partition(":")
+        found.setdefault(point.name, TowerSource(module, function))
+    return found

@@ -1,0 +1,63 @@
+"""Where does each family of dual encoders keep its two sides? A table for transformers' models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, kw_only=True)
+class DualFamily:
+    """Where a family of dual encoders keeps its parts.
+
+    Attributes:
+        model: Its class in transformers.
+        text_pooling: From the text sub-model's output to features.
+        text_projection: Path of the text side's last projection.
+        image_projection: The same of the image side; None where its pooling head ends it.
+        crops: Whether its pictures are cropped unless the file says otherwise.
+        fixed_length: Whether it reads texts padded to full length, without a mask.
+    """
+
+    model: str
+    text_pooling: str = "position0"
+    text_projection: str = "text_projection"
+    image_projection: str | None = "visual_projection"
+    crops: bool = True
+    fixed_length: bool = False
+
+    @property
+    def content_prefixes(self) -> tuple[str, ...]:
+        """How the names of the content side's stored tensors begin."""
+        return ("vision_model.", *([f"{self.image_projection}."] if self.image_projection else []))
+
+    @property
+    def text_prefixes(self) -> tuple[str, ...]:
+        """How the names of the text side's stored tensors begin."""
+        return ("text_model.", f"{self.text_projection}.")
+
+
+def _siglip(model: str) -> DualFamily:
+    """SigLIP's text projection is its `head`; it pools the last position, mostly padding."""
+    return DualFamily(
+        model=model,
+        text_pooling="pooler",
+        text_projection="text_model.head",
+        image_projection=None,
+        crops=False,
+        fixed_length=True,
+    )
+
+
+# Keyed by `model_type` of config.json. SigLIP 2 of fixed resolution says `siglip`; its NaFlex form,
+# whose pictures keep their shape, says `siglip2`.
+DUAL_FAMILIES: Mapping[str, DualFamily] = MappingProxyType(
+    {
+        "clip": DualFamily(model="CLIPModel", text_pooling="pooler"),
+        "chinese_clip": DualFamily(model="ChineseCLIPModel"),
+        "altclip": DualFamily(model="AltCLIPModel"),
+        "siglip": _siglip("SiglipModel"),
+        "siglip2": _siglip("Siglip2Model"),
+    }
+)
