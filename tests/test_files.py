@@ -18,6 +18,13 @@ def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+def test_the_cache_folder_can_be_chosen(monkeypatch):
+    monkeypatch.setenv("POLYGLANCE_CACHE", "/somewhere")
+    assert files.cache_folder() == Path("/somewhere")
+    monkeypatch.delenv("POLYGLANCE_CACHE")
+    assert files.cache_folder() == Path.home() / ".cache" / "polyglance"
+
+
 def test_a_file_is_written_whole_and_replaced(tmp_path):
     path = tmp_path / "a.txt"
     files.write_text(path, "one")
@@ -124,9 +131,14 @@ def test_a_folder_that_fails_leaves_what_was_there(tmp_path, failure):
     target = tmp_path / "pack"
     with files.folder_in_one_step(target) as folder:
         (folder / "a").write_text("old")
-    with pytest.raises(type(failure)), files.folder_in_one_step(target) as folder:
-        (folder / "a").write_text("new")
-        raise failure
+
+    def replace():
+        with files.folder_in_one_step(target) as folder:
+            (folder / "a").write_text("new")
+            raise failure
+
+    with pytest.raises(type(failure)):
+        replace()
     assert (target / "a").read_text() == "old"
     assert names_in(tmp_path) == ["pack"]
 
@@ -180,7 +192,7 @@ def test_local_folder_prefers_what_is_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = files.local_folder("own/pack", kind="pack", marker="pack.json")
     assert found == Path("own/pack")
-    with pytest.raises(errors.UnavailableError, match="no model.json in it"):
+    with pytest.raises(errors.UnavailableError, match=r"no model\.json in it"):
         files.local_folder("own/pack", kind="model", marker="model.json")
     with pytest.raises(errors.UnavailableError, match="there is no pack at /nowhere"):
         files.local_folder("/nowhere", kind="pack", marker="pack.json")
@@ -282,9 +294,8 @@ def test_a_lock_holds_on_a_full_disk_though_it_cannot_be_signed(tmp_path, monkey
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files.os, "pwrite", full)
-    with lock.hold():
-        with pytest.raises(errors.StoreError, match="by another process"), other.hold():
-            pass
+    with lock.hold(), pytest.raises(errors.StoreError, match="by another process"), other.hold():
+        pass
 
     def broken(*_):
         raise OSError(errno.EIO, "Input/output error")

@@ -70,7 +70,7 @@ def test_blocks_are_full_across_fragments(tmp_path, rows):
     store, ids, vectors = filled(tmp_path / "s")
     blocks = list(store.blocks(rows))
     assert [len(block_ids) for block_ids, _ in blocks][:-1] == [rows] * (len(blocks) - 1)
-    assert sum((block_ids for block_ids, _ in blocks), []) == ids
+    assert [identity for block_ids, _ in blocks for identity in block_ids] == ids
     np.testing.assert_array_equal(np.concatenate([v for _, v in blocks]), vectors)
 
 
@@ -104,7 +104,7 @@ def test_the_manifest_says_whose_vectors_these_are(tmp_path):
 
 @pytest.mark.parametrize("name", ["a b%20c", "#hash?x=1", "grüße", "s3:odd", "quote'\""])
 def test_any_folder_name_will_do(tmp_path, name):
-    store, ids, vectors = filled(tmp_path / name)
+    _, ids, vectors = filled(tmp_path / name)
     np.testing.assert_array_equal(Store.open(tmp_path / name).vectors(ids), vectors)
     assert sorted(os.listdir(tmp_path)) == [name]
 
@@ -341,7 +341,7 @@ def test_a_store_of_another_tower_is_refused(tmp_path, change, said):
 def test_a_store_of_another_space_is_refused(tmp_path):
     Store.create(tmp_path / "s", FACTS)
     facts = StoreFacts(**{**vars(FACTS), "space_id": "space-2"})
-    with pytest.raises(errors.SpaceMismatchError, match="'space-2' .* holds the space 'space-1'"):
+    with pytest.raises(errors.SpaceMismatchError, match=r"'space-2' .* holds the space 'space-1'"):
         Store.open_or_create(tmp_path / "s", facts)
 
 
@@ -364,7 +364,7 @@ def test_what_is_no_store_is_refused(tmp_path):
 
 
 def test_a_damaged_table_is_named(tmp_path):
-    store, _, _ = filled(tmp_path / "s")
+    filled(tmp_path / "s")
     for file in (tmp_path / "s" / "vectors.lance" / "data").iterdir():
         file.write_bytes(b"")
     with pytest.raises(errors.StoreError, match="cannot be read"):
@@ -381,7 +381,7 @@ def test_what_an_interrupted_create_left_is_made_anew(tmp_path, monkeypatch):
 
 
 def test_a_store_reads_its_version_until_refreshed(tmp_path):
-    store, ids, _ = filled(tmp_path / "s")
+    store, _, _ = filled(tmp_path / "s")
     other = Store.open(tmp_path / "s")
     assert other.missing(["new"]) == ["new"]
     store.append(["new"], ["k"], vectors=some_vectors(1))
@@ -394,7 +394,7 @@ def test_a_store_reads_its_version_until_refreshed(tmp_path):
 
 
 def test_two_objects_do_not_write_at_once(tmp_path):
-    store, ids, _ = filled(tmp_path / "s")
+    store, _, _ = filled(tmp_path / "s")
     other = Store.open(tmp_path / "s")
     with store.writing():
         store.append(["new"], ["k"], vectors=some_vectors(1))

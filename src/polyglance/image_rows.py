@@ -204,10 +204,12 @@ class ImageRun:
                 return
             self._to_encode.setdefault(read.key, read)
         self._rows.append(read)
-        if len(self._to_encode) >= ENCODE_ROWS:
+        full = len(self._rows) >= APPEND_ROWS
+        if full or len(self._to_encode) >= ENCODE_ROWS:
+            # Before an append all of it: copies of what waits for the tower would wait with it.
             self._encode()
         late = time.monotonic() - self._last_append > APPEND_SECONDS
-        if len(self._rows) >= APPEND_ROWS or (late and self._vector_of):
+        if full or (late and self._vector_of):
             self._append()
 
     def finish(self) -> None:

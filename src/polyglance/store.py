@@ -214,11 +214,11 @@ class Store:
 
     def ids(self) -> list[str]:
         """The ids, in the order of the rows."""
-        return list(self.columns(["id"])["id"])
+        return self.columns(["id"])["id"]
 
     def keys(self) -> list[str]:
         """The content keys, in the order of the rows."""
-        return list(self.columns(["key"])["key"])
+        return self.columns(["key"])["key"]
 
     def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:
         """Columns by name, in the order of the rows; for vectors see `vectors` and `blocks`.
@@ -230,7 +230,7 @@ class Store:
         for name in names:
             if name not in allowed:
                 raise errors.unknown_name("column", name, allowed=allowed)
-        with self._reading():
+        with store_rows.reading(self.path):
             table = self._dataset.to_table(columns=list(names))
             return {name: table[name].to_pylist() for name in names}
 
@@ -266,7 +266,7 @@ class Store:
         distinct, inverse = np.unique(rows, return_inverse=True)
         if not len(distinct):
             return np.empty((0, self.facts.dim), dtype=np.float32)
-        with self._reading():
+        with store_rows.reading(self.path):
             taken = self._dataset.take(distinct.tolist(), columns=["vector"])["vector"]
             parts = [store_rows.matrix(chunk) for chunk in taken.chunks]
             return np.concatenate(parts)[inverse]  # (N, D)
@@ -280,7 +280,7 @@ class Store:
         Yields:
             Ids and float32 (rows, D).
         """
-        with self._reading():
+        with store_rows.reading(self.path):
             scanner = self._dataset.scanner(
                 columns=["id", "vector"],
                 batch_size=rows,
@@ -429,7 +429,7 @@ class Store:
         """All vectors, filled in batch by batch, so that memory peaks at one copy."""
         found = np.empty((len(self), self.facts.dim), dtype=np.float32)  # (N, D)
         filled = 0
-        with self._reading():
+        with store_rows.reading(self.path):
             for batch in self._dataset.to_batches(columns=["vector"], batch_size=READ_ROWS):
                 found[filled : filled + len(batch)] = store_rows.matrix(batch["vector"])
                 filled += len(batch)
@@ -444,19 +444,8 @@ class Store:
     def _open_dataset(self) -> lance.LanceDataset:
         import lance
 
-        with self._reading():
+        with store_rows.reading(self.path):
             return lance.dataset(_uri(self.path))
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Say of a damaged table that it is one. Arrow's errors are `ValueError`s, Lance's both."""
-        try:
-            yield
-        except (OSError, ValueError) as error:
-            raise errors.StoreError(
-                f"the table of the store {self.path} cannot be read: {error}",
-                hint="restore the folder from a copy, or delete it and embed again",
-            ) from error
 
 
 def _uri(path: Path) -> str:

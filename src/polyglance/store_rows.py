@@ -6,7 +6,9 @@ Legend: N rows, D width.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,6 +109,27 @@ def matrix(column: pyarrow.FixedSizeListArray) -> Vectors:
     width = column.type.list_size
     found: Vectors = column.flatten().to_numpy(zero_copy_only=True).reshape(-1, width)
     return found
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say of a table that cannot be read that it is damaged, and what to do.
+
+    Lance raises `OSError`, `ValueError` and Arrow's own errors, which are `ValueError`s, too.
+
+    Args:
+        path: The store's folder.
+
+    Raises:
+        StoreError: In place of those.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise errors.StoreError(
+            f"the table of the store {path} cannot be read: {error}",
+            hint="restore the folder from a copy, or delete it and embed again",
+        ) from error
 
 
 def unusable_rows(vectors: Vectors) -> dict[int, str]:

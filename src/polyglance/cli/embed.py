@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from polyglance.embed import EmbedReport
 
 app = typer.Typer(
-    help="Encode images or texts once, into a store; resumes where it was stopped.",
+    help="Encode images or texts once, into a store.",
     no_args_is_help=True,
+    rich_markup_mode=None,
 )
 TowerOption = Annotated[
     str, typer.Option("--tower", "-t", help="The tower, as in hf:NAME or sentence:FOLDER.")

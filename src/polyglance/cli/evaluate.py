@@ -14,7 +14,7 @@ from polyglance.cli import options
 if TYPE_CHECKING:
     from polyglance.results import Result
 
-HELP = "Measure a model, with or without a pack, in every language of a task."
+HELP = "Measure a model in every language of a task."
 
 
 def command(

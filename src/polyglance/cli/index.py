@@ -9,7 +9,7 @@ import typer
 
 from polyglance.cli import options
 
-HELP = "Index the pictures of a folder; run again, it takes up only what is new."
+HELP = "Index a folder of pictures; resumes."
 
 
 def command(

@@ -15,7 +15,7 @@ from polyglance.cli import options
 if TYPE_CHECKING:
     from polyglance.search.index import Hit
 
-HELP = "Find pictures by a text in any language that the pack speaks."
+HELP = "Find pictures by a text in any language."
 
 
 def command(

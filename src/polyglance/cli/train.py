@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 # in polyglance.recipes by a test; importing that here would cost the help its speed.
 HELP = """Train a language pack for a model.
 
+\b
 Recipes:
-
   ridge    English text: closed-form linear map, seconds for 250,000 texts
-
   m2m      English text: linear layers by gradient, structure kept (M2M)
-
   distill  parallel text: a small text tower that imitates the teacher
 
 The first two put a map behind a multilingual text tower that exists (--tower).

@@ -14,7 +14,7 @@ from polyglance import errors, files
 
 Spec = dict[str, Any]
 
-ROW_HEIGHT = 18
+HEIGHT = 340
 BUNDLE_FOLDER = "report"
 
 
@@ -22,22 +22,22 @@ def bars() -> Spec:
     """Horizontal bars by language: after (wide, with its interval) and before (narrow, on top).
 
     Rows: `language`, `own_name`, `before`, `after`, `low`, `high`, `gain`; their order is kept.
-    The page sets the parameters `before_colour`, `after_colour`, `ink`.
+    The page sets the parameters `before_colour`, `after_colour`, `ink`, and the height by the
+    number of rows: a height in steps of Vega-Lite's warns in the reader's console.
     """
     y = alt.Y("language:N", sort=None, title=None, scale=alt.Scale(paddingInner=0.25))
     x_axis = alt.Axis(orient="top", format=".0%", tickCount=6, grid=True, domain=False)
-    x_scale = alt.Scale(domainMin=0, nice=True)
     after = (
         alt.Chart()
         .mark_bar(color=alt.expr("after_colour"), cornerRadiusEnd=2)
         .encode(
-            x=alt.X("after:Q", title=None, axis=x_axis, scale=x_scale), y=y, tooltip=_bar_tooltip()
+            x=alt.X("after:Q", title=None, axis=x_axis, stack=None), y=y, tooltip=_bar_tooltip()
         )
     )
     before = (
         alt.Chart()
         .mark_bar(color=alt.expr("before_colour"), height=4, cornerRadiusEnd=2)
-        .encode(x=alt.X("before:Q", title=None), y=y, tooltip=_bar_tooltip())
+        .encode(x=alt.X("before:Q", title=None, stack=None), y=y, tooltip=_bar_tooltip())
     )
     interval = (
         alt.Chart()
@@ -46,8 +46,7 @@ def bars() -> Spec:
     )
     chart = alt.layer(after, interval, before, data=alt.NamedData(name="rows"))
     return _spec(
-        chart.add_params(*(_colour(name) for name in ("before_colour", "after_colour", "ink"))),
-        height=alt.Step(ROW_HEIGHT),
+        chart.add_params(*(_colour(name) for name in ("before_colour", "after_colour", "ink")))
     )
 
 
@@ -55,19 +54,19 @@ def scatter(*, across: str, up: str) -> Spec:
     """One point a language and model: a split across, another one up.
 
     Rows: `language`, `own_name`, `model`, `x`, `y`, `colour`, `shape`, `opacity`.
-    The page sets the parameter `ink`.
+    The page sets the parameters `ink`, `lowest` and `highest`.
 
     Args:
         across: What the horizontal axis is called.
         up: What the vertical axis is called.
     """
     diagonal = (
-        alt.Chart(alt.Data(values=[{"a": 0}, {"a": 1}]))
+        alt.Chart(alt.Data(values=[{"a": -1}, {"a": 1}]))
         .mark_line(strokeDash=[3, 4], opacity=0.45, color=alt.expr("ink"), clip=True)
         .encode(x=alt.X("a:Q", title=across), y=alt.Y("a:Q", title=up))
     )
     # Both axes run over the same range: off the diagonal means better on one of the two.
-    scale = alt.Scale(domain=alt.ExprRef("[0, limit]"), nice=False)
+    scale = alt.Scale(domain=alt.ExprRef("[lowest, highest]"), nice=False)
     axis = alt.Axis(format=".0%", tickCount=6, domain=False)
     points = (
         alt.Chart(alt.NamedData(name="rows"))
@@ -87,8 +86,8 @@ def scatter(*, across: str, up: str) -> Spec:
             ],
         )
     )
-    limit = alt.param(name="limit", value=1)
-    return _spec(alt.layer(diagonal, points).add_params(_colour("ink"), limit), height=340)
+    ends = (alt.param(name="lowest", value=0), alt.param(name="highest", value=1))
+    return _spec(alt.layer(diagonal, points).add_params(_colour("ink"), *ends))
 
 
 def script() -> str:
@@ -117,9 +116,9 @@ def script() -> str:
     return bundle
 
 
-def _spec(chart: alt.LayerChart, *, height: Any) -> Spec:
+def _spec(chart: alt.LayerChart) -> Spec:
     """A specification without what would name a host or repeat the theme."""
-    spec: Spec = chart.properties(width="container", height=height).to_dict(validate=True)
+    spec: Spec = chart.properties(width="container", height=HEIGHT).to_dict(validate=True)
     for key in ("$schema", "config", "datasets"):
         spec.pop(key, None)
     return spec

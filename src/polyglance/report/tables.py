@@ -97,6 +97,9 @@ class Section:
         languages: Sorted by id, English in front.
         views: The first one is the main one.
         dropped: Largest first.
+        model_ids: Fingerprint by model.
+        data_ids: Fingerprint by language.
+        code_versions: Of polyglance, sorted.
     """
 
     task: str
@@ -106,6 +109,9 @@ class Section:
     languages: tuple[str, ...]
     views: tuple[View, ...]
     dropped: tuple[Dropped, ...]
+    model_ids: Mapping[str, str]
+    data_ids: Mapping[str, str]
+    code_versions: tuple[str, ...]
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -276,8 +282,8 @@ def _check_models(rows: Sequence[Result], *, model_order: Sequence[str], baselin
 
 def _section(rows: Sequence[Result], *, model_order: Sequence[str]) -> Section:
     """A section of rows that share task, metric and caption policy."""
+    model_ids, data_ids = _model_ids(rows), _data_ids(rows)
     table = _one_each(rows)
-    _check_data(rows)
     views: list[View] = []
     keys = {(row.split, row.direction, name) for row in rows for name in row.values}
     for split, direction, value in sorted(keys, key=_view_rank):
@@ -304,6 +310,9 @@ def _section(rows: Sequence[Result], *, model_order: Sequence[str]) -> Section:
         languages=tuple(sorted(languages, key=lambda name: (name != ENGLISH, name))),
         views=tuple(views),
         dropped=tuple(_dropped(rows)),
+        model_ids=model_ids,
+        data_ids=data_ids,
+        code_versions=tuple(sorted({row.code_version for row in rows})),
     )
 
 
@@ -337,15 +346,28 @@ def _one_each(rows: Sequence[Result]) -> dict[tuple[str, str, str, str], Result]
         if known != row:
             raise errors.ResultError(
                 f"two results of {row.model!r} on {row.task} {row.split}, {row.language}, "
-                f"{row.direction}, models {known.model_id[:12]} and {row.model_id[:12]}; "
-                "a report takes one",
-                hint="give the two models different names, or leave one result out",
+                f"{row.direction}, which differ; a report takes one",
+                hint="leave one of the two out, or give the two models different names",
             )
     return found
 
 
-def _check_data(rows: Sequence[Result]) -> None:
-    """Refuse numbers measured on other texts or content items beside each other."""
+def _model_ids(rows: Sequence[Result]) -> dict[str, str]:
+    """The fingerprint of each model; refuses two models under one name."""
+    found: dict[str, str] = {}
+    for row in rows:
+        known = found.setdefault(row.model, row.model_id)
+        if known != row.model_id:
+            raise errors.ResultError(
+                f"two models are called {row.model!r}: {known[:12]} and {row.model_id[:12]}; "
+                "a name means one",
+                hint="give the two models different names, or leave the old results out",
+            )
+    return found
+
+
+def _data_ids(rows: Sequence[Result]) -> dict[str, str]:
+    """The fingerprint of each language's data; refuses numbers of two data beside each other."""
     by_language: dict[str, Result] = {}
     for row in rows:
         known = by_language.setdefault(row.language, row)
@@ -356,6 +378,7 @@ def _check_data(rows: Sequence[Result]) -> None:
                 "only numbers of the same data may stand side by side",
                 hint="measure both on the same files, or report them apart",
             )
+    return {language: row.data_id for language, row in by_language.items()}
 
 
 def _view_rank(key: tuple[str, Direction, str]) -> tuple[object, ...]:

@@ -57,13 +57,20 @@ def find_images(folder: Path) -> list[ImageFile]:
         raise errors.InputError(
             f"{root} is not a folder; a folder of images is wanted", hint="check the path"
         )
-    found = [ImageFile(_id_of(path, root), path) for path in _walk(root)]
-    if not found:
+    try:
+        paths = list(_walk(str(root), inside=root.resolve()))
+    except OSError as error:
+        raise errors.InputError(
+            f"the folder {error.filename} cannot be listed: {error.strerror}",
+            hint="give yourself the right to read it, or move it out of the way",
+        ) from error
+    if not paths:
         raise errors.InputError(
             f"there is no image in {root}; files with these suffixes count: "
             f"{' '.join(sorted(SUFFIXES))}",
             hint="give the folder that holds the images",
         )
+    found = [ImageFile(_id_of(path, root), Path(path)) for path in paths]
     return sorted(found, key=lambda image: image.id)
 
 
@@ -124,23 +131,28 @@ def decode_image(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Ima
     return rgb
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    """Files with an image suffix below a folder."""
-    inside = root.resolve()
-    for parent, folders, names in os.walk(root, followlinks=False):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(parent, name)
-            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+def _walk(folder: str, *, inside: Path) -> Iterator[str]:
+    """Files with an image suffix below a folder; not pipes, which would be waited for."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
                 continue
-            if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(entry.path, inside=inside)
                 continue
-            yield path
+            known = os.path.splitext(entry.name)[1].lower() in SUFFIXES and entry.is_file()
+            leads_out = entry.is_symlink() and not _is_inside(entry.path, inside)
+            if known and not leads_out:
+                yield entry.path
 
 
-def _id_of(path: Path, root: Path) -> str:
+def _is_inside(path: str, folder: Path) -> bool:
+    return Path(path).resolve().is_relative_to(folder)
+
+
+def _id_of(path: str, root: Path) -> str:
     """The path inside the folder; bytes that are not UTF-8 are escaped with a backslash."""
-    relative = path.relative_to(root).as_posix()
+    relative = os.path.relpath(path, root).replace(os.sep, "/")
     return os.fsencode(relative).decode("utf-8", "backslashreplace")
 
 

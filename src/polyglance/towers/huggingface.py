@@ -56,14 +56,18 @@ _CONFIG_FACTS = (
     "patch_size",
     "image_size",
 )
-_TOKENIZER_FILES = (
+_VOCABULARY_FILES = (
     "tokenizer.json",
-    "tokenizer_config.json",
     "vocab.txt",
     "vocab.json",
-    "merges.txt",
     "spiece.model",
     "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
+_TOKENIZER_FILES = (
+    *_VOCABULARY_FILES,
+    "tokenizer_config.json",
+    "merges.txt",
     "special_tokens_map.json",
 )
 # These count positions from behind the padding id, so two of the table's rows are never reached.
@@ -239,6 +243,12 @@ def load_tokenizer(folder: Path) -> Any:
     """
     from transformers import AutoTokenizer
 
+    # Without this, transformers 5 makes a tokenizer of an empty vocabulary, and all texts are equal.
+    if not any((folder / name).is_file() for name in _VOCABULARY_FILES):
+        raise errors.UnavailableError(
+            f"{folder} has no tokenizer; one of {', '.join(_VOCABULARY_FILES)} holds it",
+            hint="download the whole model again: hf download NAME",
+        )
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:

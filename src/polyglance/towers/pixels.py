@@ -20,6 +20,7 @@ from PIL import Image
 from polyglance.errors import ConfigError, InputError
 
 Fit = Literal["shortest", "exact", "patches"]
+Rounding = Literal["down", "half_even"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ class PixelRecipe:
         width: Pixels.
         resample: Pillow's number of the filter: 2 bilinear, 3 bicubic.
         crop: Height and width of the centre crop; None for no crop.
+        crop_rounding: Where the crop starts if an odd number of pixels is to go: transformers
+            rounds down, torchvision (open_clip) to the even one.
         scale: Factor from 0..255 to the model's range.
         mean: Of each channel, after scaling.
         std: Of each channel, after scaling.
@@ -46,6 +49,7 @@ class PixelRecipe:
     width: int = 0
     resample: int = 3
     crop: tuple[int, int] | None = None
+    crop_rounding: Rounding = "down"
     scale: float = 1 / 255
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
@@ -129,7 +133,7 @@ def to_array(image: Any, *, recipe: PixelRecipe) -> NDArray[np.float32]:
             picture = picture.resize((width, height), resample=Image.Resampling(recipe.resample))
     pixels = np.asarray(picture)  # (H, W, C)
     if recipe.crop is not None:
-        pixels = _centre_crop(pixels, size=recipe.crop)
+        pixels = _centre_crop(pixels, size=recipe.crop, rounding=recipe.crop_rounding)
     mean = np.asarray(recipe.mean, dtype=np.float32)
     std = np.asarray(recipe.std, dtype=np.float32)
     scaled = pixels.astype(np.float32) * np.float32(recipe.scale)
@@ -185,7 +189,9 @@ def _patch_grid(height: int, width: int, *, recipe: PixelRecipe) -> tuple[int, i
     return grid(low)
 
 
-def _centre_crop(pixels: NDArray[Any], *, size: tuple[int, int]) -> NDArray[Any]:
+def _centre_crop(
+    pixels: NDArray[Any], *, size: tuple[int, int], rounding: Rounding
+) -> NDArray[Any]:
     """The middle of a picture; one that is smaller gets black borders."""
     height, width = pixels.shape[:2]
     short = max(0, size[0] - height), max(0, size[1] - width)
@@ -195,7 +201,9 @@ def _centre_crop(pixels: NDArray[Any], *, size: tuple[int, int]) -> NDArray[Any]
         borders = [(b, s - b) for b, s in zip(before, short, strict=True)]
         pixels = np.pad(pixels, [*borders, (0, 0)])
         height, width = pixels.shape[:2]
-    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    spare = height - size[0], width - size[1]
+    # Python's round() goes to the even number, as torchvision's does.
+    top, left = (x // 2 if rounding == "down" else round(x / 2) for x in spare)
     return pixels[top : top + size[0], left : left + size[1]]
 
 

@@ -3,8 +3,8 @@
 Legend: N vectors, D width.
 
     precomputed:/folder?space=NAME      vectors.npy (N, D) beside ids.txt (one a line) or ids.json
-    precomputed:/folder?space=NAME      clip-retrieval's folder: img_emb/img_emb_0.npy ... or
-                                        text_emb/text_emb_0.npy ..., with metadata/metadata_0.parquet
+    precomputed:/folder?space=NAME      clip-retrieval's folder: img_emb/img_emb_0.npy and on, or
+                                        text_emb/text_emb_0.npy, with metadata/metadata_0.parquet
 
 A file of vectors says nothing of the model behind it, so the user does: `space` is required. In
 clip-retrieval's layout the id is `image_path` (option `id_column` names another column), and

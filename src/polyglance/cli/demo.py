@@ -1,0 +1,24 @@
+"""`polyglance demo`: from nothing to a search in a hundred languages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = "From nothing to a search in a hundred languages."
+
+
+def command(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for all results.")] = Path(
+        "demo"
+    ),
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Retrain the towers that are shipped.")
+    ] = False,
+) -> None:
+    """Run the demo and print what it found."""
+    from polyglance import demo
+
+    demo.run(out, fresh=fresh)

@@ -1,0 +1,124 @@
+"""How does a report list the languages? A table that sorts and filters, written whole for readers
+without scripts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from html import escape
+
+from polyglance import languages
+from polyglance.report import headline, tables, wording
+from polyglance.report.tables import Section
+
+# The columns before the models': key for sorting, title, class that hides it on a phone.
+LEADING_COLUMNS = (
+    ("name", "Language", ""),
+    ("own", "Own name", "wide"),
+    ("id", "Id", "wide"),
+    ("script", "Script", "wide"),
+    ("queries", "Queries", "wide num"),
+)
+
+
+def language_table(section: Section, *, number: int, baseline: str, after: str | None) -> str:
+    """The table of a section in its main view, best languages of `after` first.
+
+    Args:
+        section: What is shown.
+        number: Place of the section in the page.
+        baseline: What the gain is counted from.
+        after: Whose gain is shown; None shows none.
+    """
+    main = section.views[0]
+    sorted_by = after if after is not None else section.models[0]
+    order = tables.in_order_of(main, section.languages, model=sorted_by)
+    heads = "".join(_head(key, escape(title), kind) for key, title, kind in LEADING_COLUMNS)
+    slots = headline.model_slots(section.models, baseline=baseline)
+    for place, model in enumerate(section.models):
+        title = f"{headline.swatch(slots[model])}<bdi>{escape(model)}</bdi>"
+        heads += _head(f"m{place}", title, "num", descending=model == sorted_by)
+    if after is not None:
+        heads += _head("gain", f"Gain of <bdi data-slot=after>{escape(after)}</bdi>", "num")
+    rows = "".join(_row(section, language, baseline=baseline, after=after) for language in order)
+    return (
+        f'<div class="scroller tall" role="region" tabindex="0" aria-labelledby="table-{number}">'
+        f'<table class="languages"><caption id="table-{number}" class="said">Languages, in per '
+        "cent, with 95 % intervals; the buttons in the heads sort</caption>"
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def filters(section: Section, *, number: int, after: str | None, baseline: str) -> str:
+    """What narrows the table down, and which model is compared."""
+    total = len(section.languages)
+    scripts = Counter(languages.get_language(name).script for name in section.languages)
+    named = sorted((wording.script_name(code), code, count) for code, count in scripts.items())
+    options = "".join(
+        f'<option value="{code}">{escape(name)} ({count})</option>' for name, code, count in named
+    )
+    compared = "" if after is None else _compared(section.models, after=after, baseline=baseline)
+    return (
+        f'<label class="field grow"><span>Find</span><input type="search" data-control="filter" '
+        f'placeholder="Language, own name or id" autocomplete="off" spellcheck="false"></label>'
+        f'<label class="field"><span>Script</span><select data-control="script">'
+        f'<option value="">All {len(named)} scripts</option>{options}</select></label>{compared}'
+        f'<p class="count" role="status" aria-live="polite" data-slot="count">'
+        f"{total} languages</p>"
+    )
+
+
+def _compared(models: Sequence[str], *, after: str, baseline: str) -> str:
+    options = "".join(
+        f'<option value="{place}"{" selected" if model == after else ""}>{escape(model)}</option>'
+        for place, model in enumerate(models)
+        if model != baseline
+    )
+    return (
+        f'<label class="field"><span>Compare with <bdi>{escape(baseline)}</bdi></span>'
+        f'<select data-control="after">{options}</select></label>'
+    )
+
+
+def _head(key: str, title: str, kind: str, *, descending: bool = False) -> str:
+    sort = ' aria-sort="descending"' if descending else ""
+    return (
+        f'<th scope="col" class="{kind}"{sort} data-key="{key}"><button type="button">{title}'
+        '<span class="order" aria-hidden="true"></span></button></th>'
+    )
+
+
+def _row(section: Section, language: str, *, baseline: str, after: str | None) -> str:
+    """One language: names, then a cell a model, then the gain."""
+    main = section.views[0]
+    row = languages.get_language(language)
+    own = _own_name(row) if row.own_name else wording.MISSING
+    queries = main.num_queries.get(language)
+    cells = (
+        f'<th scope="row">{escape(row.english_name)}'
+        f'<span class="narrow">{own if row.own_name else escape(language)}</span></th>'
+        f'<td class="own wide">{own}</td><td class="wide id">{escape(language)}</td>'
+        f'<td class="wide">{escape(wording.script_name(row.script))}</td>'
+        f'<td class="wide num n">{wording.MISSING if queries is None else f"{queries:,}"}</td>'
+    )
+    for model in section.models:
+        figure = main.figure(model, language)
+        heat = f' style="--v:{max(0.0, figure.value):.3f}"' if figure else ""
+        cells += f'<td class="num heat"{heat}>{headline.figure_html(figure)}</td>'
+    if after is not None:
+        cells += _gain_cell(main, language, baseline=baseline, after=after)
+    return f'<tr data-i="{section.languages.index(language)}">{cells}</tr>'
+
+
+def _gain_cell(view: tables.View, language: str, *, baseline: str, after: str) -> str:
+    """The gain in points; in colour only where the two intervals do not touch."""
+    ours, theirs = view.figure(after, language), view.figure(baseline, language)
+    if ours is None or theirs is None:
+        return f'<td class="num gain">{wording.MISSING}</td>'
+    gain = ours.value - theirs.value
+    clear = "" if not ours.clear_of(theirs) else " up" if gain > 0 else " down"
+    return f'<td class="num gain{clear}">{wording.points(gain)}</td>'
+
+
+def _own_name(row: languages.Language) -> str:
+    return f'<bdi lang="{row.bcp47}" dir="{row.direction}">{escape(row.own_name)}</bdi>'

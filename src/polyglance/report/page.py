@@ -1,0 +1,258 @@
+"""How does a report become one file? Sections, charts, style and script in HTML without a network.
+
+The page forbids itself every request by a content security policy, and every script but its own by
+their hashes; so neither a model's name nor a note can bring one in.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from polyglance import files
+from polyglance.report import background, headline, language_table, payload, tables, wording
+from polyglance.report.tables import Section
+from polyglance.results import Result
+
+Modality = Literal["image", "audio"]
+
+# Set before the first paint, so that a dark page never flashes white.
+_THEME_SCRIPT = """try{const t=localStorage.getItem("polyglance-theme");\
+if(t)document.documentElement.dataset.theme=t}catch{}"""
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    results: Sequence[Result],
+    model_order: Sequence[str],
+    baseline: str,
+    facts: Mapping[str, Any],
+    notes: Sequence[str] = (),
+    modality: Modality = "image",
+) -> Path:
+    """Write results as one HTML file that needs no network.
+
+    Args:
+        path: The file to write; its folder is made.
+        title: Heading of the page.
+        results: What was measured; any number of tasks.
+        model_order: Every model of the results, as they are to be listed.
+        baseline: The model the others are compared with.
+        facts: How to make the numbers again: `commands`, `versions`, `seconds`, ...
+        notes: Plain sentences to be read with the numbers.
+        modality: What the content items are.
+
+    Returns:
+        `path`.
+
+    Raises:
+        ResultError: For results that may not be set beside each other.
+        UnknownNameError: For a model or baseline that `model_order` lacks.
+        MissingExtraError: Where vl-convert-python is not installed.
+    """
+    sections = tables.build_sections(results, model_order=model_order, baseline=baseline)
+    from polyglance.report import plots  # Altair: 0.8 s
+
+    body = _body(
+        sections, title=title, baseline=baseline, facts=facts, notes=notes, modality=modality
+    )
+    specs = {
+        "bars": plots.bars(),
+        "scatters": [_scatter(section) for section in sections],
+    }
+    shown = [
+        payload.of_section(section, baseline=baseline, after=_after(section, baseline))
+        for section in sections
+    ]
+    data = {
+        "sections": shown,
+        "specs": specs,
+        "shapes": headline.SHAPES,
+        "slots": [
+            [headline.model_slots(section.models, baseline=baseline)[m] for m in section.models]
+            for section in sections
+        ],
+        "modality": modality,
+    }
+    page = _document(
+        title,
+        body=body,
+        data=payload.as_json(data),
+        script=_asset("page.js"),
+        charts=plots.script(),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_text(path, page)
+    return path
+
+
+def _body(
+    sections: Sequence[Section],
+    *,
+    title: str,
+    baseline: str,
+    facts: Mapping[str, Any],
+    notes: Sequence[str],
+    modality: Modality,
+) -> str:
+    """Everything that is read, in reading order."""
+    made = "".join(
+        _section(section, number=number, baseline=baseline, modality=modality)
+        for number, section in enumerate(sections)
+    )
+    num_languages = len({name for section in sections for name in section.languages})
+    num_models = len({name for section in sections for name in section.models})
+    tasks = ", ".join(dict.fromkeys(section.task for section in sections))
+    return (
+        '<a class="skip" href="#main">Skip to the numbers</a>'
+        '<header class="top"><div class="bar"><span class="mark">polyglance</span>'
+        '<button type="button" id="theme" aria-pressed="false" aria-label="Dark theme">'
+        '<span aria-hidden="true"></span></button></div>'
+        f"<h1>{escape(title)}</h1><p class=lead>{_count(num_languages, 'language')} · "
+        f"{_count(num_models, 'model')} · {escape(tasks)}</p>{background.notes_list(notes)}</header>"
+        f'<main id="main">{made}'
+        '<section class="reproduce"><h2>How to make these numbers again</h2>'
+        f'<div class="facts">{background.facts_html(facts)}{background.fingerprints(sections)}'
+        "</div></section></main>"
+    )
+
+
+def _section(section: Section, *, number: int, baseline: str, modality: Modality) -> str:
+    """One task: cards, models, charts, languages, what was dropped."""
+    after = _after(section, baseline)
+    policy = wording.policy_name(section.caption_policy, modality=modality)
+    main = section.views[0]
+    main_name = (
+        f"{wording.direction_name(main.direction, modality=modality)}, "
+        f"{wording.value_name(main.value)}"
+    )
+    compared = (
+        ""
+        if after is None
+        else f"<p class=lead><bdi>{escape(baseline)}</bdi> → <b><bdi>{escape(after)}</bdi></b>, "
+        f"{escape(main_name)}</p>"
+    )
+    return (
+        f'<section class="task" data-section="{number}"><h2>{escape(section.task)}</h2>{compared}'
+        f"{headline.cards(section, baseline=baseline, after=after)}"
+        f'<form class="controls" aria-label="What is shown">'
+        f"{headline.controls(section, number=number, modality=modality)}</form>"
+        "<h3>Models</h3>"
+        f"{headline.model_table(section, number=number, baseline=baseline, modality=modality)}"
+        f'<p class="hint">{_mean_hint(section)}</p>'
+        f"<h3>Languages</h3><form class=filters aria-label='Which languages'>"
+        f"{language_table.filters(section, number=number, after=after, baseline=baseline)}</form>"
+        f"{_charts(section, number=number, baseline=baseline)}"
+        f"{language_table.language_table(section, number=number, baseline=baseline, after=after)}"
+        f'<p class="hint">{_table_hint(after)}</p>'
+        f"<h3>What was dropped</h3>{background.dropped_table(section)}"
+        f'<p class="hint">Captions that took part: {escape(policy)}.</p></section>'
+    )
+
+
+def _charts(section: Section, *, number: int, baseline: str) -> str:
+    """Places for the charts, with legends of our own and words for who cannot see them."""
+    slots = headline.model_slots(section.models, baseline=baseline)
+    legend = "".join(
+        f"<li>{headline.swatch(slots[model])}<bdi>{escape(model)}</bdi></li>"
+        for model in section.models
+    )
+    across = [wording.split_name(split) for split in section.splits]
+    scatter = ""
+    if len(across) > 1:
+        heading = f"{across[0].capitalize()} against {across[1]}, language by language"
+        scatter = (
+            f'<figure class="chart"><figcaption><b>{escape(heading)}</b>'
+            f'<ul class="legend">{legend}</ul></figcaption>'
+            '<div class="plot" data-plot="scatter" role="img" aria-label="Scatter plot: each '
+            f"language and model, {escape(across[0])} across, {escape(across[1])} up. The table "
+            'below has the same numbers."></div></figure>'
+        )
+    return (
+        f'<div class="charts" data-charts="{number}"><figure class="chart">'
+        '<figcaption><b>Before and after, in the order of the table</b><ul class="legend">'
+        '<li><i class="key before"></i><bdi data-slot="before-name"></bdi></li>'
+        '<li><i class="key after"></i><bdi data-slot="after-name"></bdi></li>'
+        '<li><i class="key rule"></i>95&nbsp;% interval</li></ul></figcaption>'
+        '<div class="plot" data-plot="bars" role="img" aria-label="Bars: each language before and '
+        'after. The table below has the same numbers."></div>'
+        f'<button type="button" class="more" data-slot="more" hidden></button></figure>{scatter}'
+        "</div>"
+    )
+
+
+def _document(title: str, *, body: str, data: str, script: str, charts: str) -> str:
+    """The file: policy, style, what is read, numbers, scripts."""
+    scripts = [_THEME_SCRIPT, _closed(script), _closed(charts)]
+    hashes = " ".join(f"'sha256-{_sha256(text)}'" for text in scripts)
+    # unsafe-eval: Vega compiles the expressions of a chart; what they are made of is in this file.
+    policy = (
+        f"default-src 'none'; script-src {hashes} 'unsafe-eval'; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{escape(title)}</title><style>{_asset('page.css')}</style>"
+        f"<script>{scripts[0]}</script></head><body>{body}"
+        f'<script type="application/json" id="data">{data}</script>'
+        f"<script>{scripts[1]}</script><script>{scripts[2]}</script></body></html>\n"
+    )
+
+
+def _scatter(section: Section) -> dict[str, Any] | None:
+    from polyglance.report import plots
+
+    if len(section.splits) < 2:
+        return None
+    across, up = (wording.split_name(split) for split in section.splits[:2])
+    return plots.scatter(across=across, up=up)
+
+
+def _after(section: Section, baseline: str) -> str | None:
+    """The model that is compared with the baseline at first: the best of the main view."""
+    main = section.views[0]
+    return tables.best_model(main, baseline=baseline) if baseline in main.figures else None
+
+
+def _mean_hint(section: Section) -> str:
+    main = section.views[0]
+    count = max(row.num_others for row in tables.headlines(main))
+    return (
+        f"The mean is over the {_count(count, 'language')} other than English that every model "
+        "was measured in; its interval is the mean of theirs, which is wider than its own. "
+        "Intervals are about other pictures or texts of the same kind, not about other languages."
+    )
+
+
+def _table_hint(after: str | None) -> str:
+    if after is None:
+        return ""
+    return "A gain is in colour where the intervals of before and after do not touch."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _asset(name: str) -> str:
+    return resources.files("polyglance.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _closed(script: str) -> str:
+    """A script that cannot end its own element early: `</script` and `<!--` only inside strings."""
+    return re.sub(r"<(?=/script|!--)", r"\\x3c", script, flags=re.IGNORECASE)
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

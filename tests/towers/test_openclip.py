@@ -1,0 +1,129 @@
+"""References and settings of open_clip towers; the library itself where it is installed."""
+
+import builtins
+import importlib.util
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from polyglance import errors
+from polyglance.towers import load_tower, openclip
+
+
+def test_weights_must_be_named():
+    with pytest.raises(errors.ConfigError, match="names no weights"):
+        load_tower("openclip:ViT-B-32", modality="text")
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(errors.UnknownNameError, match="option of openclip"):
+        load_tower("openclip:ViT-B-32?precision=fp16", modality="text")
+    with pytest.raises(errors.ConfigError, match="audio"):
+        load_tower("openclip:ViT-B-32?pretrained=x", modality="audio")
+
+
+@pytest.mark.parametrize(
+    ("raised", "wanted"),
+    [
+        (ModuleNotFoundError("open_clip"), errors.MissingExtraError),
+        (RuntimeError("operator torchvision::nms does not exist"), errors.UnavailableError),
+    ],
+)
+def test_a_library_that_does_not_import_is_named(raised, wanted, monkeypatch):
+    real = builtins.__import__
+
+    def absent(name, *rest, **settings):
+        if name == "open_clip":
+            raise raised
+        return real(name, *rest, **settings)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(wanted, match=r"polyglance\[openclip\]|same build as torch"):
+        load_tower("openclip:ViT-B-32?pretrained=x", modality="text")
+
+
+def test_settings_become_a_recipe():
+    base = {"size": (6, 6), "mean": (0.5, 0.5, 0.5), "std": (1, 1, 1), "interpolation": "bilinear"}
+    recipe = openclip.pixel_recipe({**base, "resize_mode": "shortest"})
+    assert (recipe.fit, recipe.crop, recipe.resample) == ("shortest", (6, 6), 2)
+    assert openclip.pixel_recipe({**base, "resize_mode": "squash", "size": 7}).crop is None
+    for change in ({"resize_mode": "longest"}, {"size": (6, 8)}):
+        with pytest.raises(errors.ConfigError, match="resize_mode"):
+            openclip.pixel_recipe({**base, **change})
+    with pytest.raises(errors.UnknownNameError, match="interpolation"):
+        openclip.pixel_recipe({**base, "interpolation": "random"})
+
+
+@pytest.fixture(scope="module")
+def open_clip():
+    """The library; torchvision's two missing operators are declared where it does not load."""
+    if importlib.util.find_spec("open_clip") is None:
+        pytest.skip("open_clip is not installed (extra `openclip`)")
+    try:
+        import open_clip
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        for name in [name for name in sys.modules if name.startswith(("torchvision", "open_clip"))]:
+            del sys.modules[name]
+        import open_clip
+    return open_clip
+
+
+@pytest.fixture(scope="module")
+def reference(open_clip, tmp_path_factory):
+    """A small model of open_clip in the library's own configuration form, saved as safetensors."""
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("openclip")
+    (folder / "tiny-test.json").write_text(
+        '{"embed_dim": 10, "vision_cfg": {"image_size": 16, "layers": 1, "width": 64, '
+        '"patch_size": 8}, "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 16, '
+        '"heads": 2, "layers": 1}}'
+    )
+    open_clip.add_model_config(folder / "tiny-test.json")
+    torch.manual_seed(5)
+    model = open_clip.create_model("tiny-test")
+    save_file(model.state_dict(), folder / "tiny.safetensors")
+    return f"openclip:tiny-test?pretrained={folder}/tiny.safetensors&device=cpu"
+
+
+def reload(open_clip, reference):
+    file = reference.partition("pretrained=")[2].partition("&")[0]
+    return open_clip.create_model_and_transforms("tiny-test", pretrained=file)
+
+
+def test_both_sides_equal_the_library(open_clip, reference, texts, pictures):
+    model, _, transform = reload(open_clip, reference)
+    text, image = (load_tower(reference, modality=side) for side in ("text", "image"))
+    rgb = [picture.convert("RGB") for picture in pictures]
+    with torch.no_grad():
+        wanted_text = model.eval().encode_text(open_clip.get_tokenizer("tiny-test")(texts)).numpy()
+        wanted_image = model.encode_image(torch.stack([transform(p) for p in rgb])).numpy()
+    np.testing.assert_allclose(text.encode(texts), wanted_text, atol=1e-5)
+    np.testing.assert_allclose(image.preprocess(rgb[0]), transform(rgb[0]).numpy(), atol=1e-5)
+    np.testing.assert_allclose(image.encode(pictures), wanted_image, atol=1e-5)
+    assert text.encode([]).shape == (0, 10)
+
+
+def test_sides_share_a_space_and_project(reference, texts, pictures):
+    text, image = (load_tower(reference, modality=side) for side in ("text", "image"))
+    assert text.space_id == image.space_id
+    assert text.fingerprint != image.fingerprint
+    for tower, items in ((text, texts), (image, pictures)):
+        features = torch.from_numpy(tower.encode(items, output="pre_projection"))
+        projected = tower.module.projection(features).detach().numpy()
+        np.testing.assert_allclose(projected, tower.encode(items), atol=1e-5)
+
+
+def test_weights_that_are_not_there(reference):
+    del reference
+    with pytest.raises(errors.UnavailableError, match="open_clip cannot give"):
+        load_tower("openclip:tiny-test?pretrained=/no/file.safetensors", modality="text")
+    with pytest.raises(errors.UnavailableError, match="open_clip cannot give"):
+        load_tower("openclip:no-such-model?pretrained=/no/file.safetensors", modality="text")

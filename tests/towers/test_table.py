@@ -1,0 +1,18 @@
+"""Every entry of the table of towers names a module and a function that exist."""
+
+import importlib
+import inspect
+
+import pytest
+
+from polyglance.towers import TOWERS, TowerSource
+
+# Our own module, not the library: each imports its library when it loads a tower.
+BUILT_IN = {name: source for name, source in TOWERS.items() if source.module.startswith("polyglance.")}
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_entry_resolves(name):
+    source: TowerSource = BUILT_IN[name]
+    function = getattr(importlib.import_module(source.module), source.function)
+    assert list(inspect.signature(function).parameters) == ["reference", "modality"]
