@@ -10,8 +10,9 @@ intervals after Efron and Tibshirani, "An Introduction to the Bootstrap" (1993),
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -144,12 +145,11 @@ def bootstrap_means(
     starts = np.searchsorted(groups[order], np.arange(num_clusters))
     sums = np.add.reduceat(np.asarray(counted, dtype=np.float64)[order], starts, axis=0)  # (G, K)
     counts = np.add.reduceat(counts_of_row[order], starts, axis=0)  # (G, K), or (G, 1)
-    random = np.random.default_rng(seed)
     draws = np.empty((num_draws, values.shape[1]))
-    step = max(1, WEIGHT_BUDGET // num_clusters)
-    for start in range(0, num_draws, step):
-        part = draws[start : start + step]
-        weights = _draw_weights(random, num_draws=len(part), num_clusters=num_clusters)
+    start = 0
+    for weights in _weight_parts(seed, num_draws=num_draws, num_clusters=num_clusters):
+        part = draws[start : start + len(weights)]
+        start += len(weights)
         rows = weights @ counts
         np.divide(weights @ sums, rows, out=part, where=rows > 0)
         part[np.broadcast_to(rows == 0, part.shape)] = np.nan
@@ -286,8 +286,27 @@ def group_means(
     return found
 
 
+def _weight_parts(seed: int, *, num_draws: int, num_clusters: int) -> Iterator[Doubles]:
+    """How often each cluster is in each draw, (B, G), some draws at a time."""
+    step = max(1, WEIGHT_BUDGET // num_clusters)
+    if step >= num_draws:
+        yield _all_weights(seed, num_draws=num_draws, num_clusters=num_clusters)
+        return
+    random = np.random.default_rng(seed)
+    for start in range(0, num_draws, step):
+        size = min(step, num_draws - start)
+        yield _draw_weights(random, num_draws=size, num_clusters=num_clusters)
+
+
+# The languages of a task share their clusters and so their draws: made once, not 200 times.
+@lru_cache(maxsize=4)
+def _all_weights(seed: int, *, num_draws: int, num_clusters: int) -> Doubles:
+    random = np.random.default_rng(seed)
+    return _draw_weights(random, num_draws=num_draws, num_clusters=num_clusters)
+
+
 def _draw_weights(random: np.random.Generator, *, num_draws: int, num_clusters: int) -> Doubles:
-    """How often each cluster is in each draw, (B, G)."""
+    """So many draws from where the generator stands."""
     drawn = random.integers(0, num_clusters, size=(num_draws, num_clusters))
     drawn += np.arange(num_draws)[:, None] * num_clusters
     counts = np.bincount(drawn.reshape(-1), minlength=num_draws * num_clusters)

@@ -90,5 +90,3 @@ def test_batches_cover_every_row_once_within_the_budget(lengths, budget, fill):
 def test_what_is_no_list_of_texts_is_refused(texts, languages, message):
     with pytest.raises(errors.InputError, match=message):
         batching.distinct_texts(texts, languages)
-
-

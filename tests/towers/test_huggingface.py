@@ -88,7 +88,9 @@ class TestDualEncoders:
             batch = tower.collate([tower.preprocess(picture)])
             np.testing.assert_allclose(batch["pixel_values"][0].numpy(), wanted, atol=1e-6)
 
-    def test_projection_of_features_is_the_embedding(self, family, make_checkpoint, texts, pictures):
+    def test_projection_of_features_is_the_embedding(
+        self, family, make_checkpoint, texts, pictures
+    ):
         for modality, items in (("text", texts), ("image", pictures)):
             tower = load_tower(f"hf:{make_checkpoint(family)}", modality=modality)
             features = tower.encode(items, output="pre_projection")

@@ -32,7 +32,9 @@ def clip_retrieval(folder, side="img", sizes=(2, 1)):
     # Number 10 comes after 2 by number and before it by letter.
     starts = np.cumsum([0, *sizes])
     for number, start, end in zip((2, 10), starts[:-1], starts[1:], strict=True):
-        np.save(folder / f"{side}_emb" / f"{side}_emb_{number}.npy", VECTORS[start:end].astype("f2"))
+        np.save(
+            folder / f"{side}_emb" / f"{side}_emb_{number}.npy", VECTORS[start:end].astype("f2")
+        )
         table = {"image_path": IDS[start:end], "caption": [f"text {x}" for x in range(start, end)]}
         pq.write_table(pa.table(table), folder / "metadata" / f"metadata_{number}.parquet")
 

@@ -129,7 +129,9 @@ def test_the_length_is_that_of_module_or_tokenizer(build):
     file = folder / "tokenizer_config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "model_max_length": 7}))
     (folder / "sentence_bert_config.json").write_text(
-        json.dumps({"transformer_task": "feature-extraction", "module_output_name": "token_embeddings"})
+        json.dumps(
+            {"transformer_task": "feature-extraction", "module_output_name": "token_embeddings"}
+        )
     )
     tower = load_tower(f"sentence:{folder}", modality="text")
     assert tower.tokenize(["abcdefgh"])["input_ids"].shape == (1, 7)

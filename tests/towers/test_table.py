@@ -8,7 +8,9 @@ import pytest
 from polyglance.towers import TOWERS, TowerSource
 
 # Our own module, not the library: each imports its library when it loads a tower.
-BUILT_IN = {name: source for name, source in TOWERS.items() if source.module.startswith("polyglance.")}
+BUILT_IN = {
+    name: source for name, source in TOWERS.items() if source.module.startswith("polyglance.")
+}
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

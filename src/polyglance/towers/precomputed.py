@@ -68,6 +68,11 @@ class PrecomputedTower:
             for row, item in enumerate(part.ids)
         }
 
+    @property
+    def ids(self) -> list[str]:
+        """What can be asked for."""
+        return list(self.where)
+
     def encode(
         self,
         items: Sequence[Any],
