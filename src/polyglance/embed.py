@@ -204,6 +204,9 @@ def text_vectors(
         ConfigError: Both `store` and `cache`, or a store of another output.
         LanguageError, InputError, StoreError, DiskFullError: As `embed_texts`.
     """
+    if not getattr(tower, "worth_storing", True):
+        # Such a tower encodes faster than a store reads.
+        cache = None
     if store is not None and cache is not None:
         raise errors.ConfigError("a store and a cache were given", hint="give one of the two")
     if (store is None and cache is None) or not len(texts):

@@ -290,6 +290,26 @@ def test_a_checkpoint_without_its_tokenizer_says_so(make_checkpoint, tmp_path):
         load_tower(f"hf:{folder}?pooling=mean", modality="text")
 
 
+def test_a_broken_tokenizer_says_so(make_checkpoint, tmp_path):
+    folder = tmp_path / "broken"
+    shutil.copytree(make_checkpoint("bert"), folder)
+    (folder / "tokenizer.json").write_text("{")
+    with pytest.raises(errors.UnavailableError, match="cannot be read"):
+        load_tower(f"hf:{folder}?pooling=mean", modality="text")
+
+
+def test_arrays_of_another_shape_are_refused(make_checkpoint):
+    tower = load_tower(f"hf:{make_checkpoint('clip')}", modality="image")
+    for shapes in ([(3, 16, 16), (3, 8, 8)], [(16, 16)]):
+        with pytest.raises(errors.InputError, match="those of one `preprocess`"):
+            tower.encode([np.zeros(shape, dtype=np.float32) for shape in shapes])
+
+
+def test_nothing_is_tokenised_to_nothing(make_checkpoint):
+    tower = load_tower(f"hf:{make_checkpoint('bert')}?pooling=mean", modality="text")
+    assert tower.tokenize([])["input_ids"].shape == (0, 0)
+
+
 def test_processor_config_is_read_where_it_holds_the_pixels(make_checkpoint, tmp_path, pictures):
     folder = tmp_path / "combined"
     shutil.copytree(make_checkpoint("clip"), folder)

@@ -3,6 +3,7 @@
 import builtins
 import importlib.util
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -54,6 +55,74 @@ def test_settings_become_a_recipe():
             openclip.pixel_recipe({**base, **change})
     with pytest.raises(errors.UnknownNameError, match="interpolation"):
         openclip.pixel_recipe({**base, "interpolation": "random"})
+
+
+class StandInVisual(torch.nn.Module):
+    """The little of open_clip's image side that the tower touches."""
+
+    def __init__(self):
+        super().__init__()
+        self.preprocess_cfg = {"size": 4, "resize_mode": "squash", "interpolation": "bicubic"}
+        self.proj = torch.nn.Parameter(torch.randn(48, 5))
+
+    def forward(self, pixels):
+        flat = pixels.flatten(1)
+        return flat if self.proj is None else flat @ self.proj
+
+
+class StandInModel(torch.nn.Module):
+    """The little of open_clip's model that the tower touches; one side projects with a layer."""
+
+    def __init__(self, projection):
+        super().__init__()
+        self.visual = StandInVisual()
+        self.words = torch.nn.Embedding(200, 6)
+        self.text_projection = projection
+
+    def encode_text(self, ids):
+        pooled = self.words(ids).mean(1)
+        if self.text_projection is None:
+            return pooled
+        if isinstance(self.text_projection, torch.nn.Linear):
+            return self.text_projection(pooled)
+        return pooled @ self.text_projection
+
+
+@pytest.mark.parametrize("kind", ["matrix", "layer"])
+def test_parts_become_towers(kind, monkeypatch, pictures):
+    torch.manual_seed(2)
+    layer = torch.nn.Linear(6, 5)
+    projection = layer if kind == "layer" else torch.nn.Parameter(torch.randn(6, 5))
+    models = [StandInModel(projection) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    given = iter(models)
+    stand_in = types.SimpleNamespace(
+        create_model=lambda *_, **__: next(given),
+        get_tokenizer=lambda _: (
+            lambda rows: torch.tensor([[ord(x) for x in text[:3].ljust(3)] for text in rows])
+        ),
+    )
+    monkeypatch.setitem(sys.modules, "open_clip", stand_in)
+    reference = "openclip:hf-hub:some/model?device=cpu"
+    image, text = (load_tower(reference, modality=side) for side in ("image", "text"))
+    assert image.space_id == text.space_id
+    assert image.fingerprint != text.fingerprint
+    assert (image.dim, image.pre_projection_dim) == (5, 48)
+    assert (text.dim, text.pre_projection_dim) == (5, 6 if kind == "matrix" else 5)
+    assert image.encode(pictures).shape == (len(pictures), 5)
+    assert text.encode([]).shape == (0, 5)
+    vectors = text.encode(["abc", "b", "abc"])
+    np.testing.assert_array_equal(vectors[0], vectors[2])
+
+
+@pytest.mark.parametrize("raised", [RuntimeError("no such model"), FileNotFoundError("no file")])
+def test_a_model_that_cannot_be_had_is_named(raised, monkeypatch):
+    def create(*_, **__):
+        raise raised
+
+    monkeypatch.setitem(sys.modules, "open_clip", types.SimpleNamespace(create_model=create))
+    with pytest.raises(errors.UnavailableError, match="open_clip cannot give X with weights"):
+        load_tower("openclip:X?pretrained=weights", modality="text")
 
 
 @pytest.fixture(scope="module")

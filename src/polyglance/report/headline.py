@@ -120,17 +120,17 @@ def model_table(section: Section, *, number: int, baseline: str, modality: str) 
         f'<table class="models" aria-labelledby="models-{number}">'
         f'<thead><tr><th rowspan="2" scope="col">Model</th>{top}</tr><tr>{below}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
-        f'<p class="hint" data-slot="chance">{chance_sentence(main, modality=modality)}</p>'
+        f'<p class="hint" data-slot="chance">{chance_sentence(main)}</p>'
     )
 
 
-def chance_sentence(view: View, *, modality: str) -> str:
+def chance_sentence(view: View) -> str:
     """What guessing would reach; empty where that cannot be said."""
     chance = tables.chance(view)
     if chance is None:
         return ""
     return (
-        f"Guessing among {view.num_candidates[0]:,} {modality}s with one right answer: "
+        f"Guessing among {view.num_candidates[0]:,} candidates with one right answer: "
         f"{wording.per_cent(chance)}&nbsp;%."
     )
 

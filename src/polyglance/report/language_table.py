@@ -1,5 +1,7 @@
-"""How does a report list the languages? A table that sorts and filters, written whole for readers
-without scripts."""
+"""How does a report list the languages? A table that sorts and filters.
+
+It is written whole, so that it can be read where scripts do not run.
+"""
 
 from __future__ import annotations
 

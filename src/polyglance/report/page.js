@@ -85,7 +85,7 @@
     say(part.at, "value", view.name);
     say(part.at, "direction", directionName(view.direction));
     say(part.at, "chance", view.chance == null ? "" :
-      `Guessing among ${view.candidates.toLocaleString("en")} ${data.modality}s ` +
+      `Guessing among ${view.candidates.toLocaleString("en")} candidates ` +
       `with one right answer: ${perCent(view.chance)}\u00a0%.`);
   }
 

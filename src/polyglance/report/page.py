@@ -117,7 +117,8 @@ def _body(
         '<button type="button" id="theme" aria-pressed="false" aria-label="Dark theme">'
         '<span aria-hidden="true"></span></button></div>'
         f"<h1>{escape(title)}</h1><p class=lead>{_count(num_languages, 'language')} · "
-        f"{_count(num_models, 'model')} · {escape(tasks)}</p>{background.notes_list(notes)}</header>"
+        f"{_count(num_models, 'model')} · {escape(tasks)}</p>"
+        f"{background.notes_list(notes)}</header>"
         f'<main id="main">{made}'
         '<section class="reproduce"><h2>How to make these numbers again</h2>'
         f'<div class="facts">{background.facts_html(facts)}{background.fingerprints(sections)}'

@@ -36,10 +36,10 @@ def of_section(section: Section, *, baseline: str, after: str | None) -> dict[st
 
 
 def as_json(value: object) -> str:
-    """JSON that may stand inside a `<script>`: no `<`, `>` or `&`, no line separators of Unicode.
+    r"""JSON that may stand inside a `<script>`: no `<`, `>` or `&`, no line separators of Unicode.
 
     >>> as_json({"model": "</script>"})
-    '{"model":"\\\\u003c/script\\\\u003e"}'
+    '{"model":"\\u003c/script\\u003e"}'
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for sign in "<>&\u2028\u2029":

@@ -6,6 +6,7 @@ order) and the colours of the theme. Rows hold fractions.
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import Any
 
 import altair as alt
@@ -103,11 +104,11 @@ def script() -> str:
     except ImportError as error:
         raise errors.missing_extra("reports with charts", extra="report") from error
     version = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
-    name = f"vega-lite-{version}-convert-{vl_convert.__version__}.js"
+    name = f"vega-lite-{version}-convert-{metadata.version('vl-convert-python')}.js"
     kept = files.cache_folder() / BUNDLE_FOLDER / name
     if kept.is_file():
         return kept.read_text(encoding="utf-8")
-    bundle: str = vl_convert.javascript_bundle(vl_version=version)
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", version)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         files.write_text(kept, bundle)

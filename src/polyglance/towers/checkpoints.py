@@ -79,7 +79,7 @@ def _unavailable(location: str, revision: str | None, *, why: str) -> Unavailabl
     at = f" --revision {revision}" if revision else ""
     reason = why.strip().splitlines()[0][:120] if why.strip() else "no answer"
     return UnavailableError(
-        f"the model {location} is in neither this disk's cache nor reachable over the network "
+        f"the model {location} is not in this disk's cache, and the network does not give it "
         f"({reason})",
         hint=f"where there is a network: hf download {location}{at}",
     )

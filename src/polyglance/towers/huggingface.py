@@ -243,7 +243,7 @@ def load_tokenizer(folder: Path) -> Any:
     """
     from transformers import AutoTokenizer
 
-    # Without this, transformers 5 makes a tokenizer of an empty vocabulary, and all texts are equal.
+    # Without this, transformers 5 gives a tokenizer of no vocabulary, to which all texts are equal.
     if not any((folder / name).is_file() for name in _VOCABULARY_FILES):
         raise errors.UnavailableError(
             f"{folder} has no tokenizer; one of {', '.join(_VOCABULARY_FILES)} holds it",

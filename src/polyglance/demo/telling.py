@@ -1,0 +1,155 @@
+"""What is said of a demo? The summary, the answers to five queries, the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+
+from polyglance import files
+from polyglance.demo.measuring import CONTROL, ENGLISH_MODEL
+from polyglance.languages import ENGLISH, get_language
+from polyglance.packs import LanguagePack
+from polyglance.results import Result
+from polyglance.search.index import Index
+
+# As a person would type them, in five scripts.
+QUERIES: tuple[tuple[str, str], ...] = (
+    ("fra_Latn", "chien"),
+    ("ell_Grek", "ελέφαντας"),
+    ("hin_Deva", "इंद्रधनुष"),
+    ("arb_Arab", "تفاحة"),
+    ("jpn_Jpan", "自転車"),
+)
+NUM_ANSWERS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class HitRates:
+    """Text-to-image hit rate at 10 of one model, as fractions.
+
+    Attributes:
+        eng_Latn: In English, concepts seen in training.
+        mean_others: Mean over the other languages, concepts seen in training.
+        eng_Latn_held_out: In English, concepts that no training saw.
+        mean_others_held_out: Mean over the other languages, concepts that no training saw.
+    """
+
+    eng_Latn: float  # noqa: N815 - a language id
+    mean_others: float
+    eng_Latn_held_out: float  # noqa: N815 - a language id
+    mean_others_held_out: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a query found: ids and scores, best first."""
+
+    language: str
+    query: str
+    hits: tuple[tuple[str, float], ...]
+
+
+def hit_rates(rows: Sequence[Result], model: str) -> HitRates:
+    """The four figures of one model on the test pictures."""
+    found = {
+        (row.split, row.language): row.values["hit_rate_at_10"]
+        for row in rows
+        if row.model == model and row.direction == "text_to_content"
+    }
+
+    def others(split: str) -> float:
+        return float(
+            np.mean([rate for (s, lang), rate in found.items() if s == split and lang != ENGLISH])
+        )
+
+    return HitRates(
+        eng_Latn=found["seen", ENGLISH],
+        mean_others=others("seen"),
+        eng_Latn_held_out=found["held_out", ENGLISH],
+        mean_others_held_out=others("held_out"),
+    )
+
+
+def best_of(rows: Sequence[Result], models: Sequence[str]) -> str:
+    """The model with the highest mean over the languages other than English."""
+    return max(models, key=lambda name: hit_rates(rows, name).mean_others)
+
+
+def summarise(
+    rows: Sequence[Result], *, packs: Sequence[str], english_text: Sequence[str]
+) -> dict[str, Any]:
+    """What `summary.json` says, but for the seconds.
+
+    Args:
+        rows: All results on the test pictures.
+        packs: Names of all packs.
+        english_text: Names of those fitted on English text alone.
+    """
+    best, english_only = best_of(rows, packs), best_of(rows, english_text)
+    languages = sorted({row.language for row in rows})
+    return {
+        "languages": len(languages),
+        "language_ids": languages,
+        "best_pack": best,
+        "best_english_text_only": english_only,
+        "hit_rate_at_10": {
+            "english_model": asdict(hit_rates(rows, ENGLISH_MODEL)),
+            "language_pack": asdict(hit_rates(rows, best)),
+            "english_text_only": asdict(hit_rates(rows, english_only)),
+            "shuffled_control": asdict(hit_rates(rows, CONTROL)),
+        },
+    }
+
+
+def ask_five(index: Path, pack: LanguagePack) -> list[Answer]:
+    """Five queries in five scripts over the index."""
+    opened = Index(index)
+    speakers = opened.speakers(pack)
+    answers = []
+    for language, query in QUERIES:
+        vectors = speakers.encode_texts([query], languages=[language])
+        hits = tuple((hit.id, hit.score) for hit in opened.search(vectors, top=NUM_ANSWERS)[0])
+        answers.append(Answer(language=language, query=query, hits=hits))
+    return answers
+
+
+def show(summary: Mapping[str, Any], answers: Sequence[Answer], names: Mapping[str, str]) -> None:
+    """Print the figures and the answers, in 80 columns.
+
+    Args:
+        summary: As `summarise` made it.
+        answers: As `ask_five` made them.
+        names: English names by id, so that one can read what was found.
+    """
+    typer.echo(f"\nText to image, R@10 in per cent, over {summary['languages']} languages")
+    typer.echo("pictures by an artist that no training saw")
+    typer.echo(f"{'':<30}{'seen concepts':^22}{'held-out concepts':^22}")
+    typer.echo(f"{'':<30}{'English':>10}{'others':>12}{'English':>10}{'others':>12}")
+    labels = {
+        "english_model": "the English-only model",
+        "language_pack": f"best pack ({summary['best_pack']})",
+        "english_text_only": f"English text alone ({summary['best_english_text_only']})",
+        "shuffled_control": "control: shuffled pairs",
+    }
+    for key, label in labels.items():
+        rates = summary["hit_rate_at_10"][key]
+        cells = ("eng_Latn", "mean_others", "eng_Latn_held_out", "mean_others_held_out")
+        widths = (10, 12, 10, 12)
+        shown = "".join(f"{100 * rates[c]:>{w}.1f}" for c, w in zip(cells, widths, strict=True))
+        typer.echo(f"{label:<30}{shown}")
+    typer.echo("\nFive queries over the index")
+    for answer in answers:
+        found = ", ".join(names[item] for item, _ in answer.hits)
+        typer.echo(f"  {get_language(answer.language).english_name:<10}{answer.query}: {found}")
+
+
+def write_summary(summary: Mapping[str, Any], *, seconds: Mapping[str, float], out: Path) -> None:
+    """`summary.json`, written whole."""
+    rounded = {name: round(value, 2) for name, value in seconds.items()}
+    total = round(sum(seconds.values()), 2)
+    files.write_json(out / "summary.json", {**summary, "seconds": {**rounded, "total": total}})
