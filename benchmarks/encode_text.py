@@ -27,7 +27,7 @@ NUM_CAPTIONS = 2000
 # Every third of the 90 languages with prompts, by code: no choice of favourable ones.
 LANGUAGE_STEP = 3
 SEED = 20
-TURNS = 3
+TURNS = 4
 PROMPTS_TARGET = 1.6
 LARGEST_DIFFERENCE = 1e-6
 

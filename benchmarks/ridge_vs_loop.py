@@ -41,8 +41,11 @@ def run() -> Outcome:
         "loop_steps_timed": TIMED_STEPS,
         "loop_steps_in_all": loop.num_steps,
     }
-    others = [Criterion(name="ridge_seconds_at_250k", value=seconds["ridge"], target=5.0,
-                        direction="at most")]
+    others = [
+        Criterion(
+            name="ridge_seconds_at_250k", value=seconds["ridge"], target=5.0, direction="at most"
+        )
+    ]
     for world in real_pairs.worlds():
         say(f"{world.name}: ridge, then the loop in full over {len(world.pairs.x):,} texts")
         ours = world.hit_rate(ridge.fit(world.pairs, ridge.RidgeConfig()).map)

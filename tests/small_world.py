@@ -147,7 +147,9 @@ def fit_teacher():
 
 def captions(language):
     """One caption a picture; the id of a picture is its phrase with dashes."""
-    return [Caption(f"{p.replace(' ', '-')}.png", translate(p, language), language) for p in PHRASES]
+    return [
+        Caption(f"{p.replace(' ', '-')}.png", translate(p, language), language) for p in PHRASES
+    ]
 
 
 def load_reference(reference):

@@ -27,9 +27,7 @@ def with_scores(pack, **languages):
         name: packs.LanguageScore(pack=a, teacher=b, speaks=who)
         for name, (a, b, who) in languages.items()
     }
-    return packs.LanguagePack(
-        replace(pack.manifest, languages=scores), pack.side, pack.probes
-    )
+    return packs.LanguagePack(replace(pack.manifest, languages=scores), pack.side, pack.probes)
 
 
 def test_pack_round_trip_gives_the_same_vectors(pack, tmp_path):

@@ -94,6 +94,18 @@ def cosine_distance(mapped: Tensor, target: Tensor) -> Terms:
     return {"total": 1 - (mapped * target).sum(dim=1).mean()}
 
 
+def choose_among(scores: Tensor, wanted: Tensor, *, weights: Tensor | None = None) -> Terms:
+    """Cross entropy of choosing the right one among all candidates.
+
+    Args:
+        scores: (N, M), already divided by the temperature.
+        wanted: (N,) which of the M candidates is right.
+        weights: (N,) how much each row counts; None counts them alike.
+    """
+    each = functional.cross_entropy(scores, wanted, reduction="none")
+    return {"total": each.mean() if weights is None else (each * weights).mean()}
+
+
 def contrastive(
     left: Tensor,
     right: Tensor,

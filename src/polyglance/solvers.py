@@ -110,12 +110,12 @@ def ridge_path(data: Moments, *, penalties: Sequence[float]) -> list[AffineMap]:
     covariance = data.xx / data.num_rows - np.outer(mean_x, mean_x)  # (D_in, D_in)
     cross = data.xy / data.num_rows - np.outer(mean_x, mean_y)  # (D_in, D_out)
     variances, directions = np.linalg.eigh(covariance)
-    variances = np.maximum(variances, 0)
+    variances = np.maximum(variances, 0.0)
     # Constant inputs have no variance: any positive floor gives the zero map plus the mean.
-    mean_variance = max(float(variances.mean()), np.finfo(np.float32).tiny)
+    mean_variance = max(float(variances.mean()), float(np.finfo(np.float32).tiny))
     rotated = directions.T @ cross  # (D_in, D_out)
     solutions = []
-    for penalty in penalties:
+    for penalty in map(float, penalties):
         shrunk = rotated / (variances + penalty * mean_variance)[:, None]
         weight = (directions @ shrunk).T  # (D_out, D_in)
         bias = mean_y - weight @ mean_x

@@ -65,7 +65,7 @@ def require_equivalent(
     if not any(names <= group for group in KNOWN_EQUIVALENTS):
         raise errors.SpaceMismatchError(
             f"the pack was made for {teacher}, this is {model}; a pack speaks to one space only",
-            hint="use the model that the pack names, or train a pack for this one: polyglance train",
+            hint="use that model, or train a pack for this one: polyglance train",
         )
     found = encode(PROBE_TEXTS)
     agreement = (

@@ -10,7 +10,7 @@ intervals after Efron and Tibshirani, "An Introduction to the Bootstrap" (1993),
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any

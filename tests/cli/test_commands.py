@@ -85,7 +85,15 @@ def test_language_from_the_environment(run, index_folder, pack_folder, monkeypat
 def test_m2m_with_settings(run, model_folder, english, tmp_path):
     argv = ("train", "m2m", "--model", model_folder, "--tower", "fake:multilingual")
     code, out, _ = run(
-        *argv, "--text", english, "--out", tmp_path / "p", "--set", "num_epochs=2", "--set", "seed=3"
+        *argv,
+        "--text",
+        english,
+        "--out",
+        tmp_path / "p",
+        "--set",
+        "num_epochs=2",
+        "--set",
+        "seed=3",
     )
     assert code == 0
     config = json.loads((tmp_path / "p" / "pack.json").read_text())["config"]

@@ -100,9 +100,7 @@ def test_m2m_does_not_fall_behind_its_start(teacher):
 
 def test_raw_input_is_remembered_by_the_pack(teacher):
     config = ridge.RidgeConfig(head_input="raw")
-    pack = ridge.train(
-        small_world.PHRASES, teacher=teacher, tower=multilingual(), config=config
-    )
+    pack = ridge.train(small_world.PHRASES, teacher=teacher, tower=multilingual(), config=config)
     raw = pack.side.tower.encode(["red circle"])
     np.testing.assert_allclose(pack.side.through_head(raw), pack.side.head(raw))
     assert pack.manifest.head_input == "raw"

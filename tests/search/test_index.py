@@ -20,7 +20,9 @@ def built(picture_folder, model_folder, tmp_path):
 @pytest.fixture(scope="module")
 def pack(teacher):
     tower = Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
-    return ridge.train(small_world.PHRASES, teacher=teacher, tower=tower, config=ridge.RidgeConfig())
+    return ridge.train(
+        small_world.PHRASES, teacher=teacher, tower=tower, config=ridge.RidgeConfig()
+    )
 
 
 def ask(opened, pack, query, language):

@@ -34,6 +34,15 @@ def test_states_equal_transformers(ours, folder, padded):
     torch.testing.assert_close(got[real], wanted[real], atol=1e-5, rtol=1e-4)
 
 
+def test_inference_mode_gives_the_same_states(ours):
+    ids = torch.arange(5, 14).reshape(1, 9)
+    with torch.no_grad():
+        wanted = ours(ids).last_hidden_state
+    with torch.inference_mode():
+        got = ours(ids).last_hidden_state
+    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
+
+
 def test_names_with_the_model_in_front_are_read(ours, folder):
     config = json.loads((folder / "config.json").read_text())
     prefixed = {f"bert.{name}": t for name, t in weights.stored_tensors(folder)}

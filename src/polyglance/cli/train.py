@@ -49,7 +49,7 @@ def command(
     ] = None,
 ) -> None:
     """Load what the recipe needs, train, save the pack."""
-    from polyglance import embed, errors, files
+    from polyglance import embed, files
     from polyglance.model import DualEncoder
     from polyglance.recipes import build_config, get_recipe
     from polyglance.sources import captions

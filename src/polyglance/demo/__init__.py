@@ -8,19 +8,31 @@ queries over an index of those pictures.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from polyglance.demo import measuring, packs_made, telling, towers
+from polyglance import embed, files
+from polyglance.demo import measuring, telling, towers
+from polyglance.demo.measuring import Bench
 from polyglance.demo.stages import Stages
+from polyglance.languages import ENGLISH
+from polyglance.model import DualEncoder
+from polyglance.packs import LanguagePack, PackManifest
+from polyglance.recipes import english_text, m2m, ridge
 from polyglance.search import index
+from polyglance.sides import Side
 from polyglance.sources import pictograms
+from polyglance.tasks import retrieval
+from polyglance.towers import load_tower
+
+ENGLISH_TEXT_PACKS = ("ridge", "m2m")
 
 
-def run(out: Path, *, fresh: bool = False) -> telling.Summary:
+def run(out: Path, *, fresh: bool = False) -> dict[str, Any]:
     """Run every stage; what `out` holds already is taken up, not done again.
 
     Args:
-        out: Folder of the results: `model/`, `pack/`, `packs/`, `index/`, `results.jsonl`,
-            `summary.json`, `report.html`.
+        out: Folder of the results: `model/`, `pack/` (the best), `packs/`, `index/`,
+            `results.jsonl`, `summary.json`, `report.html`.
         fresh: Retrain the towers that are shipped with polyglance.
 
     Returns:
@@ -29,20 +41,103 @@ def run(out: Path, *, fresh: bool = False) -> telling.Summary:
     stages = Stages()
     with stages("fetch pictures and names"):
         world = pictograms.load_world()
-    with stages("train towers" if fresh else "load towers"):
-        made = towers.train(world, out) if fresh else towers.shipped(out)
+    with stages("train three towers" if fresh else "load three towers"):
+        trained = out / "towers" if (out / "towers").is_dir() or fresh else None
+        if fresh:
+            towers.train(world).save(out / "towers")
+        three = towers.load(trained)
     with stages("index pictures"):
-        index.build(
-            world.folder(pictograms.TEST_ARTIST), model=str(made.model), out=out / "index"
-        )
+        model = _english_model(three, out / "model")
+        pictures = world.folder(pictograms.TEST_ARTIST)
+        index.build(pictures, model=str(out / "model"), out=out / "index")
+        bench = _bench(world, model, out)
     with stages("make language packs"):
-        bench = measuring.Bench.open(world, out, made)
-        packs = packs_made.make(bench, made, out)
+        packs, control = _packs(bench, three, towers.english_texts(world), out)
     with stages("measure every language"):
-        rows = measuring.measure_all(bench, packs, out / "results.jsonl")
-    summary = telling.summarise(rows, world)
+        rows = measuring.measure_all(bench, packs, control=control, out=out / "results.jsonl")
+        summary = telling.summarise(rows, packs=list(packs), english_text=ENGLISH_TEXT_PACKS)
+        best = packs[summary["best_pack"]]
+        best.save(out / "pack")
     with stages("answer five queries"):
-        answers = telling.ask_five(out / "index", packs.best, world)
+        answers = telling.ask_five(out / "index", best)
     with stages("write the report"):
-        telling.write(summary, rows, out=out, stages=stages, answers=answers)
+        telling.write_page(rows, packs=list(packs), summary=summary, stages=stages, out=out)
+    telling.write_summary(summary, seconds=stages.seconds, out=out)
+    telling.show(summary, answers, world.names[ENGLISH])
+    telling.show_next_steps(out)
     return summary
+
+
+def _english_model(three: towers.Towers, folder: Path) -> DualEncoder:
+    """The English-only model, saved so that every command can name it."""
+    english = load_tower(towers.ENGLISH_TOWER, modality="text")
+    content = Side(three.image, "tiny:./image")
+    model = DualEncoder(content, Side(english, towers.ENGLISH_TOWER), str(folder.resolve()))
+    model.save(folder)
+    return model
+
+
+def _bench(world: pictograms.World, model: DualEncoder, out: Path) -> Bench:
+    """Both artists' pictures encoded, once: the test artist's in the index, the other's beside."""
+    test = retrieval.load_pictograms(None, None)
+    seen = [concept.id for concept in world.concepts if not concept.held_out]
+    dev = retrieval.pictograms_of(world, pictograms.TRAIN_ARTIST).only(seen, reason="held_out")
+    store = embed.open_image_store(out / "dev-images", model.content.tower)
+    embed.embed_images(dev.image_files, model.content.tower, store=store)
+    return Bench(
+        teacher=model,
+        test=test,
+        test_contents=index.Index(out / "index").store.vectors(test.content_ids),
+        dev=dev,
+        dev_contents=model.contents_from_raw(store.vectors(dev.content_ids)),
+        cache=embed.VectorCache(files.cache_folder() / "texts"),
+    )
+
+
+def _packs(
+    bench: Bench, three: towers.Towers, texts: list[str], out: Path
+) -> tuple[dict[str, LanguagePack], LanguagePack]:
+    """The distilled pack, the two from English text alone, and the control."""
+    ranking = Side(three.ranking, "tiny:./tower")
+    pairs = english_text.encode_pairs(
+        texts, teacher=bench.teacher, tower=ranking, dev_fraction=0.1, seed=0, cache=bench.cache
+    )
+    ridge_config, m2m_config = ridge.RidgeConfig(), m2m.M2MConfig()
+    fitted = {
+        "ridge": (ridge.fit(pairs, ridge_config), ridge_config),
+        "m2m": (m2m.fit(pairs, m2m_config), m2m_config),
+    }
+    made = {"distill": _distilled_pack(bench, three)}
+    for name, (found, config) in fitted.items():
+        made[name] = english_text.make_pack(
+            name, found, pairs=pairs, teacher=bench.teacher, tower=ranking, config=vars(config)
+        )
+    packs = {}
+    for name, pack in made.items():
+        packs[name] = measuring.with_dev_scores(pack, bench, out=out / "results.jsonl")
+        packs[name].save(out / "packs" / name)
+    wrong = english_text.shuffled(pairs, seed=0)
+    control = english_text.make_pack(
+        "ridge, shuffled pairs",
+        ridge.fit(wrong, ridge_config),
+        pairs=wrong,
+        teacher=bench.teacher,
+        tower=ranking,
+        config=vars(ridge_config),
+    )
+    return packs, control
+
+
+def _distilled_pack(bench: Bench, three: towers.Towers) -> LanguagePack:
+    """The distilled tower is a pack as it is: it was trained into the teacher's text space."""
+    manifest = PackManifest(
+        recipe="distill",
+        space_id=bench.teacher.space_id,
+        teacher=bench.teacher.reference,
+        tower="tiny:./tower",
+        tower_fingerprint=three.distilled.fingerprint,
+        data={"kind": "parallel text", "source": "CLDR names and keywords of seen concepts"},
+        num_trainable_parameters=sum(t.size for t in three.distilled.tensors.values()),
+    )
+    side = Side(three.distilled, "tiny:./tower")
+    return LanguagePack(manifest, side, english_text.probe_vectors(bench.teacher))

@@ -154,7 +154,6 @@ def _dev_scores(
     }
 
 
-
 def _speaker(language: str, *, pack: float, teacher: float) -> Speaker:
     return "pack" if language != ENGLISH and pack > teacher else "teacher"
 
@@ -164,9 +163,7 @@ def _quantiles(encoder: DualEncoder, bench: Bench, data: RetrievalData) -> dict[
     best: list[float] = []
     for language, listed in data.captions.items():
         texts = [caption.text for caption in listed]
-        vectors = encoder.encode_texts(
-            texts, languages=[language] * len(texts), cache=bench.cache
-        )
+        vectors = encoder.encode_texts(texts, languages=[language] * len(texts), cache=bench.cache)
         best += (vectors @ bench.dev_contents.T).max(axis=1).tolist()
     found: Sequence[float] = np.quantile(best, QUANTILES).tolist()
     return {f"{100 * q:.0f} %": value for q, value in zip(QUANTILES, found, strict=True)}

@@ -59,8 +59,10 @@ FETCH_SECONDS = 600
 # Words that tell members of one family apart: "man running" and "woman running" are held out
 # together, or the second would give the first away.
 _MEMBER_WORDS = frozenset(
-    "man woman person men women people boy girl child adult male female old older man’s woman’s "
-    "men’s women’s boys girls mr mrs mx santa and".split()
+    """
+    man woman person men women people boy girl child adult male female old older man’s woman’s
+    men’s women’s boys girls mr mrs mx santa and
+    """.split()  # noqa: SIM905 (one a line otherwise)
 )
 
 
@@ -152,9 +154,7 @@ def training_texts(world: World) -> tuple[list[TrainingText], int]:
                     num_left_out += 1
                 else:
                     texts.append(
-                        TrainingText(
-                            concept=number, text=text, language=language, is_name=is_name
-                        )
+                        TrainingText(concept=number, text=text, language=language, is_name=is_name)
                     )
     return texts, num_left_out
 

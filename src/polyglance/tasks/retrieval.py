@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from polyglance import errors
 from polyglance.records import Caption, ImageFile
 from polyglance.results import CaptionPolicy
 from polyglance.sources import captions
+
+if TYPE_CHECKING:
+    from polyglance.sources import pictograms
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,6 +78,7 @@ class RetrievalData:
         return replace(
             self,
             content_ids=tuple(np.array(self.content_ids, object)[keep]),
+            image_files=tuple(file for file in self.image_files if file.id in there),
             splits={name: members[keep] for name, members in self.splits.items()},
             num_dropped={**self.num_dropped, reason: int((~keep).sum())},
         )
@@ -88,21 +93,25 @@ def load_pictograms(folder: Path | None, languages: list[str] | None) -> Retriev
     """
     from polyglance.sources import pictograms
 
-    world = pictograms.load_world(folder)
-    names = world.names if languages is None else _pick(world.names, languages, "pictograms")
+    data = pictograms_of(pictograms.load_world(folder), pictograms.TEST_ARTIST)
+    if languages is None:
+        return data
+    return replace(data, captions=_pick(data.captions, languages, "pictograms"))
+
+
+def pictograms_of(world: pictograms.World, artist: pictograms.Artist) -> RetrievalData:
+    """Names of emoji against one artist's pictures, seen and held-out concepts apart."""
+    held_out = np.array([concept.held_out for concept in world.concepts], bool)
     return RetrievalData(
         task="pictograms",
         content_ids=tuple(concept.id for concept in world.concepts),
         captions={
-            language: [Caption(concept_id, name, language) for concept_id, name in by_id.items()]
-            for language, by_id in names.items()
+            language: [Caption(concept_id, name, language) for concept_id, name in named.items()]
+            for language, named in world.names.items()
         },
         policy="unique",
-        splits={
-            "seen": np.array([not concept.held_out for concept in world.concepts], bool),
-            "held_out": np.array([concept.held_out for concept in world.concepts], bool),
-        },
-        image_files=world.image_files(pictograms.TEST_ARTIST),
+        splits={"seen": ~held_out, "held_out": held_out},
+        image_files=world.image_files(artist),
     )
 
 
@@ -187,8 +196,8 @@ def _by_language(
 
 
 def _pick(
-    names: Mapping[str, Mapping[str, str]], languages: list[str], task: str
-) -> dict[str, Mapping[str, str]]:
+    names: Mapping[str, Sequence[Caption]], languages: list[str], task: str
+) -> dict[str, Sequence[Caption]]:
     lacking = [language for language in languages if language not in names]
     if lacking:
         raise errors.LanguageError(

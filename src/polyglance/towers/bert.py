@@ -23,6 +23,24 @@ class States(NamedTuple):
     last_hidden_state: Tensor
 
 
+class Linear(nn.Linear):
+    """A linear layer that goes through oneDNN where nothing is learned and nothing is sent away.
+
+    On the AMD machine this was measured on, torch's own path (MKL) reaches 91 GFLOP/s a core and
+    oneDNN 106, and these products are nine tenths of the encoder's time. The operator is the one
+    that torch.compile emits; where a version of torch lacks it, the usual path is taken.
+    """
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(..., D) to (..., D')."""
+        if torch.is_inference_mode_enabled() and _goes_through_onednn(rows, self.weight):
+            product = torch.ops.mkldnn._linear_pointwise(
+                rows, self.weight, self.bias, "none", [], ""
+            )
+            return cast(Tensor, product)
+        return F.linear(rows, self.weight, self.bias)
+
+
 class BertLayer(nn.Module):
     """One block: attention, add, normalise; feed-forward, add, normalise."""
 
@@ -34,11 +52,11 @@ class BertLayer(nn.Module):
         self.dropout = float(config.get("hidden_dropout_prob", 0.1))
         self.attention_dropout = float(config.get("attention_probs_dropout_prob", 0.1))
         # Query, key and value in one product: three small ones keep two cores less busy.
-        self.query_key_value = nn.Linear(width, 3 * width)
-        self.attended = nn.Linear(width, width)
+        self.query_key_value = Linear(width, 3 * width)
+        self.attended = Linear(width, width)
         self.attended_norm = nn.LayerNorm(width, eps=epsilon)
-        self.widen = nn.Linear(width, inner)
-        self.narrow = nn.Linear(inner, width)
+        self.widen = Linear(width, inner)
+        self.narrow = Linear(inner, width)
         self.output_norm = nn.LayerNorm(width, eps=epsilon)
 
     def forward(self, states: Tensor, *, mask: Tensor | None) -> Tensor:
@@ -144,3 +162,12 @@ def from_tensors(tensors: Mapping[str, Tensor], *, config: Mapping[str, Any]) ->
     encoder = BertEncoder(config)
     encoder.load_state_dict(placed, assign=True)
     return encoder
+
+
+def _goes_through_onednn(rows: Tensor, weight: Tensor) -> bool:
+    return (
+        rows.device.type == "cpu"
+        and rows.dtype == weight.dtype == torch.float32
+        and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    )

@@ -1,0 +1,191 @@
+"""`distill`: a small multilingual text tower that imitates the teacher, from parallel text.
+
+A translation shall get the vector that the teacher gives its English text (Reimers and Gurevych
+2020; M-CLIP). Where there are few English texts (names, labels), the tower chooses among the
+teacher's vectors, a softmax over them, which learns names by heart; where there are many
+(captions), it is a linear layer that meets them by squared error.
+
+Legend: N texts, G English texts, D width of the space.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+
+from polyglance import affine, objectives
+from polyglance import train as training
+from polyglance.affine import Vectors
+from polyglance.embed import VectorCache
+from polyglance.languages import ENGLISH
+from polyglance.model import DualEncoder
+from polyglance.packs import LanguagePack, PackManifest
+from polyglance.recipes import parallel_text
+from polyglance.recipes.english_text import probe_vectors
+from polyglance.records import Pair
+from polyglance.sides import Side
+from polyglance.towers.tiny import TinyTextTower, text_tower_from
+from polyglance.towers.tiny_text import NgramNet
+
+# Above this many English texts a memory of their vectors is larger than the tower itself.
+MOST_MEMORIES = 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig:
+    """Settings of `distill`.
+
+    Attributes:
+        ending: `memory` chooses among the teacher's vectors, `linear` meets them by squared error,
+            `auto` takes the first for 8,192 English texts or fewer.
+        num_buckets: Rows of the n-gram table.
+        dim: Width of the table.
+        dropout: Share of n-grams that a training step leaves out.
+        num_steps: Optimiser steps.
+        batch_size: Texts a step.
+        learning_rate: Peak rate of the table; the layer behind it learns at a quarter.
+        related_share: Share of related texts (keywords) in a batch.
+        related_weight: How much one of them counts.
+        squared_error_weight: Of the squared error beside the choice, with `memory`.
+        sharpness: Factor on the scores in use, with `memory`.
+        seed: Fixes start and draws.
+    """
+
+    ending: Literal["auto", "memory", "linear"] = "auto"
+    num_buckets: int = 36_000
+    dim: int = 96
+    dropout: float = 0.2
+    num_steps: int = 800
+    batch_size: int = 4096
+    learning_rate: float = 2e-2
+    related_share: float = 0.3
+    related_weight: float = 0.5
+    squared_error_weight: float = 1.0
+    sharpness: float = 1.3
+    seed: int = 0
+
+
+def train_tower(
+    data: parallel_text.ParallelText, targets: Vectors, *, config: DistillConfig
+) -> tuple[TinyTextTower, training.TrainReport]:
+    """Train the tower alone.
+
+    Args:
+        data: Texts by group.
+        targets: Float32 (G, D), unit: the teacher's vectors of the English texts.
+        config: Settings.
+    """
+    torch.manual_seed(config.seed)
+    memory = config.ending == "memory" or (
+        config.ending == "auto" and len(data.english) <= MOST_MEMORIES
+    )
+    width = len(data.english) if memory else targets.shape[1]
+    net = NgramNet(
+        num_buckets=config.num_buckets, dim=config.dim, width=width, dropout=config.dropout
+    )
+    report = training.fit(
+        net,
+        _step(net, torch.from_numpy(targets), config, memory=memory),
+        batches=parallel_text.batches(
+            data,
+            batch_size=config.batch_size,
+            related_share=config.related_share,
+            related_weight=config.related_weight,
+            seed=config.seed,
+        ),
+        config=training.TrainConfig(
+            num_steps=config.num_steps,
+            learning_rate=config.learning_rate,
+            weight_decay=0.0,
+            schedule="cosine",
+            num_warmup_steps=int(0.05 * config.num_steps),
+            betas=(0.9, 0.99),
+            rate_factors={"keys": 0.25, "log_scale": 0.1},
+            clip_norm=None,
+        ),
+        label="distilled text tower",
+    )
+    if memory:
+        return text_tower_from(
+            net, ending="softmax", memory=targets, sharpness=config.sharpness
+        ), report
+    return text_tower_from(net, ending="linear"), report
+
+
+def train(
+    pairs: Sequence[Pair],
+    *,
+    teacher: DualEncoder,
+    config: DistillConfig,
+    related: Sequence[Pair] = (),
+    cache: VectorCache | None = None,
+) -> LanguagePack:
+    """Parallel text in, a language pack out; the teacher reads each English text once.
+
+    Args:
+        pairs: English texts and their translations.
+        teacher: The dual encoder that learns languages.
+        config: Settings.
+        related: English texts and what only belongs to them, as keywords do.
+        cache: Keeps what the teacher gave.
+
+    Raises:
+        TrainingError: For too little text.
+    """
+    started = time.perf_counter()
+    data = parallel_text.gather(pairs, related)
+    targets = teacher.with_no_pack().encode_texts(
+        data.english, languages=[ENGLISH] * len(data.english), cache=cache
+    )
+    tower, report = train_tower(data, affine.unit(targets), config=config)
+    manifest = PackManifest(
+        recipe="distill",
+        space_id=teacher.space_id,
+        teacher=teacher.reference,
+        tower="tiny:./tower",
+        tower_fingerprint=tower.fingerprint,
+        config=asdict(config),
+        data=data_facts(data, report),
+        num_trainable_parameters=sum(int(np.prod(t.shape)) for t in tower.tensors.values()),
+        training_seconds=time.perf_counter() - started,
+    )
+    return LanguagePack(manifest, Side(tower, "tiny:./tower"), probe_vectors(teacher))
+
+
+def data_facts(data: parallel_text.ParallelText, report: training.TrainReport) -> dict[str, Any]:
+    """What a tower saw, for the manifest."""
+    return {
+        "kind": "parallel text",
+        "num_english_texts": len(data.english),
+        "num_texts": len(data.groups),
+        "num_languages": len(data.languages),
+        "languages_with_too_little_text": parallel_text.thin_languages(data),
+        "last_loss": report.history[-1]["total"] if report.history else None,
+    }
+
+
+def _step(
+    net: NgramNet, targets: torch.Tensor, config: DistillConfig, *, memory: bool
+) -> Callable[[parallel_text.Batch], objectives.Terms]:
+    def by_choice(batch: parallel_text.Batch) -> objectives.Terms:
+        scores = net(batch.features)  # (B, G)
+        terms = objectives.choose_among(scores, batch.groups, weights=batch.weights)
+        terms["choice"] = terms["total"]
+        if config.squared_error_weight:
+            said = functional.softmax(scores, dim=1) @ targets
+            distance = (said - targets[batch.groups]).square().sum(dim=1)
+            terms["squared_error"] = (distance * batch.weights).mean()
+            terms["total"] = terms["choice"] + config.squared_error_weight * terms["squared_error"]
+        return terms
+
+    def by_squared_error(batch: parallel_text.Batch) -> objectives.Terms:
+        distance = (net(batch.features) - targets[batch.groups]).square().sum(dim=1)
+        return {"total": (distance * batch.weights).mean()}
+
+    return by_choice if memory else by_squared_error
