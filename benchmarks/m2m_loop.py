@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from benchmarks import plain_loop, real_pairs
 from benchmarks.harness import Criterion, Outcome, say
+
 from polyglance.recipes import english_text, m2m
 
 # Points of dev hit rate at 1 that `m2m` may stay behind the loop, as a fraction.

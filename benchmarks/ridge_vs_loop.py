@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from benchmarks import plain_loop, real_pairs
 from benchmarks.harness import Criterion, Outcome, best_of_alternating, say
+
 from polyglance.recipes import english_text, ridge
 
 NUM_ROWS, WIDTH, DEV_ROWS = 250_000, 768, 2_000

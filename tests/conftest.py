@@ -3,8 +3,8 @@
 from types import MappingProxyType
 
 import pytest
-import small_world
 
+import small_world
 from polyglance import towers
 
 

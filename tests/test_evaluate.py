@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-import small_world
 
+import small_world
 from polyglance import embed, errors, evaluate, results
 from polyglance.tasks.retrieval import RetrievalData
 

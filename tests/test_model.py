@@ -5,8 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
-import small_world
 
+import small_world
 from polyglance import affine, errors, model, packs, spaces
 from polyglance.recipes import ridge
 from polyglance.sides import Side

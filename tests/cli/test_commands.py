@@ -6,9 +6,9 @@ import sys
 import time
 
 import pytest
-import small_world
 from typer.testing import CliRunner
 
+import small_world
 from polyglance import cli, errors
 from polyglance.recipes import RECIPES
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import small_world
 
+import small_world
 from polyglance import affine, errors, metrics
 from polyglance.recipes import english_text, m2m, published_m2m, ridge
 from polyglance.sides import Side

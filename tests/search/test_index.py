@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import small_world
 
+import small_world
 from polyglance import errors
 from polyglance.recipes import ridge
 from polyglance.search import index

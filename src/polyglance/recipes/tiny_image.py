@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
@@ -235,4 +236,4 @@ def _between(size: int, low: float, high: float) -> Tensor:
 
 def as_drawings(images: Sequence[Vectors]) -> Tensor:
     """Stack RGBA arrays (64, 64, 4) into uint8 (N, 4, 64, 64)."""
-    return torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in images])
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)

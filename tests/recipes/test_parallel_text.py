@@ -1,0 +1,124 @@
+"""`distill`, translation ranking and the small image tower each learn their part of the world."""
+
+import numpy as np
+import pytest
+import torch
+
+import small_world
+from polyglance import affine, errors, metrics, solvers
+from polyglance.languages import ENGLISH
+from polyglance.recipes import distill, parallel_text, ranking, tiny_image
+from polyglance.records import Pair
+
+PAIRS = [
+    Pair(phrase, ENGLISH, small_world.translate(phrase, language), language)
+    for phrase in small_world.PHRASES
+    for language in small_world.LANGUAGES
+]
+SMALL = {"num_buckets": 4000, "dim": 32, "num_steps": 150, "batch_size": 256}
+OWN = np.arange(len(small_world.PHRASES))
+
+
+def translated(language):
+    return [small_world.translate(phrase, language) for phrase in small_world.PHRASES]
+
+
+@pytest.mark.parametrize("ending", ["memory", "linear"])
+def test_distilled_pack_answers_in_every_language(teacher, ending, tmp_path):
+    from polyglance.packs import LanguagePack
+
+    config = distill.DistillConfig(ending=ending, **SMALL)
+    distill.train(PAIRS, teacher=teacher, config=config).save(tmp_path / "pack")
+    pack = LanguagePack.load(tmp_path / "pack")
+    assert pack.manifest.data["num_languages"] == 4
+    pictures = teacher.encode_contents([small_world.draw(p, seed=99) for p in small_world.PHRASES])
+    for language in small_world.LANGUAGES:
+        texts = translated(language)
+        before = teacher.encode_texts(texts, languages=[language] * len(texts))
+        after = teacher.with_pack(pack).encode_texts(texts, languages=[language] * len(texts))
+        rates = [
+            metrics.hit_rates_at_k(v, pictures, relevance=OWN, ks=(10,))[10].mean()
+            for v in (before, after)
+        ]
+        assert rates[1] > 3 * rates[0]
+        assert rates[1] > 0.6
+
+
+def test_the_teacher_reads_each_english_text_once(teacher):
+    before = teacher.text.tower.num_encoded
+    distill.train(PAIRS, teacher=teacher, config=distill.DistillConfig(**{**SMALL, "num_steps": 2}))
+    probes = teacher.text.tower.num_encoded - before - len(small_world.PHRASES)
+    assert probes == 8  # the probe texts of the pack
+
+
+@pytest.mark.parametrize("width", [None, 48])
+def test_ranking_brings_translations_together_without_a_teacher(width):
+    config = ranking.RankingConfig(width=width, **SMALL)
+    tower = ranking.train_tower(PAIRS, config=config)
+    english = affine.unit(tower.encode(list(small_world.PHRASES)))
+    for language in small_world.LANGUAGES:
+        other = affine.unit(tower.encode(translated(language)))
+        assert metrics.bitext_accuracy(other, english) > 0.7
+
+
+def test_a_ranked_tower_and_a_map_from_english_alone_carry_the_other_languages(teacher):
+    tower = ranking.train_tower(PAIRS, config=ranking.RankingConfig(width=48, **SMALL))
+    english = affine.unit(tower.encode(list(small_world.PHRASES)))
+    targets = teacher.encode_texts(list(small_world.PHRASES), languages=None)
+    fitted = solvers.ridge(english, targets, penalty=1e-3)
+    for language in small_world.LANGUAGES:
+        mapped = affine.unit(fitted(affine.unit(tower.encode(translated(language)))))
+        assert metrics.bitext_accuracy(mapped, targets) > 0.5
+
+
+def test_keywords_are_drawn_beside_names():
+    related = [Pair(p, ENGLISH, p.split()[1], ENGLISH) for p in small_world.PHRASES]
+    data = parallel_text.gather(PAIRS, related)
+    draw = parallel_text.batches(
+        data, batch_size=100, related_share=0.3, related_weight=0.5, seed=0
+    )
+    batch = next(iter(draw(0)))
+    assert (batch.weights == 0.5).sum() == 30
+    assert len(batch.features) == len(batch.groups) == 100
+    again = next(iter(draw(0)))
+    assert torch.equal(batch.groups, again.groups)
+    assert not torch.equal(batch.groups, next(iter(draw(1))).groups)
+
+
+def test_a_thin_language_is_named():
+    pairs = [*PAIRS, Pair("big red circle", ENGLISH, "iso ympyrä", "fin_Latn")]
+    assert parallel_text.thin_languages(parallel_text.gather(pairs)) == ["fin_Latn"]
+
+
+def test_repeated_pairs_count_once():
+    assert len(parallel_text.gather(PAIRS * 2).groups) == len(parallel_text.gather(PAIRS).groups)
+
+
+def test_too_little_text(teacher):
+    with pytest.raises(errors.TrainingError, match="1 different English texts"):
+        distill.train(PAIRS[:1], teacher=teacher, config=distill.DistillConfig())
+
+
+def test_the_image_tower_learns_its_names(teacher):
+    drawings = []
+    for phrase in small_world.PHRASES:
+        drawn = small_world.draw(phrase, seed=1).resize((64, 64)).convert("RGBA")
+        drawings.append(np.asarray(drawn).copy())
+    names = teacher.encode_texts(list(small_world.PHRASES), languages=None)
+    config = tiny_image.TinyImageConfig(num_steps=60, batch_size=36, sides=(32,))
+    tower = tiny_image.train(tiny_image.as_drawings(drawings), names, names, config=config)
+    unseen = [small_world.draw(p, seed=99).resize((64, 64)) for p in small_world.PHRASES]
+    found = affine.unit(tower.encode(unseen))
+    hits = metrics.hit_rates_at_k(names, found, relevance=OWN, ks=(10,))[10].mean()
+    assert hits > 3 * 10 / len(OWN)
+
+
+def test_distortion_keeps_shape_and_range():
+    torch.manual_seed(0)
+    pixels = torch.rand(40, 4, 32, 32)
+    pixels[:, :3] *= pixels[:, 3:]
+    found = tiny_image.distort(pixels)
+    assert found.shape == (40, 3, 32, 32)
+    assert torch.isfinite(found).all()
+    assert found.min() > -0.7
+    assert found.max() < 1.7
