@@ -84,7 +84,7 @@ def test_language_from_the_environment(run, index_folder, pack_folder, monkeypat
 
 def test_m2m_with_settings(run, model_folder, english, tmp_path):
     argv = ("train", "m2m", "--model", model_folder, "--tower", "fake:multilingual")
-    code, out, _ = run(
+    code, _, _ = run(
         *argv,
         "--text",
         english,

@@ -1,4 +1,4 @@
-"""The towers that the project trains: quick, the same after saving, and right against plain loops."""
+"""The towers that the project trains: quick, the same after saving, right against plain loops."""
 
 import subprocess
 import sys
