@@ -20,11 +20,11 @@ from polyglance.search.index import Index
 
 # As a person would type them, in five scripts.
 QUERIES: tuple[tuple[str, str], ...] = (
-    ("fra_Latn", "chien"),
-    ("ell_Grek", "ελέφαντας"),
+    ("fra_Latn", "poisson"),
+    ("rus_Cyrl", "кошка"),
     ("hin_Deva", "इंद्रधनुष"),
-    ("arb_Arab", "تفاحة"),
-    ("jpn_Jpan", "自転車"),
+    ("arb_Arab", "بطيخ"),
+    ("jpn_Jpan", "スイカ"),
 )
 NUM_ANSWERS = 3
 NOTES = (
@@ -36,8 +36,11 @@ NOTES = (
     "chance.",
     "No training saw a name, keyword or picture of a held-out concept, nor a text equal to the "
     "name of one.",
-    "All models are compared on the names of a fixed sample of 300 concepts; the packs are "
+    "All models are compared on the names of a fixed eighth of the concepts; the best packs are "
     "measured on all names besides.",
+    "Distortions, step counts and sharpness of the shipped towers were chosen by looking at the "
+    "test drawings of seen concepts, so those figures are slightly too good; held-out concepts "
+    "chose nothing.",
 )
 
 

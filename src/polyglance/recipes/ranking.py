@@ -49,7 +49,7 @@ class RankingConfig:
     num_buckets: int = 26_000
     dim: int = 96
     dropout: float = 0.2
-    num_steps: int = 800
+    num_steps: int = 600
     batch_size: int = 4096
     learning_rate: float = 2e-2
     temperature: float = 1 / 16
