@@ -26,7 +26,7 @@ def render(manifest: PackManifest) -> str:
         f"(content side: {manifest.content}).",
         "",
         "```bash",
-        "polyglance search 'chien' --language fr --index INDEX --pack PACK",
+        "polyglance search 'a question' --language fr --index INDEX --pack PACK",
         "```",
         "",
         f"- text tower: `{manifest.tower}` ({manifest.tower_fingerprint})",

@@ -93,8 +93,10 @@ def hit_rates(rows: Sequence[Result], model: str) -> HitRates:
 
 
 def best_of(rows: Sequence[Result], models: Sequence[str]) -> str:
-    """The model with the highest mean over the languages other than English."""
-    return max(models, key=lambda name: hit_rates(rows, name).mean_others)
+    """The model with the highest mean over the other languages, of those measured on all names."""
+    whole = {row.model for row in rows if row.task != SAMPLE_TASK}
+    measured = [name for name in models if name in whole]
+    return max(measured, key=lambda name: hit_rates(rows, name).mean_others)
 
 
 def summarise(
@@ -211,5 +213,5 @@ def write_page(
 def show_next_steps(out: Path) -> None:
     """What to look at, and what to type next."""
     typer.echo(f"\nreport:  {out / 'report.html'}\nfigures: {out / 'summary.json'}")
-    typer.echo('ask:     polyglance search "chien" --language fr \\')
+    typer.echo('ask:     polyglance search "poisson" --language fr \\')
     typer.echo(f"             --index {out / 'index'} --pack {out / 'pack'}")
