@@ -7,24 +7,25 @@ queries over an index of those pictures.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from polyglance import embed, files
+from polyglance import __version__, embed, files
 from polyglance.demo import measuring, telling, towers
 from polyglance.demo.measuring import Bench
 from polyglance.demo.stages import Stages
 from polyglance.languages import ENGLISH
 from polyglance.model import DualEncoder
-from polyglance.packs import LanguagePack, PackManifest
+from polyglance.packs import PACK_FILE, LanguagePack, PackManifest
 from polyglance.recipes import english_text, m2m, ridge
 from polyglance.search import index
 from polyglance.sides import Side
 from polyglance.sources import pictograms
 from polyglance.tasks import retrieval
-from polyglance.towers import load_tower
+from polyglance.towers import Tower, load_tower
 
-ENGLISH_TEXT_PACKS = ("ridge", "m2m")
+ENGLISH_TEXT_PACKS, CONTROL_FOLDER = ("ridge", "m2m"), "ridge-shuffled"
 
 
 def run(out: Path, *, fresh: bool = False) -> dict[str, Any]:
@@ -103,29 +104,53 @@ def _packs(
         texts, teacher=bench.teacher, tower=ranking, dev_fraction=0.1, seed=0, cache=bench.cache
     )
     ridge_config, m2m_config = ridge.RidgeConfig(), m2m.M2MConfig()
-    fitted = {
-        "ridge": (ridge.fit(pairs, ridge_config), ridge_config),
-        "m2m": (m2m.fit(pairs, m2m_config), m2m_config),
-    }
-    made = {"distill": _distilled_pack(bench, three)}
-    for name, (found, config) in fitted.items():
-        made[name] = english_text.make_pack(
-            name, found, pairs=pairs, teacher=bench.teacher, tower=ranking, config=vars(config)
+
+    def fitted(name: str) -> LanguagePack:
+        wrong = english_text.shuffled(pairs, seed=0)
+        chosen = wrong if name == CONTROL_FOLDER else pairs
+        config = m2m_config if name == "m2m" else ridge_config
+        found = m2m.fit(chosen, m2m_config) if name == "m2m" else ridge.fit(chosen, ridge_config)
+        return english_text.make_pack(
+            name,
+            found,
+            pairs=chosen,
+            teacher=bench.teacher,
+            tower=ranking,
+            config=asdict(config),
         )
+
+    results = out / "results.jsonl"
     packs = {}
-    for name, pack in made.items():
-        packs[name] = measuring.with_dev_scores(pack, bench, out=out / "results.jsonl")
-        packs[name].save(out / "packs" / name)
-    wrong = english_text.shuffled(pairs, seed=0)
-    control = english_text.make_pack(
-        "ridge, shuffled pairs",
-        ridge.fit(wrong, ridge_config),
-        pairs=wrong,
-        teacher=bench.teacher,
-        tower=ranking,
-        config=vars(ridge_config),
-    )
+    for name in ("distill", *ENGLISH_TEXT_PACKS):
+        folder, tower = (
+            out / "packs" / name,
+            three.distilled if name == "distill" else ranking.tower,
+        )
+        kept = _kept_pack(folder, bench.teacher, tower)
+        if kept is None:
+            made = _distilled_pack(bench, three) if name == "distill" else fitted(name)
+            kept = measuring.with_dev_scores(made, bench, out=results)
+            kept.save(folder)
+        packs[name] = kept
+    control = _kept_pack(out / "packs" / CONTROL_FOLDER, bench.teacher, ranking.tower)
+    if control is None:
+        control = fitted(CONTROL_FOLDER)
+        control.save(out / "packs" / CONTROL_FOLDER)
     return packs, control
+
+
+def _kept_pack(folder: Path, teacher: DualEncoder, tower: Tower) -> LanguagePack | None:
+    """The pack of an earlier run, if it is by this version, for these very towers."""
+    if not (folder / PACK_FILE).is_file():
+        return None
+    pack = LanguagePack.load(folder)
+    found = pack.manifest
+    same = (found.space_id, found.tower_fingerprint, found.polyglance_version) == (
+        teacher.space_id,
+        tower.fingerprint,
+        __version__,
+    )
+    return pack if same else None
 
 
 def _distilled_pack(bench: Bench, three: towers.Towers) -> LanguagePack:

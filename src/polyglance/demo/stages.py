@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +19,9 @@ class Stages:
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
         """Say what begins; afterwards how long it took."""
-        typer.echo(f"{name} ...", nl=False)
+        if sys.stdout.isatty():
+            typer.echo(f"{name} ...\r", nl=False)
         started = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - started
-        typer.echo(f"\r{name:<32}{self.seconds[name]:6.1f} s")
+        typer.echo(f"{name:<32}{self.seconds[name]:6.1f} s")
