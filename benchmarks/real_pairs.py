@@ -174,6 +174,6 @@ def _multilingual_tower(forbidden: list[str]) -> ranking.TinyTextTower:
     others = [language for language in kept.lines if language != ENGLISH]
     pairs = [pair for language in others for pair in kept.pairs(ENGLISH, language)]
     config = ranking.RankingConfig(
-        width=256, num_buckets=60_000, dim=256, num_steps=300, batch_size=1024, learning_rate=1e-2
+        width=256, num_buckets=60_000, dim=256, num_steps=200, batch_size=512, learning_rate=1e-2
     )
     return ranking.train_tower(pairs, config=config)
