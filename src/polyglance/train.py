@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -277,8 +277,3 @@ class _Log:
         if self.file is not None:
             with self.file.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(row) + "\n")
-
-
-def config_facts(config: object) -> dict[str, Any]:
-    """A dataclass config as plain data, to be saved beside the result."""
-    return asdict(config)  # type: ignore[call-overload, no-any-return]

@@ -5,9 +5,9 @@ Legend: N training rows, M dev rows, D_in width of the multilingual tower, D of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -126,6 +126,56 @@ def dev_score(mapped: Vectors, pairs: EncodedPairs) -> float:
         pairs: Holds the targets.
     """
     return metrics.bitext_accuracy(affine.unit(mapped), pairs.dev_y)
+
+
+class MapConfig(Protocol):
+    """What every config of these recipes has; see the recipes."""
+
+    @property
+    def dev_fraction(self) -> float:
+        """Share of the texts that chooses."""
+
+    @property
+    def head_input(self) -> HeadInput:
+        """Whether the map takes raw vectors or unit ones."""
+
+    @property
+    def seed(self) -> int:
+        """Fixes the dev split."""
+
+
+def train_pack(
+    recipe: str,
+    fit: Callable[[EncodedPairs], Fitted],
+    *,
+    texts: Sequence[str],
+    teacher: DualEncoder,
+    tower: Side,
+    config: MapConfig,
+    cache: VectorCache | None,
+) -> LanguagePack:
+    """English texts in, a language pack out, by whichever way to fit the map.
+
+    Args:
+        recipe: Its name.
+        fit: Pairs to a map.
+        texts: English, like those that will be searched.
+        teacher: The dual encoder that learns languages.
+        tower: A multilingual text tower.
+        config: The recipe's config, a dataclass.
+        cache: Keeps what the towers gave.
+    """
+    pairs = encode_pairs(
+        texts,
+        teacher=teacher,
+        tower=tower,
+        dev_fraction=config.dev_fraction,
+        seed=config.seed,
+        head_input=config.head_input,
+        cache=cache,
+    )
+    facts = asdict(cast(Any, config))
+    return make_pack(recipe, fit(pairs), pairs=pairs, teacher=teacher, tower=tower, config=facts)
 
 
 def make_pack(

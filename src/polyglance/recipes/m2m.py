@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -120,18 +120,14 @@ def train(
     cache: VectorCache | None = None,
 ) -> LanguagePack:
     """English texts in, a language pack out; arguments as those of `ridge.train`."""
-    pairs = english_text.encode_pairs(
-        texts,
+    return english_text.train_pack(
+        "m2m",
+        lambda pairs: fit(pairs, config),
+        texts=texts,
         teacher=teacher,
         tower=tower,
-        dev_fraction=config.dev_fraction,
-        seed=config.seed,
-        head_input=config.head_input,
+        config=config,
         cache=cache,
-    )
-    fitted = fit(pairs, config)
-    return english_text.make_pack(
-        "m2m", fitted, pairs=pairs, teacher=teacher, tower=tower, config=asdict(config)
     )
 
 

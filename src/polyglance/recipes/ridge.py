@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from polyglance import solvers
 from polyglance.embed import VectorCache
@@ -65,16 +65,12 @@ def train(
         config: Settings.
         cache: Keeps what the towers gave.
     """
-    pairs = english_text.encode_pairs(
-        texts,
+    return english_text.train_pack(
+        "ridge",
+        lambda pairs: fit(pairs, config),
+        texts=texts,
         teacher=teacher,
         tower=tower,
-        dev_fraction=config.dev_fraction,
-        seed=config.seed,
-        head_input=config.head_input,
+        config=config,
         cache=cache,
-    )
-    fitted = fit(pairs, config)
-    return english_text.make_pack(
-        "ridge", fitted, pairs=pairs, teacher=teacher, tower=tower, config=asdict(config)
     )
