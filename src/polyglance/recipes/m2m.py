@@ -66,7 +66,7 @@ class M2MConfig:
     start: Literal["ridge", "random"] = "ridge"
     num_epochs: int = 6
     batch_size: int = 512
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     weight_decay: float = 0.01
     num_warmup_steps: int = 50
     dev_fraction: float = 0.1
@@ -76,7 +76,7 @@ class M2MConfig:
     @classmethod
     def as_published(cls) -> M2MConfig:
         """The paper's schedule: 50 epochs of batches of 64 from a random start."""
-        return cls(start="random", num_epochs=50, batch_size=64)
+        return cls(start="random", num_epochs=50, batch_size=64, learning_rate=3e-4)
 
 
 def fit(pairs: english_text.EncodedPairs, config: M2MConfig) -> english_text.Fitted:
