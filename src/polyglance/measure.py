@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from polyglance import embed, errors, evaluate, files
 from polyglance.affine import Vectors
 from polyglance.model import DualEncoder
@@ -102,17 +100,3 @@ def _image_files(data: RetrievalData, folder: Path | None) -> list[ImageFile]:
         )
     by_name = {Path(found.id).name: found.path for found in image_source.find_images(folder)}
     return [ImageFile(i, by_name[i]) for i in data.content_ids if i in by_name]
-
-
-def dev_scores(rows: Sequence[Result], *, split: str) -> dict[str, float]:
-    """Text-to-content hit rate at 10 by language, of one split."""
-    return {
-        row.language: row.values["hit_rate_at_10"]
-        for row in rows
-        if row.split == split and row.direction == "text_to_content"
-    }
-
-
-def mean(values: Sequence[float]) -> float:
-    """Plain mean; of nothing it is NaN."""
-    return float(np.mean(values)) if len(values) else float("nan")

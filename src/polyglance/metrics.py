@@ -34,12 +34,12 @@ from polyglance.ranking import (
 )
 from polyglance.relevance import (
     CAPTION_POLICIES,
-    CaptionPolicy,
     CaptionQueries,
     Integers,
     Relevance,
     apply_caption_policy,
 )
+from polyglance.results import CaptionPolicy
 
 __all__ = [
     "CAPTION_POLICIES",

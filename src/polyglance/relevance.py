@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.records import Caption
+from polyglance.results import CaptionPolicy
 
-CaptionPolicy = Literal["first", "all", "unique"]
 CAPTION_POLICIES: tuple[CaptionPolicy, ...] = ("first", "all", "unique")
 Integers = NDArray[np.int64]
 
