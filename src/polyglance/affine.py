@@ -1,13 +1,14 @@
-"""What does a linear head come down to? An affine map in NumPy: fitted, folded, applied, saved.
+"""What does a head come down to? An affine map, or a chain of them, in NumPy: applied and saved.
 
 Kept apart from `heads` so that a pack answers queries without importing torch.
 
-Legend: N rows, D_in and D_out widths.
+Legend: N rows, D_in and D_out widths, H hidden width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from polyglance import errors
 
 Vectors = NDArray[np.float32]
+
+LAYER_NORM_EPSILON = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +81,108 @@ class AffineMap:
         weight = self.weight.astype(np.float64) @ first.weight
         bias = self.weight.astype(np.float64) @ first.bias + self.bias
         return AffineMap(weight.astype(np.float32), bias.astype(np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """What a LayerNorm learnt: factor and offset of each hidden dimension, float32 (H,)."""
+
+    gain: Vectors
+    shift: Vectors
+
+    def __call__(self, hidden: Vectors) -> Vectors:
+        """Rows (N, H) to mean 0 and variance 1, then scaled and moved."""
+        centred = hidden - hidden.mean(axis=1, keepdims=True)
+        deviation = np.sqrt(np.square(centred).mean(axis=1, keepdims=True) + LAYER_NORM_EPSILON)
+        return np.asarray(centred / deviation * self.gain + self.shift, dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Affine maps with a ReLU between each two, perhaps behind a LayerNorm: a head that bends.
+
+    A BatchNorm folds into the map in front of it and needs no place here.
+
+    Attributes:
+        maps: One or more, each taking what the one before gives.
+        norms: One a ReLU, or None for all.
+    """
+
+    maps: tuple[AffineMap, ...]
+    norms: tuple[Norm, ...] | None = None
+
+    def __post_init__(self) -> None:
+        widths = [(m.dim_in, m.dim_out) for m in self.maps]
+        fits = all(a[1] == b[0] for a, b in itertools.pairwise(widths))
+        if not widths or not fits or len(self.norms or widths[1:]) != len(widths) - 1:
+            raise errors.VectorError(
+                f"maps of widths {widths} make no chain; each must take what the last one gives",
+                hint="check the order of the layers",
+            )
+
+    @property
+    def dim_in(self) -> int:
+        """Width of the vectors it takes."""
+        return self.maps[0].dim_in
+
+    @property
+    def dim_out(self) -> int:
+        """Width of the vectors it gives."""
+        return self.maps[-1].dim_out
+
+    def __call__(self, vectors: Vectors) -> Vectors:
+        """Map rows: float32 (N, D_in) to (N, D_out).
+
+        >>> flip = AffineMap(-np.eye(2, dtype=np.float32), np.zeros(2, np.float32))
+        >>> Chain((flip, flip))(np.array([[1.0, -2.0]], np.float32)) + 0
+        array([[ 0., -2.]], dtype=float32)
+        """
+        found = self.maps[0](vectors)
+        for number, following in enumerate(self.maps[1:]):
+            if self.norms is not None:
+                found = self.norms[number](found)
+            found = following(np.maximum(found, 0, out=found))
+        return found
+
+
+# What stands behind a tower or in front of an index: one map, or a chain of them.
+Head = AffineMap | Chain
+
+
+def tensors_of(head: Head | None, *, prefix: str = "") -> dict[str, Vectors]:
+    """A head as named tensors; empty where there is none.
+
+    Args:
+        head: What to write.
+        prefix: Put in front of every name.
+    """
+    if head is None:
+        return {}
+    maps, norms = (head.maps, head.norms or ()) if isinstance(head, Chain) else ((head,), ())
+    found: dict[str, Vectors] = {}
+    for number, layer in enumerate(maps):
+        tail = f"_{number}" if number else ""
+        found |= {f"weight{tail}": layer.weight, f"bias{tail}": layer.bias}
+    for number, norm in enumerate(norms):
+        found |= {f"gain_{number}": norm.gain, f"shift_{number}": norm.shift}
+    # safetensors writes the buffer as it lies: a transposed view would be read back scrambled.
+    return {prefix + name: np.ascontiguousarray(value) for name, value in found.items()}
+
+
+def head_of(tensors: Mapping[str, Vectors], *, prefix: str = "") -> Head | None:
+    """A head from named tensors; None where they hold none."""
+    if f"{prefix}weight" not in tensors:
+        return None
+    maps = [AffineMap(tensors[f"{prefix}weight"], tensors[f"{prefix}bias"])]
+    while f"{prefix}weight_{len(maps)}" in tensors:
+        tail = f"_{len(maps)}"
+        maps.append(AffineMap(tensors[f"{prefix}weight{tail}"], tensors[f"{prefix}bias{tail}"]))
+    norms = tuple(
+        Norm(tensors[f"{prefix}gain_{i}"], tensors[f"{prefix}shift_{i}"])
+        for i in range(len(maps) - 1)
+        if f"{prefix}gain_{i}" in tensors
+    )
+    return maps[0] if len(maps) == 1 else Chain(tuple(maps), norms or None)
 
 
 def fold(maps: Sequence[AffineMap]) -> AffineMap:

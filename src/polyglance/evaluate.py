@@ -5,7 +5,7 @@ Legend: T texts of a language, M content items, D width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -49,7 +49,7 @@ def evaluate(
     encoder: Encoder,
     data: RetrievalData,
     *,
-    contents: Vectors,
+    contents: Vectors | Callable[[str], Vectors],
     name: str,
     model_id: str,
     languages: Sequence[str] | None = None,
@@ -63,7 +63,8 @@ def evaluate(
     Args:
         encoder: Gives text vectors in the space of `contents`.
         data: The task.
-        contents: Float32 (M, D), unit, in the order of `data.content_ids`.
+        contents: Float32 (M, D), unit, in the order of `data.content_ids`; or a function from
+            language to those that its texts are compared with.
         name: How the model is called in results.
         model_id: Fingerprint of model and pack.
         languages: Which ones; None takes all that the task has.
@@ -84,7 +85,8 @@ def evaluate(
         for language in chosen:
             rows = known.get((language, data.data_id(language)))
             if rows is None:
-                scored = _score(encoder, data, language=language, contents=contents, cache=cache)
+                those = contents(language) if callable(contents) else contents
+                scored = _score(encoder, data, language=language, contents=those, cache=cache)
                 rows = [
                     _result(data, language, part, name=name, model_id=model_id) for part in scored
                 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def measure(
     images: Path | None,
     languages: Sequence[str] | None,
     out: Path | None,
+    reencode: bool = False,
 ) -> list[Result]:
     """Measure a model, with a pack or without, on one task.
 
@@ -38,18 +40,19 @@ def measure(
             model's content side is `precomputed`.
         languages: Which ones; None takes all.
         out: File of results, read first and added to.
+        reencode: Whether a pack with another content tower may encode every picture again.
     """
     encoder = DualEncoder.load(model)
     name = model
     if pack is not None:
         loaded = LanguagePack.load(pack)
-        encoder, name = encoder.with_pack(loaded), f"{model} + {pack}"
+        encoder, name = encoder.with_pack(loaded, reencode=reencode), f"{model} + {pack}"
     cache = embed.VectorCache(files.cache_folder() / "texts")
     data, contents = content_vectors(encoder, replace(data, task=task), images=images)
     return evaluate.evaluate(
         encoder,
         data,
-        contents=contents,
+        contents=contents_by_language(encoder, data, contents, images=images),
         name=name,
         model_id=model_id(encoder),
         languages=languages,
@@ -79,6 +82,29 @@ def content_vectors(
     return data, encoder.contents_from_raw(store.vectors(data.content_ids))
 
 
+def contents_by_language(
+    encoder: DualEncoder, data: RetrievalData, contents: Vectors, *, images: Path | None
+) -> Callable[[str], Vectors]:
+    """What texts of each language are compared with: as they are, re-projected, or re-encoded.
+
+    Args:
+        encoder: The model with its pack.
+        data: The task, as `content_vectors` gave it.
+        contents: Float32 (M, D), unit, in the teacher's space.
+        images: As for `content_vectors`.
+    """
+
+    @functools.cache
+    def by_pack() -> Vectors:
+        pack = encoder.pack
+        if pack is None or pack.content_side is None:
+            return contents if pack is None else pack.project(contents)
+        other = DualEncoder(pack.content_side, encoder.text, encoder.reference)
+        return content_vectors(other, data, images=images)[1]
+
+    return lambda who: by_pack() if encoder.speakers.speaker(who) == "pack" else contents
+
+
 def model_id(encoder: DualEncoder) -> str:
     """Fingerprint of everything that a score depends on: both towers, heads and pack."""
     parts = [encoder.space_id, encoder.text.tower.fingerprint, encoder.text.space_id]
@@ -86,6 +112,10 @@ def model_id(encoder: DualEncoder) -> str:
         side = encoder.pack.side
         routed = sorted((k, v.speaks) for k, v in encoder.pack.manifest.languages.items())
         parts += [side.tower.fingerprint, side.space_id, repr(routed)]
+        if encoder.pack.content_head is not None:
+            parts.append(encoder.pack.column_id)
+        if encoder.pack.content_side is not None:
+            parts.append(encoder.pack.content_side.space_id)
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 

@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from polyglance import affine, files, spaces
+from polyglance import affine, errors, files, spaces
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache, text_vectors
 from polyglance.packs import LanguagePack, Speaker
-from polyglance.sides import Side, head_from, head_tensors, load_tower_beside
+from polyglance.sides import Side, load_tower_beside
 from polyglance.towers import Modality, load_tower
 
 SCHEMA_VERSION = 1
@@ -51,12 +51,24 @@ class DualEncoder:
         """Width D of the space."""
         return self.content.dim
 
-    def with_pack(self, pack: LanguagePack) -> DualEncoder:
+    def with_pack(self, pack: LanguagePack, *, reencode: bool = False) -> DualEncoder:
         """The same model with a pack on it.
 
+        Args:
+            pack: Of this model's space.
+            reencode: Whether contents may be encoded anew, for a pack that has another content
+                tower.
+
         Raises:
-            SpaceMismatchError: For a pack of another space.
+            SpaceMismatchError: For a pack of another space, or one that needs `reencode`.
         """
+        if pack.manifest.content == "new-tower" and not reencode:
+            raise errors.SpaceMismatchError(
+                f"the pack brings another content tower ({pack.manifest.content_tower}); vectors "
+                "that exist are of no use to it",
+                hint="allow encoding every item again: --reencode; or take a pack whose content "
+                "side is unchanged or a head",
+            )
         if pack.manifest.space_id != self.space_id:
             spaces.require_equivalent(
                 self.reference,
@@ -78,12 +90,27 @@ class DualEncoder:
         cache: VectorCache | None = None,
     ) -> Vectors:
         """Texts to float32 (N, D), unit; see `TextSpeakers.encode_texts`."""
-        speakers = TextSpeakers(self.dim, lambda: self.text, self.pack)
-        return speakers.encode_texts(texts, languages=languages, cache=cache)
+        return self.speakers.encode_texts(texts, languages=languages, cache=cache)
+
+    @property
+    def speakers(self) -> TextSpeakers:
+        """Who answers in which language."""
+        return TextSpeakers(self.dim, lambda: self.text, self.pack)
+
+    def contents_for(self, language: str | None, contents: Vectors) -> Vectors:
+        """The vectors that a query in a language is compared with.
+
+        Args:
+            language: Of the query.
+            contents: Float32 (M, D), unit, in the teacher's space.
+        """
+        if self.pack is None or self.speakers.speaker(language) == "teacher":
+            return contents
+        return self.pack.project(contents)
 
     def encode_contents(self, items: Sequence[Any]) -> Vectors:
         """Encode images or sounds: float32 (N, D), unit."""
-        return self.contents_from_raw(self.content.tower.encode(items))
+        return self.contents_from_raw(self.content.tower.encode(items, output=self.content.output))
 
     def contents_from_raw(self, raw: Vectors) -> Vectors:
         """The content tower's stored vectors as unit vectors of the space."""
@@ -99,7 +126,7 @@ class DualEncoder:
                 facts[name] = {"tower": side.reference, "head_input": side.head_input}
                 side.save_tower(folder)
                 if side.head is not None:
-                    save_file(head_tensors(side.head), folder / f"{name}_head.safetensors")
+                    save_file(affine.tensors_of(side.head), folder / f"{name}_head.safetensors")
             facts["modality"], facts["space_id"] = self.content.tower.modality, self.space_id
             files.write_manifest(
                 folder / MODEL_FILE, facts, kind="dual-encoder", schema_version=SCHEMA_VERSION
@@ -150,14 +177,24 @@ class TextSpeakers:
             cache: Keeps what towers gave, so that each text meets each tower once.
 
         Returns:
-            Float32 (N, D), unit.
+            Float32 (N, D), unit; of the pack's width where it has a content head and speaks.
 
         Raises:
-            LanguageError: Where a tower needs the language and it is not given.
+            LanguageError: Where a tower needs the language and it is not given, or where some of
+                the languages are answered in the teacher's space and some in the pack's own.
         """
         known = languages if languages is not None else [None] * len(texts)
         by_pack = np.array([self.speaker(language) == "pack" for language in known], bool)
-        vectors = np.empty((len(texts), self.dim), np.float32)
+        dim = self.dim
+        if self.pack is not None and self.pack.manifest.content != "unchanged" and by_pack.any():
+            if not by_pack.all():
+                raise errors.LanguageError(
+                    "some of these languages are answered by the teacher and some by a pack that "
+                    "re-projects the contents; their vectors do not compare",
+                    hint="encode the languages one by one",
+                )
+            dim = self.pack.dim
+        vectors = np.empty((len(texts), dim), np.float32)
         for rows, load in (
             (np.flatnonzero(by_pack), self._pack_side),
             (np.flatnonzero(~by_pack), self.load_teacher),
@@ -167,7 +204,7 @@ class TextSpeakers:
             side = load()
             chosen = None if languages is None else [languages[i] for i in rows.tolist()]
             asked = [texts[i] for i in rows.tolist()]
-            raw = text_vectors(asked, side.tower, languages=chosen, cache=cache)
+            raw = text_vectors(asked, side.tower, languages=chosen, cache=cache, output=side.output)
             vectors[rows] = affine.unit(side.through_head(raw))
         return vectors
 
@@ -196,6 +233,6 @@ def load_side(reference: str | Path, name: Literal["content", "text"]) -> Side:
     facts = manifest[name]
     modality: Modality = manifest["modality"] if name == "content" else "text"
     head_file = folder / f"{name}_head.safetensors"
-    head = head_from(load_file(head_file)) if head_file.is_file() else None
+    head = affine.head_of(load_file(head_file)) if head_file.is_file() else None
     tower = load_tower_beside(folder, facts["tower"], modality=modality)
     return Side(tower, facts["tower"], head, facts["head_input"])

@@ -5,14 +5,16 @@ Legend: P probe texts, D width of the space.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from polyglance import __version__, errors, files, languages
-from polyglance.affine import Vectors
-from polyglance.sides import HeadInput, Side, head_from, head_tensors, load_tower_beside
+from polyglance import __version__, affine, errors, files, languages
+from polyglance.affine import Head, Vectors
+from polyglance.sides import HeadInput, Side, load_tower_beside
+from polyglance.towers import Modality, Output
 
 SCHEMA_VERSION = 1
 PACK_FILE = "pack.json"
@@ -46,7 +48,10 @@ class PackManifest:
         teacher: Reference of the dual encoder it was made for.
         tower: Reference of its text tower; a location that starts with `./` is inside the pack.
         tower_fingerprint: What that tower must turn out to be.
-        content: What it does to the content side.
+        content: What it does to the content side: nothing; a head on the space's own vectors, so
+            that an index is re-projected; or another content tower, for which it is re-encoded.
+        content_tower: Reference of that other tower; empty else.
+        content_output: What is asked of it.
         languages: By language id: dev scores and who answers.
         score_distribution: Quantiles of the best cosine a query, of pack and teacher, for owners
             of thresholds.
@@ -62,6 +67,10 @@ class PackManifest:
     tower_fingerprint: str
     head_input: HeadInput = "unit"
     content: ContentEffect = "unchanged"
+    content_tower: str = ""
+    content_output: Output = "embedding"
+    content_input: HeadInput = "unit"
+    content_modality: Modality = "image"
     languages: Mapping[str, LanguageScore] = field(default_factory=dict)
     score_distribution: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -81,11 +90,51 @@ class LanguagePack:
         side: Its tower and head.
         probes: Float32 (P, D): the teacher's unit vectors of `spaces.PROBE_TEXTS`, by which the
             same teacher from another library is recognised.
+        content_head: What the index's unit vectors go through, where the manifest says `head`.
+        content_side: The other content side, where it says `new-tower`.
     """
 
     manifest: PackManifest
     side: Side
     probes: Vectors
+    content_head: Head | None = None
+    content_side: Side | None = None
+
+    def __post_init__(self) -> None:
+        effects = {"head": self.content_head, "new-tower": self.content_side}
+        for effect, part in effects.items():
+            if (part is not None) != (self.manifest.content == effect):
+                raise errors.ConfigError(
+                    f"a pack whose content effect is {self.manifest.content!r} and that has "
+                    f"{'no' if part is None else 'a'} part for {effect!r}",
+                    hint="content_head goes with 'head', content_side with 'new-tower'",
+                )
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors that its text side gives."""
+        return self.side.dim
+
+    @property
+    def column_id(self) -> str:
+        """Which derived column of an index answers it: a hash of its content side and space."""
+        digest = hashlib.blake2b(self.manifest.space_id.encode(), digest_size=8)
+        if self.content_side is not None:
+            digest.update(self.content_side.space_id.encode())
+        for tensor in affine.tensors_of(self.content_head).values():
+            digest.update(tensor.tobytes())
+        return digest.hexdigest()
+
+    def project(self, contents: Vectors) -> Vectors:
+        """What an index's unit vectors become for this pack.
+
+        Args:
+            contents: Float32 (M, D), unit, in the teacher's space.
+
+        Returns:
+            Float32 (M, dim), unit; the very same where the content side is unchanged.
+        """
+        return contents if self.content_head is None else affine.unit(self.content_head(contents))
 
     def speaker(self, language: str | None) -> Speaker:
         """Who answers a query: the pack, unless its dev score in that language was no better.
@@ -113,9 +162,13 @@ class LanguagePack:
         from polyglance import model_card
 
         with files.folder_in_one_step(path) as folder:
-            tensors = {"probes": self.probes, **head_tensors(self.side.head)}
-            save_file(tensors, folder / "head.safetensors")
+            tensors = {"probes": self.probes, **affine.tensors_of(self.side.head)}
+            tensors |= affine.tensors_of(self.content_head, prefix="content_")
             self.side.save_tower(folder)
+            if self.content_side is not None:
+                tensors |= affine.tensors_of(self.content_side.head, prefix="content_")
+                self.content_side.save_tower(folder)
+            save_file(tensors, folder / "head.safetensors")
             (folder / "README.md").write_text(model_card.render(self.manifest), encoding="utf-8")
             files.write_manifest(
                 folder / PACK_FILE,
@@ -147,8 +200,18 @@ class LanguagePack:
                 f"the pack was made with {manifest.tower_fingerprint}",
                 hint="install the version of the tower that the pack's README names",
             )
-        side = Side(tower, manifest.tower, head_from(tensors), manifest.head_input)
-        return cls(manifest, side, tensors["probes"])
+        side = Side(tower, manifest.tower, affine.head_of(tensors), manifest.head_input)
+        content = affine.head_of(tensors, prefix="content_")
+        if manifest.content != "new-tower":
+            return cls(manifest, side, tensors["probes"], content)
+        other = Side(
+            load_tower_beside(folder, manifest.content_tower, modality=manifest.content_modality),
+            manifest.content_tower,
+            content,
+            manifest.content_input,
+            manifest.content_output,
+        )
+        return cls(manifest, side, tensors["probes"], content_side=other)
 
 
 def _manifest_from(facts: dict[str, Any], folder: Path) -> PackManifest:

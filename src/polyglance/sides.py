@@ -1,4 +1,4 @@
-"""What stands on each side of a dual encoder? A frozen tower with the linear head behind it.
+"""What stands on each side of a dual encoder? A frozen tower with the head behind it.
 
 Legend: N rows, D width of the space.
 """
@@ -6,15 +6,13 @@ Legend: N rows, D width of the space.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from polyglance import affine, errors
-from polyglance.affine import AffineMap, Vectors
+from polyglance.affine import Head, Vectors
 from polyglance.towers import Modality, Output, Tower, load_tower, parse_reference
 
 HeadInput = Literal["raw", "unit"]
@@ -22,19 +20,21 @@ HeadInput = Literal["raw", "unit"]
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One tower with the linear head behind it, if it has one.
+    """One tower with the head behind it, if it has one.
 
     Attributes:
         tower: Frozen encoder.
         reference: How the tower is named, so that it can be loaded again.
         head: Maps the tower's vectors into the space; None where they lie in it already.
         head_input: Whether the head takes the tower's vectors raw or at length one.
+        output: What is asked of the tower; `pre_projection` where the head is the projection.
     """
 
     tower: Tower
     reference: str
-    head: AffineMap | None = None
+    head: Head | None = None
     head_input: HeadInput = "unit"
+    output: Output = "embedding"
 
     @property
     def dim(self) -> int:
@@ -47,8 +47,11 @@ class Side:
         if self.head is None:
             return self.tower.space_id
         digest = hashlib.blake2b(self.tower.space_id.encode(), digest_size=16)
-        digest.update(self.head.weight.tobytes() + self.head.bias.tobytes())
+        for tensor in affine.tensors_of(self.head).values():
+            digest.update(tensor.tobytes())
         digest.update(self.head_input.encode())
+        if self.output != "embedding":
+            digest.update(self.output.encode())
         return digest.hexdigest()
 
     def through_head(self, raw: Vectors) -> Vectors:
@@ -94,22 +97,6 @@ def load_tower_beside(folder: Path, reference: str, *, modality: Modality) -> To
     return load_tower(reference, modality=modality)
 
 
-def head_tensors(head: AffineMap | None) -> dict[str, Vectors]:
-    """A head as named tensors; empty where there is none."""
-    if head is None:
-        return {}
-    # safetensors writes the buffer as it lies: a transposed view would be read back scrambled.
-    return {
-        "weight": np.ascontiguousarray(head.weight),
-        "bias": np.ascontiguousarray(head.bias),
-    }
-
-
-def head_from(tensors: Mapping[str, Vectors]) -> AffineMap | None:
-    """A head from named tensors; None where they hold none."""
-    return AffineMap(tensors["weight"], tensors["bias"]) if "weight" in tensors else None
-
-
 class SpaceTower:
     """A side seen as one tower whose vectors are unit and in the space: what an index stores.
 
@@ -148,5 +135,5 @@ class SpaceTower:
                 f"output {output!r} of a space; only 'embedding' lies in it",
                 hint="ask the tower itself for what is in front of its projection",
             )
-        raw = self.side.tower.encode(items, languages=languages)
+        raw = self.side.tower.encode(items, languages=languages, output=self.side.output)
         return affine.unit(self.side.through_head(raw)) if len(raw) else raw

@@ -46,11 +46,12 @@ def command(
     given = language or os.environ.get("POLYGLANCE_LANGUAGE") or None
     language_id = None if given is None else normalise_language(given)
     opened = Index(index)
-    speakers = opened.speakers(LanguagePack.load(pack) if pack else None)
+    loaded = LanguagePack.load(pack) if pack else None
+    speakers = opened.speakers(loaded)
     languages = None if language_id is None else [language_id]
     vectors = speakers.encode_texts([query], languages=languages)
-    hits = opened.search(vectors, top=top)[0]
     speaker = speakers.speaker(language_id)
+    hits = opened.search(vectors, top=top, pack=loaded if speaker == "pack" else None)[0]
     if as_json:
         answer = {
             "query": query,

@@ -18,6 +18,7 @@ from polyglance import embed, errors
 from polyglance.affine import Vectors
 from polyglance.model import TextSpeakers, load_side
 from polyglance.packs import LanguagePack
+from polyglance.search import columns
 from polyglance.sides import SpaceTower
 from polyglance.sources import images
 from polyglance.spaces import require_equivalent
@@ -51,6 +52,7 @@ class Index:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.store = Store.open(self.path)
+        self._columns: dict[str, Vectors] = {}
 
     @property
     def space_id(self) -> str:
@@ -97,19 +99,39 @@ class Index:
             )
         return TextSpeakers(self.store.facts.dim, teacher, pack)
 
-    def search(self, queries: Vectors, *, top: int = 10) -> list[list[Hit]]:
+    def vectors_for(self, pack: LanguagePack | None) -> Vectors:
+        """What the queries of a pack are compared with: the base column, or the pack's own.
+
+        A pack with a content head has its column made on its first query, block by block.
+
+        Args:
+            pack: The pack that spoke; None where the teacher did.
+
+        Returns:
+            Float32 (M, E), unit, in the order of `ids`.
+        """
+        if pack is None or pack.manifest.content == "unchanged":
+            return self.vectors
+        if pack.column_id not in self._columns:
+            self._columns[pack.column_id] = columns.column_vectors(self.store, pack)
+        return self._columns[pack.column_id]
+
+    def search(
+        self, queries: Vectors, *, top: int = 10, pack: LanguagePack | None = None
+    ) -> list[list[Hit]]:
         """The nearest items of each query, best first; equal scores in the order of the ids.
 
         Args:
             queries: Float32 (Q, D), unit.
             top: How many answers a query, at least 1.
+            pack: The pack that encoded the queries; None where the teacher did.
 
         Raises:
             ConfigError: For `top` below 1.
         """
         if top < 1:
             raise errors.ConfigError(f"top {top}; it must be at least 1", hint="try --top 10")
-        scores = queries @ self.vectors.T  # (Q, M)
+        scores = queries @ self.vectors_for(pack).T  # (Q, M)
         return [self._hits(row, top) for row in scores]
 
     def _hits(self, scores: Vectors, top: int) -> list[Hit]:
