@@ -24,6 +24,7 @@ FLOORS = (
     "progress",
     # mathematics
     "affine",
+    "contrasts",
     "objectives",
     "solvers",
     "relevance",

@@ -7,9 +7,15 @@ Legend: N rows of a batch, D width. "Unit" says that rows must have length one.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
+
+from polyglance.contrasts import both_ways
+from polyglance.contrasts import one_way as one_way
+from polyglance.contrasts import sigmoid as sigmoid
 
 Terms = dict[str, Tensor]
 
@@ -111,29 +117,204 @@ def contrastive(
     right: Tensor,
     *,
     temperature: Tensor | float,
+    margin: float = 0.0,
+    label_smoothing: float = 0.0,
     groups: Tensor | None = None,
+    block_rows: int | None = None,
 ) -> Terms:
-    """Symmetric cross entropy over a batch of pairs (InfoNCE, as in CLIP).
+    """Mean of both directions over a batch of pairs, as in CLIP.
 
     Args:
-        left: (N, D), unit.
+        left: (N, D), unit; two rows or more.
         right: (N, D), unit; row i belongs to row i of `left`.
-        temperature: Divides the cosines; above zero.
-        groups: (N,) integers; rows of one group are the same thing said twice, so they are taken
-            out of each other's negatives. None where all rows differ.
+        temperature: As the options below: see `one_way`.
+        margin: Off the cosine of right pairs.
+        label_smoothing: Share of the target that is spread.
+        groups: (N,) integers; one group is the same thing said twice.
+        block_rows: Rows of logits held at a time.
 
-    Source: CLIP; NLLB-CLIP, section 3.
+    Source: CLIP; NLLB-CLIP, section 3; uCLIP, equation 5.
     """
-    logits = left @ right.T / temperature  # (N, N)
-    if groups is not None:
-        same = groups[:, None] == groups[None, :]
-        same.fill_diagonal_(False)
-        logits = logits.masked_fill(same, -torch.inf)
-    wanted = torch.arange(len(left), device=left.device)
-    left_to_right = functional.cross_entropy(logits, wanted)
-    right_to_left = functional.cross_entropy(logits.T, wanted)
+    left_to_right, right_to_left = both_ways(
+        left,
+        right,
+        temperature=temperature,
+        margin=margin,
+        label_smoothing=label_smoothing,
+        groups=groups,
+        block_rows=block_rows,
+    )
     return {
         "left_to_right": left_to_right,
         "right_to_left": right_to_left,
         "total": (left_to_right + right_to_left) / 2,
+    }
+
+
+def contrastive_distillation(
+    learning: Tensor,
+    targets: Tensor,
+    *,
+    temperature: Tensor | float,
+    groups: Tensor | None = None,
+    block_rows: int | None = None,
+) -> Terms:
+    """Contrast with targets that stay where they are, as language adapters are trained.
+
+    With the English captions' vectors as targets this is the paper's "text contrastive" (it
+    freezes the temperature there), with the images' vectors it is LiT (the temperature learns).
+
+    Args:
+        learning: (N, D), unit: captions through what is trained.
+        targets: (N, D), unit: by the model before training; no gradient reaches them.
+        temperature: As the options below: see `one_way`.
+        groups: (N,) integers; one group is the same thing said twice.
+        block_rows: Rows of logits held at a time.
+
+    Source: Babel-ImageNet, section 5; LiT, Zhai et al. 2022.
+    """
+    return contrastive(
+        learning, targets.detach(), temperature=temperature, groups=groups, block_rows=block_rows
+    )
+
+
+def mural(
+    images: Tensor,
+    texts: Tensor,
+    *,
+    text_a: Tensor,
+    text_b: Tensor,
+    temperature: Tensor | float,
+    margin: float = 0.0,
+    label_smoothing: float = 0.0,
+    groups: Tensor | None = None,
+    text_groups: Tensor | None = None,
+    block_rows: int | None = None,
+) -> Terms:
+    """Images with texts, and texts with their translations: (L_it + L_tt) / 2.
+
+    Each L_ab is the *sum* of both directions, as the paper has it.
+
+    Args:
+        images: (N, D), unit.
+        texts: (N, D), unit: their captions.
+        text_a: (M, D), unit: texts in one language; may be another batch than the captions.
+        text_b: (M, D), unit: the same in another language.
+        temperature: One for all four terms; this and the options below: see `one_way`.
+        margin: Off the cosine of right pairs; the paper's is 0.3.
+        label_smoothing: Share of the target that is spread; the paper's is 0.1.
+        groups: (N,) integers of the image-text rows.
+        text_groups: (M,) integers of the text-text rows.
+        block_rows: Rows of logits held at a time.
+
+    Source: MURAL, Jain et al. 2021; ETCL, equations 1 to 3.
+    """
+    both = functools.partial(
+        both_ways,
+        temperature=temperature,
+        margin=margin,
+        label_smoothing=label_smoothing,
+        block_rows=block_rows,
+    )
+    terms: Terms = {}
+    terms["image_to_text"], terms["text_to_image"] = both(images, texts, groups=groups)
+    terms["a_to_b"], terms["b_to_a"] = both(text_a, text_b, groups=text_groups)
+    terms["total"] = torch.stack(list(terms.values())).sum() / 2
+    return terms
+
+
+def etcl(
+    images: Tensor,
+    texts_a: Tensor,
+    texts_b: Tensor,
+    *,
+    temperature: Tensor | float,
+    margin: float = 0.0,
+    label_smoothing: float = 0.0,
+    groups: Tensor | None = None,
+    block_rows: int | None = None,
+) -> Terms:
+    """Triple contrastive loss: (L_iA + L_AB + L_Bi) / 3, each the sum of both directions.
+
+    Args:
+        images: (N, D), unit.
+        texts_a: (N, D), unit: captions in one language.
+        texts_b: (N, D), unit: the same captions in another.
+        temperature: As the options below: see `one_way`.
+        margin: Off the cosine of right pairs.
+        label_smoothing: Share of the target that is spread.
+        groups: (N,) integers; rows of the same image carry the same one.
+        block_rows: Rows of logits held at a time.
+
+    Source: ETCL, equation 4.
+    """
+    both = functools.partial(
+        both_ways,
+        temperature=temperature,
+        margin=margin,
+        label_smoothing=label_smoothing,
+        groups=groups,
+        block_rows=block_rows,
+    )
+    terms: Terms = {}
+    terms["image_to_a"], terms["a_to_image"] = both(images, texts_a)
+    terms["a_to_b"], terms["b_to_a"] = both(texts_a, texts_b)
+    terms["b_to_image"], terms["image_to_b"] = both(texts_b, images)
+    terms["total"] = torch.stack(list(terms.values())).sum() / 3
+    return terms
+
+
+def uclip(
+    *,
+    e_clip: Tensor,
+    e_text: Tensor,
+    v_clip: Tensor,
+    m_text: Tensor,
+    temperature: Tensor | float = 0.01,
+    text_weight: float = 1.0,
+    pseudo_weight: float = 1.0,
+    intra_weight: float = 0.1,
+    groups: Tensor | None = None,
+    block_rows: int | None = None,
+) -> Terms:
+    """Inter alignment across the two heads plus intra alignment inside each.
+
+    L = (L_text + L_pseudo) + 0.1 L_intra. A weight of zero takes a term out, as the paper's
+    ablation does, and does not compute it.
+
+    Args:
+        e_clip: (N, D), unit: English queries by the teacher's text tower, through its head.
+        e_text: (N, D), unit: the same queries by the multilingual tower, through its head.
+        v_clip: (N, D), unit: image vectors retrieved for `e_clip`, through the teacher's head.
+        m_text: (N, D), unit: text vectors retrieved for `e_text`, through the text head.
+        temperature: Fixed at 0.01 in the paper; see `one_way`.
+        text_weight: Of "text", the same query in both heads.
+        pseudo_weight: Of "pseudo", the retrieved image with the retrieved text.
+        intra_weight: lambda, of "intra", the query with what it retrieved. Squared distances, as
+            in the paper; the released code does not square.
+        groups: (N,) integers; one group is the same query twice.
+        block_rows: Rows of logits held at a time.
+
+    Returns:
+        "text", "pseudo", "inter" (their weighted sum), "intra" and "total".
+
+    Source: uCLIP, section "Proposed Method", equation 5 and those after it.
+    """
+    both = functools.partial(
+        contrastive, temperature=temperature, groups=groups, block_rows=block_rows
+    )
+    absent = (e_clip * 0).sum()
+    text = both(e_clip, e_text)["total"] if text_weight else absent
+    pseudo = both(v_clip, m_text)["total"] if pseudo_weight else absent
+    intra = absent
+    if intra_weight:
+        apart = (e_clip - v_clip).square().sum() + (e_text - m_text).square().sum()
+        intra = apart / (2 * len(e_clip))
+    inter = text_weight * text + pseudo_weight * pseudo
+    return {
+        "text": text,
+        "pseudo": pseudo,
+        "inter": inter,
+        "intra": intra,
+        "total": inter + intra_weight * intra,
     }
