@@ -1,0 +1,241 @@
+"""`uclip`: two heads into a shared space, from English text and two banks that nobody paired.
+
+Source: uCLIP. At inference the image side goes through its head as well: an index is re-projected
+in seconds, never encoded again. Where paper and released code differ, METHODS decides: heads and
+normalised answers as released, the intra term squared as in the paper.
+
+Legend: Q English texts, B of a batch, D and E widths of the space and the tower.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from polyglance import affine, metrics, objectives
+from polyglance import train as training
+from polyglance.embed import VectorCache
+from polyglance.model import DualEncoder
+from polyglance.packs import LanguagePack, PackManifest
+from polyglance.projection_heads import NormName, ProjectionHead
+from polyglance.recipes.english_text import probe_vectors
+from polyglance.recipes.pseudo_pairs import Banks, PseudoPairs, gather
+from polyglance.sides import Side
+
+MOST_DEV_TEXTS = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class UclipConfig:
+    """Settings of `uclip`.
+
+    Attributes:
+        dim: Width of the shared space.
+        expansion: Hidden width of a head as a multiple of what it takes.
+        norm: `batch` as released, or `layer`.
+        recalibrate: Whether batch norms take their statistics from clean vectors at the end;
+            training sees noisy ones only.
+        retrieval_temperature: Of the softmax over a bank.
+        temperature: Of the contrastive terms; fixed.
+        noise: Standard deviation a dimension of what is added to the four unit vectors.
+        text_weight: Of the term between the two English vectors.
+        pseudo_weight: Of the term between the two answers.
+        intra_weight: lambda, of the term inside each encoder's space.
+        num_epochs: Passes over the English texts.
+        batch_size: B.
+        learning_rate: Peak rate of AdamW, falling linearly.
+        weight_decay: Decoupled decay.
+        dev_fraction: Share of the English texts that measures and does not train.
+        seed: Fixes start, order and noise.
+    """
+
+    dim: int = 512
+    expansion: float = 2.0
+    norm: NormName = "batch"
+    recalibrate: bool = True
+    retrieval_temperature: float = 0.01
+    temperature: float = 0.01
+    noise: float = 0.063
+    text_weight: float = 1.0
+    pseudo_weight: float = 1.0
+    intra_weight: float = 0.1
+    num_epochs: int = 5
+    batch_size: int = 512
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    dev_fraction: float = 0.05
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class FittedHeads:
+    """What training gave: a head for the teacher's space, one for the tower's, and what to tell."""
+
+    clip: affine.Chain
+    text: affine.Chain
+    num_trainable_parameters: int
+    seconds: float
+    facts: dict[str, Any]
+
+
+def fit(
+    pairs: PseudoPairs, config: UclipConfig, *, run: training.RunFolder | None = None
+) -> FittedHeads:
+    """Train both heads on pseudo pairs.
+
+    Args:
+        pairs: Computed once; they are constants.
+        config: Settings.
+        run: Where checkpoints and logs go.
+
+    Raises:
+        TrainingError: For a batch of one, which has nothing to be told from.
+    """
+    started = time.perf_counter()
+    torch.manual_seed(config.seed)
+    both = nn.ModuleList(
+        ProjectionHead(width, config.dim, expansion=config.expansion, norm=config.norm)
+        for width in (pairs.english_clip.shape[1], pairs.english_text.shape[1])
+    )
+    train_rows, dev_rows = _split(len(pairs), config)
+    kept, dev = pairs.rows(train_rows), pairs.rows(dev_rows)
+    constants = _stacked(kept)
+
+    def step(rows: Tensor) -> objectives.Terms:
+        clip, text = (_project(both[i], constants[i], rows, config.noise) for i in (0, 1))
+        return objectives.uclip(
+            e_clip=clip[0],
+            v_clip=clip[1],
+            e_text=text[0],
+            m_text=text[1],
+            temperature=config.temperature,
+            text_weight=config.text_weight,
+            pseudo_weight=config.pseudo_weight,
+            intra_weight=config.intra_weight,
+        )
+
+    size = min(config.batch_size, len(kept))
+    report = training.fit(
+        both,
+        step,
+        batches=training.shuffled_batches(
+            len(kept), batch_size=size, seed=config.seed, drop_last=True
+        ),
+        config=training.TrainConfig(
+            num_steps=config.num_epochs * max(1, len(kept) // size),
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+        ),
+        label="uclip",
+    )
+    chains = [_folded(both[i], constants[i], config) for i in (0, 1)]
+    facts = {"last_loss": report.history[-1]["total"], **_dev_facts(chains, dev)}
+    size_of = sum(p.numel() for p in both.parameters())
+    return FittedHeads(chains[0], chains[1], size_of, time.perf_counter() - started, facts)
+
+
+def train(
+    queries: Sequence[str],
+    banks: Banks,
+    *,
+    teacher: DualEncoder,
+    tower: Side,
+    config: UclipConfig,
+    cache: VectorCache | None = None,
+    run: training.RunFolder | None = None,
+) -> LanguagePack:
+    """English texts and two banks in, a language pack out that re-projects an index.
+
+    Args:
+        queries: English texts.
+        banks: Images of the teacher's space, and texts in the languages to learn.
+        teacher: The dual encoder that learns languages.
+        tower: A multilingual text tower.
+        config: Settings.
+        cache: Keeps what towers and banks gave.
+        run: Where checkpoints and logs go.
+
+    Raises:
+        TrainingError: For an empty bank, or no English text.
+    """
+    pairs = gather(
+        queries,
+        banks,
+        teacher=teacher,
+        tower=tower,
+        temperature=config.retrieval_temperature,
+        cache=cache,
+    )
+    fitted = fit(pairs, config, run=run)
+    manifest = PackManifest(
+        recipe="uclip",
+        space_id=teacher.space_id,
+        teacher=teacher.reference,
+        tower=tower.reference,
+        tower_fingerprint=tower.tower.fingerprint,
+        content="head",
+        config=asdict(config),
+        data={
+            "kind": "English text, an image bank and a text bank, unpaired",
+            "num_english_texts": len(pairs),
+            "num_images": len(banks.images),
+            "num_texts": len(banks.texts),
+            "num_languages": len(set(banks.languages)),
+            **fitted.facts,
+        },
+        num_trainable_parameters=fitted.num_trainable_parameters,
+        training_seconds=fitted.seconds,
+    )
+    side = Side(tower.tower, tower.reference, fitted.text)
+    return LanguagePack(manifest, side, probe_vectors(teacher), content_head=fitted.clip)
+
+
+def _stacked(pairs: PseudoPairs) -> tuple[Tensor, Tensor]:
+    """The constants as tensors: English vectors and answers for each head, (2, Q, width)."""
+    clip = np.stack([pairs.english_clip, pairs.image_clip])
+    text = np.stack([pairs.english_text, pairs.other_text])
+    return torch.from_numpy(clip), torch.from_numpy(text)
+
+
+def _project(head: nn.Module, vectors: Tensor, rows: Tensor, noise: float) -> tuple[Tensor, Tensor]:
+    """Perturb English vectors and answers, and send both through the head they share: unit (B, D).
+
+    Each goes by itself, as released: a batch norm sees one kind of vector at a time.
+    """
+    found = []
+    for kind in vectors:
+        chosen = kind[rows]
+        if noise:
+            chosen = functional.normalize(chosen + noise * torch.randn_like(chosen), dim=1)
+        found.append(functional.normalize(head(chosen), dim=1))
+    return found[0], found[1]
+
+
+def _split(num_rows: int, config: UclipConfig) -> tuple[Any, Any]:
+    order = np.random.default_rng(config.seed).permutation(num_rows)
+    num_dev = min(MOST_DEV_TEXTS, max(1, int(num_rows * config.dev_fraction)))
+    return order[num_dev:], order[:num_dev]
+
+
+def _folded(head: nn.Module, vectors: Tensor, config: UclipConfig) -> affine.Chain:
+    assert isinstance(head, ProjectionHead)
+    if config.recalibrate:
+        head.recalibrate(vectors.flatten(0, 1)[:: max(1, vectors.shape[1] // 20_000)])
+    return head.fold()
+
+
+def _dev_facts(chains: Sequence[affine.Chain], dev: PseudoPairs) -> dict[str, float]:
+    """Whether held-out texts find themselves across the two encoders, through both heads."""
+    clip, text = chains
+    said = affine.unit(text(dev.english_text))
+    return {
+        "num_dev_texts": len(dev),
+        "dev_hit_rate_at_1": metrics.bitext_accuracy(said, affine.unit(clip(dev.english_clip))),
+    }

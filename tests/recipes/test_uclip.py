@@ -1,0 +1,193 @@
+"""`uclip` learns from English text and two banks; an index is re-projected, never encoded again."""
+
+import numpy as np
+import pytest
+import torch
+
+import small_world
+from polyglance import affine, errors, metrics, projection_heads, soft_retrieval
+from polyglance.embed import VectorCache
+from polyglance.packs import LanguagePack
+from polyglance.recipes import pseudo_pairs, uclip
+from polyglance.search.index import Index, build
+from polyglance.sides import Side
+
+QUERIES = small_world.PHRASES
+SMALL = uclip.UclipConfig(dim=32, num_epochs=60, batch_size=32, noise=0.03, learning_rate=3e-3)
+
+
+def tower():
+    return Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
+
+
+def banks(teacher, seeds=(1, 2)):
+    drawn = [small_world.draw(phrase, seed=s) for phrase in QUERIES for s in seeds]
+    texts = [
+        (small_world.translate(p, name), name) for p in QUERIES for name in small_world.LANGUAGES
+    ]
+    rng = np.random.default_rng(0)
+    order, images = rng.permutation(len(texts)), teacher.encode_contents(drawn)
+    return pseudo_pairs.Banks(
+        images[rng.permutation(len(images))],
+        [texts[i][0] for i in order],
+        [texts[i][1] for i in order],
+    )
+
+
+def hit_rate_at_5(model, language):
+    texts = [small_world.translate(phrase, language) for phrase in QUERIES]
+    pictures = model.encode_contents([small_world.draw(phrase, seed=99) for phrase in QUERIES])
+    found = model.encode_texts(texts, languages=[language] * len(texts))
+    contents = model.contents_for(language, pictures)
+    own = np.arange(len(QUERIES))
+    return float(metrics.hit_rates_at_k(found, contents, relevance=own, ks=(5,))[5].mean())
+
+
+@pytest.fixture(scope="module")
+def pack(teacher):
+    return uclip.train(QUERIES, banks(teacher), teacher=teacher, tower=tower(), config=SMALL)
+
+
+def test_it_learns_languages_without_one_pair(teacher, pack):
+    untrained = uclip.train(
+        QUERIES,
+        banks(teacher),
+        teacher=teacher,
+        tower=tower(),
+        config=uclip.UclipConfig(dim=32, num_epochs=1, learning_rate=0.0),
+    )
+    english = hit_rate_at_5(teacher, "eng_Latn")
+    for language in small_world.LANGUAGES:
+        before = hit_rate_at_5(teacher.with_pack(untrained), language)
+        after = hit_rate_at_5(teacher.with_pack(pack), language)
+        assert before < 0.25
+        assert after > 0.7 * english
+
+
+def test_english_stays_with_the_teacher(teacher, pack):
+    texts, tags = list(QUERIES), ["eng_Latn"] * len(QUERIES)
+    after = teacher.with_pack(pack).encode_texts(texts, languages=tags)
+    np.testing.assert_array_equal(teacher.encode_texts(texts, languages=tags), after)
+    with pytest.raises(errors.LanguageError, match="do not compare"):
+        teacher.with_pack(pack).encode_texts(["a", "b"], languages=["eng_Latn", "deu_Latn"])
+
+
+def test_an_index_is_projected_and_not_encoded(
+    teacher, pack, picture_folder, model_folder, tmp_path
+):
+    build(picture_folder, model=str(model_folder), out=tmp_path / "index")
+    pack.save(tmp_path / "pack")
+    loaded, index = LanguagePack.load(tmp_path / "pack"), Index(tmp_path / "index")
+    before = index.vectors.copy()
+    (model_folder / "content_head.safetensors").unlink()  # who would encode pictures now, fails
+    query = small_world.translate("big red ring", "deu_Latn")
+    speakers = index.speakers(loaded)
+    found = speakers.encode_texts([query], languages=["deu_Latn"])
+    hits = index.search(found, top=5, pack=loaded)[0]
+    assert "big-red-ring.png" in [hit.id for hit in hits]
+    np.testing.assert_array_equal(Index(tmp_path / "index").vectors, before)
+    assert (tmp_path / "index" / "packs" / loaded.column_id).is_dir()
+
+
+def test_saved_heads_give_the_same_vectors(teacher, pack, tmp_path):
+    pack.save(tmp_path / "pack")
+    loaded = LanguagePack.load(tmp_path / "pack")
+    x = affine.unit(np.random.default_rng(0).standard_normal((5, teacher.dim), np.float32))
+    np.testing.assert_allclose(loaded.project(x), pack.project(x), atol=1e-6)
+    assert loaded.column_id == pack.column_id
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_the_folded_head_is_the_trained_one(norm):
+    torch.manual_seed(0)
+    head, x = projection_heads.ProjectionHead(6, 4, norm=norm), torch.randn(50, 6)
+    head(x + 1)  # moves the running statistics
+    head.recalibrate(x)
+    head.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(
+            torch.from_numpy(head.fold()(x.numpy())), head(x), atol=1e-5, rtol=0
+        )
+
+
+def test_recalibration_makes_clean_inputs_standard():
+    torch.manual_seed(0)
+    head, x = projection_heads.ProjectionHead(6, 4), torch.randn(500, 6)
+    head(3 * torch.randn(500, 6))
+    head.recalibrate(x)
+    head.eval()
+    with torch.no_grad():
+        hidden = head.norm(head.first(x))
+    assert hidden.mean(0).abs().max() < 1e-4
+    assert (hidden.std(0) - 1).abs().max() < 1e-3
+
+
+def naive_answers(queries, bank, temperature):
+    rows = []
+    for query in queries.astype(np.float64):
+        weights = np.exp(bank.astype(np.float64) @ query / temperature)
+        mixed = (weights[:, None] * bank).sum(0) / weights.sum()
+        rows.append(mixed / np.linalg.norm(mixed))
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.1, 1.0])
+def test_soft_retrieval_is_equation_1(temperature):
+    rng = np.random.default_rng(0)
+    queries, bank = (affine.unit(rng.standard_normal((n, 16))) for n in (37, 91))
+    found = soft_retrieval.soft_retrieve(queries, bank, temperature=temperature)
+    np.testing.assert_allclose(found, naive_answers(queries, bank, temperature), atol=2e-5)
+    blocks = soft_retrieval.soft_retrieve_blocks(
+        queries, bank, temperature=temperature, block_queries=10
+    )
+    np.testing.assert_allclose(np.concatenate([part for _, part in blocks]), found, atol=1e-6)
+
+
+def test_banks_answer_once_ever(teacher, tmp_path, monkeypatch):
+    cache = VectorCache(tmp_path)
+    arguments = {"teacher": teacher, "tower": tower(), "temperature": 0.01, "cache": cache}
+    first = pseudo_pairs.gather(QUERIES, banks(teacher), **arguments)
+    asked = []
+    blocks = soft_retrieval.soft_retrieve_blocks
+
+    def counted(queries, bank, **rest):
+        asked.append(len(queries))
+        return blocks(queries, bank, **rest)
+
+    monkeypatch.setattr(soft_retrieval, "soft_retrieve_blocks", counted)
+    again = pseudo_pairs.gather([*QUERIES[::-1], "a red dog"], banks(teacher), **arguments)
+    assert asked == [1, 1]  # the new text alone, of each bank
+    np.testing.assert_array_equal(again.image_clip[: len(QUERIES)], first.image_clip[::-1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": np.empty((0, 24), np.float32)}, "bank is empty"),
+        ({"texts": [], "languages": []}, "bank is empty"),
+        ({"images": np.ones((3, 7), np.float32)}, "width"),
+    ],
+)
+def test_banks_that_cannot_answer(teacher, change, message):
+    given = banks(teacher)
+    parts = {"images": given.images, "texts": given.texts, "languages": given.languages} | change
+    with pytest.raises((errors.InputError, errors.TrainingError), match=message):
+        uclip.train(
+            QUERIES,
+            pseudo_pairs.Banks(**parts),
+            teacher=teacher,
+            tower=tower(),
+            config=uclip.UclipConfig(),
+        )
+
+
+def test_temperatures_of_zero_are_refused(teacher):
+    for setting in ({"retrieval_temperature": 0.0}, {"temperature": 0.0}):
+        with pytest.raises(errors.ConfigError, match="temperature"):
+            uclip.train(
+                QUERIES,
+                banks(teacher),
+                teacher=teacher,
+                tower=tower(),
+                config=uclip.UclipConfig(**setting),
+            )
