@@ -103,6 +103,7 @@ TOWERS: Mapping[str, TowerSource] = MappingProxyType(
         "openclip": TowerSource("polyglance.towers.openclip", "load", extra="openclip"),
         "tiny": TowerSource("polyglance.towers.tiny", "load"),
         "precomputed": TowerSource("polyglance.towers.precomputed", "load"),
+        "tuned": TowerSource("polyglance.towers.tuned", "load"),
     }
 )
 

@@ -1,20 +1,23 @@
-"""Which text towers can learn? A small one of n-grams, and any transformer: one interface for both.
+"""Which text towers can learn? N-grams, any transformer, adapters in one: one interface for all.
 
-A recipe prepares its texts once (n-grams, or token ids) and asks for vectors of rows, with gradient;
-at the end it takes what was learnt as a frozen tower.
+A recipe prepares its texts once (n-grams, or token ids) and asks for vectors of rows, with
+gradient; at the end it takes what was learnt as a frozen tower.
 
 Legend: N texts, B rows of a batch, D width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from polyglance.towers import Tower, batching, ngrams
+from polyglance import errors
+from polyglance.languages import ENGLISH
+from polyglance.towers import Tower, batching, ngrams, tuned
 from polyglance.towers.assembled import TorchTextTower
 from polyglance.towers.tiny import text_tower_from
 from polyglance.towers.tiny_text import NgramNet
@@ -88,28 +91,149 @@ class LiveTransformer:
     """A transformer that is trained on from its weights.
 
     Args:
-        tower: Its module learns in place: give one that nobody else uses.
+        tower: Its module learns in place: give one that nobody else uses, as `copy_of` does.
         reference: How it was loaded; what is saved are the tensors that changed against it.
+        also: Names of parameters that differ from that one already.
+        max_tokens: Longer texts are cut; None leaves that to the tower.
     """
 
-    def __init__(self, tower: TorchTextTower, reference: str) -> None:
-        self.tower, self.reference = tower, reference
+    def __init__(
+        self,
+        tower: TorchTextTower,
+        reference: str,
+        *,
+        also: Collection[str] = (),
+        max_tokens: int | None = None,
+    ) -> None:
+        self.tower, self.reference, self.also = tower, reference, also
+        self.max_tokens = max_tokens
         self.module: nn.Module = tower.module
         self.dim = tower.dim
 
+    @classmethod
+    def copy_of(
+        cls, tower: Tower, reference: str, *, max_tokens: int | None = None
+    ) -> LiveTransformer:
+        """Train a copy; the given tower stays as it is.
+
+        Args:
+            tower: Of hf:, sentence: or openclip:, or one of those that was tuned before.
+            reference: How it was loaded.
+            max_tokens: Longer texts are cut; None leaves that to the tower.
+
+        Raises:
+            ConfigError: For a tower that cannot be trained.
+        """
+        trunk = tuned.torch_tower(tower)
+        own = copy.copy(trunk)
+        own.module = copy.deepcopy(trunk.module)
+        if isinstance(tower, tuned.TunedTower):
+            # Its base stays the base; what differed then still differs.
+            return cls(own, tower.tuning.base, also=tuple(tower.tensors), max_tokens=max_tokens)
+        return cls(own, reference, max_tokens=max_tokens)
+
     def prepare(self, texts: Sequence[str], languages: Sequence[str] | None) -> TokenRows:
         """Tokenise N texts, with their languages where the tower uses them."""
-        tags = languages if self.tower.uses_language else None
-        return TokenRows(self.tower.token_rows(texts, tags))
+        return _token_rows(self.tower, texts, languages, max_tokens=self.max_tokens)
 
     def forward(self, prepared: TokenRows, rows: Tensor) -> Tensor:
         """Rows to (B, D)."""
-        chosen = [prepared.rows[row] for row in rows.tolist()]
-        batch = batching.collate(chosen, pad_id=self.tower.pad_id)
-        return self.tower.forward({k: v.to(self.tower.device) for k, v in batch.items()})
+        return _forward(self.tower, prepared, rows)
 
     def frozen(self) -> tuple[Tower, str]:
         """A `tuned` tower: the base's reference and the tensors that learnt."""
-        from polyglance.towers import tuned
+        found = tuned.from_trained(self.tower, base=self.reference, also=self.also)
+        return found, "tuned:./tower"
 
-        return tuned.from_trained(self.tower, base=self.reference), "tuned:./tower"
+
+class LiveAdapters:
+    """Adapters or low-rank changes that learn inside a transformer that does not.
+
+    `module` holds them alone. So a checkpoint is small, and the transformer stays in evaluation
+    mode: what learns sees the very states that it will see in use, without dropout.
+
+    Args:
+        tower: Stays as it is; shares its tensors.
+        reference: How it was loaded.
+        languages: Ids that get one.
+        method: `adapters` or `lora`.
+        settings: `reduction`, or `rank`, `alpha` and `shared`; see `towers.tuned.Tuning`.
+        max_tokens: Longer texts are cut; None leaves that to the tower.
+
+    Raises:
+        ConfigError: For a tower that they cannot be put into.
+    """
+
+    def __init__(
+        self,
+        tower: Tower,
+        reference: str,
+        *,
+        languages: Sequence[str],
+        method: tuned.Method,
+        settings: Mapping[str, int | bool],
+        max_tokens: int | None = None,
+    ) -> None:
+        self.base, self.max_tokens = tower, max_tokens
+        self.tuning = tuned.Tuning(
+            base=reference,
+            base_fingerprint=tower.fingerprint,
+            method=method,
+            languages=tuple(languages),
+            settings=settings,
+        )
+        self.routed = tuned.insert(tower, method=method, languages=languages, settings=settings)
+        self.module: nn.Module = self.routed.bank
+        self.dim = tower.dim
+
+    def prepare(self, texts: Sequence[str], languages: Sequence[str] | None) -> TokenRows:
+        """Tokenise N texts; each row says which adapter it takes.
+
+        Raises:
+            LanguageError: Without languages.
+        """
+        return _token_rows(self.routed.tower, texts, languages, max_tokens=self.max_tokens)
+
+    def forward(self, prepared: TokenRows, rows: Tensor) -> Tensor:
+        """Rows to (B, D): mixed languages in one pass."""
+        return _forward(self.routed.tower, prepared, rows)
+
+    def frozen(self) -> tuple[Tower, str]:
+        """A `tuned` tower: the base's reference and the adapters."""
+        found = tuned.from_adapted(self.routed, base=self.base, tuning=self.tuning)
+        return found, "tuned:./tower"
+
+
+def _token_rows(
+    tower: TorchTextTower,
+    texts: Sequence[str],
+    languages: Sequence[str] | None,
+    *,
+    max_tokens: int | None,
+) -> TokenRows:
+    if tower.uses_language and languages is None:
+        raise errors.LanguageError(
+            "no languages given; this tower reads the language of every text",
+            hint="give one id such as deu_Latn a text",
+        )
+    tags = languages if tower.uses_language else None
+    rows = tower.token_rows(texts, tags)
+    if max_tokens is None or _has_fixed_length(tower):
+        return TokenRows(rows)
+    # The last token ends the text in every family, and CLIP reads its vector there: it is kept.
+    return TokenRows(
+        [row if len(row) <= max_tokens else [*row[: max_tokens - 1], row[-1]] for row in rows]
+    )
+
+
+def _has_fixed_length(tower: TorchTextTower) -> bool:
+    """Whether it reads every text at one length, padding and all (SigLIP, open_clip)."""
+    tags = [ENGLISH] * 2 if tower.uses_language else None
+    short, longer = tower.token_rows(["a", "a a a"], tags)
+    return len(short) == len(longer)
+
+
+def _forward(tower: TorchTextTower, prepared: TokenRows, rows: Tensor) -> Tensor:
+    chosen = [prepared.rows[row] for row in rows.tolist()]
+    batch = batching.collate(chosen, pad_id=tower.pad_id)
+    return tower.forward({name: tensor.to(tower.device) for name, tensor in batch.items()})

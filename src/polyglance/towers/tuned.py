@@ -1,0 +1,335 @@
+"""Which tower is another one, changed by training? Its base by reference, and what differs.
+
+    tuned:/a/folder         tower.json: the base, what was trained; weights.safetensors: only that
+    tuned:./tower           the same inside a language pack
+
+Three methods: `weights` (parameters with other values), `adapters` (a bottleneck a language behind
+every block) and `lora` (low-rank changes of the attention). With the last two a language chooses
+its own, and texts of any other language get the base's vectors, bit for bit. Adapters may stand on
+a tower of changed weights, which is then saved inside the folder.
+
+Legend: N texts, D width.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from polyglance import errors, files
+from polyglance.towers import (
+    Modality,
+    Output,
+    Tower,
+    TowerReference,
+    Vectors,
+    adapters,
+    batching,
+    load_tower,
+    weights,
+)
+from polyglance.towers.assembled import TorchTextTower
+
+Method = Literal["weights", "adapters", "lora"]
+
+SCHEMA_VERSION = 1
+MANIFEST, WEIGHTS, INNER_BASE = "tower.json", "weights.safetensors", "base"
+# How a base that was tuned itself is named: it lies inside the folder.
+INSIDE = f"tuned:./{INNER_BASE}"
+_LIBRARIES = ("torch", "transformers", "peft", "open_clip_torch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """What was done to a base.
+
+    Attributes:
+        base: Its reference.
+        base_fingerprint: What it must turn out to be.
+        method: Which tensors the folder holds.
+        languages: Ids that have an adapter or low-rank change; none for `weights`.
+        settings: Of the adapters: `reduction`, or `rank`, `alpha` and `shared`.
+    """
+
+    base: str
+    base_fingerprint: str
+    method: Method
+    languages: tuple[str, ...] = ()
+    settings: Mapping[str, int | bool] = field(default_factory=dict)
+
+
+class TunedTower:
+    """A text tower that is its base but for some tensors.
+
+    Args:
+        tower: What encodes; its names are the base's.
+        tuning: What was done.
+        tensors: What differs from the base, by name.
+        base: Encodes texts of languages without an adapter; None for `weights`.
+    """
+
+    modality: Modality = "text"
+
+    def __init__(
+        self,
+        tower: TorchTextTower,
+        *,
+        tuning: Tuning,
+        tensors: Mapping[str, Tensor],
+        base: Tower | None = None,
+    ) -> None:
+        self.tower, self.tuning, self.tensors, self.base = tower, tuning, tensors, base
+        self.module = tower.module
+        self.dim, self.pre_projection_dim = tower.dim, tower.pre_projection_dim
+        self.uses_language = tower.uses_language
+        facts = asdict(tuning)
+        # Where the base lies is not what it is.
+        del facts["base"]
+        self.fingerprint = weights.fingerprint(tensors, facts=facts)
+        # Adapters are trained towards the base's own vectors; other weights make another space.
+        self.space_id = self.fingerprint if base is None else base.space_id
+
+    def encode(
+        self,
+        items: Sequence[str],
+        *,
+        languages: Sequence[str] | None = None,
+        output: Output = "embedding",
+    ) -> Vectors:
+        """Texts to float32 (N, D), raw; see the protocol."""
+        if self.base is None or languages is None:
+            return self.tower.encode(items, languages=languages, output=output)
+        adapted = np.array([language in self.tuning.languages for language in languages], bool)
+        width = self.dim if output == "embedding" else self.pre_projection_dim
+        vectors = np.empty((len(items), width), dtype=np.float32)  # (N, D)
+        # The base's batches for its rows: another batch would round them otherwise.
+        for tower, rows in ((self.tower, adapted), (self.base, ~adapted)):
+            chosen = np.flatnonzero(rows).tolist()
+            if chosen:
+                vectors[chosen] = tower.encode(
+                    [items[row] for row in chosen],
+                    languages=[languages[row] for row in chosen],
+                    output=output,
+                )
+        return vectors
+
+    def tokenize(
+        self, texts: Sequence[str], languages: Sequence[str] | None = None
+    ) -> batching.Batch:
+        """Texts to one padded batch for `forward`."""
+        return self.tower.tokenize(texts, languages)
+
+    def forward(self, batch: batching.Batch, *, output: Output = "embedding") -> Tensor:
+        """A batch of `tokenize` to (B, D), with gradient; mixed languages in one pass."""
+        return self.tower.forward(batch, output=output)
+
+    def save(self, folder: Path) -> None:
+        """Write what differs from the base, and the base too where it was tuned itself."""
+        from safetensors.torch import save_file
+
+        with files.folder_in_one_step(folder) as making:
+            save_file(dict(self.tensors), making / WEIGHTS)
+            facts = asdict(self.tuning)
+            if isinstance(self.base, TunedTower):
+                self.base.save(making / INNER_BASE)
+                facts["base"] = INSIDE
+            facts["libraries"] = _libraries()
+            files.write_manifest(
+                making / MANIFEST, facts, kind="tuned-tower", schema_version=SCHEMA_VERSION
+            )
+
+
+def load(reference: TowerReference, *, modality: Modality) -> Tower:
+    """Load `tuned:FOLDER`: the base by its reference, then what differs.
+
+    Raises:
+        UnavailableError: No such folder, or no such base.
+        ConfigError: For an option, or another modality.
+        StoreError: Where the base is another one, or the tensors do not fit it.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = Path(reference.location)
+    if reference.options or modality != "text":
+        raise errors.ConfigError(
+            f"{reference} as {modality} tower; tuned towers read text and have no options",
+            hint="options belong to the base, in tower.json",
+        )
+    facts = files.read_manifest(
+        folder / MANIFEST, kind="tuned-tower", schema_version=SCHEMA_VERSION
+    )
+    tuning, libraries = _tuning_from(facts, folder)
+    base = _load_base(folder, tuning)
+    try:
+        tensors = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise errors.StoreError(
+            f"{folder / WEIGHTS} cannot be read: {error}", hint="fetch or train the tower again"
+        ) from error
+    if tuning.method == "weights":
+        tower = torch_tower(base)
+        _put(dict(tower.module.named_parameters()), tensors, folder=folder, libraries=libraries)
+        return TunedTower(tower, tuning=tuning, tensors=tensors)
+    routed = insert(
+        base, method=tuning.method, languages=tuning.languages, settings=tuning.settings
+    )
+    bank = dict(routed.bank.named_parameters())
+    _put(bank, tensors, folder=folder, libraries=libraries, all_of_them=True)
+    return TunedTower(routed.tower, tuning=tuning, tensors=tensors, base=base)
+
+
+def from_trained(tower: TorchTextTower, *, base: str, also: Collection[str] = ()) -> TunedTower:
+    """A tower trained in place, as its base and the parameters that learnt.
+
+    Args:
+        tower: Its module holds the trained weights, its names are still the base's.
+        base: The reference it was loaded by.
+        also: Names of parameters that differ from the base although they did not learn now.
+
+    Raises:
+        TrainingError: Where nothing learnt.
+    """
+    tensors = {
+        name: parameter.detach().cpu().clone()
+        for name, parameter in tower.module.named_parameters()
+        if parameter.requires_grad or name in also
+    }
+    if not tensors:
+        raise errors.TrainingError(
+            "no parameter of the tower learnt", hint="unfreeze a part of it before training"
+        )
+    tuning = Tuning(base=base, base_fingerprint=tower.fingerprint, method="weights")
+    return TunedTower(tower, tuning=tuning, tensors=tensors)
+
+
+def from_adapted(routed: adapters.Routed, *, base: Tower, tuning: Tuning) -> TunedTower:
+    """A base with the adapters or low-rank changes that learnt.
+
+    Args:
+        routed: Trained; made by `insert` on `base`.
+        base: As it was.
+        tuning: What was done.
+    """
+    tensors = {
+        name: parameter.detach().cpu().clone() for name, parameter in routed.bank.named_parameters()
+    }
+    return TunedTower(routed.tower, tuning=tuning, tensors=tensors, base=base)
+
+
+def insert(
+    base: Tower, *, method: Method, languages: Sequence[str], settings: Mapping[str, int | bool]
+) -> adapters.Routed:
+    """New adapters or low-rank changes around a tower.
+
+    Args:
+        base: Of hf:, sentence: or openclip:, or one of changed weights.
+        method: `adapters` or `lora`.
+        languages: Ids.
+        settings: As in `Tuning`.
+    """
+    trunk = torch_tower(base)
+    if method == "adapters":
+        return adapters.insert(trunk, languages=languages, reduction=settings["reduction"])
+    from polyglance.towers import lora
+
+    return lora.insert(
+        trunk,
+        languages=languages,
+        rank=settings["rank"],
+        alpha=settings["alpha"],
+        shared=bool(settings["shared"]),
+    )
+
+
+def torch_tower(tower: Tower) -> TorchTextTower:
+    """The trainable modules of a tower.
+
+    Raises:
+        ConfigError: Where it has none that can be trained, or has adapters already.
+    """
+    if isinstance(tower, TorchTextTower):
+        return tower
+    if isinstance(tower, TunedTower) and tower.tuning.method == "weights":
+        return tower.tower
+    if isinstance(tower, TunedTower):
+        raise errors.ConfigError(
+            f"the tower has {tower.tuning.method} of {', '.join(tower.tuning.languages[:5])}; it "
+            "cannot be trained on",
+            hint=f"take its base, {tower.tuning.base}, and the data of all languages",
+        )
+    raise errors.ConfigError(
+        f"{type(tower).__name__} is no transformer that can be trained on",
+        hint="take a text tower of hf:, sentence: or openclip:",
+    )
+
+
+def _load_base(folder: Path, tuning: Tuning) -> Tower:
+    reference = tuning.base
+    if reference == INSIDE:
+        reference = f"tuned:{folder / INNER_BASE}"
+    base = load_tower(reference, modality="text")
+    if base.fingerprint != tuning.base_fingerprint:
+        raise errors.StoreError(
+            f"the base {tuning.base} has fingerprint {base.fingerprint}; {folder} was trained on "
+            f"{tuning.base_fingerprint}",
+            hint="get the base's version that it was trained on, or train again",
+        )
+    return base
+
+
+def _put(
+    places: Mapping[str, nn.Parameter],
+    tensors: Mapping[str, Tensor],
+    *,
+    folder: Path,
+    libraries: Mapping[str, str],
+    all_of_them: bool = False,
+) -> None:
+    """Copy tensors into the parameters of their names."""
+    misfits = [
+        name
+        for name, tensor in tensors.items()
+        if name not in places or places[name].shape != tensor.shape
+    ]
+    misfits += [name for name in places if all_of_them and name not in tensors]
+    if misfits:
+        # Libraries rename the parts of their models now and then.
+        written = ", ".join(f"{name} {number}" for name, number in libraries.items())
+        raise errors.StoreError(
+            f"{len(misfits)} tensors of {folder} do not fit the base, first {misfits[0]}; they "
+            f"were written with {written}",
+            hint="install those versions, or train the tower again",
+        )
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            places[name].copy_(tensor)
+
+
+def _tuning_from(facts: dict[str, Any], folder: Path) -> tuple[Tuning, dict[str, str]]:
+    try:
+        libraries = facts.pop("libraries")
+        return Tuning(**{**facts, "languages": tuple(facts["languages"])}), libraries
+    except (KeyError, TypeError) as error:
+        raise errors.StoreError(
+            f"{folder / MANIFEST} is damaged: {error}", hint="fetch or train the tower again"
+        ) from error
+
+
+def _libraries() -> dict[str, str]:
+    """The versions that name the tensors."""
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
