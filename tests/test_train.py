@@ -137,8 +137,8 @@ def test_loss_terms_are_logged_by_name(tmp_path):
         lambda rows: {"total": (module(x[rows]) - y[rows]).square().mean()},
         batches=train.shuffled_batches(len(x), batch_size=32, seed=0),
         config=train.TrainConfig(num_steps=5, learning_rate=0.1),
-        log_file=tmp_path / "log.jsonl",
+        run=train.RunFolder(tmp_path),
     )
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5]
-    assert rows[-1]["learning_rate"] == 0
+    assert [row["learning_rate"] for row in rows] == pytest.approx([0.1, 0.08, 0.06, 0.04, 0.02])

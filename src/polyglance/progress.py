@@ -9,10 +9,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 _enabled = False
 
 Advance = Callable[[int], None]
+
+
+class NotedAdvance(Protocol):
+    """An `Advance` that may say something beside the numbers."""
+
+    def __call__(self, count: int, note: str = "", /) -> None:
+        """Add to the items done.
+
+        Args:
+            count: How many more.
+            note: What the bar shall say from now on; "" leaves what it says.
+        """
+        ...
 
 
 def enable() -> None:
@@ -22,7 +36,7 @@ def enable() -> None:
 
 
 @contextmanager
-def bar(label: str, *, total: int | None) -> Iterator[Advance]:
+def bar(label: str, *, total: int | None) -> Iterator[NotedAdvance]:
     """A progress bar for `total` items.
 
     Args:
@@ -33,7 +47,7 @@ def bar(label: str, *, total: int | None) -> Iterator[Advance]:
         A function that adds to the items done.
     """
     if not (_enabled and sys.stderr.isatty()):
-        yield lambda count: None
+        yield lambda count, note="": None
         return
     from rich.console import Console
     from rich.progress import (
@@ -52,12 +66,15 @@ def bar(label: str, *, total: int | None) -> Iterator[Advance]:
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(label, total=total, rate="")
+        task = shown.add_task(label, total=total, rate="", note="")
 
-        def advance(count: int) -> None:
+        def advance(count: int, note: str = "", /) -> None:
             speed = shown.tasks[0].speed
             shown.update(task, advance=count, rate=f"{speed:,.0f}/s" if speed else "")
+            if note:
+                shown.update(task, note=note)
 
         yield advance

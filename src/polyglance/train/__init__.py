@@ -1,0 +1,21 @@
+"""How is anything trained? The only training loop, and what it stands on.
+
+`loop` is the loop; `descent` takes a step, by one of `optimizers`; `batches` says what comes next;
+`keepers` which weights stay; `logs` tells of it; `runs` makes it go on after a stop.
+"""
+
+from polyglance.train.batches import dealt_batches, shuffled_batches
+from polyglance.train.config import TrainConfig, TrainReport
+from polyglance.train.fingerprints import fingerprint
+from polyglance.train.loop import fit
+from polyglance.train.runs import RunFolder
+
+__all__ = [
+    "RunFolder",
+    "TrainConfig",
+    "TrainReport",
+    "dealt_batches",
+    "fingerprint",
+    "fit",
+    "shuffled_batches",
+]
