@@ -28,7 +28,8 @@ FAMILIES = {
     "mpnet": ("?pooling=mean", True),
     "ours": (None, True),
 }
-SETTINGS = {"adapters": {"reduction": 4}, "lora": {"rank": 2, "alpha": 8, "shared": False}}
+LOW_RANK = {"rank": 2, "alpha": 8}
+SETTINGS = {"adapters": {"reduction": 4}, "lora": LOW_RANK, "shared-lora": LOW_RANK}
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +78,9 @@ def load(make_checkpoint, tmp_path_factory):
     return make
 
 
-def learnt(base, reference, *, kind="adapters", languages=LANGUAGES, **changes):
+def learnt(base, reference, *, kind="adapters", languages=LANGUAGES):
     """Adapters as if they had learnt: drawn at random, not zero."""
-    settings = {**SETTINGS[kind], **changes}
+    settings = SETTINGS[kind]
     made = live.LiveAdapters(base, reference, languages=languages, method=kind, settings=settings)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
@@ -301,7 +302,7 @@ def test_low_rank_changes_choose_their_rows(family, load, texts, peft):
 
 def test_languages_may_share_one_low_rank_change(load, texts, peft):
     base, reference = load("ours")
-    tower, _ = learnt(base, reference, kind="lora", shared=True).frozen()
+    tower, _ = learnt(base, reference, kind="shared-lora").frozen()
     one, two = (tower.encode(texts, languages=[name] * len(texts)) for name in LANGUAGES)
     np.testing.assert_array_equal(one, two)
     assert np.abs(one - base.encode(texts)).max() > 1e-3
@@ -312,6 +313,6 @@ def test_low_rank_changes_need_named_projections(load, peft):
 
     base, _ = load("ours")
     with pytest.raises(errors.ConfigError, match="rank 0"):
-        lora.insert(base, languages=LANGUAGES, rank=0)
+        lora.insert(base, change_of={"deu_Latn": "a"}, rank=0)
     with pytest.raises(errors.ConfigError, match="q_proj, v_proj"):
         lora.find_targets(nn.Sequential(nn.ModuleList([nn.Linear(2, 2)])))

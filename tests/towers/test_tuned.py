@@ -97,11 +97,11 @@ def test_a_tuned_tower_is_trained_on_from_its_own_base(reference, texts, tmp_pat
     np.testing.assert_array_equal(again.encode(texts), second.encode(texts))
 
 
-@pytest.mark.parametrize("kind", ["adapters", "lora"])
+@pytest.mark.parametrize("kind", ["adapters", "lora", "shared-lora"])
 def test_adapters_come_back(kind, reference, texts, tmp_path):
-    if kind == "lora":
+    if kind != "adapters":
         pytest.importorskip("peft", reason="extra `lora` is not installed")
-    settings = {"reduction": 4} if kind == "adapters" else {"rank": 2, "alpha": 4, "shared": False}
+    settings = {"reduction": 4} if kind == "adapters" else {"rank": 2, "alpha": 4}
     base = load_tower(reference, modality="text")
     tower = adapted(base, reference, texts, method=kind, settings=settings)
     tower.save(tmp_path / "tuned")

@@ -14,12 +14,40 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from polyglance import errors
+from polyglance.languages import ENGLISH
 from polyglance.records import Pair
 from polyglance.towers import ngrams
 
 # Fewer translations of a language than this leave it unlearnt; it is counted and told.
 LEAST_TEXTS_A_LANGUAGE = 10
 MIN_GROUPS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class GroupedText:
+    """Texts that say the same as an English text.
+
+    Attributes:
+        english: G distinct English texts; one a group.
+        texts: N texts, the English ones among them.
+        text_languages: N language ids.
+        groups: int64 (N,), which English text each belongs to.
+        exact: bool (N,), whether it translates that text or only belongs to it, as a keyword does.
+    """
+
+    english: tuple[str, ...]
+    texts: tuple[str, ...]
+    text_languages: tuple[str, ...]
+    groups: NDArray[np.int64]
+    exact: NDArray[np.bool_]
+
+    @property
+    def languages(self) -> dict[str, int]:
+        """By language id, how many exact texts."""
+        found = dict.fromkeys(self.text_languages, 0)
+        for language, exact in zip(self.text_languages, self.exact.tolist(), strict=True):
+            found[language] += exact
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +84,7 @@ class Batch:
     weights: Tensor
 
 
-def gather(pairs: Sequence[Pair], related: Sequence[Pair] = ()) -> ParallelText:
+def group(pairs: Sequence[Pair], related: Sequence[Pair] = ()) -> GroupedText:
     """Group pairs by their English text, which is a text of its group as well.
 
     Args:
@@ -73,21 +101,30 @@ def gather(pairs: Sequence[Pair], related: Sequence[Pair] = ()) -> ParallelText:
             hint="give a table with the columns english, language and text",
         )
     number = {text: i for i, text in enumerate(english)}
-    rows = [(text, i, "eng_Latn", True) for text, i in number.items()]
+    rows = [(text, i, ENGLISH, True) for text, i in number.items()]
     rows += [(p.text_b, number[p.text_a], p.language_b, True) for p in pairs]
     rows += [
         (p.text_b, number[p.text_a], p.language_b, False) for p in related if p.text_a in number
     ]
     rows = list(dict.fromkeys(rows))
-    languages: dict[str, int] = {}
-    for _, _, language, exact in rows:
-        languages[language] = languages.get(language, 0) + exact
-    return ParallelText(
+    return GroupedText(
         english,
-        ngrams.featurise([row[0] for row in rows]),
+        tuple(row[0] for row in rows),
+        tuple(row[2] for row in rows),
         np.array([row[1] for row in rows], np.int64),
         np.array([row[3] for row in rows], bool),
-        languages,
+    )
+
+
+def gather(pairs: Sequence[Pair], related: Sequence[Pair] = ()) -> ParallelText:
+    """The same as `group`, featurised; arguments and errors are those."""
+    found = group(pairs, related)
+    return ParallelText(
+        found.english,
+        ngrams.featurise(found.texts),
+        found.groups,
+        found.exact,
+        found.languages,
     )
 
 
@@ -126,6 +163,6 @@ def batches(
     return epoch_batches
 
 
-def thin_languages(data: ParallelText) -> list[str]:
+def thin_languages(data: ParallelText | GroupedText) -> list[str]:
     """Languages with too few translations to be learnt."""
     return sorted(name for name, n in data.languages.items() if n < LEAST_TEXTS_A_LANGUAGE)

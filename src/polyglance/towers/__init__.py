@@ -104,6 +104,7 @@ TOWERS: Mapping[str, TowerSource] = MappingProxyType(
         "tiny": TowerSource("polyglance.towers.tiny", "load"),
         "precomputed": TowerSource("polyglance.towers.precomputed", "load"),
         "tuned": TowerSource("polyglance.towers.tuned", "load"),
+        "tuned-image": TowerSource("polyglance.towers.tuned_images", "load"),
     }
 )
 

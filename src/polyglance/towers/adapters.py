@@ -105,9 +105,9 @@ class BlockAdapters(nn.Module):
 
     def __init__(self, width: int, *, languages: Sequence[str], reduction: int) -> None:
         super().__init__()
-        self.by_language = nn.ModuleDict(
-            {language: Bottleneck(width, reduction=reduction) for language in languages}
-        )
+        # All start alike: as each would with no other language beside it.
+        start = Bottleneck(width, reduction=reduction)
+        self.by_language = nn.ModuleDict({language: copy.deepcopy(start) for language in languages})
         self.in_order = tuple(languages)
 
     def after_block(self, block: nn.Module, args: Any, output: Any) -> Any:

@@ -156,8 +156,8 @@ class LiveAdapters:
         tower: Stays as it is; shares its tensors.
         reference: How it was loaded.
         languages: Ids that get one.
-        method: `adapters` or `lora`.
-        settings: `reduction`, or `rank`, `alpha` and `shared`; see `towers.tuned.Tuning`.
+        method: `adapters`, `lora` or `shared-lora`.
+        settings: `reduction`, or `rank` and `alpha`; see `towers.tuned.Tuning`.
         max_tokens: Longer texts are cut; None leaves that to the tower.
 
     Raises:
@@ -171,7 +171,7 @@ class LiveAdapters:
         *,
         languages: Sequence[str],
         method: tuned.Method,
-        settings: Mapping[str, int | bool],
+        settings: Mapping[str, int],
         max_tokens: int | None = None,
     ) -> None:
         self.base, self.max_tokens = tower, max_tokens

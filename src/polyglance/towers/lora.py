@@ -2,7 +2,7 @@
 
 Query and value projections get a product of two thin matrices beside them (our own BERT has query,
 key and value in one matrix, which gets one product). Rows choose theirs as they choose a bottleneck
-in `towers.adapters`; all languages may also share one.
+in `towers.adapters`; several languages may share one.
 
 Source: Hu et al. 2022; Babel-ImageNet, B.3, which compares it at alpha 8 and r 16.
 """
@@ -10,7 +10,7 @@ Source: Hu et al. 2022; Babel-ImageNet, B.3, which compares it at alpha 8 and r 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -28,27 +28,20 @@ TARGETS = (
     ("q", "v"),
     ("query_key_value",),
 )
-SHARED = "shared"
 # peft's name for rows that take no change.
 _BASE = "__base__"
 
 
 def insert(
-    base: TorchTextTower,
-    *,
-    languages: Sequence[str],
-    rank: int = 16,
-    alpha: int = 8,
-    shared: bool = False,
+    base: TorchTextTower, *, change_of: Mapping[str, str], rank: int = 16, alpha: int = 8
 ) -> adapters.Routed:
     """Put new low-rank changes into a copy of a tower's modules that shares its tensors.
 
     Args:
         base: Stays as it is.
-        languages: Ids that take a change; others take none.
+        change_of: By language the name of its change, its own or one of several languages.
         rank: Inner width.
         alpha: The change is scaled by alpha / rank.
-        shared: One for all languages, not one each.
 
     Raises:
         MissingExtraError: Where peft is not installed.
@@ -59,7 +52,7 @@ def insert(
             f"rank {rank}; 1 or more is allowed", hint="the paper takes 16 with alpha 8"
         )
     module = adapters.with_same_tensors(base.module)
-    names = (SHARED,) if shared else tuple(languages)
+    names = tuple(dict.fromkeys(change_of.values()))
     layers = _inject(module, names=names, rank=rank, alpha=alpha)
     bank = nn.ModuleList(
         nn.ModuleDict({"down": layer.lora_A, "up": layer.lora_B}) for layer in layers
@@ -74,7 +67,7 @@ def insert(
 
     for layer in layers:
         layer.register_forward_pre_hook(choose, with_kwargs=True)
-    numbers = {language: 1 if shared else i for i, language in enumerate(languages, start=1)}
+    numbers = {language: names.index(name) + 1 for language, name in change_of.items()}
     return adapters.route(base, module, bank=bank, numbers=numbers)
 
 

@@ -3,10 +3,10 @@
     tuned:/a/folder         tower.json: the base, what was trained; weights.safetensors: only that
     tuned:./tower           the same inside a language pack
 
-Three methods: `weights` (parameters with other values), `adapters` (a bottleneck a language behind
-every block) and `lora` (low-rank changes of the attention). With the last two a language chooses
-its own, and texts of any other language get the base's vectors, bit for bit. Adapters may stand on
-a tower of changed weights, which is then saved inside the folder.
+Methods: `weights` (parameters with other values), `adapters` (a bottleneck a language behind every
+block), `lora` (low-rank changes of the attention, one a language) and `shared-lora` (one for all of
+them). But for the first, texts of any other language get the base's vectors, bit for bit. Adapters
+may stand on a tower of changed weights, which is then saved inside the folder.
 
 Legend: N texts, D width.
 """
@@ -38,7 +38,7 @@ from polyglance.towers import (
 )
 from polyglance.towers.assembled import TorchTextTower
 
-Method = Literal["weights", "adapters", "lora"]
+Method = Literal["weights", "adapters", "lora", "shared-lora"]
 
 SCHEMA_VERSION = 1
 MANIFEST, WEIGHTS, INNER_BASE = "tower.json", "weights.safetensors", "base"
@@ -56,14 +56,14 @@ class Tuning:
         base_fingerprint: What it must turn out to be.
         method: Which tensors the folder holds.
         languages: Ids that have an adapter or low-rank change; none for `weights`.
-        settings: Of the adapters: `reduction`, or `rank`, `alpha` and `shared`.
+        settings: Of `adapters` the `reduction`, of low-rank changes `rank` and `alpha`.
     """
 
     base: str
     base_fingerprint: str
     method: Method
     languages: tuple[str, ...] = ()
-    settings: Mapping[str, int | bool] = field(default_factory=dict)
+    settings: Mapping[str, int] = field(default_factory=dict)
 
 
 class TunedTower:
@@ -226,13 +226,13 @@ def from_adapted(routed: adapters.Routed, *, base: Tower, tuning: Tuning) -> Tun
 
 
 def insert(
-    base: Tower, *, method: Method, languages: Sequence[str], settings: Mapping[str, int | bool]
+    base: Tower, *, method: Method, languages: Sequence[str], settings: Mapping[str, int]
 ) -> adapters.Routed:
     """New adapters or low-rank changes around a tower.
 
     Args:
         base: Of hf:, sentence: or openclip:, or one of changed weights.
-        method: `adapters` or `lora`.
+        method: `adapters`, `lora` or `shared-lora`.
         languages: Ids.
         settings: As in `Tuning`.
     """
@@ -241,13 +241,9 @@ def insert(
         return adapters.insert(trunk, languages=languages, reduction=settings["reduction"])
     from polyglance.towers import lora
 
-    return lora.insert(
-        trunk,
-        languages=languages,
-        rank=settings["rank"],
-        alpha=settings["alpha"],
-        shared=bool(settings["shared"]),
-    )
+    own = method == "lora"
+    change_of = {language: language if own else "shared" for language in languages}
+    return lora.insert(trunk, change_of=change_of, rank=settings["rank"], alpha=settings["alpha"])
 
 
 def torch_tower(tower: Tower) -> TorchTextTower:

@@ -1,0 +1,275 @@
+"""`babel-adapter`: a small adapter a language inside a frozen text tower (Babel-ImageNet).
+
+A caption shall get the vector that the tower, before any training, gives its English one (`mse`,
+`contrastive`), or find its own image (`lit`). What is aimed at is encoded once.
+
+All languages train in one run, their texts mixed in every batch: each has parameters of its own,
+its gradient reaches no other, and no gradient is clipped by a length common to all. So with `mse` a
+language learns what it would learn alone, but for which of its texts share a batch (a test shows
+it); with the contrasts, texts of other languages are among those that it has to tell apart.
+
+Source: Geigle et al. 2024, section 6 and appendix B.3.
+
+Legend: N texts, B of a batch, G targets, D width of the space.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from polyglance import affine, errors, heads, objectives
+from polyglance import train as training
+from polyglance.affine import AffineMap
+from polyglance.embed import VectorCache
+from polyglance.model import DualEncoder
+from polyglance.packs import LanguagePack, PackManifest
+from polyglance.recipes.english_text import probe_vectors
+from polyglance.recipes.image_text import ImageText
+from polyglance.recipes.lessons import Lessons, gather
+from polyglance.records import Pair
+from polyglance.sides import Side
+from polyglance.towers.live import LiveAdapters
+
+# As CLIP: the inverse temperature stops at a hundred.
+LEAST_TEMPERATURE = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class BabelAdapterConfig:
+    """Settings of `babel-adapter`; the defaults are the paper's for OpenCLIP.
+
+    Attributes:
+        objective: `mse` and `contrastive` towards the English caption's vector, `lit` towards the
+            image's.
+        method: A bottleneck behind every block (`adapter`), or low-rank changes of the attention,
+            one a language (`lora`) or one for all (`shared-lora`).
+        reduction: Width of the tower over that of a bottleneck.
+        rank: Inner width of a low-rank change.
+        alpha: It is scaled by alpha / rank.
+        vectors: Whether `mse` compares vectors as the tower gives them, or at length one.
+        temperature: Of `contrastive`, where it stays; where that of `lit` starts.
+        num_epochs: Passes over all texts; 15 are enough for a distilled tower.
+        batch_size: Texts a step, of all languages.
+        learning_rate: Peak rate.
+        weight_decay: Decoupled decay.
+        warmup_share: Share of the steps in which the rate rises.
+        max_length: Tokens of a text in training.
+        seed: Fixes start and order.
+    """
+
+    objective: Literal["mse", "contrastive", "lit"] = "mse"
+    method: Literal["adapter", "lora", "shared-lora"] = "adapter"
+    reduction: int = 16
+    rank: int = 16
+    alpha: int = 8
+    vectors: Literal["raw", "unit"] = "raw"
+    temperature: float = 0.01
+    num_epochs: int = 100
+    batch_size: int = 512
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+    warmup_share: float = 0.2
+    max_length: int = 70
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise errors.ConfigError(
+                f"temperature {self.temperature}; it divides the cosines and must be above 0",
+                hint="trained CLIPs have 0.01",
+            )
+
+
+class _Learner(nn.Module):
+    """What learns: the adapters, and with `lit` the temperature.
+
+    Args:
+        live: The tower with its adapters.
+        side: Holds the frozen head behind the tower.
+        config: Settings.
+    """
+
+    def __init__(self, live: LiveAdapters, side: Side, config: BabelAdapterConfig) -> None:
+        super().__init__()
+        self.adapters = live.module
+        self.log_scale = nn.Parameter(
+            torch.tensor(-math.log(config.temperature)), requires_grad=config.objective == "lit"
+        )
+        self.live, self.to_unit = live, side.head_input == "unit"
+        head = side.head
+        self.head = None
+        if isinstance(head, AffineMap):
+            self.head = [torch.from_numpy(part) for part in (head.weight, head.bias)]
+
+    def forward(self, prepared: Any, rows: Tensor) -> Tensor:
+        """Rows of prepared texts to (B, D) of the space, raw."""
+        vectors = self.live.forward(prepared, rows)
+        if self.head is None:
+            return vectors
+        if self.to_unit:
+            vectors = functional.normalize(vectors, dim=1)
+        weight, bias = (part.to(vectors.device) for part in self.head)
+        return functional.linear(vectors, weight, bias)
+
+    def temperature(self) -> Tensor:
+        """What divides the cosines."""
+        return torch.exp(-self.log_scale).clamp(min=LEAST_TEMPERATURE)
+
+
+def train(
+    pairs: Sequence[Pair] = (),
+    *,
+    teacher: DualEncoder,
+    config: BabelAdapterConfig,
+    tower: Side | None = None,
+    images: ImageText | None = None,
+    cache: VectorCache | None = None,
+    run: training.RunFolder | None = None,
+) -> LanguagePack:
+    """Captions in other languages in, a pack with an adapter for each out; English is not touched.
+
+    Args:
+        pairs: English captions and their translations; for `mse` and `contrastive`.
+        teacher: The dual encoder that learns languages.
+        config: Settings.
+        tower: A text tower in the teacher's space, with a linear head where it needs one; None
+            for the teacher's own.
+        images: Captions of images; for `lit`.
+        cache: Keeps what the tower gave before training.
+        run: Where checkpoints and logs go.
+
+    Raises:
+        TrainingError: Where no language has text enough, or the objective's data is absent.
+        ConfigError: For a tower that cannot take adapters, or of another width.
+    """
+    started = time.perf_counter()
+    torch.manual_seed(config.seed)
+    side = teacher.text if tower is None else tower
+    check_side(side, teacher)
+    lessons = gather(pairs, images, side=side, objective=config.objective, cache=cache)
+    learner, report = fit(lessons, side=side, config=config, run=run)
+    learnt, reference = learner.live.frozen()
+    manifest = PackManifest(
+        recipe="babel-adapter",
+        space_id=teacher.space_id,
+        teacher=teacher.reference,
+        tower=reference,
+        tower_fingerprint=learnt.fingerprint,
+        head_input=side.head_input,
+        config=asdict(config),
+        data={
+            **lessons.facts(),
+            "num_steps": report.num_steps,
+            "last_loss": report.history[-1]["total"] if report.history else None,
+        },
+        num_trainable_parameters=heads.count_parameters(learner),
+        training_seconds=time.perf_counter() - started,
+    )
+    return LanguagePack(
+        manifest, Side(learnt, reference, side.head, side.head_input), probe_vectors(teacher)
+    )
+
+
+def fit(
+    lessons: Lessons,
+    *,
+    side: Side,
+    config: BabelAdapterConfig,
+    run: training.RunFolder | None = None,
+) -> tuple[_Learner, training.TrainReport]:
+    """Train adapters towards given vectors; the last epoch is kept.
+
+    Args:
+        lessons: Texts and targets.
+        side: The tower, which stays as it is, and the head behind it.
+        config: Settings.
+        run: Where checkpoints and logs go.
+    """
+    settings = {"reduction": config.reduction}
+    if config.method != "adapter":
+        settings = {"rank": config.rank, "alpha": config.alpha}
+    live = LiveAdapters(
+        side.tower,
+        side.reference,
+        languages=sorted(set(lessons.languages)),
+        method="adapters" if config.method == "adapter" else config.method,
+        settings=settings,
+        max_tokens=config.max_length,
+    )
+    learner = _Learner(live, side, config)
+    size = min(config.batch_size, len(lessons.texts))
+    contrasts = config.objective != "mse"
+    num_rows = len(lessons.texts)
+    report = training.fit(
+        learner,
+        _step(learner, lessons, config),
+        # A last batch of one has nothing to be told from.
+        batches=training.shuffled_batches(
+            num_rows, batch_size=size, seed=config.seed, drop_last=contrasts
+        ),
+        config=training.TrainConfig(
+            num_steps=config.num_epochs * (num_rows // size if contrasts else -(-num_rows // size)),
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            warmup_share=config.warmup_share,
+            # A common length would let one language's gradient shorten another's.
+            clip_norm=None,
+        ),
+        run=run,
+        label="adapters",
+    )
+    return learner, report
+
+
+def check_side(side: Side, teacher: DualEncoder) -> None:
+    """Refuse a text side that cannot lie in the teacher's space, or whose head bends.
+
+    Raises:
+        ConfigError: Naming both widths, or the head.
+    """
+    if side.dim != teacher.dim:
+        raise errors.ConfigError(
+            f"{side.reference} gives width {side.dim}; the teacher's space has {teacher.dim}",
+            hint="give a tower whose vectors lie in that space, or a head that leads there",
+        )
+    if side.output != "embedding" or not isinstance(side.head, AffineMap | None):
+        raise errors.ConfigError(
+            f"the text side of {side.reference} has a {type(side.head).__name__} behind its "
+            f"{side.output}; its embedding alone, or with one linear map, can be trained on",
+            hint="give the tower with a linear head, as ridge and m2m fit it",
+        )
+
+
+def _step(
+    learner: _Learner, lessons: Lessons, config: BabelAdapterConfig
+) -> Callable[[Tensor], objectives.Terms]:
+    prepared = learner.live.prepare(lessons.texts, lessons.languages)
+    groups = torch.from_numpy(lessons.groups)
+    as_unit = config.objective != "mse" or config.vectors == "unit"
+    targets = torch.from_numpy(affine.unit(lessons.targets) if as_unit else lessons.targets)
+
+    def step(rows: Tensor) -> objectives.Terms:
+        said = learner(prepared, rows)  # (B, D)
+        said = functional.normalize(said, dim=1) if as_unit else said
+        wanted = targets[groups[rows]].to(said.device)
+        if config.objective == "mse":
+            # The mean over the width times the width: AdamW does not mind the factor, but
+            # gradients of unit vectors in a wide space would come near its epsilon.
+            error = objectives.mean_squared_error(said, wanted)["total"]
+            return {"total": error * said.shape[1], "squared_error": error}
+        return objectives.contrastive_distillation(
+            said,
+            wanted,
+            temperature=learner.temperature(),
+            groups=groups[rows].to(said.device),
+        )
+
+    return step

@@ -1,0 +1,207 @@
+"""`babel-adapter`: languages in one pack, each by its own adapter, and English as it was."""
+
+import numpy as np
+import pytest
+import torch
+
+import small_bert
+import small_world
+from polyglance import affine, errors, metrics, solvers
+from polyglance.affine import AffineMap
+from polyglance.languages import ENGLISH
+from polyglance.packs import LanguagePack
+from polyglance.recipes import babel_adapter, image_text, lessons
+from polyglance.recipes.babel_adapter import BabelAdapterConfig
+from polyglance.records import Caption, Pair
+from polyglance.sides import Side
+from polyglance.towers import load_tower
+
+LANGUAGES = ("deu_Latn", "hin_Deva")
+UNTAUGHT = "arb_Arab"
+# A seventh of the phrases is in no training; each of their words is.
+HELD_OUT = small_world.PHRASES[::7]
+TAUGHT = tuple(phrase for phrase in small_world.PHRASES if phrase not in HELD_OUT)
+FAST = {"num_epochs": 30, "learning_rate": 2e-2, "reduction": 1, "batch_size": 60, "rank": 16}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    return small_bert.save(tmp_path_factory.mktemp("bert") / "tower", width=64, layers=1)
+
+
+@pytest.fixture
+def teacher(reference):
+    return small_bert.teacher(reference)
+
+
+def pairs(*languages, phrases=TAUGHT):
+    return [
+        Pair(phrase, ENGLISH, small_world.translate(phrase, language), language)
+        for phrase in phrases
+        for language in languages
+    ]
+
+
+def images(teacher, *languages, phrases=TAUGHT):
+    names = [f"{phrase.replace(' ', '-')}.png" for phrase in phrases]
+    captions = [c for language in languages for c in small_world.captions(language)]
+    contents = teacher.encode_contents([small_world.draw(phrase, seed=3) for phrase in phrases])
+    return image_text.join(captions, content_ids=names, contents=contents)
+
+
+def hit_rate(model, language, phrases=small_world.PHRASES):
+    """At 5 among all pictures, by the artist that training never saw."""
+    shown = model.encode_contents([small_world.draw(p, seed=99) for p in small_world.PHRASES])
+    texts = [small_world.translate(phrase, language) for phrase in phrases]
+    said = model.encode_texts(texts, languages=[language] * len(texts))
+    wanted = np.array([small_world.PHRASES.index(phrase) for phrase in phrases])
+    return metrics.hit_rates_at_k(said, shown, relevance=wanted, ks=(5,))[5].mean()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"objective": "mse"},
+        {"vectors": "unit", "num_epochs": 60},
+        {"objective": "contrastive"},
+        {"objective": "lit"},
+        {"method": "lora"},
+    ],
+    ids=lambda settings: "-".join(str(value) for value in settings.values()),
+)
+def test_two_languages_learn_in_one_pack(settings, teacher, tmp_path):
+    if settings.get("method") == "lora":
+        pytest.importorskip("peft", reason="extra `lora` is not installed")
+    config = BabelAdapterConfig(**{**FAST, **settings})
+    data = {"images": images(teacher, *LANGUAGES)} if config.objective == "lit" else {}
+    english = list(small_world.PHRASES)
+    vectors = teacher.encode_texts(english, languages=[ENGLISH] * len(english))
+    pack = babel_adapter.train(pairs(*LANGUAGES), teacher=teacher, config=config, **data)
+    pack.save(tmp_path / "pack")
+    learnt = teacher.with_pack(LanguagePack.load(tmp_path / "pack"))
+    unseen = {"before": 0.0, "after": 0.0}
+    for language in LANGUAGES:
+        before, after = hit_rate(teacher, language), hit_rate(learnt, language)
+        assert after > 3 * before
+        assert after > 0.3
+        unseen["before"] += hit_rate(teacher, language, HELD_OUT) / 2
+        unseen["after"] += hit_rate(learnt, language, HELD_OUT) / 2
+    assert unseen["after"] > unseen["before"] + 0.2
+    # English, and a language without an adapter, are the tower's own to the bit.
+    for texts, language in ((english, ENGLISH), (["x y"], UNTAUGHT)):
+        spoken = [language] * len(texts)
+        tower = learnt.pack.side.tower
+        np.testing.assert_array_equal(
+            tower.encode(texts, languages=spoken), teacher.text.tower.encode(texts)
+        )
+    np.testing.assert_array_equal(
+        learnt.encode_texts(english, languages=[ENGLISH] * len(english)), vectors
+    )
+    assert pack.manifest.languages == {}
+
+
+def test_each_english_caption_is_encoded_once_before_training(teacher, monkeypatch):
+    asked = []
+    real = type(teacher.text.tower).encode
+
+    def encode(tower, items, **options):
+        asked.extend(items)
+        return real(tower, items, **options)
+
+    monkeypatch.setattr(type(teacher.text.tower), "encode", encode)
+    data = pairs(*LANGUAGES) * 2
+    babel_adapter.train(
+        data, teacher=teacher, config=BabelAdapterConfig(**{**FAST, "num_epochs": 2})
+    )
+    assert sorted(text for text in asked if text in TAUGHT) == sorted(TAUGHT)
+    assert not set(asked) & {pair.text_b for pair in data}
+
+
+def test_a_language_learns_what_it_would_alone(teacher):
+    config = BabelAdapterConfig(**{**FAST, "batch_size": 1000, "num_epochs": 10})
+    together, alone = (
+        babel_adapter.train(pairs(*names), teacher=teacher, config=config)
+        for names in (LANGUAGES, LANGUAGES[:1])
+    )
+    for name, tensor in alone.side.tower.tensors.items():
+        torch.testing.assert_close(together.side.tower.tensors[name], tensor, atol=2e-3, rtol=0)
+    assert together.manifest.num_trainable_parameters == 2 * alone.manifest.num_trainable_parameters
+
+
+def test_the_temperature_learns_with_lit_alone(teacher):
+    config = {**FAST, "num_epochs": 3, "temperature": 0.1}
+    for objective, learns in (("contrastive", False), ("lit", True)):
+        chosen = BabelAdapterConfig(**config, objective=objective)
+        wanted = (
+            lessons.from_images(images(teacher, *LANGUAGES))
+            if objective == "lit"
+            else lessons.from_pairs(pairs(*LANGUAGES), side=teacher.text)
+        )
+        learner, _ = babel_adapter.fit(wanted, side=teacher.text, config=chosen)
+        assert (abs(learner.temperature().item() - 0.1) > 1e-3) == learns
+
+
+def test_a_tower_with_a_head_stands_in_for_the_teachers_own(teacher, tmp_path):
+    """As a distilled multilingual tower does: another tower, brought into the space by a map."""
+    reference = small_bert.save(tmp_path / "other", width=40, seed=1)
+    other = load_tower(reference, modality="text")
+    english = list(small_world.PHRASES)
+    head = solvers.ridge(
+        other.encode(english), teacher.encode_texts(english, languages=None), penalty=1.0
+    )
+    side = Side(other, reference, head, "raw")
+    config = BabelAdapterConfig(**{**FAST, "num_epochs": 20})
+    pack = babel_adapter.train(pairs(*LANGUAGES), teacher=teacher, tower=side, config=config)
+    assert pack.side.head is head
+    assert pack.manifest.head_input == "raw"
+    assert hit_rate(teacher.with_pack(pack), "deu_Latn") > 3 * hit_rate(teacher, "deu_Latn")
+
+
+def test_counts_are_told(teacher):
+    thin = [Pair(p, ENGLISH, f"sana {i}", "fin_Latn") for i, p in enumerate(TAUGHT[:9])]
+    odd = [Pair(TAUGHT[0], ENGLISH, "the same", ENGLISH), Pair(TAUGHT[1], ENGLISH, " ", "deu_Latn")]
+    config = BabelAdapterConfig(**{**FAST, "num_epochs": 1})
+    pack = babel_adapter.train(
+        [*pairs(*LANGUAGES), *pairs("deu_Latn"), *thin, *thin, *odd], teacher=teacher, config=config
+    )
+    facts = pack.manifest.data
+    assert facts["languages_with_too_little_text"] == ["fin_Latn"]
+    assert facts["texts_by_language"] == dict.fromkeys(LANGUAGES, len(TAUGHT))
+    assert facts["num_texts"] == 2 * len(TAUGHT)
+    assert facts["num_english_texts"] == len(TAUGHT)
+    assert pack.side.tower.tuning.languages == LANGUAGES
+    assert pack.manifest.config["reduction"] == FAST["reduction"]
+
+
+def test_what_cannot_be_trained_is_refused(teacher):
+    config = BabelAdapterConfig(**FAST)
+    with pytest.raises(errors.TrainingError, match=r"no language but English .*deu_Latn 9"):
+        babel_adapter.train(pairs("deu_Latn")[:9], teacher=teacher, config=config)
+    with pytest.raises(errors.TrainingError, match=r"texts or more \(0\)"):
+        babel_adapter.train([], teacher=teacher, config=config)
+    lit = BabelAdapterConfig(**FAST, objective="lit")
+    with pytest.raises(errors.TrainingError, match="no images were given"):
+        babel_adapter.train(pairs(*LANGUAGES), teacher=teacher, config=lit)
+    with pytest.raises(errors.ConfigError, match=r"temperature 0"):
+        BabelAdapterConfig(temperature=0)
+    one = BabelAdapterConfig(**{**FAST, "batch_size": 1}, objective="contrastive")
+    with pytest.raises(errors.TrainingError, match="a batch of 1"):
+        babel_adapter.train(pairs(*LANGUAGES), teacher=teacher, config=one)
+    narrow = Side(small_world.load_reference("fake:teacher"), "fake:teacher")
+    with pytest.raises(errors.ConfigError, match="gives width 24; the teacher's space has 64"):
+        babel_adapter.train(pairs(*LANGUAGES), teacher=teacher, tower=narrow, config=config)
+    widened = Side(
+        narrow.tower, "fake:teacher", AffineMap(np.ones((64, 24), "f"), np.ones(64, "f"))
+    )
+    with pytest.raises(errors.ConfigError, match="WordTower is no transformer"):
+        babel_adapter.train(pairs(*LANGUAGES), teacher=teacher, tower=widened, config=config)
+    bent = affine.Chain((widened.head, AffineMap(np.eye(64, dtype="f"), np.ones(64, "f"))))
+    with pytest.raises(errors.ConfigError, match="a Chain behind its embedding"):
+        babel_adapter.train([], teacher=teacher, tower=Side(narrow.tower, "x", bent), config=config)
+    short = image_text.join(
+        [Caption("a", "x", "deu_Latn"), Caption("b", "y", "deu_Latn")],
+        content_ids=["a", "b"],
+        contents=np.eye(2, dtype="f"),
+    )
+    with pytest.raises(errors.TrainingError, match="width 2, the texts' 64"):
+        babel_adapter.train(teacher=teacher, images=short, config=lit)
