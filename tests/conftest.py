@@ -14,11 +14,13 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.fixture(autouse=True)
-def fake_towers(monkeypatch):
+@pytest.fixture(autouse=True, scope="session")
+def fake_towers():
     """The towers of the small world, under the library `fake`."""
     table = {**towers.TOWERS, "fake": towers.TowerSource("small_world", "load")}
-    monkeypatch.setattr(towers, "TOWERS", MappingProxyType(table))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(towers, "TOWERS", MappingProxyType(table))
+        yield
 
 
 @pytest.fixture(scope="session")

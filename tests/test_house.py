@@ -49,14 +49,14 @@ FLOORS = (
     "model",
     "processes",
     "gradient_cache",
-    "optimizers",
-    "training_state",
     "train",
     # acting
     "recipes",
     "tasks",
     "evaluate",
     "measure",
+    "translation",
+    "compare",
     "search",
     # telling
     "report",

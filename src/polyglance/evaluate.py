@@ -86,9 +86,9 @@ def evaluate(
             rows = known.get((language, data.data_id(language)))
             if rows is None:
                 those = contents(language) if callable(contents) else contents
-                scored = _score(encoder, data, language=language, contents=those, cache=cache)
+                scored = score_language(encoder, data, language=language, contents=those, cache=cache)
                 rows = [
-                    _result(data, language, part, name=name, model_id=model_id) for part in scored
+                    result_of(data, language, part, name=name, model_id=model_id) for part in scored
                 ]
                 if out is not None:
                     results.append_results(out, rows)
@@ -98,27 +98,48 @@ def evaluate(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Part:
-    """One split and direction of one language: hits of its queries, and who they cluster by."""
+class Part:
+    """One split and direction of one language: hits of its queries, and who they cluster by.
+
+    Attributes:
+        split: Name of the split.
+        direction: Which side asks.
+        hits: Float64 (queries, len(KS)), from 0 to 1: ties count as their expectation.
+        clusters: Int64 (queries,), number of the content item behind each query.
+        members: Content items of the split, asking or not.
+        num_candidates: How many could be found.
+        num_dropped: What could not take part, by reason.
+    """
 
     split: str
     direction: results.Direction
-    hits: NDArray[np.float64]  # (queries, len(KS))
-    clusters: NDArray[np.int64]  # (queries,) number of the content item
-    members: NDArray[np.int64]  # content items of the split, asking or not
+    hits: NDArray[np.float64]
+    clusters: NDArray[np.int64]
+    members: NDArray[np.int64]
     num_candidates: int
     num_dropped: Mapping[str, int]
 
 
-def _score(
+def score_language(
     encoder: Encoder,
     data: RetrievalData,
     *,
     language: str,
     contents: Vectors,
     cache: VectorCache | None,
-) -> list[_Part]:
-    """Encode one language's texts and rank both ways, once for all splits."""
+) -> list[Part]:
+    """Encode one language's texts and rank both ways, once for all splits.
+
+    Args:
+        encoder: Gives text vectors in the space of `contents`.
+        data: The task.
+        language: Which of its languages.
+        contents: Float32 (M, D), unit, in the order of `data.content_ids`.
+        cache: Keeps what towers gave.
+
+    Raises:
+        VectorError: Where texts and contents differ in width.
+    """
     chosen = metrics.apply_caption_policy(
         data.captions[language], policy=data.policy, content_ids=data.content_ids
     )
@@ -153,7 +174,7 @@ def _score(
             if asking.any():
                 hits = np.stack([found.hits[k][asking] for k in KS], axis=1)
                 parts.append(
-                    _Part(
+                    Part(
                         split=split,
                         direction=direction,
                         hits=hits,
@@ -166,7 +187,8 @@ def _score(
     return parts
 
 
-def _result(data: RetrievalData, language: str, part: _Part, *, name: str, model_id: str) -> Result:
+def result_of(data: RetrievalData, language: str, part: Part, *, name: str, model_id: str) -> Result:
+    """A part's means and intervals, with all that says what was measured."""
     values, intervals = _summarise(part)
     return Result(
         task=data.task,
@@ -186,7 +208,7 @@ def _result(data: RetrievalData, language: str, part: _Part, *, name: str, model
     )
 
 
-def _summarise(part: _Part) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+def _summarise(part: Part) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """Means and 95 % intervals by name.
 
     Content items that have no text in this language take part in the draws as rows that do not

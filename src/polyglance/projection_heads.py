@@ -63,10 +63,10 @@ class ProjectionHead(nn.Module):
     def fold(self) -> affine.Chain:
         """The same in NumPy; a batch norm becomes part of the first layer."""
         first, last = _as_map(self.first), _as_map(self.last)
+        assert isinstance(self.norm, nn.LayerNorm | nn.BatchNorm1d)
         gain, shift = _numpy(self.norm.weight), _numpy(self.norm.bias)
         if isinstance(self.norm, nn.LayerNorm):
             return affine.Chain((first, last), (affine.Norm(gain, shift),))
-        assert isinstance(self.norm, nn.BatchNorm1d)
         assert self.norm.running_mean is not None
         assert self.norm.running_var is not None
         factor = gain / np.sqrt(_numpy(self.norm.running_var) + np.float32(self.norm.eps))

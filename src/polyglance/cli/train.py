@@ -1,4 +1,4 @@
-"""`polyglance train`: a recipe, a model, a text tower and texts make a language pack."""
+"""`polyglance train`: a recipe, a model, perhaps a text tower, and something to learn from."""
 
 from __future__ import annotations
 
@@ -7,82 +7,80 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polyglance.cli import options
+from polyglance.cli import material, options
 
 if TYPE_CHECKING:
     from polyglance.packs import LanguagePack
-    from polyglance.sides import Side
+    from polyglance.train import RunFolder
 
 # Printed by `train --help`, so that choosing a recipe needs no other page. Kept beside the table
 # in polyglance.recipes by a test; importing that here would cost the help its speed.
 HELP = """Train a language pack for a model.
 
 \b
-Recipes:
-  ridge    English text: closed-form linear map, seconds for 250,000 texts
-  m2m      English text: linear layers by gradient, structure kept (M2M)
-  distill  parallel text: a small text tower that imitates the teacher
+Recipes, by what they learn from:
+  ridge          English text: closed-form map, seconds for 250,000 texts
+  m2m            English text: linear layers by gradient (M2M)
+  uclip          English text and unpaired images and texts (uCLIP)
+  distill        parallel text: a text tower that imitates the teacher
+  babel-adapter  parallel text: an adapter a language (Babel-ImageNet)
+  nllb-clip      captioned images: contrast with a live text tower (NLLB-CLIP)
+  etcl           captioned images: triples of an image and two languages (ETCL)
 
-The first two put a map behind a multilingual text tower that exists (--tower).
+The first three need a multilingual text tower that exists (--tower). The others
+make a small one, or train the tower that is given on.
 """
 
 
 def command(
-    recipe: Annotated[str, typer.Argument(help="ridge, m2m or distill.")],
+    recipe: Annotated[str, typer.Argument(help="One of the recipes above.")],
     model: options.Model,
-    text: Annotated[
-        Path,
-        typer.Option(
-            "--text",
-            help="English text, one a line; for distill a table with the columns "
-            "english, language and text.",
-        ),
-    ],
     out: options.Out,
-    tower: Annotated[
-        str | None,
-        typer.Option("--tower", "-t", help="Multilingual text tower, as sentence:NAME or hf:NAME."),
-    ] = None,
+    text: material.Text = None,
+    parallel: material.Parallel = None,
+    captions: material.Captions = None,
+    bank: material.Bank = None,
+    images: material.Images = None,
+    tower: material.TowerOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="A field of the recipe's config, as num_epochs=5."),
     ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", help="Folder of checkpoints and logs; the same one resumes."),
+    ] = None,
 ) -> None:
     """Load what the recipe needs, train, save the pack."""
-    from polyglance import embed, files
     from polyglance.model import DualEncoder
-    from polyglance.recipes import build_config, get_recipe
-    from polyglance.sources import captions
+    from polyglance.recipes import build_config, get_recipe, launch
 
     row = get_recipe(recipe)
-    config = build_config(row, _read_settings(settings or []))
+    config = build_config(row, read_settings(settings or []))
+    given = material.MaterialFiles(
+        text=text, parallel=parallel, captions=captions, bank=bank, images=images
+    )
     teacher = DualEncoder.load(model)
-    cache = embed.VectorCache(files.cache_folder() / "texts")
-    if row.needs == "English text":
-        texts = captions.read_lines(text)
-        side = _text_side(recipe, tower)
-        pack = row.load().train(texts, teacher=teacher, tower=side, config=config, cache=cache)
-    else:
-        pairs = captions.read_parallel_table(text)
-        pack = row.load().train(pairs, teacher=teacher, config=config, cache=cache)
+    read, side = given.read(teacher), material.text_side(tower)
+    pack = launch.train(
+        row,
+        config,
+        read,
+        teacher=teacher,
+        tower=side,
+        cache=material.text_cache(),
+        run=_run_folder(run) if row.resumes else None,
+    )
     pack.save(out)
     _print_pack(pack, out)
 
 
-def _text_side(recipe: str, tower: str | None) -> Side:
-    from polyglance import errors
-    from polyglance.sides import Side
-    from polyglance.towers import load_tower
+def read_settings(given: list[str]) -> dict[str, str]:
+    """`name=value` settings as a mapping.
 
-    if tower is None:
-        raise errors.ConfigError(
-            f"{recipe} needs a multilingual text tower",
-            hint="name one: --tower sentence:paraphrase-multilingual-mpnet-base-v2",
-        )
-    return Side(load_tower(tower, modality="text"), tower)
-
-
-def _read_settings(given: list[str]) -> dict[str, str]:
+    Raises:
+        ConfigError: For one without an equals sign.
+    """
     from polyglance import errors
 
     settings = {}
@@ -94,6 +92,12 @@ def _read_settings(given: list[str]) -> dict[str, str]:
             )
         settings[name] = value
     return settings
+
+
+def _run_folder(path: Path | None) -> RunFolder | None:
+    from polyglance.train import RunFolder
+
+    return None if path is None else RunFolder(path)
 
 
 def _print_pack(pack: LanguagePack, out: Path) -> None:

@@ -48,7 +48,7 @@ def run(out: Path, *, fresh: bool = False) -> dict[str, Any]:
             towers.train(world).save(out / "towers")
         three = towers.load(trained)
     with stages("index pictures"):
-        model = _english_model(three, out / "model")
+        model = english_model(three, out / "model")
         pictures = world.folder(pictograms.TEST_ARTIST)
         index.build(pictures, model=str(out / "model"), out=out / "index")
         bench = _bench(world, model, out)
@@ -69,7 +69,7 @@ def run(out: Path, *, fresh: bool = False) -> dict[str, Any]:
     return summary
 
 
-def _english_model(three: towers.Towers, folder: Path) -> DualEncoder:
+def english_model(three: towers.Towers, folder: Path) -> DualEncoder:
     """The English-only model, saved so that every command can name it."""
     english = load_tower(towers.ENGLISH_TOWER, modality="text")
     content = Side(three.image, "tiny:./image")

@@ -11,17 +11,44 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from polyglance import errors
 
-Needs = Literal["English text", "parallel text"]
+# What there may be to learn from: the fields of `launch.Material`, and their names in plain words.
+DATA: Mapping[str, str] = MappingProxyType(
+    {
+        "english": "English text",
+        "parallel": "parallel text",
+        "related": "related text",
+        "image_text": "captioned images",
+        "banks": "unpaired images and texts",
+    }
+)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A row of the table: where a recipe is, its config, what data it needs, what it does."""
+    """A row of the table.
+
+    Attributes:
+        module: Where it is; its `train` makes the pack.
+        config: Name of its config class.
+        needs: Fields of `launch.Material` that it takes, in order.
+        may_take: Fields that it takes as well, by keyword.
+        tower: Whether a multilingual text tower must be given, or may be: one to train on.
+        resumes: Whether it descends, so that its run can be stopped and resumed.
+        summary: One line.
+    """
 
     module: str
     config: str
-    needs: Needs
+    needs: tuple[str, ...]
+    may_take: tuple[str, ...] = ()
+    tower: Literal["needed", "optional"]
+    resumes: bool = True
     summary: str
+
+    @property
+    def data(self) -> str:
+        """What it needs, in plain words."""
+        return " and ".join(DATA[name] for name in self.needs)
 
     def load(self) -> ModuleType:
         """Import the recipe's file; its `train` makes the pack."""
@@ -32,22 +59,57 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "ridge": Recipe(
-            "polyglance.recipes.ridge",
-            "RidgeConfig",
-            "English text",
-            "closed-form linear map; seconds for a quarter of a million texts",
+            module="polyglance.recipes.ridge",
+            config="RidgeConfig",
+            needs=("english",),
+            tower="needed",
+            resumes=False,
+            summary="closed-form linear map; seconds for a quarter of a million texts",
         ),
         "m2m": Recipe(
-            "polyglance.recipes.m2m",
-            "M2MConfig",
-            "English text",
-            "linear layers by gradient with structure preservation (M2M)",
+            module="polyglance.recipes.m2m",
+            config="M2MConfig",
+            needs=("english",),
+            tower="needed",
+            summary="linear layers by gradient with structure preservation (M2M)",
+        ),
+        "uclip": Recipe(
+            module="polyglance.recipes.uclip",
+            config="UclipConfig",
+            needs=("english", "banks"),
+            tower="needed",
+            summary="two heads into a shared space; the index is re-projected (uCLIP)",
         ),
         "distill": Recipe(
-            "polyglance.recipes.distill",
-            "DistillConfig",
-            "parallel text",
-            "a small multilingual text tower that imitates the teacher's vectors",
+            module="polyglance.recipes.distill",
+            config="DistillConfig",
+            needs=("parallel",),
+            may_take=("related",),
+            tower="optional",
+            summary="a text tower that imitates the teacher: a small new one, or a transformer",
+        ),
+        "babel-adapter": Recipe(
+            module="polyglance.recipes.babel_adapter",
+            config="BabelAdapterConfig",
+            needs=("parallel",),
+            may_take=("image_text",),
+            tower="optional",
+            summary="a bottleneck adapter a language in the teacher's tower (Babel-ImageNet)",
+        ),
+        "nllb-clip": Recipe(
+            module="polyglance.recipes.nllb_clip",
+            config="NllbClipConfig",
+            needs=("image_text",),
+            tower="optional",
+            summary="contrast of images and captions, languages in equal shares (NLLB-CLIP)",
+        ),
+        "etcl": Recipe(
+            module="polyglance.recipes.etcl",
+            config="EtclConfig",
+            needs=("image_text",),
+            may_take=("parallel",),
+            tower="optional",
+            summary="triples of an image and two languages, after MURAL's two pairs (ETCL)",
         ),
     }
 )

@@ -133,6 +133,7 @@ def fit(
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
         ),
+        run=run,
         label="uclip",
     )
     chains = [_folded(both[i], constants[i], config) for i in (0, 1)]

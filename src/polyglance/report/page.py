@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from polyglance import files
-from polyglance.report import background, headline, language_table, payload, tables, wording
+from polyglance.report import (
+    background,
+    headline,
+    ladder,
+    language_table,
+    payload,
+    tables,
+    wording,
+)
 from polyglance.report.tables import Section
 from polyglance.results import Result
 
@@ -37,6 +45,7 @@ def write_report(
     facts: Mapping[str, Any],
     notes: Sequence[str] = (),
     modality: Modality = "image",
+    comparison: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write results as one HTML file that needs no network.
 
@@ -49,6 +58,7 @@ def write_report(
         facts: How to make the numbers again: `commands`, `versions`, `seconds`, ...
         notes: Plain sentences to be read with the numbers.
         modality: What the content items are.
+        comparison: A ladder of recipes (`compare.Comparison.as_json()`), shown first.
 
     Returns:
         `path`.
@@ -62,7 +72,13 @@ def write_report(
     from polyglance.report import plots  # Altair: 0.8 s
 
     body = _body(
-        sections, title=title, baseline=baseline, facts=facts, notes=notes, modality=modality
+        sections,
+        title=title,
+        baseline=baseline,
+        facts=facts,
+        notes=notes,
+        modality=modality,
+        before=ladder.ladder_section(comparison),
     )
     specs = {
         "bars": plots.bars(),
@@ -102,6 +118,7 @@ def _body(
     facts: Mapping[str, Any],
     notes: Sequence[str],
     modality: Modality,
+    before: str,
 ) -> str:
     """Everything that is read, in reading order."""
     made = "".join(
@@ -119,7 +136,7 @@ def _body(
         f"<h1>{escape(title)}</h1><p class=lead>{_count(num_languages, 'language')} · "
         f"{_count(num_models, 'model')} · {escape(tasks)}</p>"
         f"{background.notes_list(notes)}</header>"
-        f'<main id="main">{made}'
+        f'<main id="main">{before}{made}'
         '<section class="reproduce"><h2>How to make these numbers again</h2>'
         f'<div class="facts">{background.facts_html(facts)}{background.fingerprints(sections)}'
         "</div></section></main>"

@@ -414,3 +414,38 @@ def read_parallel_table(path: Path) -> list[Pair]:
         Pair(english, ENGLISH, text, normalise_language(language))
         for english, language, text in read_table(path, ("english", "language", "text"))
     ]
+
+
+def read_caption_rows(path: Path) -> list[Caption]:
+    """Captions in several languages: a table with the columns `image`, `language` and `text`.
+
+    Args:
+        path: The table, tab-separated; `language` holds any code that is known.
+
+    Raises:
+        InputError: As `read_table`.
+        LanguageError: An unknown language.
+    """
+    return [
+        Caption(image, text, normalise_language(language))
+        for image, language, text in read_table(path, ("image", "language", "text"))
+    ]
+
+
+def read_texts_by_language(path: Path) -> list[tuple[str, str]]:
+    """Texts that belong to nothing: a table with the columns `language` and `text`.
+
+    Args:
+        path: The table, tab-separated.
+
+    Returns:
+        Language ids and texts.
+
+    Raises:
+        InputError: As `read_table`.
+        LanguageError: An unknown language.
+    """
+    return [
+        (normalise_language(language), text)
+        for language, text in read_table(path, ("language", "text"))
+    ]

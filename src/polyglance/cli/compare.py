@@ -1,0 +1,185 @@
+"""`polyglance compare`: which recipe for these languages, this data, this time?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from polyglance.cli import material, options
+
+if TYPE_CHECKING:
+    from polyglance.compare.rungs import Comparison
+    from polyglance.results import Result
+
+HELP = """Measure several recipes side by side and say which to take.
+
+\b
+Every recipe has the same model, tower, data, languages and seeds. Without
+--model the ladder stands in the world of the demo, which needs no file.
+"""
+
+
+def command(
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="The dual encoder; none: the demo's.")
+    ] = None,
+    task: Annotated[str, typer.Option("--task", help="Measured on; eval --list.")] = "pictograms",
+    out: options.Out = Path("compare"),
+    recipes: Annotated[
+        str | None, typer.Option("--recipes", "-r", help="Comma-separated; none: all.")
+    ] = None,
+    languages: options.Languages = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="Runs of each recipe.")] = 3,
+    text: material.Text = None,
+    parallel: material.Parallel = None,
+    captions: material.Captions = None,
+    bank: material.Bank = None,
+    images: material.Images = None,
+    tower: material.TowerOption = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of the task's text files.")
+    ] = None,
+    task_images: Annotated[
+        Path | None, typer.Option("--task-images", help="Folder of the task's pictures.")
+    ] = None,
+    translator: Annotated[
+        str | None,
+        typer.Option(
+            "--translator",
+            help="Command that translates lines, as 'apertium {language}-eng'.",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A field, as m2m.num_epochs=5.")
+    ] = None,
+    as_json: options.JsonOutput = False,
+) -> None:
+    """Climb the ladder; leaves compare.json, results.jsonl, packs and report.html in --out."""
+    from polyglance import compare, errors, measure, results
+    from polyglance.compare import rungs
+    from polyglance.model import DualEncoder
+    from polyglance.recipes import RECIPES
+    from polyglance.tasks import get_task
+    from polyglance.translation import CommandTranslator
+
+    ways = list(RECIPES) if recipes is None else [name.strip() for name in recipes.split(",")]
+    files = material.MaterialFiles(
+        text=text, parallel=parallel, captions=captions, bank=bank, images=images
+    )
+    translate = None if translator is None else CommandTranslator(command=translator)
+    chosen, fields = options.language_ids(languages), _settings(settings or [])
+    if model is None:
+        from polyglance.demo.ladder import pictograms_ladder
+
+        if task != "pictograms":
+            raise errors.ConfigError(
+                f"no model for the task {task}", hint="name one: --model hf:NAME, or a folder"
+            )
+        ladder = pictograms_ladder(
+            out, languages=chosen, seeds=range(seeds), settings=fields, translator=translate
+        )
+    else:
+        teacher = DualEncoder.load(model)
+        loaded = get_task(task).load(data, chosen)
+        loaded, contents = measure.content_vectors(teacher, loaded, images=task_images)
+        ladder = compare.Ladder(
+            teacher=teacher,
+            data=loaded,
+            contents=contents,
+            material=files.read(teacher),
+            tower=material.text_side(tower),
+            seeds=range(seeds),
+            out=out,
+            settings=fields,
+            images=task_images,
+            cache=material.text_cache(),
+            translator=translate,
+        )
+    comparison, rows = compare.compare(ladder, ways)
+    rungs.write(comparison, out / "compare.json")
+    (out / "results.jsonl").unlink(missing_ok=True)
+    results.append_results(out / "results.jsonl", rows)
+    if as_json:
+        typer.echo(json.dumps(comparison.as_json(), ensure_ascii=False, indent=2))
+    else:
+        _print(comparison)
+    _report(comparison, rows, out)
+
+
+def _settings(given: list[str]) -> dict[str, dict[str, str]]:
+    """`recipe.field=value` settings by recipe."""
+    from polyglance import errors
+    from polyglance.cli.train import read_settings
+    from polyglance.recipes import get_recipe
+
+    found: dict[str, dict[str, str]] = {}
+    for key, value in read_settings(given).items():
+        recipe, dot, field = key.partition(".")
+        if not dot:
+            raise errors.ConfigError(
+                f"--set {key}={value}; the form is recipe.field=value",
+                hint=f"for example --set m2m.{key}={value}",
+            )
+        get_recipe(recipe)
+        found.setdefault(recipe, {})[field] = value
+    return found
+
+
+def _print(comparison: Comparison) -> None:
+    """The ladder in 80 columns, and what to take."""
+    split = comparison.main_split
+    typer.echo(
+        f"Text to image, R@10 in per cent: {comparison.task} ({split}), "
+        f"{len(comparison.languages)} languages"
+    )
+    typer.echo(f"{'way':<14}{'but English':>19}{'English':>8}{'train':>9}{'size':>9}{'query':>9}")
+    for rung in comparison.rungs:
+        scores = rung.scores[split]
+        others, english = scores.get("others"), scores.get("English")
+        typer.echo(
+            f"{rung.name:<14}"
+            + (
+                f"{100 * others.mean:6.1f} [{100 * others.low:.1f}, {100 * others.high:.1f}]"
+                if others
+                else "-"
+            ).rjust(19)
+            + (f"{100 * english.mean:.1f}" if english else "-").rjust(8)
+            + (f"{rung.training_seconds:,.1f} s" if rung.training_seconds else "-").rjust(9)
+            + (f"{rung.size_bytes / 2**20:.1f} MB" if rung.size_bytes else "-").rjust(9)
+            + f"{rung.query_milliseconds:.1f} ms".rjust(9)
+            + ("  *" if rung.on_front else "")
+        )
+        typer.secho(f"  from {rung.data}; {rung.num_trainable_parameters:,} parameters", dim=True)
+    typer.secho("* no other way is as good in score, training, data and query time", dim=True)
+    for name, reason in comparison.skipped.items():
+        typer.secho(f"left out: {name}: {reason}", dim=True)
+    typer.echo(comparison.advice)
+
+
+def _report(comparison: Comparison, rows: list[Result], out: Path) -> None:
+    """`report.html`, where the plotting library is installed."""
+    from polyglance import errors
+    from polyglance.compare.rungs import TEACHER
+    from polyglance.report.page import write_report
+
+    try:
+        write_report(
+            out / "report.html",
+            title="Which recipe?",
+            results=rows,
+            model_order=[rung.name for rung in comparison.rungs],
+            baseline=TEACHER,
+            facts={
+                "commands": ["polyglance compare ..."],
+                "model": comparison.model,
+                "tower": comparison.tower,
+                "seeds": list(comparison.seeds),
+            },
+            notes=[comparison.advice],
+            comparison=comparison.as_json(),
+        )
+    except errors.MissingExtraError as error:
+        typer.secho(f"no report: {error.message} -> {error.hint}", dim=True, err=True)

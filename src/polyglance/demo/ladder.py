@@ -1,0 +1,107 @@
+"""Which recipe is best in the world of the demo? The ladder of `compare` without one file.
+
+Languages are few, so that every recipe trains in seconds on two cores; the captions, the parallel
+text and the banks hold the same names, so that only what a recipe makes of them differs. Pictures
+to learn from are one artist's, pictures to find the other's; held-out concepts are in none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from polyglance import embed, files
+from polyglance.affine import Vectors
+from polyglance.compare import Ladder, Translator
+from polyglance.demo import english_model, towers
+from polyglance.languages import ENGLISH
+from polyglance.model import DualEncoder
+from polyglance.recipes import image_text, pseudo_pairs
+from polyglance.recipes.launch import Material
+from polyglance.records import Caption
+from polyglance.sides import Side
+from polyglance.sources import pictograms
+from polyglance.tasks import retrieval
+
+# Twelve languages in eight scripts, with much text on the web and with little.
+LANGUAGES = (
+    ENGLISH,
+    "arb_Arab",
+    "deu_Latn",
+    "fin_Latn",
+    "fra_Latn",
+    "hin_Deva",
+    "jpn_Jpan",
+    "rus_Cyrl",
+    "spa_Latn",
+    "swh_Latn",
+    "tam_Taml",
+    "zho_Hans",
+)
+
+
+def pictograms_ladder(
+    out: Path,
+    *,
+    languages: Sequence[str] | None,
+    seeds: Sequence[int],
+    settings: Mapping[str, Mapping[str, str]],
+    translator: Translator | None = None,
+) -> Ladder:
+    """Model, task and material of the pictograms.
+
+    Args:
+        out: Folder of the comparison; the English-only model is written into it.
+        languages: Which ones beside English; None takes twelve.
+        seeds: Of each recipe.
+        settings: By recipe, fields of its config as text.
+        translator: Texts of a language to English.
+    """
+    chosen = list(dict.fromkeys([ENGLISH, *(languages or LANGUAGES)]))
+    world, three = pictograms.load_world(), towers.load(None)
+    teacher = english_model(three, out / "model")
+    data = retrieval.pictograms_of(world, pictograms.TEST_ARTIST)
+    data = replace(data, captions={name: data.captions[name] for name in chosen})
+    return Ladder(
+        teacher=teacher,
+        data=data,
+        contents=_contents(teacher, data, out / "test-images"),
+        material=_material(world, teacher, chosen, out),
+        tower=Side(three.ranking, "tiny:pictograms-ranking"),
+        seeds=seeds,
+        out=out,
+        settings=settings,
+        cache=embed.VectorCache(files.cache_folder() / "texts"),
+        translator=translator,
+    )
+
+
+def _material(
+    world: pictograms.World, teacher: DualEncoder, languages: Sequence[str], out: Path
+) -> Material:
+    """Names of the seen concepts in every form that a recipe learns from."""
+    pairs, related = towers.name_pairs(world)
+    seen = [concept.id for concept in world.concepts if not concept.held_out]
+    drawn = retrieval.pictograms_of(world, pictograms.TRAIN_ARTIST).only(seen, reason="held_out")
+    contents = _contents(teacher, drawn, out / "train-images")
+    names = {
+        name: [Caption(i, text, name) for i, text in world.names[name].items() if i in set(seen)]
+        for name in languages
+    }
+    captions = [caption for listed in names.values() for caption in listed]
+    others = [caption for caption in captions if caption.language != ENGLISH]
+    return Material(
+        english=towers.english_texts(world),
+        parallel=[pair for pair in pairs if pair.language_b in languages],
+        related=[pair for pair in related if pair.language_b in languages],
+        image_text=image_text.join(captions, content_ids=drawn.content_ids, contents=contents),
+        banks=pseudo_pairs.Banks(contents, [c.text for c in others], [c.language for c in others]),
+    )
+
+
+def _contents(teacher: DualEncoder, data: retrieval.RetrievalData, folder: Path) -> Vectors:
+    """One artist's pictures, encoded once."""
+    store = embed.open_image_store(folder, teacher.content.tower)
+    embed.embed_images(data.image_files, teacher.content.tower, store=store)
+    return teacher.contents_from_raw(store.vectors(data.content_ids))

@@ -1,0 +1,125 @@
+"""Which part of the data does a recipe take? One call trains any recipe of the table.
+
+The command line and `compare` go through here; from Python each recipe's own `train` is as good.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from polyglance import errors
+from polyglance.embed import VectorCache
+from polyglance.model import DualEncoder
+from polyglance.packs import LanguagePack
+from polyglance.recipes import DATA, Recipe
+from polyglance.records import Pair
+from polyglance.sides import Side
+
+if TYPE_CHECKING:
+    from polyglance.recipes.image_text import ImageText
+    from polyglance.recipes.pseudo_pairs import Banks
+    from polyglance.train import RunFolder
+
+
+# Which options of `polyglance train` bring what.
+HOW_TO_GIVE = {
+    "english": "give --text FILE, one English text a line",
+    "parallel": "give --parallel TABLE with the columns english, language and text",
+    "image_text": "give --captions TABLE with the columns image, language and text, and --images",
+    "banks": "give --bank TABLE with the columns language and text, and --images",
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Material:
+    """All that there is to learn from; each recipe takes its part.
+
+    Attributes:
+        english: English texts.
+        parallel: English texts and their translations.
+        related: English texts and what only belongs to them, as keywords do.
+        image_text: Contents and what is said of them.
+        banks: Images and texts that nobody paired.
+    """
+
+    english: Sequence[str] = ()
+    parallel: Sequence[Pair] = ()
+    related: Sequence[Pair] = ()
+    image_text: ImageText | None = None
+    banks: Banks | None = None
+
+    def fingerprint(self) -> str:
+        """Which texts and vectors these are."""
+        digest = hashlib.blake2b(digest_size=16)
+        for text in self.english:
+            digest.update(text.encode() + b"\0")
+        for pair in (*self.parallel, *self.related):
+            digest.update(f"{pair.text_a}\0{pair.language_b}\0{pair.text_b}\0".encode())
+        if self.image_text is not None:
+            digest.update(self.image_text.contents.data)
+            for one in self.image_text.captions:
+                digest.update(f"{one.content_id}\0{one.language}\0{one.text}\0".encode())
+        if self.banks is not None:
+            digest.update(np.ascontiguousarray(self.banks.images).data)
+            for text in self.banks.texts:
+                digest.update(text.encode() + b"\0")
+        return digest.hexdigest()
+
+
+def train(
+    recipe: Recipe,
+    config: Any,
+    material: Material,
+    *,
+    teacher: DualEncoder,
+    tower: Side | None = None,
+    cache: VectorCache | None = None,
+    run: RunFolder | None = None,
+) -> LanguagePack:
+    """Train a pack by any recipe.
+
+    Args:
+        recipe: A row of the table.
+        config: Of its config class.
+        material: What there is to learn from.
+        teacher: The dual encoder that learns languages.
+        tower: The multilingual text tower that a map goes behind, or that is trained on; None
+            where the recipe makes a small one.
+        cache: Keeps what towers gave.
+        run: Where checkpoints and logs go.
+
+    Raises:
+        ConfigError: Where the recipe needs a tower and there is none.
+        TrainingError: Where what it learns from is absent.
+    """
+    name = recipe.module.rpartition(".")[2]
+    if recipe.tower == "needed" and tower is None:
+        raise errors.ConfigError(
+            f"{name} needs a multilingual text tower",
+            hint="name one: --tower sentence:paraphrase-multilingual-mpnet-base-v2",
+        )
+    needed = [_there(material, field, recipe=name) for field in recipe.needs]
+    beside: dict[str, Any] = {field: getattr(material, field) for field in recipe.may_take}
+    if tower is not None:
+        beside["tower"] = tower
+    if recipe.resumes and run is not None:
+        # A run is resumed with the same config and the same data only.
+        beside["run"] = run.about(config=asdict(config), data=material.fingerprint())
+    pack: LanguagePack = recipe.load().train(
+        *needed, teacher=teacher, config=config, cache=cache, **beside
+    )
+    return pack
+
+
+def _there(material: Material, field: str, *, recipe: str) -> Any:
+    part = getattr(material, field)
+    if part is None or (isinstance(part, Sequence) and not len(part)):
+        raise errors.TrainingError(
+            f"{recipe} learns from {DATA[field]}, and there is none", hint=HOW_TO_GIVE[field]
+        )
+    return part

@@ -1,0 +1,81 @@
+"""How does a comparison of recipes look? A table of the ladder, its front, and what to take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from polyglance.report import wording
+
+
+def ladder_section(comparison: Mapping[str, Any] | None) -> str:
+    """The section of a comparison; empty without one.
+
+    Args:
+        comparison: `compare.Comparison.as_json()`.
+    """
+    if comparison is None:
+        return ""
+    split = comparison["main_split"]
+    groups = list(comparison["rungs"][0]["scores"][split]) if comparison["rungs"] else []
+    rows = "".join(_row(rung, split=split, groups=groups) for rung in comparison["rungs"])
+    heads = "".join(
+        f'<th scope="col" class="num">{escape(title)}</th>'
+        for title in (
+            *(
+                group if group in ("English", "others") else wording.script_name(group)
+                for group in groups
+            ),
+            "Gain",
+            "Trained",
+            "Parameters",
+            "On disk",
+            "A query",
+        )
+    )
+    skipped = "".join(
+        f"<li>{escape(name)}: {escape(reason)}</li>"
+        for name, reason in comparison["skipped"].items()
+    )
+    return (
+        '<section class="task ladder"><h2>Which recipe?</h2>'
+        f"<p class=lead>{escape(comparison['advice'])}</p>"
+        '<div class="scroller" role="region" tabindex="0" aria-label="The ladder of recipes">'
+        '<table class="models"><thead><tr><th scope="col">Way</th><th scope="col">Learns from</th>'
+        f"{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<p class="hint">Text to image, R@10 in per cent with 95&nbsp;% intervals over images, '
+        f"{len(comparison['seeds'])} seeds averaged, split {escape(wording.split_name(split))}. "
+        "★: no other way is as good in score, training time, data and query time.</p>"
+        + (f"<h3>Left out</h3><ul>{skipped}</ul>" if skipped else "")
+        + "</section>"
+    )
+
+
+def _row(rung: Mapping[str, Any], *, split: str, groups: Sequence[str]) -> str:
+    scores, gain = rung["scores"][split], rung["gain"].get(split)
+    cells = [_score(scores.get(group)) for group in groups]
+    cells.append("–" if gain is None else _signed(gain))
+    seconds, size = rung["training_seconds"], rung["size_bytes"]
+    cells.append(f"{seconds:,.1f} s" if seconds else "–")
+    cells.append(f"{rung['num_trainable_parameters']:,}")
+    cells.append(f"{size / 2**20:,.1f} MB" if size else "–")
+    cells.append(f"{rung['query_milliseconds']:.1f} ms")
+    star = " ★" if rung["on_front"] else ""
+    numbers = "".join(f'<td class="num">{cell}</td>' for cell in cells)
+    return (
+        f'<tr><th scope="row">{escape(rung["name"])}{star}</th>'
+        f"<td>{escape(rung['data'])}</td>{numbers}</tr>"
+    )
+
+
+def _score(score: Mapping[str, float] | None) -> str:
+    if score is None:
+        return "–"
+    span = wording.span(score["low"], score["high"])
+    return f"<b>{wording.per_cent(score['mean'])}</b> <small>{span}</small>"
+
+
+def _signed(gain: Mapping[str, float]) -> str:
+    span = wording.span(gain["low"], gain["high"])
+    return f"<b>{wording.points(gain['mean'])}</b> <small>{span}</small>"
