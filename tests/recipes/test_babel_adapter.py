@@ -73,7 +73,7 @@ def test_two_languages_learn_in_one_pack(settings, teacher, tmp_path):
     if settings.get("method") == "lora":
         pytest.importorskip("peft", reason="extra `lora` is not installed")
     config = BabelAdapterConfig(**{**FAST, **settings})
-    data = {"images": images(teacher, *LANGUAGES)} if config.objective == "lit" else {}
+    data = {"image_text": images(teacher, *LANGUAGES)} if config.objective == "lit" else {}
     english = list(small_world.PHRASES)
     vectors = teacher.encode_texts(english, languages=[ENGLISH] * len(english))
     pack = babel_adapter.train(pairs(*LANGUAGES), teacher=teacher, config=config, **data)
@@ -154,6 +154,7 @@ def test_a_tower_with_a_head_stands_in_for_the_teachers_own(teacher, tmp_path):
     pack = babel_adapter.train(pairs(*LANGUAGES), teacher=teacher, tower=side, config=config)
     assert pack.side.head is head
     assert pack.manifest.head_input == "raw"
+    assert pack.manifest.data["english_agreement_with_teacher"] > 0.9
     assert hit_rate(teacher.with_pack(pack), "deu_Latn") > 3 * hit_rate(teacher, "deu_Latn")
 
 
@@ -173,7 +174,7 @@ def test_counts_are_told(teacher):
     assert pack.manifest.config["reduction"] == FAST["reduction"]
 
 
-def test_what_cannot_be_trained_is_refused(teacher):
+def test_what_cannot_be_trained_is_refused(teacher, tmp_path):
     config = BabelAdapterConfig(**FAST)
     with pytest.raises(errors.TrainingError, match=r"no language but English .*deu_Latn 9"):
         babel_adapter.train(pairs("deu_Latn")[:9], teacher=teacher, config=config)
@@ -190,6 +191,10 @@ def test_what_cannot_be_trained_is_refused(teacher):
     narrow = Side(small_world.load_reference("fake:teacher"), "fake:teacher")
     with pytest.raises(errors.ConfigError, match="gives width 24; the teacher's space has 64"):
         babel_adapter.train(pairs(*LANGUAGES), teacher=teacher, tower=narrow, config=config)
+    other = small_bert.save(tmp_path / "other", width=64, seed=1)
+    elsewhere = Side(load_tower(other, modality="text"), other)
+    with pytest.raises(errors.ConfigError, match="of 61 English texts a vector nearest"):
+        babel_adapter.train(pairs(*LANGUAGES), teacher=teacher, tower=elsewhere, config=config)
     widened = Side(
         narrow.tower, "fake:teacher", AffineMap(np.ones((64, 24), "f"), np.ones(64, "f"))
     )
@@ -204,4 +209,4 @@ def test_what_cannot_be_trained_is_refused(teacher):
         contents=np.eye(2, dtype="f"),
     )
     with pytest.raises(errors.TrainingError, match="width 2, the texts' 64"):
-        babel_adapter.train(teacher=teacher, images=short, config=lit)
+        babel_adapter.train(teacher=teacher, image_text=short, config=lit)

@@ -25,10 +25,11 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from polyglance import affine, errors, heads, objectives
+from polyglance import affine, errors, heads, metrics, objectives
 from polyglance import train as training
 from polyglance.affine import AffineMap
 from polyglance.embed import VectorCache
+from polyglance.languages import ENGLISH
 from polyglance.model import DualEncoder
 from polyglance.packs import LanguagePack, PackManifest
 from polyglance.recipes.english_text import probe_vectors
@@ -36,10 +37,14 @@ from polyglance.recipes.image_text import ImageText
 from polyglance.recipes.lessons import Lessons, gather
 from polyglance.records import Pair
 from polyglance.sides import Side
+from polyglance.towers import tuned
 from polyglance.towers.live import LiveAdapters
 
 # As CLIP: the inverse temperature stops at a hundred.
 LEAST_TEMPERATURE = 0.01
+# English texts that a given tower and the teacher both encode, and how many must agree.
+MOST_COMPARED = 500
+LEAST_AGREEMENT = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +135,7 @@ def train(
     teacher: DualEncoder,
     config: BabelAdapterConfig,
     tower: Side | None = None,
-    images: ImageText | None = None,
+    image_text: ImageText | None = None,
     cache: VectorCache | None = None,
     run: training.RunFolder | None = None,
 ) -> LanguagePack:
@@ -142,19 +147,20 @@ def train(
         config: Settings.
         tower: A text tower in the teacher's space, with a linear head where it needs one; None
             for the teacher's own.
-        images: Captions of images; for `lit`.
+        image_text: Captions of images; for `lit`.
         cache: Keeps what the tower gave before training.
         run: Where checkpoints and logs go.
 
     Raises:
         TrainingError: Where no language has text enough, or the objective's data is absent.
-        ConfigError: For a tower that cannot take adapters, or of another width.
+        ConfigError: For a tower that cannot take adapters, or of another space or width.
     """
     started = time.perf_counter()
     torch.manual_seed(config.seed)
     side = teacher.text if tower is None else tower
     check_side(side, teacher)
-    lessons = gather(pairs, images, side=side, objective=config.objective, cache=cache)
+    lessons = gather(pairs, image_text, side=side, objective=config.objective, cache=cache)
+    agreement = None if tower is None else _agreement(lessons, teacher, side.reference)
     learner, report = fit(lessons, side=side, config=config, run=run)
     learnt, reference = learner.live.frozen()
     manifest = PackManifest(
@@ -167,6 +173,7 @@ def train(
         config=asdict(config),
         data={
             **lessons.facts(),
+            "english_agreement_with_teacher": agreement,
             "num_steps": report.num_steps,
             "last_loss": report.history[-1]["total"] if report.history else None,
         },
@@ -230,10 +237,10 @@ def fit(
 
 
 def check_side(side: Side, teacher: DualEncoder) -> None:
-    """Refuse a text side that cannot lie in the teacher's space, or whose head bends.
+    """Refuse a text side of another width than the teacher's, or that cannot be trained on.
 
     Raises:
-        ConfigError: Naming both widths, or the head.
+        ConfigError: Naming both widths, the head that bends, or the tower's kind.
     """
     if side.dim != teacher.dim:
         raise errors.ConfigError(
@@ -246,6 +253,32 @@ def check_side(side: Side, teacher: DualEncoder) -> None:
             f"{side.output}; its embedding alone, or with one linear map, can be trained on",
             hint="give the tower with a linear head, as ridge and m2m fit it",
         )
+    tuned.torch_tower(side.tower)
+
+
+def _agreement(lessons: Lessons, teacher: DualEncoder, reference: str) -> float | None:
+    """How often a given tower's vector of an English text is nearest the teacher's of the same.
+
+    Adapters never leave the space they start in: in another one, all training would be in vain.
+
+    Raises:
+        ConfigError: Where the two hardly agree.
+    """
+    some = slice(0, MOST_COMPARED)
+    texts = lessons.english[some]
+    if len(texts) < 2:
+        return None
+    wanted = teacher.with_no_pack().encode_texts(texts, languages=[ENGLISH] * len(texts))
+    rate = metrics.bitext_accuracy(affine.unit(lessons.targets[some]), wanted)
+    if rate < max(LEAST_AGREEMENT, 3 / len(texts)):
+        raise errors.ConfigError(
+            f"{reference} gives {100 * rate:.1f} % of {len(texts)} English texts a vector nearest "
+            f"the teacher's own; {100 * LEAST_AGREEMENT:.0f} % or more show that it shares the "
+            "space",
+            hint="leave the tower out to adapt the teacher's own, or fit a map behind it first: "
+            "polyglance train ridge",
+        )
+    return rate
 
 
 def _step(

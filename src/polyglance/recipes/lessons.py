@@ -32,6 +32,7 @@ class Lessons:
         languages: N ids.
         groups: int64 (N,), which target each text has.
         targets: Float32 (G, D), raw from parallel text, unit from images.
+        english: G English texts, where the targets are their vectors.
         thin: Languages left out for too little text.
         source: Where the targets are from, for the manifest.
     """
@@ -40,6 +41,7 @@ class Lessons:
     languages: list[str]
     groups: NDArray[np.int64]
     targets: Vectors
+    english: list[str]
     thin: list[str]
     source: Mapping[str, Any]
 
@@ -117,6 +119,7 @@ def from_pairs(pairs: Sequence[Pair], *, side: Side, cache: VectorCache | None =
         [row[1] for row in rows],
         np.array([number[row[2]] for row in rows], np.int64),
         side.through_head(raw),
+        english,
         thin,
         {"kind": "parallel text", "num_english_texts": len(english)},
     )
@@ -139,6 +142,7 @@ def from_images(images: ImageText) -> Lessons:
         [images.captions[row].language for row in rows],
         images.content_of[rows],
         images.contents,
+        [],
         thin,
         {"kind": "image-text", "num_contents": len(images.content_ids)},
     )

@@ -87,7 +87,7 @@ class TunedTower:
         base: Tower | None = None,
     ) -> None:
         self.tower, self.tuning, self.tensors, self.base = tower, tuning, tensors, base
-        self.module = tower.module
+        self.module, self.token_rows = tower.module, tower.token_rows
         self.dim, self.pre_projection_dim = tower.dim, tower.pre_projection_dim
         self.uses_language = tower.uses_language
         facts = asdict(tuning)
