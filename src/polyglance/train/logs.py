@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
+from polyglance import processes
+
 LOG_FILE = "log.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
 # Rows of a whole training, about; more would tell no more.
@@ -38,8 +40,8 @@ class Log:
 
     @contextmanager
     def opened(self, folder: Path | None) -> Iterator[None]:
-        """Within the block, rows also go to files in a folder, if one is given."""
-        if folder is None:
+        """Within the block, rows also go to files in a folder: by the first process, if at all."""
+        if folder is None or processes.rank():
             yield
             return
         self._file = _JsonLines(folder / LOG_FILE)

@@ -7,10 +7,10 @@ and a function from batch to loss terms. Everything else that training needs sta
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from math import inf, isfinite
 from typing import Any
 
 import torch
@@ -64,66 +64,100 @@ def fit(
         ConfigError: For settings out of their range, or a run folder begun with others.
         KeyboardInterrupt: Where a run is stopped by Ctrl-C; a checkpoint is written before.
     """
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(processes.connected())
+    with processes.connected(), contextlib.ExitStack() as stack:
         processes.share_weights(module)
         stack.enter_context(runs.opened(run, training=lambda: _identity(module, config)))
-        descent, walk = Descent(module, config), BatchWalk(batches, remembers=run is not None)
-        average = WeightAverage(module, config.average_decay)
-        keeper = BestKeeper(module, average, validate, patience=config.patience)
-        log, clock = Log(num_steps=config.num_steps), _Clock()
-        checkpoints = Checkpoints(
-            run,
-            {
-                "module": Part(of=module),
-                "kept": Part(of=keeper),
-                "log": Part(of=log),
-                "clock": Part(of=clock),
-                "average": Part(of=average, lasts=False),
-                "descent": Part(of=descent, lasts=False),
-                "batches": Part(of=walk, lasts=False, own=True),
-                "random": Part(of=RandomStates(), own=True),
-            },
+        state = _State(module, batches=batches, config=config, validate=validate, run=run)
+        checkpoints = Checkpoints(run, state.parts())
+        if not checkpoints.resume():
+            interrupt = stack.enter_context(interrupts.deferred(active=run is not None))
+            stack.enter_context(state.log.opened(run.path if run else None))
+            advance = stack.enter_context(progress.bar(label, total=config.num_steps))
+            _descend(state, step, checkpoints=checkpoints, interrupt=interrupt, advance=advance)
+            state.keeper.settle(state.clock.step)
+            checkpoints.finish()
+        module.eval()
+        return state.report()
+
+
+def _descend(
+    state: _State,
+    step: Step,
+    *,
+    checkpoints: Checkpoints,
+    interrupt: interrupts.Interrupt,
+    advance: progress.NotedAdvance,
+) -> None:
+    """Every step that is still to be taken."""
+    clock, config = state.clock, state.config
+    advance(clock.step)
+    state.module.train()
+    while clock.step < config.num_steps and not state.keeper.out_of_patience:
+        batch = state.walk.next()
+        state.descent.forget()
+        with state.descent.casts():
+            terms = step(batch)
+        if not state.descent.take(terms["total"], step=clock.step + 1):
+            state.keeper.settle(clock.step)
+            raise _not_finite(terms, clock.step + 1, state.module)
+        state.average.update()
+        clock.tick()
+        looks = clock.step == config.num_steps or clock.step % (config.validate_every or inf) == 0
+        dev_score = state.keeper.look(clock.step) if looks else None
+        row = state.log(clock.step, terms, rate=state.descent.rate, dev_score=dev_score)
+        advance(1, row)
+        stops, saves = any_of(interrupt.asked, checkpoints.is_due(clock.step))
+        if stops or saves:
+            checkpoints.save(clock.step)
+        if stops:
+            raise KeyboardInterrupt(
+                f"stopped after step {clock.step} of {config.num_steps}; the same call with the "
+                f"run folder {checkpoints.path} goes on from there"
+            )
+
+
+class _State:
+    """All that changes while a module is trained."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        batches: Batches,
+        config: TrainConfig,
+        validate: Callable[[], float] | None,
+        run: RunFolder | None,
+    ) -> None:
+        self.module, self.config = module, config
+        self.descent = Descent(module, config)
+        self.walk = BatchWalk(batches, remembers=run is not None)
+        self.average = WeightAverage(module, config.average_decay)
+        self.keeper = BestKeeper(module, self.average, validate, patience=config.patience)
+        self.log, self.clock = Log(num_steps=config.num_steps), _Clock()
+
+    def parts(self) -> dict[str, Part]:
+        """By name, in the order in which they are put back: random generators last."""
+        return {
+            "module": Part(of=self.module),
+            "keeper": Part(of=self.keeper),
+            "log": Part(of=self.log),
+            "clock": Part(of=self.clock),
+            "average": Part(of=self.average, lasts=False),
+            "descent": Part(of=self.descent, lasts=False),
+            "walk": Part(of=self.walk, lasts=False, own=True),
+            "random": Part(of=RandomStates(), own=True),
+        }
+
+    def report(self) -> TrainReport:
+        """What happened so far."""
+        return TrainReport(
+            num_steps=self.clock.step,
+            seconds=self.clock.seconds,
+            best_step=self.keeper.best_step,
+            best_score=self.keeper.best_score,
+            stopped_early=self.clock.step < self.config.num_steps,
+            history=self.log.history,
         )
-        if checkpoints.resume():
-            module.eval()
-            return _report(clock, keeper, log, config)
-        interrupt = stack.enter_context(interrupts.deferred(active=run is not None))
-        stack.enter_context(log.opened(run.path if run and not processes.rank() else None))
-        advance = stack.enter_context(progress.bar(label, total=config.num_steps))
-        advance(clock.step)
-        module.train()
-        while clock.step < config.num_steps and not keeper.out_of_patience:
-            batch = walk.next()
-            descent.forget()
-            with descent.casts():
-                terms = step(batch)
-            if not descent.take(terms["total"], step=clock.step + 1):
-                keeper.settle(clock.step)
-                raise _not_finite(terms, clock.step + 1, module)
-            average.update()
-            clock.tick()
-            dev_score = keeper.look(clock.step) if _is_time_to_look(clock.step, config) else None
-            row = log(clock.step, terms, rate=descent.rate, dev_score=dev_score)
-            advance(1, row)
-            stops, saves = any_of(interrupt.asked, checkpoints.is_due(clock.step))
-            if stops or saves:
-                checkpoints.save(clock.step)
-            if stops:
-                raise KeyboardInterrupt(
-                    f"stopped after step {clock.step} of {config.num_steps}; the same call with "
-                    f"the run folder {checkpoints.path} goes on from there"
-                )
-        keeper.settle(clock.step)
-        checkpoints.finish()
-        return _report(clock, keeper, log, config)
-
-
-def _is_time_to_look(step: int, config: TrainConfig) -> bool:
-    """Whether the dev split is to be looked at after a step."""
-    return step == config.num_steps or (
-        config.validate_every is not None and step % config.validate_every == 0
-    )
 
 
 def _identity(module: nn.Module, config: TrainConfig) -> dict[str, Any]:
@@ -137,23 +171,12 @@ def _identity(module: nn.Module, config: TrainConfig) -> dict[str, Any]:
 
 def _not_finite(terms: Mapping[str, Tensor], step: int, module: nn.Module) -> errors.TrainingError:
     values = {name: float(value.detach()) for name, value in terms.items()}
-    what = "gradient" if math.isfinite(values["total"]) else "loss"
+    what = "gradient" if isfinite(values["total"]) else "loss"
     is_good = all(bool(torch.isfinite(each).all()) for each in module.parameters())
     kept = "the last good weights are kept" if is_good else "the weights are not, either"
     return errors.TrainingError(
         f"the {what} at step {step} is not finite: {values}; {kept}",
         hint="lower the learning rate, or look for bad vectors among the inputs",
-    )
-
-
-def _report(clock: _Clock, keeper: BestKeeper, log: Log, config: TrainConfig) -> TrainReport:
-    return TrainReport(
-        num_steps=clock.step,
-        seconds=clock.seconds,
-        best_step=keeper.best_step,
-        best_score=keeper.best_score,
-        stopped_early=clock.step < config.num_steps,
-        history=log.history,
     )
 
 

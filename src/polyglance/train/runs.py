@@ -67,6 +67,9 @@ class RunFolder:
     config: Mapping[str, Any] = field(default_factory=dict)
     data: str | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+
     def about(
         self, *, config: Mapping[str, Any] | None = None, data: str | None = None
     ) -> RunFolder:
@@ -80,7 +83,7 @@ class RunFolder:
 
     def stage(self, name: str) -> RunFolder:
         """A folder inside this one, for one training of several: each needs its own."""
-        return replace(self, path=Path(self.path) / name)
+        return replace(self, path=self.path / name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +111,7 @@ class Checkpoints:
 
     def __init__(self, run: RunFolder | None, parts: Mapping[str, Part]) -> None:
         self._run, self._parts = run, parts
-        self.path = Path(run.path) if run else Path()
+        self.path = run.path if run else Path()
         self._last_time = time.monotonic()
 
     def resume(self) -> bool:
@@ -204,7 +207,7 @@ def opened(run: RunFolder | None, *, training: Callable[[], Mapping[str, Any]]) 
     if run is None:
         yield
         return
-    path = Path(run.path)
+    path = run.path
     identity = {"training": training(), "config": run.config, "data": {"data": run.data}}
     # As it will be read again: tuples are lists then, and paths text.
     identity = json.loads(json.dumps(identity, default=str))
