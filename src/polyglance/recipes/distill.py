@@ -1,8 +1,9 @@
-"""`distill`: a small multilingual text tower that imitates the teacher, from parallel text.
+"""`distill`: a multilingual text tower that imitates the teacher, from parallel text.
 
 A translation shall get the vector that the teacher gives its English text (Reimers and Gurevych
-2020; M-CLIP). Where there are few English texts (names, labels), the tower chooses among the
-teacher's vectors, a softmax over them, which learns names by heart; where there are many
+2020; M-CLIP). A given transformer is trained as a whole: see `recipes.distill_transformer`. Without
+one, a small tower of n-grams is made. Where there are few English texts (names, labels), it chooses
+among the teacher's vectors, a softmax over them, which learns names by heart; where there are many
 (captions), it is a linear layer that meets them by squared error.
 
 Legend: N texts, G English texts, D width of the space.
@@ -22,11 +23,11 @@ import torch.nn.functional as functional
 from polyglance import affine, objectives
 from polyglance import train as training
 from polyglance.affine import Vectors
-from polyglance.embed import VectorCache
+from polyglance.embed import VectorCache, text_vectors
 from polyglance.languages import ENGLISH
 from polyglance.model import DualEncoder
 from polyglance.packs import LanguagePack, PackManifest
-from polyglance.recipes import parallel_text
+from polyglance.recipes import distill_transformer, parallel_text
 from polyglance.recipes.english_text import probe_vectors
 from polyglance.records import Pair
 from polyglance.sides import Side
@@ -54,6 +55,13 @@ class DistillConfig:
         related_weight: How much one of them counts.
         squared_error_weight: Of the squared error beside the choice, with `memory`.
         sharpness: Factor on the scores in use, with `memory`.
+        trunk_epochs: With a given transformer, instead of steps: passes over all texts.
+        trunk_batch_size: With one: texts a step.
+        trunk_rate: With one: peak learning rate.
+        trunk_warmup_share: With one: share of the steps in which the rate rises.
+        max_tokens: With one: tokens of a text in training.
+        vectors: With one: whether it meets the teacher's vectors as they are, or at length one.
+            As they are, a teacher's own tower starts where it shall stay.
         seed: Fixes start and draws.
     """
 
@@ -68,18 +76,29 @@ class DistillConfig:
     related_weight: float = 0.5
     squared_error_weight: float = 1.0
     sharpness: float = 1.3
+    trunk_epochs: int = 5
+    trunk_batch_size: int = 64
+    trunk_rate: float = 5e-5
+    trunk_warmup_share: float = 0.1
+    max_tokens: int = 128
+    vectors: Literal["raw", "unit"] = "raw"
     seed: int = 0
 
 
 def train_tower(
-    data: parallel_text.ParallelText, targets: Vectors, *, config: DistillConfig
+    data: parallel_text.ParallelText,
+    targets: Vectors,
+    *,
+    config: DistillConfig,
+    run: training.RunFolder | None = None,
 ) -> tuple[TinyTextTower, training.TrainReport]:
-    """Train the tower alone.
+    """Train a small tower alone.
 
     Args:
         data: Texts by group.
         targets: Float32 (G, D), unit: the teacher's vectors of the English texts.
         config: Settings.
+        run: Where checkpoints and logs go.
     """
     torch.manual_seed(config.seed)
     memory = config.ending == "memory" or (
@@ -109,6 +128,7 @@ def train_tower(
             rate_factors={"keys": 0.25, "log_scale": 0.1},
             clip_norm=None,
         ),
+        run=run,
         label="distilled text tower",
     )
     if memory:
@@ -123,8 +143,10 @@ def train(
     *,
     teacher: DualEncoder,
     config: DistillConfig,
+    tower: Side | None = None,
     related: Sequence[Pair] = (),
     cache: VectorCache | None = None,
+    run: training.RunFolder | None = None,
 ) -> LanguagePack:
     """Parallel text in, a language pack out; the teacher reads each English text once.
 
@@ -132,33 +154,60 @@ def train(
         pairs: English texts and their translations.
         teacher: The dual encoder that learns languages.
         config: Settings.
+        tower: A transformer of which a copy is trained; None for a small tower of n-grams.
         related: English texts and what only belongs to them, as keywords do.
-        cache: Keeps what the teacher gave.
+        cache: Keeps what the towers gave.
+        run: Where checkpoints and logs go.
 
     Raises:
         TrainingError: For too little text.
+        ConfigError: For a tower that cannot be trained.
     """
     started = time.perf_counter()
-    data = parallel_text.gather(pairs, related)
-    targets = teacher.with_no_pack().encode_texts(
-        data.english, languages=[ENGLISH] * len(data.english), cache=cache
-    )
-    tower, report = train_tower(data, affine.unit(targets), config=config)
+    torch.manual_seed(config.seed)
+    data = parallel_text.group(pairs, related)
+    english = [ENGLISH] * len(data.english)
+    raw = text_vectors(data.english, teacher.text.tower, languages=english, cache=cache)
+    targets = teacher.text.through_head(raw)  # (G, D)
+    if tower is None:
+        made = _small(data, affine.unit(targets), config=config, run=run)
+    else:
+        targets = targets if config.vectors == "raw" else affine.unit(targets)
+        made = distill_transformer.imitate(
+            data, targets, side=tower, config=config, cache=cache, run=run
+        )
     manifest = PackManifest(
         recipe="distill",
         space_id=teacher.space_id,
         teacher=teacher.reference,
-        tower="tiny:./tower",
-        tower_fingerprint=tower.fingerprint,
+        tower=made.side.reference,
+        tower_fingerprint=made.side.tower.fingerprint,
+        head_input=made.side.head_input,
         config=asdict(config),
-        data=data_facts(data, report),
-        num_trainable_parameters=sum(int(np.prod(t.shape)) for t in tower.tensors.values()),
+        data=data_facts(data, made.report),
+        num_trainable_parameters=made.num_trainable_parameters,
         training_seconds=time.perf_counter() - started,
     )
-    return LanguagePack(manifest, Side(tower, "tiny:./tower"), probe_vectors(teacher))
+    return LanguagePack(manifest, made.side, probe_vectors(teacher))
 
 
-def data_facts(data: parallel_text.ParallelText, report: training.TrainReport) -> dict[str, Any]:
+def _small(
+    data: parallel_text.GroupedText,
+    targets: Vectors,
+    *,
+    config: DistillConfig,
+    run: training.RunFolder | None,
+) -> distill_transformer.Imitator:
+    """A small tower of n-grams."""
+    # Twice at length one: once would change last bits, and towers of 0.1 shall come out again.
+    tower, report = train_tower(
+        parallel_text.featurised(data), affine.unit(targets), config=config, run=run
+    )
+    num_parameters = sum(int(np.prod(t.shape)) for t in tower.tensors.values())
+    return distill_transformer.Imitator(Side(tower, "tiny:./tower"), report, num_parameters)
+
+
+def data_facts(data: parallel_text.GroupedText, report: training.TrainReport) -> dict[str, Any]:
     """What a tower saw, for the manifest."""
     return {
         "kind": "parallel text",

@@ -118,13 +118,13 @@ def group(pairs: Sequence[Pair], related: Sequence[Pair] = ()) -> GroupedText:
 
 def gather(pairs: Sequence[Pair], related: Sequence[Pair] = ()) -> ParallelText:
     """The same as `group`, featurised; arguments and errors are those."""
-    found = group(pairs, related)
+    return featurised(group(pairs, related))
+
+
+def featurised(data: GroupedText) -> ParallelText:
+    """Hash the n-grams of grouped texts."""
     return ParallelText(
-        found.english,
-        ngrams.featurise(found.texts),
-        found.groups,
-        found.exact,
-        found.languages,
+        data.english, ngrams.featurise(data.texts), data.groups, data.exact, data.languages
     )
 
 
