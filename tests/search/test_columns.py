@@ -1,0 +1,112 @@
+"""A derived column is made once, kept apart, follows the index, and goes again."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import small_world
+from polyglance import affine, errors
+from polyglance.packs import LanguagePack, PackManifest
+from polyglance.search import columns
+from polyglance.search.index import Index, build
+from polyglance.sides import Side
+from polyglance.sources import images
+from polyglance.store import Store
+
+
+@pytest.fixture
+def index_folder(picture_folder, model_folder, tmp_path):
+    build(picture_folder, model=str(model_folder), out=tmp_path / "index")
+    return tmp_path / "index"
+
+
+def head(dim_in, dim_out, *, seed=0):
+    rng = np.random.default_rng(seed)
+    first = affine.AffineMap(rng.standard_normal((8, dim_in), np.float32), np.ones(8, np.float32))
+    last = affine.AffineMap(
+        rng.standard_normal((dim_out, 8), np.float32), np.ones(dim_out, np.float32)
+    )
+    return affine.Chain((first, last))
+
+
+def pack_of(teacher, *, content="head", seed=0):
+    tower = small_world.load_reference("fake:multilingual")
+    manifest = PackManifest(
+        recipe="test",
+        space_id=teacher.space_id,
+        teacher=teacher.reference,
+        tower="fake:multilingual",
+        tower_fingerprint=tower.fingerprint,
+        content=content,
+        content_tower="fake:pixels" if content == "new-tower" else "",
+    )
+    side = Side(tower, "fake:multilingual", head(tower.dim, 5))
+    probes = np.eye(8, teacher.dim, dtype=np.float32)
+    if content == "new-tower":
+        pixels = Side(small_world.PixelTower(), "fake:pixels", head(192, 5), "unit")
+        return LanguagePack(manifest, side, probes, content_side=pixels)
+    if content == "head":
+        return LanguagePack(manifest, side, probes, head(teacher.dim, 5, seed=seed))
+    return LanguagePack(manifest, side, probes)
+
+
+def test_it_is_projected_once_and_follows_the_index(teacher, index_folder, picture_folder):
+    base, pack = Store.open(index_folder), pack_of(teacher)
+    before = base.vectors()
+    column, new = columns.project(base, pack)
+    assert (new, len(column)) == (72, 72)
+    assert columns.project(base, pack)[1] == 0
+    np.testing.assert_allclose(columns.column_vectors(base, pack), pack.project(before), atol=1e-6)
+    small_world.draw("big red ring", seed=5).save(picture_folder / "another.png")
+    build(picture_folder, model=base.extra_facts["model"], out=index_folder)
+    base.refresh()
+    assert columns.project(base, pack)[1] == 1
+    np.testing.assert_array_equal(base.vectors(base.ids()[:72]), before)
+
+
+def test_two_packs_have_two_columns_and_each_goes_alone(teacher, index_folder):
+    base, one, two = Store.open(index_folder), pack_of(teacher), pack_of(teacher, seed=1)
+    columns.project(base, one)
+    columns.project(base, two)
+    assert columns.drop(base, one)
+    assert not columns.drop(base, one)
+    assert columns.project(base, two)[1] == 0
+    assert len(Index(index_folder).vectors) == 72
+
+
+def test_a_pack_with_another_tower_needs_reencode(teacher, index_folder, picture_folder):
+    base, pack = Store.open(index_folder), pack_of(teacher, content="new-tower")
+    with pytest.raises(errors.SpaceMismatchError, match="another content tower"):
+        columns.column_vectors(base, pack)
+    with pytest.raises(errors.SpaceMismatchError, match="another content tower"):
+        teacher.with_pack(pack)
+    assert teacher.with_pack(pack, reencode=True).pack is pack
+    report = columns.reencode(base, pack, images=images.find_images(picture_folder))
+    assert report.new == 72
+    found = columns.column_vectors(base, pack)
+    assert found.shape == (72, 5)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+
+
+def test_a_column_where_none_is_needed(teacher, index_folder):
+    base, plain = Store.open(index_folder), pack_of(teacher, content="unchanged")
+    np.testing.assert_array_equal(columns.column_vectors(base, plain), base.vectors())
+    with pytest.raises(errors.ConfigError, match="only one with a head"):
+        columns.project(base, plain)
+    with pytest.raises(errors.ConfigError, match="no picture again"):
+        columns.reencode(base, plain, images=[])
+
+
+def test_a_manifest_that_promises_a_part_it_lacks(teacher):
+    pack = pack_of(teacher)
+    with pytest.raises(errors.ConfigError, match="no part for 'head'"):
+        dataclasses.replace(pack, content_head=None)
+
+
+def test_a_pack_with_another_tower_is_saved_and_loaded(teacher, tmp_path):
+    pack = pack_of(teacher, content="new-tower")
+    pack.save(tmp_path / "pack")
+    loaded = LanguagePack.load(tmp_path / "pack")
+    assert loaded.content_side.space_id == pack.content_side.space_id
+    assert loaded.column_id == pack.column_id
