@@ -205,7 +205,7 @@ def test_absolute_error():
     assert objectives.mean_absolute_error(ones, -ones)["total"].item() == 2
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(pair_shapes, contrasts)
 def test_one_way_matches_the_equation(shape, drawn):
     queries, keys = learning_rows(2, shape)
@@ -273,7 +273,7 @@ def test_etcl_is_a_third_of_the_sum_of_six_directions(shape, drawn):
     assert_same_value_and_gradients(terms["total"], sum(expected.values()) / 3, learning)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=25)
 @given(
     shapes,
     st.floats(0.1, 20),
