@@ -208,7 +208,8 @@ def opened(run: RunFolder | None, *, training: Callable[[], Mapping[str, Any]]) 
         yield
         return
     path = run.path
-    identity = {"training": training(), "config": run.config, "data": {"data": run.data}}
+    # What the user set comes first, so that it is named before what follows from it.
+    identity = {"config": run.config, "data": {"data": run.data}, "training": training()}
     # As it will be read again: tuples are lists then, and paths text.
     identity = json.loads(json.dumps(identity, default=str))
     _compare(path, identity)
