@@ -316,3 +316,15 @@ def test_low_rank_changes_need_named_projections(load, peft):
         lora.insert(base, change_of={"deu_Latn": "a"}, rank=0)
     with pytest.raises(errors.ConfigError, match="q_proj, v_proj"):
         lora.find_targets(nn.Sequential(nn.ModuleList([nn.Linear(2, 2)])))
+
+
+def test_rows_of_like_length_go_together_and_come_back_in_order(load):
+    base, reference = load("ours")
+    made = learnt(base, reference)
+    texts = [" ".join("abcdefgh"[: 1 + i % 8]) for i in range(120)]
+    languages = [LANGUAGES[i % 3 % 2] for i in range(120)]
+    rows = torch.randperm(120, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        got = made.forward(made.prepare(texts, languages), rows).numpy()
+    wanted = made.frozen()[0].encode(texts, languages=languages)
+    np.testing.assert_allclose(got, wanted[rows.numpy()], atol=1e-5)

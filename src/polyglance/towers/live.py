@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from polyglance import errors
@@ -234,6 +235,23 @@ def _has_fixed_length(tower: TorchTextTower) -> bool:
 
 
 def _forward(tower: TorchTextTower, prepared: TokenRows, rows: Tensor) -> Tensor:
+    """Rows to (B, D); those of like length go together, or a batch of names is mostly padding."""
     chosen = [prepared.rows[row] for row in rows.tolist()]
-    batch = batching.collate(chosen, pad_id=tower.pad_id)
+    on_cpu = tower.device.type == "cpu"
+    parts = list(
+        batching.plan_batches(
+            [len(row) for row in chosen],
+            tokens_per_batch=batching.CPU_TOKENS if on_cpu else batching.ACCELERATOR_TOKENS,
+            fill_tokens=batching.CPU_FILL if on_cpu else batching.ACCELERATOR_FILL,
+        )
+    )
+    if len(parts) == 1:
+        return _pass(tower, chosen)
+    vectors = torch.cat([_pass(tower, [chosen[place] for place in part]) for part in parts])
+    order = torch.tensor([place for part in parts for place in part], device=vectors.device)
+    return vectors[order.argsort()]
+
+
+def _pass(tower: TorchTextTower, rows: batching.TokenRows) -> Tensor:
+    batch = batching.collate(rows, pad_id=tower.pad_id)
     return tower.forward({name: tensor.to(tower.device) for name, tensor in batch.items()})
