@@ -149,7 +149,7 @@ def _print(comparison: Comparison) -> None:
             + (f"{100 * english.mean:.1f}" if english else "-").rjust(8)
             + (f"{rung.training_seconds:,.1f} s" if rung.training_seconds else "-").rjust(9)
             + (f"{rung.size_bytes / 2**20:.1f} MB" if rung.size_bytes else "-").rjust(9)
-            + f"{rung.query_milliseconds:.1f} ms".rjust(9)
+            + f"{rung.query_milliseconds:,.0f} ms".rjust(9)
             + ("  *" if rung.on_front else "")
         )
         typer.secho(f"  from {rung.data}; {rung.num_trainable_parameters:,} parameters", dim=True)
