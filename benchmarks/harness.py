@@ -129,6 +129,11 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             description="R@1/5/10 both ways, 25,000 x 5,000, against full matrices with one-hots",
             target=15.0,
         ),
+        "pseudo-pairs": Benchmark(
+            module="benchmarks.pseudo_pairs",
+            description="a uCLIP epoch on stored pseudo pairs against the softmax in every step",
+            target=50.0,
+        ),
         "encode-text": Benchmark(
             module="benchmarks.encode_text",
             description="text encoding against sentence-transformers' own encode, same model",
