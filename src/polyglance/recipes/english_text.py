@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polyglance import affine, errors, metrics, spaces
 from polyglance.affine import AffineMap, Vectors
@@ -55,6 +56,50 @@ class Fitted:
     facts: Mapping[str, Any]
 
 
+@dataclass(frozen=True, eq=False)
+class SplitTexts:
+    """Distinct texts, and which of them fit and which choose.
+
+    Attributes:
+        texts: All of them.
+        fit_rows: int64 (N,), rows of `texts`.
+        dev_rows: int64 (M,), the others.
+        num_repeated: Texts left out because they came twice, or were empty.
+    """
+
+    texts: list[str]
+    fit_rows: NDArray[np.int64]
+    dev_rows: NDArray[np.int64]
+    num_repeated: int
+
+
+def split_texts(texts: Sequence[str], *, dev_fraction: float, seed: int) -> SplitTexts:
+    """Drop repeats and set a dev split aside.
+
+    Args:
+        texts: English texts.
+        dev_fraction: Share that chooses and does not fit, in (0, 0.5].
+        seed: Fixes the split.
+
+    Raises:
+        TrainingError: For too few texts.
+        ConfigError: For a dev fraction out of its range.
+    """
+    if not 0 < dev_fraction <= 0.5:
+        raise errors.ConfigError(
+            f"dev_fraction {dev_fraction}; it must be above 0 and at most 0.5", hint="try 0.1"
+        )
+    distinct = list(dict.fromkeys(text for text in texts if text.strip()))
+    if len(distinct) < LEAST_TEXTS:
+        raise errors.TrainingError(
+            f"{len(distinct)} different texts; a map needs {LEAST_TEXTS} or more",
+            hint="give captions like those that will be searched; 1,000 come close to the best",
+        )
+    order = np.random.default_rng(seed).permutation(len(distinct))
+    num_dev = min(MOST_DEV_TEXTS, max(LEAST_TEXTS // 2, int(len(distinct) * dev_fraction)))
+    return SplitTexts(distinct, order[num_dev:], order[:num_dev], len(texts) - len(distinct))
+
+
 def encode_pairs(
     texts: Sequence[str],
     *,
@@ -80,25 +125,13 @@ def encode_pairs(
         TrainingError: For too few texts.
         ConfigError: For a dev fraction out of its range.
     """
-    if not 0 < dev_fraction <= 0.5:
-        raise errors.ConfigError(
-            f"dev_fraction {dev_fraction}; it must be above 0 and at most 0.5", hint="try 0.1"
-        )
-    distinct = list(dict.fromkeys(text for text in texts if text.strip()))
-    if len(distinct) < LEAST_TEXTS:
-        raise errors.TrainingError(
-            f"{len(distinct)} different texts; a map needs {LEAST_TEXTS} or more",
-            hint="give captions like those that will be searched; 1,000 come close to the best",
-        )
-    english = [ENGLISH] * len(distinct)
-    raw = text_vectors(distinct, tower.tower, languages=english, cache=cache)
+    split = split_texts(texts, dev_fraction=dev_fraction, seed=seed)
+    english = [ENGLISH] * len(split.texts)
+    raw = text_vectors(split.texts, tower.tower, languages=english, cache=cache)
     x = affine.unit(raw) if head_input == "unit" else raw
-    y = teacher.with_no_pack().encode_texts(distinct, languages=english, cache=cache)
-    order = np.random.default_rng(seed).permutation(len(distinct))
-    num_dev = min(MOST_DEV_TEXTS, max(LEAST_TEXTS // 2, int(len(distinct) * dev_fraction)))
-    dev, rest = order[:num_dev], order[num_dev:]
-    repeated = len(texts) - len(distinct)
-    return EncodedPairs(x[rest], y[rest], x[dev], y[dev], head_input, repeated)
+    y = teacher.with_no_pack().encode_texts(split.texts, languages=english, cache=cache)
+    fit, dev = split.fit_rows, split.dev_rows
+    return EncodedPairs(x[fit], y[fit], x[dev], y[dev], head_input, split.num_repeated)
 
 
 def shuffled(pairs: EncodedPairs, *, seed: int) -> EncodedPairs:

@@ -1,14 +1,19 @@
 """`m2m`: linear layers from a multilingual text tower into a teacher's space, from English alone.
 
-Source: Multilingual-To-Multimodal (M2M), sections 3 and 4. The paper's own schedule is
-`M2MConfig.as_published()`; the default reaches its dev score in a tenth of the time.
+For search, `train` makes a language pack: unit vectors, alignment and structure. For a generator
+that was built on an English text encoder, `m2m_generation.fit` makes a head that gives that
+encoder's raw vectors: squared error alone, no structure, lengths learnt with directions.
+
+Source: Multilingual-To-Multimodal (M2M), sections 3 and 4; 7 for generation. The paper's own
+schedules are `M2MConfig.as_published()` and `M2MConfig.for_generation_as_published()`; the default
+reaches the first one's dev score in a tenth of the time.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import torch
@@ -41,8 +46,11 @@ class M2MConfig:
     """Settings of `m2m`.
 
     Attributes:
+        purpose: What the head is for. For `generation`, vectors are raw on both sides and the
+            objective is the squared error, whatever `objective`, its weights and `head_input` say.
         num_layers: Linear layers, 1, 2 or 4 in the paper.
         residual: Skip connections around layers of equal width.
+        layer_norm: A layer norm behind the layers, as the published heads for generation have.
         objective: `m2m` is equation 6; the others are rows of table 1.
         alignment_weight: lambda, given for D = 768 and rescaled to the space's width.
         structure_weight: beta.
@@ -55,11 +63,14 @@ class M2MConfig:
         num_warmup_steps: Steps of linear warm-up.
         dev_fraction: Share of the texts that chooses the epoch.
         head_input: Whether the head takes the tower's vectors raw or at length one.
+        precision: What products are computed in; the weights are float32 in any case.
         seed: Fixes split, start and order.
     """
 
+    purpose: Literal["retrieval", "generation"] = "retrieval"
     num_layers: int = 2
     residual: bool = False
+    layer_norm: bool = False
     objective: ObjectiveName = "m2m"
     alignment_weight: float = 48.0
     structure_weight: float = 1.0
@@ -71,16 +82,60 @@ class M2MConfig:
     num_warmup_steps: int = 50
     dev_fraction: float = 0.1
     head_input: HeadInput = "unit"
+    precision: training.Precision = "no"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.layer_norm and self.purpose == "retrieval":
+            raise errors.ConfigError(
+                "layer_norm for retrieval; a head with a norm does not fold into one map",
+                hint='leave it out, or set purpose="generation"',
+            )
 
     @classmethod
     def as_published(cls) -> M2MConfig:
         """The paper's schedule: 50 epochs of batches of 64 from a random start."""
         return cls(start="random", num_epochs=50, batch_size=64, learning_rate=3e-4)
 
+    @classmethod
+    def for_generation_as_published(cls) -> M2MConfig:
+        """The paper's head for FLUX: 10 epochs, products in bfloat16, a layer norm.
 
-def fit(pairs: english_text.EncodedPairs, config: M2MConfig) -> english_text.Fitted:
-    """Descend to the map and fold its layers into one."""
+        The released run kept its weights in bfloat16, too, where steps of 3e-4 are rounded away
+        from a norm's weights of 1. Here they are float32.
+        """
+        return cls(
+            purpose="generation",
+            layer_norm=True,
+            start="random",
+            num_epochs=10,
+            batch_size=64,
+            learning_rate=3e-4,
+            precision="bf16",
+        )
+
+
+def fit(
+    pairs: english_text.EncodedPairs,
+    config: M2MConfig,
+    *,
+    run: training.RunFolder | None = None,
+) -> english_text.Fitted:
+    """Descend to the map and fold its layers into one.
+
+    Args:
+        pairs: Encoded texts.
+        config: Settings, for retrieval.
+        run: Where checkpoints and logs go.
+
+    Raises:
+        ConfigError: For settings of a head for generation.
+    """
+    if config.purpose != "retrieval":
+        raise errors.ConfigError(
+            "purpose 'generation' gives raw vectors for a generator, and no pack for search",
+            hint="call polyglance.recipes.m2m_generation.fit, which makes such a head",
+        )
     started = time.perf_counter()
     head = _start_head(pairs, config)
     objective = _objective(config)
@@ -93,20 +148,13 @@ def fit(pairs: english_text.EncodedPairs, config: M2MConfig) -> english_text.Fit
     def validate() -> float:
         return english_text.dev_score(head(dev_x).numpy(), pairs)
 
-    steps_an_epoch = -(-len(x) // config.batch_size)
-    report = training.fit(
+    report = descend(
         head,
         step,
-        batches=training.shuffled_batches(len(x), batch_size=config.batch_size, seed=config.seed),
-        config=training.TrainConfig(
-            num_steps=config.num_epochs * steps_an_epoch,
-            learning_rate=config.learning_rate,
-            weight_decay=config.weight_decay,
-            num_warmup_steps=config.num_warmup_steps,
-            validate_every=steps_an_epoch,
-        ),
+        num_texts=len(x),
+        config=config,
         validate=validate,
-        label="m2m",
+        run=run and run.about(config=asdict(config), data=training.fingerprint(pairs.x, pairs.y)),
     )
     facts = {"dev_hit_rate_at_1": report.best_score, "best_step": report.best_step}
     seconds = time.perf_counter() - started
@@ -120,11 +168,24 @@ def train(
     tower: Side,
     config: M2MConfig,
     cache: VectorCache | None = None,
+    run: training.RunFolder | None = None,
 ) -> LanguagePack:
-    """English texts in, a language pack out; arguments as those of `ridge.train`."""
+    """English texts in, a language pack out.
+
+    Args:
+        texts: English, like those that will be searched.
+        teacher: The dual encoder that learns languages.
+        tower: A multilingual text tower.
+        config: Settings, for retrieval.
+        cache: Keeps what the towers gave.
+        run: Where checkpoints and logs go.
+
+    Raises:
+        ConfigError: For settings of a head for generation.
+    """
     return english_text.train_pack(
         "m2m",
-        lambda pairs: fit(pairs, config),
+        lambda pairs: fit(pairs, config, run=run),
         texts=texts,
         teacher=teacher,
         tower=tower,
@@ -133,10 +194,60 @@ def train(
     )
 
 
+def descend(
+    head: heads.LinearHead,
+    step: training.Step,
+    *,
+    num_texts: int,
+    config: M2MConfig,
+    validate: Callable[[], float],
+    run: training.RunFolder | None,
+) -> training.TrainReport:
+    """Train the layers, for either purpose; the dev split is looked at after each epoch.
+
+    Args:
+        head: The layers.
+        step: Rows of a batch to loss terms.
+        num_texts: Rows of the data.
+        config: Settings.
+        validate: Score on the dev split, higher is better.
+        run: Where checkpoints and logs go.
+    """
+    steps_an_epoch = -(-num_texts // config.batch_size)
+    return training.fit(
+        head,
+        step,
+        batches=training.shuffled_batches(
+            num_texts, batch_size=config.batch_size, seed=config.seed
+        ),
+        config=training.TrainConfig(
+            num_steps=config.num_epochs * steps_an_epoch,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            num_warmup_steps=config.num_warmup_steps,
+            validate_every=steps_an_epoch,
+            precision=config.precision,
+        ),
+        validate=validate,
+        run=run,
+        label="m2m",
+    )
+
+
+def new_head(dim_in: int, dim_out: int, config: M2MConfig) -> heads.LinearHead:
+    """Layers with random weights, as the config has them."""
+    return heads.LinearHead(
+        dim_in,
+        dim_out,
+        num_layers=config.num_layers,
+        residual=config.residual,
+        layer_norm=config.layer_norm,
+    )
+
+
 def _start_head(pairs: english_text.EncodedPairs, config: M2MConfig) -> heads.LinearHead:
     torch.manual_seed(config.seed)
-    dim_in, dim_out = pairs.x.shape[1], pairs.y.shape[1]
-    head = heads.LinearHead(dim_in, dim_out, num_layers=config.num_layers, residual=config.residual)
+    head = new_head(pairs.x.shape[1], pairs.y.shape[1], config)
     if config.start == "ridge":
         solution, _ = solvers.best_ridge(
             pairs.x, pairs.y, dev_x=pairs.dev_x, dev_y=pairs.dev_y, penalties=START_PENALTIES

@@ -1,42 +1,64 @@
-"""How does a head that the M2M author published become a pack?"""
+"""How does a head that the M2M author published become a pack, or a head for generation?"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from polyglance import errors, heads
 from polyglance.model import DualEncoder
 from polyglance.packs import LanguagePack, PackManifest
 from polyglance.recipes.english_text import probe_vectors
+from polyglance.recipes.generation_heads import GenerationHead, GenerationManifest
 from polyglance.sides import Side
+from polyglance.towers import Output
 
 
 def import_head(checkpoint: Path) -> heads.LinearHead:
-    """Read a flat dict of `mlps.{i}.weight|bias` from `.pth` or `.safetensors`.
+    """Read a head for retrieval: `mlps.{i}.weight|bias` from `.pth` or `.safetensors`.
 
     Raises:
         UnavailableError: Where there is no such file.
         InputError: For a file that holds anything else, or that unpickles more than tensors.
     """
-    if not checkpoint.is_file():
-        raise errors.UnavailableError(f"no file {checkpoint}", hint="give the checkpoint itself")
-    if checkpoint.suffix == ".safetensors":
-        from safetensors.torch import load_file
+    return heads.head_from_published(_read(checkpoint))
 
-        return heads.head_from_published(load_file(checkpoint))
-    import pickle
 
-    try:
-        # weights_only: tensors and nothing that could run.
-        tensors = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise errors.InputError(
-            f"{checkpoint} is no checkpoint of plain tensors: {str(error).splitlines()[0]}",
-            hint="convert it to safetensors where you trust it",
-        ) from error
-    return heads.head_from_published(tensors)
+def import_generation_head(
+    checkpoint: Path, *, tower: Side, target: str, target_output: Output = "pre_projection"
+) -> GenerationHead:
+    """A head for generation: layers and `layer_norm.weight|bias` from `.pth` or `.safetensors`.
+
+    Args:
+        checkpoint: The file.
+        tower: The multilingual text tower that it was fitted on.
+        target: The text encoder that it stands in for, for whoever reads the head's manifest.
+        target_output: Which of its outputs.
+
+    Raises:
+        UnavailableError: Where there is no such file.
+        InputError: For a head for retrieval, or a file that holds anything else.
+        VectorError: Where the widths do not fit the tower.
+    """
+    head = heads.generation_head_from_published(_read(checkpoint)).eval()
+    dim_in = head.mlps[0].in_features
+    if dim_in != tower.tower.dim:
+        raise errors.VectorError(
+            f"the head takes vectors of width {dim_in}; the tower gives {tower.tower.dim}",
+            hint="name the tower in the checkpoint's config.json",
+        )
+    manifest = GenerationManifest(
+        recipe="m2m (published)",
+        tower=tower.reference,
+        tower_fingerprint=tower.tower.fingerprint,
+        target=target,
+        target_output=target_output,
+        data={"kind": "published checkpoint", "file": checkpoint.name},
+    )
+    return GenerationHead(manifest, Side(tower.tower, tower.reference), head)
 
 
 def import_pack(checkpoint: Path, *, teacher: DualEncoder, tower: Side) -> LanguagePack:
@@ -72,3 +94,26 @@ def import_pack(checkpoint: Path, *, teacher: DualEncoder, tower: Side) -> Langu
     )
     side = Side(tower.tower, tower.reference, folded, "raw")
     return LanguagePack(manifest, side, probe_vectors(teacher))
+
+
+def _read(checkpoint: Path) -> Mapping[str, Tensor]:
+    if not checkpoint.is_file():
+        raise errors.UnavailableError(f"no file {checkpoint}", hint="give the checkpoint itself")
+    if checkpoint.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        found: dict[str, Tensor] = load_file(checkpoint)
+        return found
+    import pickle
+
+    try:
+        # weights_only: tensors and nothing that could run.
+        tensors: Mapping[str, Tensor] = torch.load(
+            checkpoint, map_location="cpu", weights_only=True
+        )
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise errors.InputError(
+            f"{checkpoint} is no checkpoint of plain tensors: {str(error).splitlines()[0]}",
+            hint="convert it to safetensors where you trust it",
+        ) from error
+    return tensors

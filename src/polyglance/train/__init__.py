@@ -5,13 +5,15 @@
 """
 
 from polyglance.train.batches import dealt_batches, shuffled_batches
-from polyglance.train.config import TrainConfig, TrainReport
+from polyglance.train.config import Precision, TrainConfig, TrainReport
 from polyglance.train.fingerprints import fingerprint
-from polyglance.train.loop import fit
+from polyglance.train.loop import Step, fit
 from polyglance.train.runs import RunFolder
 
 __all__ = [
+    "Precision",
     "RunFolder",
+    "Step",
     "TrainConfig",
     "TrainReport",
     "dealt_batches",

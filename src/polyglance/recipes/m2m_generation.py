@@ -1,0 +1,139 @@
+"""`m2m` for generation: a head that gives an English text encoder's raw vectors, in any language.
+
+The squared error of raw vectors alone, no structure term: a generator needs the very vectors that
+it was trained with, lengths and all. Weights and losses are float32 whatever products are computed
+in. Where the head has no layer norm the closed form it starts from is already the least squared
+error up to its penalty, and descent only weighs the penalty.
+
+Source: Multilingual-To-Multimodal (M2M), section 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from polyglance import errors, heads, objectives, solvers
+from polyglance import train as training
+from polyglance.affine import Vectors
+from polyglance.embed import VectorCache, text_vectors
+from polyglance.languages import ENGLISH
+from polyglance.recipes import english_text, m2m
+from polyglance.recipes.generation_heads import GenerationHead, GenerationManifest
+from polyglance.sides import Side
+from polyglance.towers import Output
+
+
+def fit(
+    texts: Sequence[str],
+    *,
+    target: Side,
+    tower: Side,
+    config: m2m.M2MConfig,
+    target_output: Output = "embedding",
+    cache: VectorCache | None = None,
+    run: training.RunFolder | None = None,
+) -> GenerationHead:
+    """English texts in, a head out that stands in for a generator's text encoder.
+
+    Args:
+        texts: English, like the prompts to come.
+        target: The text encoder of the generator; its raw vectors are the targets.
+        tower: A multilingual text tower.
+        config: Settings, for generation.
+        target_output: Which of the encoder's outputs; FLUX takes CLIP's in front of its projection.
+        cache: Keeps what the towers gave.
+        run: Where checkpoints and logs go.
+
+    Raises:
+        ConfigError: For settings of a map for retrieval.
+        TrainingError: For too few texts.
+    """
+    if config.purpose != "generation":
+        raise errors.ConfigError(
+            f"purpose {config.purpose!r}; a head for generation needs purpose='generation'",
+            hint="M2MConfig(purpose='generation'), or M2MConfig.for_generation_as_published()",
+        )
+    split = english_text.split_texts(texts, dev_fraction=config.dev_fraction, seed=config.seed)
+    english = [ENGLISH] * len(split.texts)
+    x = text_vectors(split.texts, tower.tower, languages=english, cache=cache)
+    y = target.through_head(
+        text_vectors(
+            split.texts, target.tower, languages=english, cache=cache, output=target_output
+        )
+    )
+    head, facts = _fit_raw(x, y, split=split, config=config, run=run)
+    manifest = GenerationManifest(
+        recipe="m2m",
+        tower=tower.reference,
+        tower_fingerprint=tower.tower.fingerprint,
+        target=target.reference,
+        target_fingerprint=target.tower.fingerprint,
+        target_output=target_output,
+        residual=config.residual,
+        config=asdict(config),
+        data={
+            "kind": "English text",
+            "num_texts": len(split.fit_rows),
+            "num_dev_texts": len(split.dev_rows),
+            "num_repeated_texts_left_out": split.num_repeated,
+            **facts,
+        },
+    )
+    return GenerationHead(manifest, Side(tower.tower, tower.reference), head)
+
+
+def _fit_raw(
+    x: Vectors,
+    y: Vectors,
+    *,
+    split: english_text.SplitTexts,
+    config: m2m.M2MConfig,
+    run: training.RunFolder | None,
+) -> tuple[heads.LinearHead, dict[str, Any]]:
+    """Descend the squared error of raw vectors; the epoch is chosen by it, too."""
+    torch.manual_seed(config.seed)
+    fit_x, fit_y = torch.from_numpy(x[split.fit_rows]), torch.from_numpy(y[split.fit_rows])
+    dev_x, dev_y = torch.from_numpy(x[split.dev_rows]), torch.from_numpy(y[split.dev_rows])
+    head = m2m.new_head(x.shape[1], y.shape[1], config)
+    if config.start == "ridge":
+        paths = solvers.ridge_path(
+            solvers.moments(solvers.paired_blocks(fit_x.numpy(), fit_y.numpy())),
+            penalties=m2m.START_PENALTIES,
+        )
+        dev = x[split.dev_rows], y[split.dev_rows]
+        head.start_from(min(paths, key=lambda one: float(np.square(one(dev[0]) - dev[1]).mean())))
+
+    def step(rows: Tensor) -> objectives.Terms:
+        # In float32 behind the layers: a rounded difference would be all that is left to learn.
+        return objectives.mean_squared_error(head(fit_x[rows]).float(), fit_y[rows])
+
+    def validate() -> float:
+        return -float(functional.mse_loss(head(dev_x), dev_y))
+
+    report = m2m.descend(
+        head,
+        step,
+        num_texts=len(fit_x),
+        config=config,
+        validate=validate,
+        run=run and run.about(config=asdict(config), data=training.fingerprint(x, y)),
+    )
+    assert report.best_score is not None
+    lengths = dev_y.norm(dim=1)
+    facts = {
+        "dev_squared_error": -report.best_score,
+        # What no unit vectors, however directed, come below; and what the mean vector gives.
+        "dev_squared_error_of_unit_vectors": float((lengths - 1).square().mean()) / y.shape[1],
+        "dev_squared_error_of_the_mean": float(
+            functional.mse_loss(fit_y.mean(dim=0).expand_as(dev_y), dev_y)
+        ),
+        "best_step": report.best_step,
+    }
+    return head, facts
