@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from polyglance import errors, train
-from polyglance.train import nested, runs
+from polyglance.train import nested, runs, weights
 
 NUM_STEPS = 24
 
@@ -322,6 +322,39 @@ def test_no_pickle_on_the_disk(tmp_path):
     names = {each.suffix for each in (tmp_path / "run").rglob("*") if each.is_file()}
     assert names <= {".json", ".jsonl", ".safetensors", ""}
     assert (tmp_path / "run" / runs.LOCK_FILE).read_text().startswith("process")
+
+
+def test_frozen_weights_are_not_saved_but_must_be_the_same(tmp_path):
+    def fit(frozen):
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.Linear(100, 100), nn.Linear(100, 1))
+        module[0].requires_grad_(False)
+        with torch.no_grad():
+            module[0].weight.fill_(frozen)
+        report = train.fit(
+            module,
+            lambda rows: {"total": (module(torch.ones(2, 100)) - 1).square().mean()},
+            batches=train.shuffled_batches(4, batch_size=2, seed=0),
+            config=train.TrainConfig(num_steps=9, learning_rate=0.01, average_decay=0.5),
+            validate=lambda: 0.0,
+            run=train.RunFolder(tmp_path / "run"),
+        )
+        return module, report
+
+    module, _ = fit(0.01)
+    saved = load_file(tmp_path / "run" / "result" / "state.safetensors")
+    assert sum(value.numel() for name, value in saved.items() if name.endswith("weight")) == 100
+    assert_same(module, fit(0.01)[0])
+    with pytest.raises(errors.ConfigError, match="weights_at_start"):
+        fit(0.02)
+
+
+def test_weights_of_another_shape_are_refused():
+    mine = weights.ChangingWeights(nn.Linear(3, 2))
+    with pytest.raises(errors.TrainingError, match=r"weight are \(2, 4\) there and \(2, 3\) here"):
+        mine.load_state_dict(nn.Linear(4, 2).state_dict())
+    with pytest.raises(errors.TrainingError, match=r"bias are absent there"):
+        mine.load_state_dict(nn.Linear(3, 2, bias=False).state_dict())
 
 
 def test_what_cannot_be_saved_is_named():

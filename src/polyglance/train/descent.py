@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from math import isfinite
 from typing import Any
 
 import torch
@@ -70,11 +71,13 @@ class Descent:
             total.backward()  # type: ignore[no-untyped-call]
         else:
             self._accelerator.backward(total)
-        processes.average_gradients(self._module)
+        if processes.world_size() > 1:
+            processes.average_gradients(self._module)
         if self._scaler is not None:
             self._accelerator.unscale_gradients()
-        # Of both at once: one look at the result, which a GPU has to be waited for.
-        (is_bad,) = any_of(not bool(torch.isfinite(self._clip() + total.detach())))
+        # Both at once, and looked at in Python: a GPU is waited for once, and on a CPU it takes
+        # 0.2 us where torch.isfinite takes 16.
+        (is_bad,) = any_of(not isfinite(float(self._clip() + total.detach())))
         if is_bad and not self._will_rescale(total):
             return False
         factor = optimizers.rate_at(step - 1, self._config)
@@ -108,7 +111,7 @@ class Descent:
         """Whether the scaler skips this step, and tries the next with a smaller scale."""
         if self._scaler is None or self._scaler.get_scale() < LEAST_SCALE:
             return False
-        (is_bad,) = any_of(not bool(torch.isfinite(total.detach())))
+        (is_bad,) = any_of(not isfinite(float(total.detach())))
         return not is_bad
 
 

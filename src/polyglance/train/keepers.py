@@ -9,24 +9,23 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from polyglance.train.agreement import first_of
-
-Weights = dict[str, Tensor]
+from polyglance.train.weights import ChangingWeights, Weights
 
 
 class WeightAverage:
     """Exponential average of the weights; does nothing where no decay is asked for.
 
     Args:
-        module: Whose weights.
+        own: The module's own weights.
         decay: Share of the average that a step keeps, in (0, 1).
     """
 
-    def __init__(self, module: nn.Module, decay: float | None) -> None:
-        self._module, self._decay, self._num_updates = module, decay, 0
-        self._shadow: Weights = copy.deepcopy(module.state_dict()) if decay else {}
+    def __init__(self, own: ChangingWeights, decay: float | None) -> None:
+        self._own, self._decay, self._num_updates = own, decay, 0
+        self._shadow: Weights = copy.deepcopy(own.state_dict()) if decay else {}
 
     @torch.no_grad()
     def update(self) -> None:
@@ -36,7 +35,7 @@ class WeightAverage:
         self._num_updates += 1
         # Early steps weigh more, or the random start would linger in short runs.
         decay = min(self._decay, (1 + self._num_updates) / (10 + self._num_updates))
-        for name, value in self._module.state_dict().items():
+        for name, value in self._own.state_dict().items():
             if value.is_floating_point():
                 self._shadow[name].lerp_(value, 1 - decay)
             else:
@@ -44,12 +43,12 @@ class WeightAverage:
 
     def weights(self) -> Weights:
         """The averaged weights, or the module's own: not copies."""
-        return self._shadow if self._decay else self._module.state_dict()
+        return self._shadow if self._decay else self._own.state_dict()
 
     def settle(self) -> None:
         """Put the averaged weights into the module for good."""
         if self._decay:
-            self._module.load_state_dict(self._shadow)
+            self._own.load_state_dict(self._shadow)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -57,12 +56,12 @@ class WeightAverage:
         if not self._decay:
             yield
             return
-        own = copy.deepcopy(self._module.state_dict())
-        self._module.load_state_dict(self._shadow)
+        own = copy.deepcopy(self._own.state_dict())
+        self._own.load_state_dict(self._shadow)
         try:
             yield
         finally:
-            self._module.load_state_dict(own)
+            self._own.load_state_dict(own)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
@@ -81,7 +80,8 @@ class BestKeeper:
 
     Args:
         module: What is trained.
-        average: What is validated and kept of it.
+        own: Its weights.
+        average: What is validated and kept of them.
         validate: Scores the module, higher is better.
         patience: After so many looks without a better score the training has ended.
     """
@@ -89,12 +89,14 @@ class BestKeeper:
     def __init__(
         self,
         module: nn.Module,
+        own: ChangingWeights,
+        *,
         average: WeightAverage,
         validate: Callable[[], float] | None,
-        *,
         patience: int | None = None,
     ) -> None:
-        self._module, self._average, self._validate = module, average, validate
+        self._module, self._own = module, own
+        self._average, self._validate = average, validate
         self._patience = patience
         self._best: Weights | None = None
         self._num_looks_since_best = 0
@@ -131,7 +133,7 @@ class BestKeeper:
             step: The last step whose weights can be kept.
         """
         if self._best is not None:
-            self._module.load_state_dict(self._best)
+            self._own.load_state_dict(self._best)
         else:
             self.best_step = step
             self._average.settle()

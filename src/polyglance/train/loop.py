@@ -27,6 +27,7 @@ from polyglance.train.keepers import BestKeeper, WeightAverage
 from polyglance.train.logs import Log
 from polyglance.train.random_states import RandomStates
 from polyglance.train.runs import Checkpoints, Part, RunFolder
+from polyglance.train.weights import ChangingWeights
 
 Step = Callable[[Any], Mapping[str, Tensor]]
 
@@ -131,14 +132,17 @@ class _State:
         self.module, self.config = module, config
         self.descent = Descent(module, config)
         self.walk = BatchWalk(batches, remembers=run is not None)
-        self.average = WeightAverage(module, config.average_decay)
-        self.keeper = BestKeeper(module, self.average, validate, patience=config.patience)
+        self.weights = ChangingWeights(module)
+        self.average = WeightAverage(self.weights, config.average_decay)
+        self.keeper = BestKeeper(
+            module, self.weights, average=self.average, validate=validate, patience=config.patience
+        )
         self.log, self.clock = Log(num_steps=config.num_steps), _Clock()
 
     def parts(self) -> dict[str, Part]:
         """By name, in the order in which they are put back: random generators last."""
         return {
-            "module": Part(of=self.module),
+            "weights": Part(of=self.weights),
             "keeper": Part(of=self.keeper),
             "log": Part(of=self.log),
             "clock": Part(of=self.clock),
