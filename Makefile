@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 NAME ?=
 
-.PHONY: help demo test test-slow check bench clean
+.PHONY: help demo test test-slow check bench claims clean
 
 help:
 	@echo "make demo        an English-only model learns over a hundred languages; results in $(DEMO)/"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-slow   pictograms, kills, fuzzing"
 	@echo "make check       format, lint, types"
 	@echo "make bench       list the benchmarks; make bench NAME=ridge-vs-loop runs one"
+	@echo "make claims      check the papers' claims, half an hour; docs/claims.md"
 
 # A stamp a set of extras: installed when pyproject or constraints change, and not otherwise.
 $(BIN)/python:
@@ -47,6 +48,10 @@ check: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks $(NAME)
+
+# What has been run is kept; a stopped run goes on.
+claims: $(VENV)/dev.stamp
+	@$(BIN)/python -m benchmarks.claims
 
 clean:
 	rm -rf $(VENV) $(DEMO)

@@ -1,0 +1,57 @@
+"""Run `python -m benchmarks.claims` to check the papers' claims and write `docs/claims.md`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.claims import page, photos, running
+from benchmarks.claims.arms import PAPERS
+from benchmarks.claims.running import Results
+from benchmarks.claims.table import CLAIMS
+from benchmarks.harness import say
+
+from polyglance import files
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "claims.md"
+WORLDS = ("pictograms", "flickr8k")
+
+
+def main(arguments: list[str]) -> int:
+    """Run what is missing, then write the page; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.claims", description="Check the papers' claims on small data."
+    )
+    names = [*PAPERS, *(claim.id for claim in CLAIMS)]
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"of {', '.join(names)}")
+    parser.add_argument("--data", nargs="+", choices=WORLDS, default=WORLDS, help="where to run")
+    parser.add_argument("--seeds", type=int, default=3, help="how many; 3 or more for a verdict")
+    parser.add_argument("--results", type=Path, help="folder that keeps what was run")
+    parser.add_argument("--quick", action="store_true", help="a few steps each, page not written")
+    parser.add_argument("--render", action="store_true", help="write the page, run nothing")
+    parser.add_argument("--json", action="store_true", help="print the rows, write no page")
+    given = parser.parse_args(arguments)
+    unknown = [name for name in given.only or [] if name not in names]
+    if unknown:
+        parser.error(f"no claim or paper {', '.join(unknown)}; there are {', '.join(names)}")
+    kind = "quick" if given.quick else "full"
+    folder = given.results or files.cache_folder() / "claims" / kind
+    results = Results(folder=folder, seeds=tuple(range(given.seeds)), quick=given.quick)
+    chosen = [c for c in CLAIMS if not given.only or c.id in given.only or c.paper in given.only]
+    there = [name for name in given.data if name != "flickr8k" or photos.is_there()]
+    if not given.render:
+        running.run(results, chosen, data=there)
+    if given.json:
+        print(json.dumps([running.as_json(row) for row in running.rows(results)], indent=1))
+    elif given.quick:
+        print(page.render(results, running.rows(results, chosen), command="(a quick run)"))
+    else:
+        page.write(results, PAGE, command="make claims")
+        say(f"written: {PAGE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

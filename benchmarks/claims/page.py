@@ -1,0 +1,205 @@
+"""What does `docs/claims.md` say? The verdicts a paper, the arms behind them, and how to check."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.claims import published, running
+from benchmarks.claims.arms import PAPERS, all_arms
+from benchmarks.claims.running import Results, Row
+from benchmarks.claims.table import DATA
+from benchmarks.harness import machine_facts
+
+from polyglance import files
+
+TITLES = {
+    "nllb-clip": "NLLB-CLIP",
+    "babel-imagenet": "Babel-ImageNet",
+    "m2m": "M2M",
+    "etcl": "ETCL",
+    "uclip": "uCLIP",
+}
+FORMULAS = {
+    "difference": "{0} - {1}",
+    "first above the rest": "{0} - the best of {rest}",
+    "the rest above the last": "the lowest of {most} - {last}",
+    "bend": "({0} - {1}) - ({1} - {2})",
+}
+HEAD = """# Claims of the papers, checked here
+
+Every claim that a small run can check, on data that is at hand, with models that two cores train in
+seconds. A verdict says what happened *here*: a claim that does not hold on pictograms may well hold
+on the paper's own data, and the other way round. Nothing was tuned until a claim held; the settings
+are the recipes' defaults or stand in the file of the paper in `benchmarks/claims`.
+
+**How to read it.** An effect is in points of per cent, its arms' means stand beside it: the formula
+gives one from the others. The 95 % interval draws contents (pictures and their texts) with
+replacement, the same for all arms, and adds the doubt of the mean over seeds (Student's t with the
+spread between them). The verdict follows from effect, interval and what the claim says, by one
+function (`verdicts.verdict`):
+
+| the claim says | holds | does not hold here |
+| --- | --- | --- |
+| above 0 (or a margin) | the interval lies above it | it lies at or below it |
+| within a margin | it lies inside | it lies outside, on one side |
+| at most a margin | it ends at or below it | it begins above it |
+
+In every other case: *cannot tell*. Margins were set before anything was run.
+
+**On what.** *pictograms*: emoji with their Unicode names, drawn by one artist to learn from and by
+another to find, all of them candidates; *seen* concepts had their names in training, *held out*
+ones appear in no training at all. *flickr8k*: real photos with captions by people in six
+languages, its 1,000 test photos. *published*: the authors' own figures by language, recomputed;
+there languages are drawn for the interval, and there is one seed. The text tower behind the maps is
+a small one of n-grams, trained here by translation ranking; it saw parallel text, and no picture.
+"""
+
+
+def write(results: Results, path: Path, *, command: str) -> None:
+    """Write the page.
+
+    Args:
+        results: Holds the scores.
+        path: Of the page.
+        command: That a reader types to get it again.
+    """
+    files.write_text(path, render(results, running.rows(results), command=command))
+
+
+def render(results: Results, rows: Sequence[Row], *, command: str) -> str:
+    """The page as text.
+
+    Args:
+        results: Holds the scores of the arms.
+        rows: Verdicts, in the order of the claims.
+        command: That a reader types to get it again.
+    """
+    parts = [HEAD, _made(results, command), _summary(rows)]
+    for paper in PAPERS:
+        own = [row for row in rows if row.claim.paper == paper]
+        if own:
+            parts.append(f"## {TITLES[paper]}\n\n{_table(own)}\n\n{_remarks(own)}")
+            parts.append(_arms(results, own))
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _made(results: Results, command: str) -> str:
+    facts = machine_facts()
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("polyglance", "torch", "numpy")
+    )
+    return (
+        f"**Made by** `{command}` on {datetime.date.today().isoformat()}, {facts['cores']} cores "
+        f"of {facts['processor']}, {facts['memory_gib']} GiB, Python {facts['python']}, "
+        f"{versions}; seeds {', '.join(map(str, results.seeds))}. What was run is kept in "
+        f"`{_short(results.folder)}`, a file an arm, data set and seed, with the score of every "
+        "picture.\n"
+    )
+
+
+def _short(folder: Path) -> str:
+    home = str(Path.home())
+    return str(folder).replace(home, "~", 1)
+
+
+def _summary(rows: Sequence[Row]) -> str:
+    """How many rows got which verdict, by data."""
+    labels = [label for label in (*DATA, "none") if any(row.data == label for row in rows)]
+    names = ("holds", "does not hold here", "cannot tell", running.NOT_RUN)
+    lines = ["## Verdicts\n", f"| data | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
+    for label in labels:
+        found = [row.verdict for row in rows if row.data == label]
+        lines.append(f"| {label} | {' | '.join(str(found.count(name)) for name in names)} |")
+    return "\n".join(lines) + "\n"
+
+
+def formula(row: Row) -> str:
+    """The comparison of a row in words."""
+    arms = row.claim.arms
+    return FORMULAS[row.claim.combination].format(
+        *arms, rest=", ".join(arms[1:]), most=", ".join(arms[:-1]), last=arms[-1]
+    )
+
+
+def _says(row: Row) -> str:
+    claim = row.claim
+    if claim.direction == "above":
+        return f"> {claim.margin:g}"
+    return f"within ±{claim.margin:g}" if claim.direction == "within" else f"≤ {claim.margin:g}"
+
+
+def _table(rows: Sequence[Row]) -> str:
+    lines = [
+        "| | claim (source) | data | means, % | effect (95 %) | by seed | asked | verdict |",
+        "| --- | --- | --- | --- | ---: | --- | --- | --- |",
+    ]
+    before = ""
+    for row in rows:
+        said = "" if row.claim.id == before else f"{row.claim.says} ({row.claim.source})"
+        number = "" if row.claim.id == before else row.claim.id
+        before = row.claim.id
+        lines.append(f"| {number} | {said} | {_cells(row)} |")
+    return "\n".join(lines)
+
+
+def _cells(row: Row) -> str:
+    if row.claim.impossible:
+        return f"none | | | | | {row.verdict}: {row.claim.impossible}"
+    if row.effect is None:
+        return f"{row.data} | | | | {_says(row)} | {row.verdict}"
+    effect = row.effect
+    means = ", ".join(f"{n} {m:.1f}" for n, m in zip(row.claim.arms, row.means, strict=True))
+    seeds = " ".join(f"{each:+.1f}" for each in effect.by_seed) if row.num_seeds > 1 else "one"
+    return (
+        f"{row.data} | {means} | {effect.value:+.1f} ({effect.low:+.1f} to {effect.high:+.1f}) | "
+        f"{seeds} | {_says(row)} | **{row.verdict}**"
+    )
+
+
+def _remarks(rows: Sequence[Row]) -> str:
+    lines, told = [], set[str]()
+    for row in rows:
+        claim = row.claim
+        if claim.id in told or claim.impossible:
+            continue
+        told.add(claim.id)
+        measured = {
+            "text_to_content": "R@10 of text to picture",
+            "content_to_text": "accuracy of pictures",
+        }
+        what = measured[claim.directions[0]] if len(claim.directions) == 1 else "R@10, both ways"
+        counts = "; ".join(
+            f"{each.data}: {_count(each.num_languages, 'language')}, {each.num_contents} contents"
+            for each in rows
+            if each.claim.id == claim.id and each.effect and each.data != published.NAME
+        )
+        group = f"languages: {' / '.join(claim.groups)}"
+        remark = f" {claim.remark}" if claim.remark else ""
+        lines.append(f"- **{claim.id}** {formula(row)}; {what}; {group} ({counts}).{remark}")
+    return "\n".join(lines) + "\n"
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}" + ("" if number == 1 else "s")
+
+
+def _arms(results: Results, rows: Sequence[Row]) -> str:
+    """What each arm is, and how long it took."""
+    names = list(dict.fromkeys(name for row in rows for name in row.claim.arms))
+    lines = ["| arm | what it is | seconds a seed: pictograms, flickr8k |", "| --- | --- | --- |"]
+    for name in names:
+        arm = all_arms().get(name)
+        if arm is None:
+            lines.append(f"| {name} | the author's figures only | |")
+            continue
+        seconds = []
+        for data in ("pictograms", "flickr8k"):
+            found = results.found(arm, data)
+            seconds.append(
+                f"{sum(each.seconds for each in found) / len(found):.0f}" if found else "-"
+            )
+        lines.append(f"| {name} | {arm.says} | {', '.join(seconds)} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,217 @@
+"""Which arms are still to be run, and what do their scores say of the claims?
+
+Scores are kept arm by arm, so a stopped run goes on where it was; an arm whose settings changed is
+run anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.claims import photos, published, scores, verdicts, worlds
+from benchmarks.claims.arms import Arm, all_arms
+from benchmarks.claims.scores import Measured, Score
+from benchmarks.claims.table import CLAIMS, DATA, Claim
+from benchmarks.claims.verdicts import Effect
+from benchmarks.claims.worlds import World
+from benchmarks.harness import say
+
+from polyglance import errors, files
+
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """Where scores are kept and what belongs to them.
+
+    Attributes:
+        folder: Holds a folder a world, and in it a file an arm and seed.
+        seeds: Of the trainings.
+        quick: Whether arms are cut short.
+    """
+
+    folder: Path
+    seeds: tuple[int, ...]
+    quick: bool = False
+
+    def found(self, arm: Arm, data: str) -> list[Measured]:
+        """What an arm scored, a row a seed that was run."""
+        seeds = self.seeds if arm.seeded else (0,)
+        kept = [
+            scores.load(
+                self.folder / "scores", arm=arm.name, data=data, seed=seed, settings=arm.settings
+            )
+            for seed in seeds
+        ]
+        return [each for each in kept if each is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A claim on one data set.
+
+    Attributes:
+        claim: Which.
+        data: A row of `table.DATA`.
+        effect: None where nothing was measured.
+        verdict: A verdict, or that it was not run.
+        means: Mean of each arm, in per cent.
+        num_seeds: That the effect rests on.
+        num_languages: Averaged in it.
+        num_contents: Drawn for its interval.
+    """
+
+    claim: Claim
+    data: str
+    effect: Effect | None
+    verdict: str
+    means: tuple[float, ...] = ()
+    num_seeds: int = 0
+    num_languages: int = 0
+    num_contents: int = 0
+
+
+@functools.cache
+def world_of(name: str, folder: Path, *, quick: bool) -> World:
+    """A world, made once a process."""
+    make = {"pictograms": worlds.pictograms, "flickr8k": photos.photos}[name]
+    made = make(folder / name, quick=quick)
+    facts = {"groups": {group: list(members) for group, members in made.groups.items()}}
+    facts["counts"] = [len(made.english), len(made.image_text.content_ids), len(made.contents)]
+    files.write_text(folder / f"{name}.json", json.dumps(facts) + "\n")
+    return made
+
+
+def facts_of(name: str, folder: Path) -> dict[str, object]:
+    """Groups of languages and counts of a world that was made before; empty where it was not."""
+    path = folder / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def run(results: Results, claims: Sequence[Claim], *, data: Sequence[str]) -> None:
+    """Run what is missing for some claims.
+
+    Args:
+        results: Where scores are kept.
+        claims: Which ones.
+        data: Worlds to run in.
+    """
+    todo = list(_missing(results, claims, data=data))
+    for number, (arm, name, seed) in enumerate(todo):
+        world = world_of(name, results.folder, quick=results.quick)
+        started = time.perf_counter()
+        try:
+            hits = arm.run(world, seed)
+        except errors.UnavailableError as error:
+            say(f"{name}: {arm.name} cannot be run: {error.message}")
+            continue
+        found = Measured(
+            arm=arm.name,
+            data=name,
+            seed=seed,
+            settings=dict(arm.settings),
+            seconds=round(time.perf_counter() - started, 1),
+            hits=hits,
+        )
+        scores.save(found, results.folder / "scores")
+        say(f"{number + 1} of {len(todo)}  {name}: {arm.name}, seed {seed}, {found.seconds:.0f} s")
+
+
+def _missing(
+    results: Results, claims: Sequence[Claim], *, data: Sequence[str]
+) -> Iterator[tuple[Arm, str, int]]:
+    """Seed by seed, so that a stopped run has whole comparisons."""
+    for name in data:
+        needed = {arm: None for claim in claims for arm in claim.arms if _asks(claim, name)}
+        runnable = [all_arms()[arm] for arm in needed if arm in all_arms()]
+        for seed in results.seeds:
+            for arm in runnable:
+                if name not in arm.data or (not arm.seeded and seed != results.seeds[0]):
+                    continue
+                told = seed if arm.seeded else 0
+                folder = results.folder / "scores"
+                kept = scores.load(
+                    folder, arm=arm.name, data=name, seed=told, settings=arm.settings
+                )
+                if kept is None:
+                    yield arm, name, told
+
+
+def _asks(claim: Claim, world: str) -> bool:
+    return any(DATA[label].world == world for label in claim.data)
+
+
+def rows(results: Results, claims: Sequence[Claim] = CLAIMS) -> list[Row]:
+    """What the kept scores say, a row a claim and data set."""
+    by_authors = published.measured() if published.is_there() else {}
+    found = []
+    for claim in claims:
+        if claim.impossible:
+            found.append(Row(claim=claim, data="none", effect=None, verdict="cannot tell"))
+        for label in () if claim.impossible else claim.data:
+            found.append(_row(results, claim, label, by_authors=by_authors))
+    return found
+
+
+def _row(results: Results, claim: Claim, label: str, *, by_authors: dict[str, Measured]) -> Row:
+    where = DATA[label]
+    facts = facts_of(where.world, results.folder)
+    known = []
+    for place, name in enumerate(claim.arms):
+        if where.world == published.NAME:
+            kept, languages = [by_authors[name]] if name in by_authors else [], ["every"]
+        else:
+            arm = all_arms()[name]
+            kept = results.found(arm, where.world)
+            kept = kept if len(kept) == (len(results.seeds) if arm.seeded else 1) else []
+            languages = _languages(facts, claim.group_of(place))
+        known.append((kept, languages))
+    counts = [len(kept) for kept, _ in known]
+    if min(counts) == 0:
+        return Row(claim=claim, data=label, effect=None, verdict=NOT_RUN)
+    of_arms: list[Score] = [
+        scores.score_of(kept, split=where.split, languages=names, directions=claim.directions)
+        for kept, names in known
+    ]
+    effect = verdicts.effect_of(
+        [each.by_seed for each in of_arms],
+        [each.drawn for each in of_arms],
+        combination=claim.combination,
+    )
+    return Row(
+        claim=claim,
+        data=label,
+        effect=effect,
+        verdict=verdicts.verdict(effect, claim.direction, margin=claim.margin),
+        means=tuple(float(100 * each.by_seed.mean()) for each in of_arms),
+        num_seeds=max(counts),
+        num_languages=of_arms[0].num_languages,
+        num_contents=of_arms[0].num_contents,
+    )
+
+
+def _languages(facts: dict[str, object], group: str) -> list[str]:
+    groups = facts.get("groups", {})
+    assert isinstance(groups, dict)
+    if group == "adapted":
+        return [*groups.get("model has", []), *groups.get("model lacks", [])]
+    return list(groups.get(group, []))
+
+
+def as_json(row: Row) -> dict[str, object]:
+    """A row for other programs."""
+    return {
+        "id": row.claim.id,
+        "paper": row.claim.paper,
+        "claim": row.claim.says,
+        "data": row.data,
+        "arms": dict(zip(row.claim.arms, row.means, strict=False)),
+        "effect": None if row.effect is None else asdict(row.effect),
+        "verdict": row.verdict,
+    }

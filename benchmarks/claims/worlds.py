@@ -1,0 +1,241 @@
+"""On which data are claims checked? One world each: a teacher, texts, pictures, and the test.
+
+Legend: M test contents, G of them that are asked for, D width of the space.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmarks.claims.scores import DECIMALS, Hits
+from numpy.typing import NDArray
+
+from polyglance import affine, evaluate
+from polyglance.affine import Vectors
+from polyglance.embed import VectorCache, text_vectors
+from polyglance.languages import ENGLISH
+from polyglance.model import DualEncoder
+from polyglance.packs import LanguagePack
+from polyglance.recipes import pseudo_pairs, ranking
+from polyglance.recipes.image_text import ImageText
+from polyglance.recipes.shown import Pixels
+from polyglance.records import Pair
+from polyglance.sides import Side
+from polyglance.tasks.retrieval import RetrievalData
+from polyglance.towers import load_tower
+
+# Of the multilingual text towers trained here, by translation ranking, in a space of their own.
+TOWER_WIDTH = 256
+TOWER_STEPS = 300
+TOWER_BATCH = 1024
+HIT_COLUMN = {k: column for column, k in enumerate(evaluate.KS)}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class World:
+    """A data set with its teacher and all that there is to learn from.
+
+    Attributes:
+        name: Of the data.
+        teacher: English only.
+        data: The test; its captions are those of the contents asked for.
+        contents: Float32 (M, D), unit.
+        english: English texts.
+        parallel: Translations of English texts.
+        image_text: Pictures to learn from, with captions in all languages.
+        groups: Languages by what they are for: `others` all but English, `well` those with much
+            data, `low` those with little.
+        folder: Keeps what is trained once.
+        cache: Keeps what towers gave.
+        pixels: Gives the pictures to learn from, where an image tower can learn.
+        encode_test: Encodes the test pictures by another content side, where there are pixels.
+        quick: Whether everything is cut to a few steps, to see that it runs.
+    """
+
+    name: str
+    teacher: DualEncoder
+    data: RetrievalData
+    contents: Vectors
+    english: Sequence[str]
+    parallel: Sequence[Pair]
+    image_text: ImageText
+    groups: Mapping[str, tuple[str, ...]]
+    folder: Path
+    cache: VectorCache
+    pixels: Callable[[], Pixels] | None = None
+    encode_test: Callable[[Side], Vectors] | None = None
+    quick: bool = False
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    def steps(self, count: int) -> int:
+        """So many steps, or a fortieth of them in a quick run."""
+        return max(4, count // 40) if self.quick else count
+
+    def members(self, split: str) -> NDArray[np.int64]:
+        """(G,) contents of a split that are asked for in some language."""
+        asked = {c.content_id for listed in self.data.captions.values() for c in listed}
+        is_asked = np.array([content_id in asked for content_id in self.data.content_ids])
+        return np.flatnonzero(is_asked & self.data.splits[split])
+
+    def tower(self, group: str) -> Side:
+        """A multilingual text tower that knows English and a group of languages.
+
+        Trained once, by translation ranking on this world's parallel text: no picture and no
+        vector of the teacher takes part.
+        """
+        known = self.groups[group]
+        pairs = [pair for pair in self.parallel if pair.language_b in known]
+        key = [f"{p.text_a}\0{p.text_b}" for p in pairs] + [str(self.steps(TOWER_STEPS))]
+        digest = hashlib.blake2b("\n".join(key).encode(), digest_size=6).hexdigest()
+        folder = self.folder / f"tower-{group}-{digest}"
+        if not folder.is_dir():
+            config = ranking.RankingConfig(
+                width=TOWER_WIDTH,
+                num_steps=self.steps(TOWER_STEPS),
+                batch_size=TOWER_BATCH,
+            )
+            ranking.train_tower(pairs, config=config).save(folder)
+        return Side(load_tower(f"tiny:{folder}", modality="text"), f"tiny:{folder}")
+
+    def banks(self) -> pseudo_pairs.Banks:
+        """Pictures, and texts in the other languages, that nobody paired."""
+        captions = [c for c in self.image_text.captions if c.language in self.groups["others"]]
+        return pseudo_pairs.Banks(
+            self.image_text.contents, [c.text for c in captions], [c.language for c in captions]
+        )
+
+    def hits_of_pack(self, pack: LanguagePack, *, languages: Sequence[str] | None = None) -> Hits:
+        """Score a pack in every language, English too: nobody speaks in its place."""
+        contents = pack.project(self.contents)
+        if pack.content_side is not None:
+            assert self.encode_test is not None
+            contents = self.encode_test(pack.content_side)
+        return self.hits(pack.side, contents=contents, languages=languages)
+
+    def hits(
+        self, side: Side, *, contents: Vectors | None = None, languages: Sequence[str] | None = None
+    ) -> Hits:
+        """Hit rate at 10 both ways of a text side, content by content.
+
+        Args:
+            side: Gives texts vectors.
+            contents: Float32 (M, D), unit, that they are compared with; None for the world's.
+            languages: Which ones; None takes all.
+        """
+        speaker = _Speaker(side)
+        found: dict[str, dict[str, dict[str, list[float | None]]]] = {}
+        for language in languages or list(self.data.captions):
+            parts = evaluate.score_language(
+                speaker,
+                self.data,
+                language=language,
+                contents=self.contents if contents is None else contents,
+                cache=self.cache,
+            )
+            for part in parts:
+                hit_of = dict(
+                    zip(part.clusters.tolist(), part.hits[:, HIT_COLUMN[10]], strict=True)
+                )
+                row = [_rounded(hit_of.get(int(i))) for i in self.members(part.split)]
+                found.setdefault(part.direction, {}).setdefault(part.split, {})[language] = row
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Speaker:
+    """A text side alone, as what can be scored."""
+
+    side: Side
+
+    @property
+    def space_id(self) -> str:
+        """Of the side."""
+        return self.side.space_id
+
+    def encode_texts(
+        self,
+        texts: Sequence[str],
+        *,
+        languages: Sequence[str] | None,
+        cache: VectorCache | None = None,
+    ) -> Vectors:
+        """Texts to float32 (N, D), unit."""
+        raw = text_vectors(
+            texts, self.side.tower, languages=languages, cache=cache, output=self.side.output
+        )
+        return affine.unit(self.side.through_head(raw))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(float(value), DECIMALS)
+
+
+def pictograms(folder: Path, *, quick: bool) -> World:
+    """Emoji and their names: the demo's world, its English-only model, fourteen languages.
+
+    All pictures are candidates; asked for are all held-out concepts and every second of the others.
+    """
+    from dataclasses import replace
+
+    from polyglance.demo.ladder import LANGUAGES, pictograms_ladder
+    from polyglance.sources import pictograms as source
+
+    low = ("fin_Latn", "hin_Deva", "swh_Latn", "tam_Taml")
+    others = tuple(name for name in LANGUAGES if name != ENGLISH)
+    extra = ("ukr_Cyrl", "por_Latn")
+    ladder = pictograms_ladder(folder, languages=(*others, *extra), seeds=(0,), settings={})
+    held_out = ladder.data.splits["held_out"]
+    asked = held_out | (np.arange(len(held_out)) % 2 == 0)
+    names = {
+        name for name, is_asked in zip(ladder.data.content_ids, asked, strict=True) if is_asked
+    }
+    captions = {
+        language: [caption for caption in listed if caption.content_id in names]
+        for language, listed in ladder.data.captions.items()
+    }
+    assert ladder.material.image_text is not None
+
+    def pixels() -> Pixels:
+        from polyglance.sources.images import load_image
+
+        drawn = source.load_world().folder(source.TRAIN_ARTIST)
+        prepare = ladder.teacher.content.tower.preprocess  # type: ignore[attr-defined]
+        assert ladder.material.image_text is not None
+        return {i: prepare(load_image(drawn / i)) for i in ladder.material.image_text.content_ids}
+
+    def encode_test(side: Side) -> Vectors:
+        from polyglance.sources.images import load_image
+
+        shown = [side.tower.preprocess(load_image(file.path)) for file in ladder.data.image_files]  # type: ignore[attr-defined]
+        return affine.unit(side.through_head(side.tower.encode(shown, output=side.output)))
+
+    return World(
+        name="pictograms",
+        teacher=ladder.teacher,
+        data=replace(ladder.data, captions=captions),
+        contents=ladder.contents,
+        english=ladder.material.english,
+        parallel=ladder.material.parallel,
+        image_text=ladder.material.image_text,
+        groups={
+            "others": others,
+            "well": tuple(name for name in others if name not in low),
+            "low": low,
+            "all": (*others, *extra),
+            "model has": ("deu_Latn", "fra_Latn"),
+            "model lacks": ("fin_Latn", "swh_Latn"),
+            "Ukrainian": ("ukr_Cyrl",),
+            "Portuguese": ("por_Latn",),
+            "English": (ENGLISH,),
+        },
+        folder=folder,
+        cache=VectorCache(folder / "texts"),
+        pixels=pixels,
+        encode_test=encode_test,
+        quick=quick,
+    )

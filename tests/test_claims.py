@@ -1,0 +1,164 @@
+"""Claims of the papers: verdicts by hand, intervals, the table, what is kept, the page."""
+
+import json
+
+import numpy as np
+import pytest
+from benchmarks.claims import __main__ as command
+from benchmarks.claims import page, published, running, scores
+from benchmarks.claims.arms import PAPERS, all_arms
+from benchmarks.claims.running import Results
+from benchmarks.claims.scores import Measured
+from benchmarks.claims.table import CLAIMS, DATA, Claim
+from benchmarks.claims.verdicts import COMBINATIONS, Effect, effect_of, verdict
+
+
+def effect(low, high):
+    return Effect(value=(low + high) / 2, low=low, high=high, by_seed=(low, high))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "direction", "margin", "expected"),
+    [
+        (0.1, 2, "above", 0, "holds"),
+        (0, 2, "above", 0, "cannot tell"),
+        (-2, 0, "above", 0, "does not hold here"),
+        (-2, -0.1, "above", 0, "does not hold here"),
+        (5.1, 9, "above", 5, "holds"),
+        (4, 9, "above", 5, "cannot tell"),
+        (1, 5, "above", 5, "does not hold here"),
+        (-1, 1, "within", 1, "holds"),
+        (-0.9, 1.1, "within", 1, "cannot tell"),
+        (1.1, 2, "within", 1, "does not hold here"),
+        (-3, -1.1, "within", 1, "does not hold here"),
+        (-9, 9, "within", 1, "cannot tell"),
+        (-30, 5, "at most", 5, "holds"),
+        (4, 6, "at most", 5, "cannot tell"),
+        (5.1, 6, "at most", 5, "does not hold here"),
+    ],
+)
+def test_a_verdict_follows_from_the_interval(low, high, direction, margin, expected):
+    assert verdict(effect(low, high), direction, margin=margin) == expected
+
+
+def test_combinations_by_hand():
+    a, b, c = np.array([0.9]), np.array([0.6]), np.array([0.5])
+    assert COMBINATIONS["difference"](a, b) == pytest.approx(0.3)
+    assert COMBINATIONS["first above the rest"](b, c, a) == pytest.approx(-0.3)
+    assert COMBINATIONS["the rest above the last"](a, b, c) == pytest.approx(0.1)
+    assert COMBINATIONS["bend"](a, b, c) == pytest.approx(0.2)
+
+
+def test_seeds_that_disagree_widen_the_interval():
+    drawn = [np.full(1000, 0.6), np.full(1000, 0.5)]
+    still = effect_of([np.array([0.6, 0.6, 0.6]), np.array([0.5])], drawn, combination="difference")
+    torn = effect_of([np.array([0.8, 0.6, 0.4]), np.array([0.5])], drawn, combination="difference")
+    assert (still.low, still.high) == pytest.approx((10, 10))
+    assert still.by_seed == pytest.approx((10, 10, 10))
+    # Student's t with two degrees of freedom: 4.30 times 20 / sqrt(3).
+    assert torn.value == pytest.approx(10)
+    assert torn.high - torn.value == pytest.approx(4.30 * 20 / np.sqrt(3), rel=0.25)
+
+
+def test_every_claim_resolves():
+    assert len({claim.id for claim in CLAIMS}) == len(CLAIMS)
+    assert {claim.paper for claim in CLAIMS} == set(PAPERS)
+    arms = all_arms()
+    for claim in CLAIMS:
+        assert claim.combination in COMBINATIONS
+        assert bool(claim.impossible) != bool(claim.arms)
+        assert len(claim.groups) in (1, len(claim.arms))
+        for label in claim.data if claim.arms else ():
+            world = DATA[label].world
+            if world == published.NAME:
+                known = {*published.M2M_FILES, *published.BABEL_PROMPTS}
+                assert set(claim.arms) <= known
+            else:
+                assert all(world in arms[name].data for name in claim.arms), claim.id
+
+
+def test_all_seven_items_of_the_list_are_there():
+    assert {claim.id[0] for claim in CLAIMS} == set("1234567")
+
+
+def test_settings_can_be_kept_as_json():
+    for arm in all_arms().values():
+        assert json.loads(json.dumps(arm.settings)) == json.loads(json.dumps(dict(arm.settings)))
+
+
+CLAIM = Claim(
+    id="9z",
+    paper="uclip",
+    says="noise | helps",
+    source="table 0",
+    arms=("uclip", "no-perturbation"),
+    data=("flickr8k",),
+)
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Three seeds of two arms on 200 photos in two languages; the first finds more."""
+    kept = Results(folder=tmp_path, seeds=(0, 1, 2))
+    groups = {"others": ["deu_Latn", "fra_Latn"]}
+    (tmp_path / "flickr8k.json").write_text(json.dumps({"groups": groups}))
+    random = np.random.default_rng(0)
+    for name, rate in (("uclip", 0.8), ("no-perturbation", 0.5)):
+        for seed in kept.seeds:
+            rows = {
+                one: (random.random(200) < rate).astype(float).tolist() for one in groups["others"]
+            }
+            rows["fra_Latn"][0] = None
+            found = Measured(
+                arm=name,
+                data="flickr8k",
+                seed=seed,
+                settings=dict(all_arms()[name].settings),
+                seconds=1.0,
+                hits=dict.fromkeys(("text_to_content", "content_to_text"), {"test": rows}),
+            )
+            scores.save(found, tmp_path / "scores")
+    return kept
+
+
+def test_kept_scores_become_a_verdict(results):
+    (row,) = running.rows(results, [CLAIM])
+    assert row.verdict == "holds"
+    assert row.effect.value == pytest.approx(row.means[0] - row.means[1])
+    assert row.effect.low > 15
+    assert (row.num_seeds, row.num_languages, row.num_contents) == (3, 2, 200)
+
+
+def test_the_other_way_round_it_does_not_hold(results):
+    from dataclasses import replace
+
+    claim = replace(CLAIM, arms=CLAIM.arms[::-1])
+    assert running.rows(results, [claim])[0].verdict == "does not hold here"
+
+
+def test_scores_under_other_settings_are_not_taken(results):
+    path = scores.path_of(results.folder / "scores", arm="uclip", data="flickr8k", seed=1)
+    facts = json.loads(path.read_text())
+    facts["settings"]["noise"] = 0.5
+    path.write_text(json.dumps(facts))
+    todo = list(running._missing(results, [CLAIM], data=["flickr8k"]))
+    assert [(arm.name, seed) for arm, _, seed in todo] == [("uclip", 1)]
+    # A verdict waits for every seed.
+    assert running.rows(results, [CLAIM])[0].verdict == running.NOT_RUN
+
+
+def test_the_page_can_be_checked_line_by_line(results):
+    rows = running.rows(results, [CLAIM, *CLAIMS])
+    text = page.render(results, rows, command="make claims")
+    (line,) = [line for line in text.splitlines() if line.startswith("| 9z |")]
+    assert "**holds**" in line
+    assert f"uclip {rows[0].means[0]:.1f}" in line
+    assert all(f"| {claim.id} |" in text for claim in CLAIMS)
+    assert "| not run |" in text or "not run |" in text
+    assert "make claims" in text
+
+
+def test_an_unknown_name_is_refused_with_those_there_are(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["--only", "clip"])
+    assert "uclip" in capsys.readouterr().err
