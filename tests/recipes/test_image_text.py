@@ -202,6 +202,40 @@ def test_language_pairs_are_uniform_and_unordered():
     assert all(10 < ordered[a, b] < 34 for a, b in ("ab", "ba", "cd", "dc"))
 
 
+def test_pairs_with_one_language():
+    data = said(["a b c"] * 10 + ["b c"] * 10)
+    draw = draws.caption_pair_batches(data, language="a", batch_size=8, seed=0)
+    batches = [batch for epoch in range(2) for batch in draw(epoch)]
+    pairs = zip(
+        languages_drawn(data, gathered(batches, "first")),
+        languages_drawn(data, gathered(batches, "second")),
+        strict=True,
+    )
+    assert Counter(map(frozenset, pairs)) == {frozenset("ab"): 20, frozenset("ac"): 20}
+    assert [data.content_of[row] for batch in batches for row in batch.first] == [
+        row for batch in batches for row in batch.groups.tolist()
+    ]
+    with pytest.raises(errors.InputError, match="captions in z and another"):
+        draws.caption_pair_batches(data, language="z", batch_size=8, seed=0)
+
+
+def test_the_second_stream_goes_on_through_the_epochs_of_the_first():
+    data = said(["a"] * 6)
+    pairs = draws.parallel_texts([Pair(f"a{i}", "a", f"b{i}", "b") for i in range(8)])
+    leading = draws.caption_batches(data, batch_size=2, sampling="equal", seed=0)  # 3 an epoch
+    following = draws.text_pair_batches(pairs, batch_size=2, seed=0)  # 4 an epoch
+    draw = draws.side_by_side(leading, following)
+    found = [pair.first.tolist() for epoch in range(4) for _, pair in draw(epoch)]
+    assert found == [pair.first.tolist() for epoch in range(3) for pair in following(epoch)]
+    pictures = [picture.contents.tolist() for picture, _ in draw(1)]
+    assert pictures == [picture.contents.tolist() for picture in leading(1)]
+
+
+def test_three_rows_in_twos_are_one_batch():
+    draw = draws.caption_batches(said(["a"] * 3), batch_size=2, sampling="equal", seed=0)
+    assert [len(batch.contents) for batch in draw(0)] == [3]
+
+
 def test_translations_by_uniform_language_pair():
     many = [Pair(f"en {i}", "eng", f"de {i}", "deu") for i in range(90)]
     few = [Pair(f"fi {i}", "fin", f"en {i}", "eng") for i in range(10)]
@@ -217,7 +251,7 @@ def test_translations_by_uniform_language_pair():
 
 def test_too_little_to_draw_from():
     data = said(["a", "b", "a"])
-    with pytest.raises(errors.InputError, match="no content has captions in two languages"):
+    with pytest.raises(errors.InputError, match="captions in one language and another"):
         draws.triple_batches(data, batch_size=8, seed=0)
     with pytest.raises(errors.InputError, match="1 different pairs"):
         draws.parallel_texts([Pair("a", "x", "b", "y")] * 2)

@@ -8,6 +8,7 @@ languages, are dealt like a shuffled deck of cards, all of them before any comes
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -107,7 +108,7 @@ def caption_batches(
 
 
 def triple_batches(
-    data: ImageText, *, batch_size: int, seed: int
+    data: ImageText, *, batch_size: int, seed: int, one_of_them: str | None = None
 ) -> Callable[[int], Iterator[Triples]]:
     """A content, a caption of it in A and one in B; {A, B} uniform among the pairs that occur.
 
@@ -117,22 +118,26 @@ def triple_batches(
         data: Contents and captions.
         batch_size: B at most; an epoch is cut into equal parts.
         seed: Fixes the draws.
+        one_of_them: A language that one of the two must be; None where any two will do.
 
     Raises:
         ConfigError: For a batch of one.
-        InputError: Where no content has captions in two languages.
+        InputError: Where no content has captions in two such languages.
 
     Source: ETCL, section 3.2 and "Multilingual image-text pairs".
     """
     _check_batch_size(batch_size)
     picker = _Picker(data)
     pairs = picker.language_pairs()  # (P, 2)
+    if one_of_them is not None:
+        known = np.array(data.languages)
+        pairs = pairs[(known[pairs] == one_of_them).any(axis=1)]
     if not len(pairs):
         raise errors.InputError(
-            f"no content has captions in two languages (languages: {', '.join(data.languages)}); "
-            "triples need some that have",
-            hint="give captions of the same contents in another language, or train on English "
-            "captions and parallel text: stage mural",
+            f"no content has captions in {one_of_them or 'one language'} and another (languages: "
+            f"{', '.join(data.languages)}); pairs of languages need some that have",
+            hint="give captions of the same contents in another language; or parallel text, and "
+            "train with stage=mural",
         )
 
     def epoch_batches(epoch: int) -> Iterator[Triples]:
@@ -233,6 +238,45 @@ def text_pair_batches(
     return epoch_batches
 
 
+def caption_pair_batches(
+    data: ImageText, *, language: str, batch_size: int, seed: int
+) -> Callable[[int], Iterator[TextPairs]]:
+    """Captions of one content as translations: triples without their image.
+
+    Args:
+        data: Contents and captions.
+        language: One of each two; the other one is uniform among those that occur beside it.
+        batch_size: B at most.
+        seed: Fixes the draws.
+    """
+    triples = triple_batches(data, batch_size=batch_size, seed=seed, one_of_them=language)
+
+    def epoch_batches(epoch: int) -> Iterator[TextPairs]:
+        for batch in triples(epoch):
+            yield TextPairs(batch.contents, batch.first, batch.second)
+
+    return epoch_batches
+
+
+def side_by_side(
+    leading: Callable[[int], Iterator[Captioned]], following: Callable[[int], Iterator[TextPairs]]
+) -> Callable[[int], Iterator[tuple[Captioned, TextPairs]]]:
+    """Two streams of batches in step; an epoch is one of the first, the second goes on through it.
+
+    Args:
+        leading: Epoch number to batches, the same number in each epoch.
+        following: The same for the other stream.
+    """
+    num_leading, num_following = (sum(1 for _ in draw(0)) for draw in (leading, following))
+
+    def epoch_batches(epoch: int) -> Iterator[tuple[Captioned, TextPairs]]:
+        first, used = divmod(epoch * num_leading, num_following)
+        stream = itertools.chain.from_iterable(map(following, itertools.count(first)))
+        yield from zip(leading(epoch), itertools.islice(stream, used, None), strict=False)
+
+    return epoch_batches
+
+
 class _Picker:
     """Finds captions by content and language: rows sorted by both, looked up by bisection."""
 
@@ -307,8 +351,11 @@ def _dealt(num_cards: int, *, start: int, count: int, seed: int) -> Rows:
 
 
 def _parts(order: Rows, batch_size: int) -> list[Rows]:
-    """Equal parts of at most `batch_size`: a last small batch would have few negatives."""
-    return np.array_split(order, -(-len(order) // batch_size))
+    """Equal parts of at most `batch_size`: a last small batch would have few negatives.
+
+    Of three rows in twos there is one part: alone, a row has nothing to choose among.
+    """
+    return np.array_split(order, min(-(-len(order) // batch_size), len(order) // 2))
 
 
 def _components(first: Rows, second: Rows, *, size: int) -> Rows:
