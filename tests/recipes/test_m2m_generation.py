@@ -64,6 +64,13 @@ def test_the_facts_tell_how_near_it_came(fitted):
     assert facts["num_texts"] + facts["num_dev_texts"] == len(small_world.PHRASES)
 
 
+def test_the_closed_form_is_kept_where_descent_does_worse():
+    config = m2m.M2MConfig(purpose="generation", learning_rate=5.0, num_epochs=2)
+    facts = fit(config).manifest.data
+    assert facts["best_step"] == 0
+    assert facts["dev_squared_error"] < 0.05 * facts["dev_squared_error_of_the_mean"]
+
+
 def test_a_map_for_retrieval_does_not_meet_them(fitted, teacher):
     """The same layers trained on unit vectors know no lengths."""
     pack = m2m.train(

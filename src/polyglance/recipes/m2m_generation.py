@@ -2,14 +2,15 @@
 
 The squared error of raw vectors alone, no structure term: a generator needs the very vectors that
 it was trained with, lengths and all. Weights and losses are float32 whatever products are computed
-in. Where the head has no layer norm the closed form it starts from is already the least squared
-error up to its penalty, and descent only weighs the penalty.
+in. Where the head has no layer norm the closed form it starts from is the least squared error
+up to its penalty, and is kept where no epoch of descent does better on the dev split.
 
 Source: Multilingual-To-Multimodal (M2M), section 7.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -24,10 +25,13 @@ from polyglance import train as training
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache, text_vectors
 from polyglance.languages import ENGLISH
-from polyglance.recipes import english_text, m2m
+from polyglance.recipes import english_text, m2m, ridge
 from polyglance.recipes.generation_heads import GenerationHead, GenerationManifest
 from polyglance.sides import Side
 from polyglance.towers import Output
+
+# Few texts and a wide target want more than what is best for directions alone.
+PENALTIES = (*ridge.PENALTIES, 3.0, 10.0)
 
 
 def fit(
@@ -103,20 +107,18 @@ def _fit_raw(
     dev_x, dev_y = torch.from_numpy(x[split.dev_rows]), torch.from_numpy(y[split.dev_rows])
     head = m2m.new_head(x.shape[1], y.shape[1], config)
     if config.start == "ridge":
-        paths = solvers.ridge_path(
-            solvers.moments(solvers.paired_blocks(fit_x.numpy(), fit_y.numpy())),
-            penalties=m2m.START_PENALTIES,
-        )
-        dev = x[split.dev_rows], y[split.dev_rows]
-        head.start_from(min(paths, key=lambda one: float(np.square(one(dev[0]) - dev[1]).mean())))
+        _start_from_closed_form(head, x, y, split=split)
+    start = copy.deepcopy(head.state_dict())
 
     def step(rows: Tensor) -> objectives.Terms:
         # In float32 behind the layers: a rounded difference would be all that is left to learn.
         return objectives.mean_squared_error(head(fit_x[rows]).float(), fit_y[rows])
 
+    @torch.no_grad()
     def validate() -> float:
         return -float(functional.mse_loss(head(dev_x), dev_y))
 
+    score_at_start = validate()
     report = m2m.descend(
         head,
         step,
@@ -125,15 +127,31 @@ def _fit_raw(
         validate=validate,
         run=run and run.about(config=asdict(config), data=training.fingerprint(x, y)),
     )
-    assert report.best_score is not None
+    best_step, best_score = report.best_step, report.best_score
+    if best_score is None or best_score < score_at_start:
+        # A closed form may be all that there is to learn.
+        head.load_state_dict(start)
+        best_step, best_score = 0, score_at_start
+    facts = {"dev_squared_error": -best_score, "best_step": best_step}
+    return head, facts | _yardsticks(fit_y, dev_y)
+
+
+def _start_from_closed_form(
+    head: heads.LinearHead, x: Vectors, y: Vectors, *, split: english_text.SplitTexts
+) -> None:
+    """Begin at the ridge map that comes nearest to the dev split."""
+    fit, dev = split.fit_rows, split.dev_rows
+    moments = solvers.moments(solvers.paired_blocks(x[fit], y[fit]))
+    maps = solvers.ridge_path(moments, penalties=PENALTIES)
+    head.start_from(min(maps, key=lambda one: float(np.square(one(x[dev]) - y[dev]).mean())))
+
+
+def _yardsticks(fit_y: Tensor, dev_y: Tensor) -> dict[str, float]:
+    """Squared errors to compare with, mean over texts and width."""
     lengths = dev_y.norm(dim=1)
-    facts = {
-        "dev_squared_error": -report.best_score,
-        # What no unit vectors, however directed, come below; and what the mean vector gives.
-        "dev_squared_error_of_unit_vectors": float((lengths - 1).square().mean()) / y.shape[1],
-        "dev_squared_error_of_the_mean": float(
-            functional.mse_loss(fit_y.mean(dim=0).expand_as(dev_y), dev_y)
-        ),
-        "best_step": report.best_step,
+    mean = fit_y.mean(dim=0).expand_as(dev_y)
+    return {
+        # What no unit vectors, however well directed, come below.
+        "dev_squared_error_of_unit_vectors": float((lengths - 1).square().mean()) / dev_y.shape[1],
+        "dev_squared_error_of_the_mean": float(functional.mse_loss(mean, dev_y)),
     }
-    return head, facts
