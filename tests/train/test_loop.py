@@ -123,6 +123,16 @@ def test_nothing_to_train_is_an_error():
         fit_line(module, x, y)
 
 
+def test_a_loss_without_gradient_is_an_error():
+    with pytest.raises(errors.TrainingError, match="depends on no parameter"):
+        train.fit(
+            nn.Linear(3, 1),
+            lambda rows: {"total": torch.ones(())},
+            batches=lambda epoch: [0],
+            config=train.TrainConfig(num_steps=1, learning_rate=0.1),
+        )
+
+
 def test_each_epoch_has_every_row_once_in_another_order():
     batches = train.shuffled_batches(10, batch_size=4, seed=3)
     first, second = (torch.cat(list(batches(epoch))) for epoch in (0, 1))

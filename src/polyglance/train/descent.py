@@ -66,7 +66,15 @@ class Descent:
 
         Returns:
             Whether loss and gradient are finite; the weights are left alone where they are not.
+
+        Raises:
+            TrainingError: For a loss that no parameter has a part in.
         """
+        if not total.requires_grad:
+            raise errors.TrainingError(
+                "the loss depends on no parameter that learns",
+                hint='compute terms["total"] from the module, with gradient on',
+            )
         if self._accelerator is None:
             total.backward()  # type: ignore[no-untyped-call]
         else:
