@@ -20,11 +20,9 @@ class _Group(TyperGroup):
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            typer.secho(
-                "\nstopped; what was finished is kept, and the same command goes on from there",
-                err=True,
-            )
+        except KeyboardInterrupt as stopped:
+            said = "stopped; what was finished is kept, and the same command goes on from there"
+            typer.secho(f"\n{str(stopped) or said}", err=True)
             raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
 
 

@@ -52,6 +52,7 @@ def command(
     ] = None,
 ) -> None:
     """Load what the recipe needs, train, save the pack."""
+    from polyglance import processes
     from polyglance.model import DualEncoder
     from polyglance.recipes import build_config, get_recipe, launch
 
@@ -62,17 +63,19 @@ def command(
     )
     teacher = DualEncoder.load(model)
     read, side = given.read(teacher), material.text_side(tower)
-    pack = launch.train(
-        row,
-        config,
-        read,
-        teacher=teacher,
-        tower=side,
-        cache=material.text_cache(),
-        run=_run_folder(run) if row.resumes else None,
-    )
-    pack.save(out)
-    _print_pack(pack, out)
+    with processes.connected():  # under torchrun; alone it does nothing
+        pack = launch.train(
+            row,
+            config,
+            read,
+            teacher=teacher,
+            tower=side,
+            cache=material.text_cache(),
+            run=_run_folder(run) if row.resumes else None,
+        )
+        if processes.rank() == 0:
+            pack.save(out)
+            _print_pack(pack, out)
 
 
 def read_settings(given: list[str]) -> dict[str, str]:
