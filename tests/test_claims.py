@@ -41,6 +41,13 @@ def test_a_verdict_follows_from_the_interval(low, high, direction, margin, expec
     assert verdict(effect(low, high), direction, margin=margin) == expected
 
 
+def test_arms_that_find_nothing_do_not_show_that_a_difference_is_small():
+    assert verdict(effect(-0.1, 0.1), "within", margin=1, level=3.9) == "cannot tell"
+    assert verdict(effect(-0.1, 0.1), "at most", margin=1, level=3.9) == "cannot tell"
+    assert verdict(effect(-0.1, 0.1), "within", margin=1, level=4) == "holds"
+    assert verdict(effect(2, 3), "above", margin=1, level=3) == "holds"
+
+
 def test_combinations_by_hand():
     a, b, c = np.array([0.9]), np.array([0.6]), np.array([0.5])
     assert COMBINATIONS["difference"](a, b) == pytest.approx(0.3)
@@ -115,7 +122,7 @@ def results(tmp_path):
                 seed=seed,
                 settings=dict(all_arms()[name].settings),
                 seconds=1.0,
-                hits=dict.fromkeys(("text_to_content", "content_to_text"), {"test": rows}),
+                hits={way: {"test": rows} for way in ("text_to_content", "content_to_text")},
             )
             scores.save(found, tmp_path / "scores")
     return kept

@@ -27,7 +27,7 @@ M2M_FILES = {
     "texts-50000": "en_50K_mse_klclip_jina_multiMpnet_multiMpnet",
 }
 BABEL_PROMPTS = {"prompts-label": "label", "prompts-own": "nllb_dist13b_prompts"}
-XTD_KEY = "eval/R@10/t2i/XTD10_captions_"
+XTD_KEY = "eval/R@10/t2i/"
 
 
 def is_there() -> bool:

@@ -62,6 +62,7 @@ class Row:
         effect: None where nothing was measured.
         verdict: A verdict, or that it was not run.
         means: Mean of each arm, in per cent.
+        level: What the best arm reaches, or the first in other languages, in per cent.
         num_seeds: That the effect rests on.
         num_languages: Averaged in it.
         num_contents: Drawn for its interval.
@@ -72,6 +73,7 @@ class Row:
     effect: Effect | None
     verdict: str
     means: tuple[float, ...] = ()
+    level: float = 0.0
     num_seeds: int = 0
     num_languages: int = 0
     num_contents: int = 0
@@ -161,39 +163,51 @@ def rows(results: Results, claims: Sequence[Claim] = CLAIMS) -> list[Row]:
 
 def _row(results: Results, claim: Claim, label: str, *, by_authors: dict[str, Measured]) -> Row:
     where = DATA[label]
-    facts = facts_of(where.world, results.folder)
-    known = []
-    for place, name in enumerate(claim.arms):
-        if where.world == published.NAME:
-            kept, languages = [by_authors[name]] if name in by_authors else [], ["every"]
-        else:
-            arm = all_arms()[name]
-            kept = results.found(arm, where.world)
-            kept = kept if len(kept) == (len(results.seeds) if arm.seeded else 1) else []
-            languages = _languages(facts, claim.group_of(place))
-        known.append((kept, languages))
-    counts = [len(kept) for kept, _ in known]
-    if min(counts) == 0:
-        return Row(claim=claim, data=label, effect=None, verdict=NOT_RUN)
-    of_arms: list[Score] = [
-        scores.score_of(kept, split=where.split, languages=names, directions=claim.directions)
-        for kept, names in known
-    ]
+    groups = [claim.group_of(place) for place in range(len(claim.arms))]
+    arms, named = list(claim.arms), list(groups)
+    if claim.level_group:
+        arms, named = [*arms, arms[0]], [*named, claim.level_group]
+    of_arms: list[Score] = []
+    for name, group in zip(arms, named, strict=True):
+        kept, languages = _kept(results, name, where.world, group=group, by_authors=by_authors)
+        if not kept:
+            return Row(claim=claim, data=label, effect=None, verdict=NOT_RUN)
+        of_arms.append(
+            scores.score_of(
+                kept, split=where.split, languages=languages, directions=claim.directions
+            )
+        )
+    compared = of_arms[: len(groups)]
     effect = verdicts.effect_of(
-        [each.by_seed for each in of_arms],
-        [each.drawn for each in of_arms],
+        [each.by_seed for each in compared],
+        [each.drawn for each in compared],
         combination=claim.combination,
     )
+    means = [float(100 * each.by_seed.mean()) for each in of_arms]
+    level = means[-1] if claim.level_group else max(means)
     return Row(
         claim=claim,
         data=label,
         effect=effect,
-        verdict=verdicts.verdict(effect, claim.direction, margin=claim.margin),
-        means=tuple(float(100 * each.by_seed.mean()) for each in of_arms),
-        num_seeds=max(counts),
-        num_languages=of_arms[0].num_languages,
-        num_contents=of_arms[0].num_contents,
+        verdict=verdicts.verdict(effect, claim.direction, margin=claim.margin, level=level),
+        means=tuple(means[: len(groups)]),
+        level=level,
+        num_seeds=max(len(each.by_seed) for each in compared),
+        num_languages=compared[0].num_languages,
+        num_contents=compared[0].num_contents,
     )
+
+
+def _kept(
+    results: Results, name: str, world: str, *, group: str, by_authors: dict[str, Measured]
+) -> tuple[list[Measured], list[str]]:
+    """An arm's scores with every seed, or none; and the languages of a group."""
+    if world == published.NAME:
+        return ([by_authors[name]] if name in by_authors else []), ["every"]
+    arm = all_arms()[name]
+    kept = results.found(arm, world)
+    whole = len(kept) == (len(results.seeds) if arm.seeded else 1)
+    return (kept if whole else []), _languages(facts_of(world, results.folder), group)
 
 
 def _languages(facts: dict[str, object], group: str) -> list[str]:

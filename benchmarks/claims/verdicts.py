@@ -18,6 +18,8 @@ Direction = Literal["above", "within", "at most"]
 Verdict = Literal["holds", "does not hold here", "cannot tell"]
 
 CONFIDENCE = 0.95
+# A small difference between arms that hardly find anything shows nothing.
+LEAST_LEVEL_IN_MARGINS = 4
 NOISE_SEED = 0
 
 
@@ -38,7 +40,9 @@ class Effect:
     by_seed: tuple[float, ...]
 
 
-def verdict(effect: Effect, direction: Direction, *, margin: float = 0.0) -> Verdict:
+def verdict(
+    effect: Effect, direction: Direction, *, margin: float = 0.0, level: float = 100.0
+) -> Verdict:
     """What the interval says of a claim.
 
     Args:
@@ -46,6 +50,8 @@ def verdict(effect: Effect, direction: Direction, *, margin: float = 0.0) -> Ver
         direction: `above`: the effect is more than `margin`. `within`: it is no further from zero
             than `margin`. `at most`: it is `margin` or less.
         margin: In points, 0 or more.
+        level: What the best arm reaches, in per cent. Below four margins, a claim that a
+            difference is small cannot be told from arms that learnt nothing.
 
     >>> verdict(Effect(value=2.0, low=1.0, high=3.0, by_seed=(2.0,)), "above")
     'holds'
@@ -61,6 +67,8 @@ def verdict(effect: Effect, direction: Direction, *, margin: float = 0.0) -> Ver
     else:
         inside = -margin <= effect.low and effect.high <= margin
         outside = effect.low > margin or effect.high < -margin
+    if inside and direction != "above" and level < LEAST_LEVEL_IN_MARGINS * margin:
+        return "cannot tell"
     if inside:
         return "holds"
     return "does not hold here" if outside else "cannot tell"
