@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import torch
 
-from polyglance import errors, objectives
+from polyglance import errors, objectives, processes
 from polyglance import train as training
 from polyglance.embed import VectorCache
 from polyglance.languages import ENGLISH
@@ -176,18 +176,19 @@ def train(
     own_run = joint.run_of(run, config=config, data=data, parallel=parallel)
     parts = _Parts(net=net, content=content, data=kept, parallel=parallel, config=config)
     reports: dict[str, dict[str, Any]] = {}
-    for name in config.stage.split("+"):
-        batches, step = _STAGES[name](parts)
-        report = training.fit(
-            net,
-            step,
-            batches=batches,
-            config=_descent(name, net, config, looks=dev is not None),
-            validate=validate,
-            run=None if own_run is None else own_run.stage(name),
-            label=name,
-        )
-        reports[name] = joint.training_facts(report)
+    with processes.connected():  # once for all stages: processes cannot meet twice at one port
+        for name in config.stage.split("+"):
+            batches, step = _STAGES[name](parts)
+            report = training.fit(
+                net,
+                step,
+                batches=batches,
+                config=_descent(name, net, config, looks=dev is not None),
+                validate=validate,
+                run=None if own_run is None else own_run.stage(name),
+                label=name,
+            )
+            reports[name] = joint.training_facts(report)
     return joint.make_pack(
         net,
         recipe="etcl",
@@ -256,8 +257,8 @@ def _mural(parts: _Parts) -> tuple[Batches, Step]:
             temperature=net.temperature(),
             margin=config.margin,
             label_smoothing=config.label_smoothing,
-            groups=pictures.contents,
-            text_groups=pairs.groups,
+            groups=pictures.contents.to(net.device),
+            text_groups=pairs.groups.to(net.device),
             block_rows=chunk,
         )
 
@@ -279,7 +280,7 @@ def _etcl(parts: _Parts) -> tuple[Batches, Step]:
             joint.encode_texts(net, prepared, batch.second, chunk_rows=chunk),
             temperature=net.temperature(),
             label_smoothing=config.label_smoothing,
-            groups=batch.contents,
+            groups=batch.contents.to(net.device),
             block_rows=chunk,
         )
 
@@ -298,7 +299,7 @@ def _fine_tuning(parts: _Parts) -> tuple[Batches, Step]:
             joint.encode_texts(net, prepared, batch.captions, chunk_rows=chunk),
             temperature=net.temperature(),
             label_smoothing=config.label_smoothing,
-            groups=batch.contents,
+            groups=batch.contents.to(net.device),
             block_rows=chunk,
         )
 

@@ -58,6 +58,9 @@ class JointNet(nn.Module):
         content_head: Behind the contents; None where they stay as they are.
         temperature: At the start; the logit scale is its inverse.
         bias: Of the scores at the start, with the sigmoid objective; None for none.
+
+    Attributes:
+        device: Where vectors are compared: the text tower's.
     """
 
     def __init__(
@@ -72,12 +75,19 @@ class JointNet(nn.Module):
         bias: float | None = None,
     ) -> None:
         super().__init__()
-        self.tower = live.module
-        self.projection = projection
+        self.tower, self.projection = live.module, projection
         self.content_trunk, self.content_head = content_trunk, content_head
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
         self.bias = None if bias is None else nn.Parameter(torch.tensor(bias))
         self.live, self.unit_input = live, unit_input
+        # Towers stay where they are; what is small goes where the text tower is.
+        self.device = next((p.device for p in live.module.parameters()), torch.device("cpu"))
+        for small in (projection, content_head):
+            if small is not None:
+                small.to(self.device)
+        for number in (self.log_scale, self.bias):
+            if number is not None:
+                number.data = number.data.to(self.device)
 
     def texts(self, prepared: Any, rows: Tensor) -> Tensor:
         """Rows of prepared texts to (B, D), unit."""
@@ -89,6 +99,7 @@ class JointNet(nn.Module):
 
     def contents(self, vectors: Tensor) -> Tensor:
         """(B, D') as they come to the head, or (B, D) where there is none, to (B, D), unit."""
+        vectors = vectors.to(self.device)
         if self.content_head is not None:
             vectors = self.content_head(vectors)
         return functional.normalize(vectors, dim=1)

@@ -206,14 +206,14 @@ def _step(
                 texts,
                 scale=net.scale(),
                 bias=net.bias,
-                groups=batch.contents,
+                groups=batch.contents.to(net.device),
                 block_rows=chunk,
             )
         return objectives.contrastive(
             images,
             texts,
             temperature=net.temperature(),
-            groups=batch.contents,
+            groups=batch.contents.to(net.device),
             block_rows=chunk,
         )
 
