@@ -62,7 +62,7 @@ def hit_rate(model, language, phrases=small_world.PHRASES):
     "settings",
     [
         {"objective": "mse"},
-        {"vectors": "unit", "num_epochs": 60},
+        {"vectors": "unit", "num_epochs": 50, "learning_rate": 3e-2},
         {"objective": "contrastive"},
         {"objective": "lit"},
         {"method": "lora"},

@@ -72,8 +72,9 @@ def load(make_checkpoint, tmp_path_factory):
         if family not in made:
             options = FAMILIES[family][0]
             folder = own[family]() if family in own else make_checkpoint(family)
-            made[family] = f"sentence:{folder}" if options is None else f"hf:{folder}{options}"
-        return load_tower(made[family], modality="text"), made[family]
+            reference = f"sentence:{folder}" if options is None else f"hf:{folder}{options}"
+            made[family] = load_tower(reference, modality="text"), reference
+        return made[family]
 
     return make
 
@@ -105,14 +106,11 @@ class TestEveryFamily:
 
     def test_new_adapters_change_nothing(self, family, load, texts):
         base, _ = load(family)
+        german = ["deu_Latn"] * len(texts)
+        before = base.encode(texts, languages=german)
         routed = adapters.insert(base, languages=LANGUAGES, reduction=4)
-        english = [OTHER] * len(texts)
-        got = routed.tower.encode(texts, languages=["deu_Latn"] * len(texts))
-        wanted = base.encode(texts, languages=["deu_Latn"] * len(texts))
-        np.testing.assert_allclose(got, wanted, atol=1e-6)
-        np.testing.assert_array_equal(
-            base.encode(texts, languages=english), load(family)[0].encode(texts, languages=english)
-        )
+        np.testing.assert_allclose(routed.tower.encode(texts, languages=german), before, atol=1e-6)
+        np.testing.assert_array_equal(base.encode(texts, languages=german), before)
 
     def test_a_mixed_batch_gives_each_language_its_own(self, family, load, texts):
         made = learnt(*load(family))
@@ -281,7 +279,8 @@ def peft():
     return pytest.importorskip("peft", reason="extra `lora` is not installed")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+# One for each name that attention has for its projections, and the one whose language is a token.
+@pytest.mark.parametrize("family", ["clip", "nllb", "xlm_roberta", "mpnet", "ours"])
 def test_low_rank_changes_choose_their_rows(family, load, texts, peft):
     base, reference = load(family)
     made = learnt(base, reference, kind="lora")
