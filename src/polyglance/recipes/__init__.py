@@ -32,7 +32,8 @@ class Recipe:
         config: Name of its config class.
         needs: Fields of `launch.Material` that it takes, in order.
         may_take: Fields that it takes as well, by keyword.
-        tower: Whether a multilingual text tower must be given, or may be: one to train on.
+        tower: Whether a multilingual text tower must be given, may be (to be trained on), or only
+            where it shares the teacher's space: its own is taken else.
         resumes: Whether it descends, so that its run can be stopped and resumed.
         summary: One line.
     """
@@ -41,7 +42,7 @@ class Recipe:
     config: str
     needs: tuple[str, ...]
     may_take: tuple[str, ...] = ()
-    tower: Literal["needed", "optional"]
+    tower: Literal["needed", "optional", "own"]
     resumes: bool = True
     summary: str
 
@@ -93,7 +94,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             config="BabelAdapterConfig",
             needs=("parallel",),
             may_take=("image_text",),
-            tower="optional",
+            tower="own",
             summary="a bottleneck adapter a language in the teacher's tower (Babel-ImageNet)",
         ),
         "nllb-clip": Recipe(
