@@ -148,7 +148,7 @@ def _prompted(kind: str) -> Callable[[World, int], Hits]:
     """Pictures classified among all names asked for, with the m2m map behind the wide tower."""
 
     def run(world: World, seed: int) -> Hits:
-        tower = world.tower("others")
+        tower = world.tower("others", frozen=True)
         if ("m2m", seed) not in world.kept:
             pairs = english_text.encode_pairs(
                 world.english,

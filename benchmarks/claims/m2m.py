@@ -28,7 +28,7 @@ def _run(
         if num_texts is not None:
             rows = np.random.default_rng(seed).permutation(len(texts))[:num_texts]
             texts = [texts[row] for row in rows.tolist()]
-        side = world.tower(tower)
+        side = world.tower(tower, frozen=True)
         pairs = english_text.encode_pairs(
             texts, teacher=world.teacher, tower=side, dev_fraction=0.1, seed=seed, cache=world.cache
         )
@@ -58,7 +58,7 @@ def _arm(
         settings={
             **asdict(config),
             "num_steps": NUM_STEPS,
-            "tower": tower,
+            "tower": f"frozen, {tower}",
             "num_texts": num_texts,
             "shuffled": wrong,
         },

@@ -55,8 +55,10 @@ claim with a margin needs arms that reach four times the margin. Margins were se
 another to find, all of them candidates; *seen* concepts had their names in training, *held out*
 ones appear in no training at all. *flickr8k*: real photos with captions by people in six
 languages, its 1,000 test photos. *published*: the authors' own figures by language, recomputed;
-there languages are drawn for the interval, and there is one seed. The text tower behind the maps is
-a small one of n-grams, trained here by translation ranking; it saw parallel text, and no picture.
+there languages are drawn for the interval, and there is one seed. Text towers, but for claim 3, are
+small ones of n-grams from translation ranking: they saw parallel text, and no picture. Maps (M2M,
+uCLIP, prompts) on pictograms go behind the one that polyglance ships; what trains a text tower
+(NLLB-CLIP) begins with one that was trained here, ETCL with none.
 Teachers and text towers are trained once: seeds are those of the trainings that are compared.
 """
 

@@ -27,7 +27,7 @@ def _run(config: UclipConfig) -> Callable[[World, int], Hits]:
             texts,
             world.banks(),
             teacher=world.teacher,
-            tower=world.tower("others"),
+            tower=world.tower("others", frozen=True),
             config=replace(config, seed=seed, num_epochs=epochs),
             cache=world.cache,
         )

@@ -50,6 +50,7 @@ class World:
         image_text: Pictures to learn from, with captions in all languages.
         groups: Languages by what they are for: `others` all but English, `well` those with much
             data, `low` those with little.
+        shipped: A multilingual text tower that is there already, for what goes behind one.
         folder: Keeps what is trained once.
         cache: Keeps what towers gave.
         pixels: Gives the pictures to learn from, where an image tower can learn.
@@ -67,6 +68,7 @@ class World:
     groups: Mapping[str, tuple[str, ...]]
     folder: Path
     cache: VectorCache
+    shipped: Side | None = None
     pixels: Callable[[], Pixels] | None = None
     encode_test: Callable[[Side], Vectors] | None = None
     quick: bool = False
@@ -82,23 +84,31 @@ class World:
         is_asked = np.array([content_id in asked for content_id in self.data.content_ids])
         return np.flatnonzero(is_asked & self.data.splits[split])
 
-    def tower(self, group: str) -> Side:
+    def tower(self, group: str, *, frozen: bool = False) -> Side:
         """A multilingual text tower that knows English and a group of languages.
 
         Trained once, by translation ranking on this world's parallel text: no picture and no
         vector of the teacher takes part.
+
+        Args:
+            group: Of languages.
+            frozen: Whether a map goes behind it. Where there is a shipped tower, that then knows
+                all languages, and one for fewer has its form: the shares of groups of names, which
+                cannot be trained on.
         """
+        if frozen and self.shipped is not None and group == "others":
+            return self.shipped
         known = self.groups[group]
         pairs = [pair for pair in self.parallel if pair.language_b in known]
-        key = [f"{p.text_a}\0{p.text_b}" for p in pairs] + [str(self.steps(TOWER_STEPS))]
+        config = ranking.RankingConfig(
+            width=None if frozen and self.shipped is not None else TOWER_WIDTH,
+            num_steps=self.steps(TOWER_STEPS),
+            batch_size=TOWER_BATCH,
+        )
+        key = [f"{pair.text_a}\0{pair.text_b}" for pair in pairs] + [repr(config)]
         digest = hashlib.blake2b("\n".join(key).encode(), digest_size=6).hexdigest()
         folder = self.folder / f"tower-{group}-{digest}"
         if not folder.is_dir():
-            config = ranking.RankingConfig(
-                width=TOWER_WIDTH,
-                num_steps=self.steps(TOWER_STEPS),
-                batch_size=TOWER_BATCH,
-            )
             ranking.train_tower(pairs, config=config).save(folder)
         return Side(load_tower(f"tiny:{folder}", modality="text"), f"tiny:{folder}")
 
@@ -235,6 +245,7 @@ def pictograms(folder: Path, *, quick: bool) -> World:
         },
         folder=folder,
         cache=VectorCache(folder / "texts"),
+        shipped=ladder.tower,
         pixels=pixels,
         encode_test=encode_test,
         quick=quick,

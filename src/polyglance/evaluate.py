@@ -86,7 +86,9 @@ def evaluate(
             rows = known.get((language, data.data_id(language)))
             if rows is None:
                 those = contents(language) if callable(contents) else contents
-                scored = score_language(encoder, data, language=language, contents=those, cache=cache)
+                scored = score_language(
+                    encoder, data, language=language, contents=those, cache=cache
+                )
                 rows = [
                     result_of(data, language, part, name=name, model_id=model_id) for part in scored
                 ]
@@ -187,7 +189,9 @@ def score_language(
     return parts
 
 
-def result_of(data: RetrievalData, language: str, part: Part, *, name: str, model_id: str) -> Result:
+def result_of(
+    data: RetrievalData, language: str, part: Part, *, name: str, model_id: str
+) -> Result:
     """A part's means and intervals, with all that says what was measured."""
     values, intervals = _summarise(part)
     return Result(

@@ -6,6 +6,7 @@ import pytest
 
 import compare_world
 import small_world
+from polyglance import errors
 
 
 def write_table(path, header, rows):
@@ -132,3 +133,13 @@ def test_index_makes_and_drops_the_column_of_a_pack(
     assert code == 0
     assert "leaves the content side as it is" in out
     assert "had no column" in run(*argv, "--pack", pack_folder, "--drop")[1]
+
+
+def test_settings_that_may_be_none():
+    from polyglance.recipes import build_config, get_recipe
+
+    row = get_recipe("nllb-clip")
+    assert build_config(row, {"chunk_rows": "64"}).chunk_rows == 64
+    assert build_config(row, {"chunk_rows": "none"}).chunk_rows is None
+    with pytest.raises(errors.ConfigError, match="chunk_rows=x cannot be read as int"):
+        build_config(row, {"chunk_rows": "x"})

@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType, ModuleType, NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from polyglance import errors
@@ -150,6 +150,10 @@ def build_config(recipe: Recipe, settings: Mapping[str, str]) -> Any:
 
 
 def _read_value(name: str, text: str, *, kind: Any) -> Any:
+    if get_origin(kind) is UnionType and NoneType in get_args(kind):
+        if text.lower() == "none":
+            return None
+        kind = next(part for part in get_args(kind) if part is not NoneType)
     try:
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]
