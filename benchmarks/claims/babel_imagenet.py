@@ -28,7 +28,7 @@ from polyglance.sides import Side
 # languages that it is to have. The adapters then see a small sample, as in the paper.
 BASE = DistillConfig(trunk_epochs=2)
 NUM_SAMPLED = 400
-ADAPTER = BabelAdapterConfig(num_epochs=8, batch_size=128)
+ADAPTER = BabelAdapterConfig(num_epochs=8, batch_size=64)
 
 CLASS_COUNTS = (50, 100, 200, 400, 800)
 NUM_REPEATS = 5

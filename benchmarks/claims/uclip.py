@@ -37,7 +37,7 @@ def _run(config: UclipConfig) -> Callable[[World, int], Hits]:
 
 
 def _arm(name: str, says: str, config: UclipConfig) -> Arm:
-    settings = {**asdict(config), "num_steps": NUM_STEPS}
+    settings = {**asdict(config), "num_steps": NUM_STEPS, "tower": "frozen, others"}
     return Arm(name=name, says=says, run=_run(config), settings=settings)
 
 
