@@ -23,7 +23,7 @@ def translated(language):
     return [small_world.translate(phrase, language) for phrase in small_world.PHRASES]
 
 
-@pytest.mark.parametrize("ending", ["memory", "linear"])
+@pytest.mark.parametrize("ending", ["memory", "contrast", "linear"])
 def test_distilled_pack_answers_in_every_language(teacher, ending, tmp_path):
     from polyglance.packs import LanguagePack
 

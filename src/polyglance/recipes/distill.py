@@ -4,7 +4,7 @@ A translation shall get the vector that the teacher gives its English text (Reim
 2020; M-CLIP). A given transformer is trained as a whole: see `recipes.distill_transformer`. Without
 one, a small tower of n-grams is made. Where there are few English texts (names, labels), it chooses
 among the teacher's vectors, a softmax over them, which learns names by heart; where there are many
-(captions), it is a linear layer that meets them by squared error.
+(captions), it ends in a linear layer and learns by contrast: see `recipes.distill_contrast`.
 
 Legend: N texts, G English texts, D width of the space.
 """
@@ -20,14 +20,14 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 
-from polyglance import affine, objectives
+from polyglance import affine, heads, objectives
 from polyglance import train as training
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache, text_vectors
 from polyglance.languages import ENGLISH
 from polyglance.model import DualEncoder
 from polyglance.packs import LanguagePack, PackManifest
-from polyglance.recipes import distill_transformer, parallel_text
+from polyglance.recipes import distill_contrast, distill_transformer, parallel_text
 from polyglance.recipes.english_text import probe_vectors
 from polyglance.records import Pair
 from polyglance.sides import Side
@@ -43,8 +43,9 @@ class DistillConfig:
     """Settings of `distill`.
 
     Attributes:
-        ending: `memory` chooses among the teacher's vectors, `linear` meets them by squared error,
-            `auto` takes the first for 8,192 English texts or fewer.
+        ending: `memory` chooses among the teacher's vectors, `contrast` has to come nearest its own
+            in a batch, `linear` meets them by squared error; `auto` takes the first for 8,192
+            English texts or fewer, the second for more.
         num_buckets: Rows of the n-gram table.
         dim: Width of the table.
         dropout: Share of n-grams that a training step leaves out.
@@ -55,6 +56,7 @@ class DistillConfig:
         related_weight: How much one of them counts.
         squared_error_weight: Of the squared error beside the choice, with `memory`.
         sharpness: Factor on the scores in use, with `memory`.
+        temperature: Of the choice in a batch, with `contrast`.
         trunk_epochs: With a given transformer, instead of steps: passes over all texts.
         trunk_batch_size: With one: texts a step.
         trunk_rate: With one: peak learning rate.
@@ -65,7 +67,7 @@ class DistillConfig:
         seed: Fixes start and draws.
     """
 
-    ending: Literal["auto", "memory", "linear"] = "auto"
+    ending: Literal["auto", "memory", "contrast", "linear"] = "auto"
     num_buckets: int = 36_000
     dim: int = 96
     dropout: float = 0.2
@@ -76,6 +78,7 @@ class DistillConfig:
     related_weight: float = 0.5
     squared_error_weight: float = 1.0
     sharpness: float = 1.3
+    temperature: float = 0.1
     trunk_epochs: int = 5
     trunk_batch_size: int = 64
     trunk_rate: float = 5e-5
@@ -83,6 +86,25 @@ class DistillConfig:
     max_tokens: int = 128
     vectors: Literal["raw", "unit"] = "raw"
     seed: int = 0
+
+    def ending_for(self, num_english_texts: int) -> Literal["memory", "contrast", "linear"]:
+        """The ending of a small tower, `auto` decided."""
+        if self.ending == "auto":
+            return "memory" if num_english_texts <= MOST_MEMORIES else "contrast"
+        return self.ending
+
+    def descent(self) -> training.TrainConfig:
+        """How a small tower learns."""
+        return training.TrainConfig(
+            num_steps=self.num_steps,
+            learning_rate=self.learning_rate,
+            weight_decay=0.0,
+            schedule="cosine",
+            num_warmup_steps=int(0.05 * self.num_steps),
+            betas=(0.9, 0.99),
+            rate_factors={"keys": 0.25, "log_scale": 0.1},
+            clip_norm=None,
+        )
 
 
 def train_tower(
@@ -92,7 +114,7 @@ def train_tower(
     config: DistillConfig,
     run: training.RunFolder | None = None,
 ) -> tuple[TinyTextTower, training.TrainReport]:
-    """Train a small tower alone.
+    """Train a small tower alone, by choice among the teacher's vectors or by squared error.
 
     Args:
         data: Texts by group.
@@ -101,9 +123,7 @@ def train_tower(
         run: Where checkpoints and logs go.
     """
     torch.manual_seed(config.seed)
-    memory = config.ending == "memory" or (
-        config.ending == "auto" and len(data.english) <= MOST_MEMORIES
-    )
+    memory = config.ending_for(len(data.english)) == "memory"
     width = len(data.english) if memory else targets.shape[1]
     net = NgramNet(
         num_buckets=config.num_buckets, dim=config.dim, width=width, dropout=config.dropout
@@ -118,16 +138,7 @@ def train_tower(
             related_weight=config.related_weight,
             seed=config.seed,
         ),
-        config=training.TrainConfig(
-            num_steps=config.num_steps,
-            learning_rate=config.learning_rate,
-            weight_decay=0.0,
-            schedule="cosine",
-            num_warmup_steps=int(0.05 * config.num_steps),
-            betas=(0.9, 0.99),
-            rate_factors={"keys": 0.25, "log_scale": 0.1},
-            clip_norm=None,
-        ),
+        config=config.descent(),
         run=run,
         label="distilled text tower",
     )
@@ -199,6 +210,12 @@ def _small(
     run: training.RunFolder | None,
 ) -> distill_transformer.Imitator:
     """A small tower of n-grams."""
+    if config.ending_for(len(data.english)) == "contrast":
+        live, report = distill_contrast.train_tower(data, targets, config=config, run=run)
+        tower, reference = live.frozen()
+        return distill_transformer.Imitator(
+            Side(tower, reference), report, heads.count_parameters(live.module)
+        )
     # Twice at length one: once would change last bits, and towers of 0.1 shall come out again.
     tower, report = train_tower(
         parallel_text.featurised(data), affine.unit(targets), config=config, run=run
