@@ -13,7 +13,7 @@ from polyglance.tasks.retrieval import RetrievalData
 
 SETTINGS = {
     "distill": {"num_buckets": "4000", "dim": "32", "num_steps": "50", "batch_size": "256"},
-    "uclip": {"dim": "32", "num_epochs": "30", "batch_size": "32", "noise": "0.03"},
+    "uclip": {"dim": "32", "least_steps": "60", "batch_size": "32", "noise": "0.03"},
 }
 
 

@@ -13,7 +13,7 @@ from polyglance.search.index import Index, build
 from polyglance.sides import Side
 
 QUERIES = small_world.PHRASES
-SMALL = uclip.UclipConfig(dim=32, num_epochs=60, batch_size=32, noise=0.03, learning_rate=3e-3)
+SMALL = uclip.UclipConfig(dim=32, least_steps=100, batch_size=32, noise=0.03, learning_rate=3e-3)
 
 
 def tower():
@@ -54,7 +54,7 @@ def test_it_learns_languages_without_one_pair(teacher, pack):
         banks(teacher),
         teacher=teacher,
         tower=tower(),
-        config=uclip.UclipConfig(dim=32, num_epochs=1, learning_rate=1e-9),
+        config=uclip.UclipConfig(dim=32, least_steps=1, learning_rate=1e-9),
     )
     english = hit_rate_at_5(teacher, "eng_Latn")
     for language in small_world.LANGUAGES:

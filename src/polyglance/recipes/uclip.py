@@ -49,6 +49,8 @@ class UclipConfig:
         pseudo_weight: Of the term between the two answers.
         intra_weight: lambda, of the term inside each encoder's space.
         num_epochs: Passes over the English texts.
+        least_steps: Optimiser steps at least: five passes over 3,000 names are 25 steps, after
+            which nothing is learnt (R@10 2.4 on pictograms, 65 after 200).
         batch_size: B.
         learning_rate: Peak rate of AdamW, falling linearly.
         weight_decay: Decoupled decay.
@@ -67,6 +69,7 @@ class UclipConfig:
     pseudo_weight: float = 1.0
     intra_weight: float = 0.1
     num_epochs: int = 5
+    least_steps: int = 200
     batch_size: int = 512
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
@@ -129,7 +132,7 @@ def fit(
             len(kept), batch_size=size, seed=config.seed, drop_last=True
         ),
         config=training.TrainConfig(
-            num_steps=config.num_epochs * max(1, len(kept) // size),
+            num_steps=max(config.num_epochs * max(1, len(kept) // size), config.least_steps),
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
         ),
