@@ -39,7 +39,10 @@ def main(arguments: list[str]) -> int:
     kind = "quick" if given.quick else "full"
     folder = given.results or files.cache_folder() / "claims" / kind
     results = Results(folder=folder, seeds=tuple(range(given.seeds)), quick=given.quick)
-    chosen = [c for c in CLAIMS if not given.only or c.id in given.only or c.paper in given.only]
+    # In the order given, so that what matters most is there first.
+    chosen = list(
+        dict.fromkeys(c for name in given.only or PAPERS for c in CLAIMS if name in (c.id, c.paper))
+    )
     there = [name for name in given.data if name != "flickr8k" or photos.is_there()]
     if not given.render:
         running.run(results, chosen, data=there)

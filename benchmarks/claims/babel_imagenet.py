@@ -27,8 +27,8 @@ from polyglance.sides import Side
 # The model before adaptation: the English sentence encoder, trained whole on all names in the
 # languages that it is to have. The adapters then see a small sample, as in the paper.
 BASE = DistillConfig(trunk_epochs=2)
-NUM_SAMPLED = 400
-ADAPTER = BabelAdapterConfig(num_epochs=8, batch_size=64)
+NUM_SAMPLED = 250
+ADAPTER = BabelAdapterConfig(num_epochs=6, batch_size=64)
 
 CLASS_COUNTS = (50, 100, 200, 400, 800)
 NUM_REPEATS = 5

@@ -23,6 +23,8 @@ TITLES = {
     "etcl": "ETCL",
     "uclip": "uCLIP",
 }
+# Written by hand after a run; says which one it is about.
+REMARKS = Path(__file__).with_name("remarks.md")
 FORMULAS = {
     "difference": "{0} - {1}",
     "first above the rest": "{0} - the best of {rest}",
@@ -83,6 +85,8 @@ def render(results: Results, rows: Sequence[Row], *, command: str) -> str:
         command: That a reader types to get it again.
     """
     parts = [HEAD, _made(results, command), _summary(rows)]
+    if REMARKS.is_file():
+        parts.append(REMARKS.read_text(encoding="utf-8"))
     for paper in PAPERS:
         own = [row for row in rows if row.claim.paper == paper]
         if own:

@@ -12,9 +12,10 @@ from benchmarks.claims.worlds import World
 from polyglance.recipes import uclip
 from polyglance.recipes.uclip import UclipConfig
 
-# As published but for the width of the shared space and the number of steps.
+# As published but for the width of the shared space and the number of steps: two passes over the
+# captions of the photos, ten over the few names, whose tower is six times as wide.
 CONFIG = UclipConfig(dim=256)
-NUM_STEPS = 300
+NUM_STEPS = {"pictograms": 50, "flickr8k": 150}
 
 
 def _run(config: UclipConfig) -> Callable[[World, int], Hits]:
@@ -22,7 +23,7 @@ def _run(config: UclipConfig) -> Callable[[World, int], Hits]:
         texts = list(dict.fromkeys(world.english))
         num_kept = int(len(texts) * (1 - config.dev_fraction))
         steps_an_epoch = max(1, num_kept // config.batch_size)
-        epochs = -(-world.steps(NUM_STEPS) // steps_an_epoch)
+        epochs = -(-world.steps(NUM_STEPS[world.name]) // steps_an_epoch)
         pack = uclip.train(
             texts,
             world.banks(),
