@@ -17,7 +17,7 @@ from polyglance.recipes.nllb_clip import NllbClipConfig
 
 # The small convolution is trained at the projections' rate, as its own recipe does: 1e-5, which is
 # for transformers, would leave it where it is. Batches of 128: pixels are dear on two cores.
-FULL = NllbClipConfig(regime="full", num_steps=150, batch_size=128, trunk_rate=1e-3)
+FULL = NllbClipConfig(regime="full", num_steps=75, batch_size=128, trunk_rate=1e-3)
 SHARES = NllbClipConfig(num_steps=200, batch_size=512)
 # By how much text the web has in them, most first.
 BY_RESOURCES = (

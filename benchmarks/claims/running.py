@@ -7,6 +7,7 @@ run anew.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -128,16 +129,17 @@ def run(results: Results, claims: Sequence[Claim], *, data: Sequence[str]) -> No
 def _missing(
     results: Results, claims: Sequence[Claim], *, data: Sequence[str]
 ) -> Iterator[tuple[Arm, str, int]]:
-    """Seed by seed, so that a stopped run has whole comparisons."""
-    for name in data:
-        needed = {arm: None for claim in claims for arm in claim.arms if _asks(claim, name)}
-        runnable = [all_arms()[arm] for arm in needed if arm in all_arms()]
-        for seed in results.seeds:
-            for arm in runnable:
-                if name not in arm.data or (not arm.seeded and seed != results.seeds[0]):
-                    continue
-                told = seed if arm.seeded else 0
-                folder = results.folder / "scores"
+    """Paper by paper, and there seed by seed, so that a stopped run has whole comparisons."""
+    folder = results.folder / "scores"
+    papers = dict.fromkeys(claim.paper for claim in claims)
+    for name, paper, seed in itertools.product(data, papers, results.seeds):
+        own = [claim for claim in claims if claim.paper == paper and _asks(claim, name)]
+        for arm_name in dict.fromkeys(arm for claim in own for arm in claim.arms):
+            arm = all_arms().get(arm_name)
+            if arm is None or name not in arm.data:
+                continue
+            told = seed if arm.seeded else 0
+            if seed == results.seeds[0] or arm.seeded:
                 kept = scores.load(
                     folder, arm=arm.name, data=name, seed=told, settings=arm.settings
                 )
