@@ -29,7 +29,7 @@ import numpy as np
 from benchmarks import photo_teacher
 from benchmarks.harness import say
 
-from polyglance import affine, embed, files
+from polyglance import affine, embed, errors, files
 from polyglance.affine import Vectors
 from polyglance.languages import ENGLISH
 from polyglance.model import MODEL_FILE, DualEncoder
@@ -132,7 +132,15 @@ def load(
         seed: Of the teacher, where no config is given.
         config: Of the teacher.
         folder: Where to keep what is computed; None for the user's cache folder.
+
+    Raises:
+        UnavailableError: Where the photos are not at hand.
     """
+    if not is_there():
+        raise errors.UnavailableError(
+            f"there are no photos at {FLICKR8K} with {MULTI30K}",
+            hint="set POLYGLANCE_SHARED_DATA to the folder that holds both",
+        )
     folder = folder or files.cache_folder() / "photo-world"
     config = config or photo_teacher.TeacherConfig(seed=seed)
     split_of = captions.read_splits(FLICKR8K / "images.tsv")
