@@ -165,3 +165,12 @@ class TestCommandTranslator:
     def test_another_number_of_lines(self):
         with pytest.raises(errors.InputError, match="gave 1 lines for 2"):
             CommandTranslator(command="head -n 1")(["a", "b"], "deu_Latn")
+
+
+def test_a_way_that_is_worse_than_the_teacher_is_never_on_the_front(climbed):
+    _, comparison, _ = climbed
+    ridge = rung(comparison, "ridge")
+    lost = dataclasses.replace(
+        ridge, name="lost", gain={"test": dataclasses.replace(ridge.gain["test"], mean=-0.1)}
+    )
+    assert not rungs.with_front([lost])[0].on_front

@@ -178,7 +178,6 @@ def _report(comparison: Comparison, rows: list[Result], out: Path) -> None:
                 "tower": comparison.tower,
                 "seeds": list(comparison.seeds),
             },
-            notes=[comparison.advice],
             comparison=comparison.as_json(),
         )
     except errors.MissingExtraError as error:

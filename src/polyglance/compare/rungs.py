@@ -152,7 +152,10 @@ def data_cost(data: str) -> int:
 
 
 def with_front(rungs: Sequence[Rung]) -> list[Rung]:
-    """Mark the rungs that no other one dominates in score, seconds, data and query time."""
+    """Mark the rungs that no other one dominates in score, seconds, data and query time.
+
+    A way that is worse than the teacher alone is never marked, however quick its queries are.
+    """
 
     def costs(rung: Rung) -> tuple[float, ...]:
         split = next(iter(rung.scores))
@@ -172,7 +175,9 @@ def with_front(rungs: Sequence[Rung]) -> list[Rung]:
             all(a <= b for a, b in zip(costs(other), own, strict=True)) and costs(other) != own
             for other in rungs
         )
-        found.append(dataclasses.replace(rung, on_front=not dominated))
+        split = next(iter(rung.scores))
+        gains = rung.name == TEACHER or split not in rung.gain or rung.gain[split].mean > 0
+        found.append(dataclasses.replace(rung, on_front=gains and not dominated))
     return found
 
 

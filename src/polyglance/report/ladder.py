@@ -39,17 +39,21 @@ def ladder_section(comparison: Mapping[str, Any] | None) -> str:
         for name, reason in comparison["skipped"].items()
     )
     return (
-        '<section class="task ladder"><h2>Which recipe?</h2>'
+        '<section class="task ladder"><h2>The ladder</h2>'
         f"<p class=lead>{escape(comparison['advice'])}</p>"
         '<div class="scroller" role="region" tabindex="0" aria-label="The ladder of recipes">'
         '<table class="models"><thead><tr><th scope="col">Way</th><th scope="col">Learns from</th>'
         f"{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
         f'<p class="hint">Text to image, R@10 in per cent with 95&nbsp;% intervals over images, '
-        f"{len(comparison['seeds'])} seeds averaged, split {escape(wording.split_name(split))}. "
+        f"{_seeds(comparison['seeds'])}, split {escape(wording.split_name(split))}. "
         "★: no other way is as good in score, training time, data and query time.</p>"
         + (f"<h3>Left out</h3><ul>{skipped}</ul>" if skipped else "")
         + "</section>"
     )
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds averaged"
 
 
 def _row(rung: Mapping[str, Any], *, split: str, groups: Sequence[str]) -> str:
