@@ -33,7 +33,7 @@ ADAPTER = BabelAdapterConfig(num_epochs=6, batch_size=64)
 CLASS_COUNTS = (50, 100, 200, 400, 800)
 NUM_REPEATS = 5
 PROMPT_FILE = SHARED / "babel_imagenet" / "nllb_dist13b_prompts.json"
-TEMPLATE_STEP = 8
+TEMPLATE_STEP = 4
 PROMPT_CODES = {
     "arb_Arab": "AR",
     "deu_Latn": "DE",
