@@ -35,8 +35,8 @@ HEAD = """# Claims of the papers, checked here
 
 Every claim that a small run can check, on data that is at hand, with models that two cores train in
 seconds. A verdict says what happened *here*: a claim that does not hold on pictograms may well hold
-on the paper's own data, and the other way round. Nothing was tuned until a claim held; the settings
-are the recipes' defaults or stand in the file of the paper in `benchmarks/claims`.
+on the paper's own data, and the other way round. The settings are the recipes' defaults or stand in
+the file of the paper in `benchmarks/claims`; what was changed on the way is said under *Remarks*.
 
 **How to read it.** An effect is in points of per cent, its arms' means stand beside it: the formula
 gives one from the others. The 95 % interval draws contents (pictures and their texts) with
@@ -51,7 +51,8 @@ function (`verdicts.verdict`):
 | at most a margin | it ends at or below it | it begins above it |
 
 In every other case: *cannot tell*. So too where a difference is small because nothing is found: a
-claim with a margin needs arms that reach four times the margin. Margins were set before the run.
+claim with a margin needs arms that reach four times the margin. Claims, arms and margins were set
+before the first result; the rule of the four margins came after a trial of a few steps an arm.
 
 **On what.** *pictograms*: emoji with their Unicode names, drawn by one artist to learn from and by
 another to find, all of them candidates; *seen* concepts had their names in training, *held out*

@@ -1,7 +1,7 @@
 """Which claims of the papers are checked, on what, and what would make each hold? One table.
 
 Effects are in points of per cent; R@10 is the text-to-picture hit rate at 10 where no other is
-named. Margins were set before anything was run: one point where a paper calls a difference small,
+named. Margins were set before the first result: one point where a paper calls a difference small,
 five where it says that less comes close, three for the bend of a curve.
 """
 
