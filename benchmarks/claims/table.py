@@ -242,8 +242,7 @@ CLAIMS: tuple[Claim, ...] = (
         says="English text alone transfers to languages never seen in the fit",
         source="abstract, section 5",
         arms=("m2m", "teacher"),
-        remark="Against the English-only model itself; a map on shuffled pairs is in the table "
-        "of arms.",
+        remark="Against the English-only model itself.",
     ),
     Claim(
         id="5b",
