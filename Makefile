@@ -13,7 +13,7 @@ help:
 	@echo "make test-slow   pictograms, kills, fuzzing"
 	@echo "make check       format, lint, types"
 	@echo "make bench       list the benchmarks; make bench NAME=ridge-vs-loop runs one"
-	@echo "make claims      check the papers' claims, half an hour; docs/claims.md"
+	@echo "make claims      check the papers' claims, about an hour; docs/claims.md"
 
 # A stamp a set of extras: installed when pyproject or constraints change, and not otherwise.
 $(BIN)/python:
