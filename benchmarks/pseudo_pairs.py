@@ -183,6 +183,7 @@ def run() -> Outcome:
             "bank_rows": BANK_ROWS,
             "widths": [CLIP_WIDTH, TEXT_WIDTH],
             "epoch_seconds": epoch,
+            "precision_of_the_heads_products": config.precision,
             "alternative_epoch_seconds_extrapolated": naive_epoch,
             "alternative_steps_timed": NAIVE_STEPS,
             "precomputing_seconds_extrapolated": precomputing,
