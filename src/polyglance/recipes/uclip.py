@@ -30,6 +30,8 @@ from polyglance.recipes.pseudo_pairs import Banks, PseudoPairs, gather
 from polyglance.sides import Side
 
 MOST_DEV_TEXTS = 2000
+# Mean and variance of some thousand rows are those of all to a hundredth.
+MOST_RECALIBRATION_ROWS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +112,10 @@ def fit(
         for width in (pairs.english_clip.shape[1], pairs.english_text.shape[1])
     )
     train_rows, dev_rows = _split(len(pairs), config)
-    kept, dev = pairs.rows(train_rows), pairs.rows(dev_rows)
-    constants = _stacked(kept)
+    kept, constants = torch.from_numpy(train_rows), _constants(pairs)
 
     def step(rows: Tensor) -> objectives.Terms:
-        clip, text = (_project(both[i], constants[i], rows, config) for i in (0, 1))
+        clip, text = (_project(both[i], constants[i], kept[rows], config) for i in (0, 1))
         return objectives.uclip(
             e_clip=clip[0],
             v_clip=clip[1],
@@ -141,8 +142,8 @@ def fit(
         run=run,
         label="uclip",
     )
-    chains = [_folded(both[i], constants[i], config) for i in (0, 1)]
-    facts = {"last_loss": report.history[-1]["total"], **_dev_facts(chains, dev)}
+    chains = [_folded(both[i], constants[i], kept, config) for i in (0, 1)]
+    facts = {"last_loss": report.history[-1]["total"], **_dev_facts(chains, pairs.rows(dev_rows))}
     size_of = sum(p.numel() for p in both.parameters())
     return FittedHeads(chains[0], chains[1], size_of, time.perf_counter() - started, facts)
 
@@ -203,15 +204,15 @@ def train(
     return LanguagePack(manifest, side, probe_vectors(teacher), content_head=fitted.clip)
 
 
-def _stacked(pairs: PseudoPairs) -> tuple[Tensor, Tensor]:
-    """The constants as tensors: English vectors and answers for each head, (2, Q, width)."""
-    clip = np.stack([pairs.english_clip, pairs.image_clip])
-    text = np.stack([pairs.english_text, pairs.other_text])
-    return torch.from_numpy(clip), torch.from_numpy(text)
+def _constants(pairs: PseudoPairs) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """English vectors and answers for each head, (Q, width), not copied."""
+    clip = torch.from_numpy(pairs.english_clip), torch.from_numpy(pairs.image_clip)
+    text = torch.from_numpy(pairs.english_text), torch.from_numpy(pairs.other_text)
+    return clip, text
 
 
 def _project(
-    head: nn.Module, vectors: Tensor, rows: Tensor, config: UclipConfig
+    head: nn.Module, vectors: tuple[Tensor, Tensor], rows: Tensor, config: UclipConfig
 ) -> tuple[Tensor, Tensor]:
     """Perturb English vectors and answers, and send both through the head they share: unit (B, D).
 
@@ -236,10 +237,13 @@ def _split(num_rows: int, config: UclipConfig) -> tuple[Any, Any]:
     return order[num_dev:], order[:num_dev]
 
 
-def _folded(head: nn.Module, vectors: Tensor, config: UclipConfig) -> affine.Chain:
+def _folded(
+    head: nn.Module, vectors: tuple[Tensor, Tensor], rows: Tensor, config: UclipConfig
+) -> affine.Chain:
     assert isinstance(head, ProjectionHead)
     if config.recalibrate:
-        head.recalibrate(vectors.flatten(0, 1)[:: max(1, vectors.shape[1] // 20_000)])
+        some = rows[:: max(1, len(rows) // MOST_RECALIBRATION_ROWS)]
+        head.recalibrate(torch.cat([kind[some] for kind in vectors]))
     return head.fold()
 
 
