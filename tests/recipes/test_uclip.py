@@ -140,7 +140,8 @@ def test_soft_retrieval_is_equation_1(temperature):
     blocks = soft_retrieval.soft_retrieve_blocks(
         queries, bank, temperature=temperature, block_queries=10
     )
-    np.testing.assert_allclose(np.concatenate([part for _, part in blocks]), found, atol=1e-6)
+    # A temperature of 0.01 makes a hundred of each rounding of a float32 cosine.
+    np.testing.assert_allclose(np.concatenate([part for _, part in blocks]), found, atol=2e-5)
 
 
 def test_banks_answer_once_ever(teacher, tmp_path, monkeypatch):
