@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from polyglance import embed, errors, evaluate, files
+from polyglance import affine, embed, errors, evaluate, files
 from polyglance.affine import Vectors
 from polyglance.model import DualEncoder
 from polyglance.packs import LanguagePack
 from polyglance.records import ImageFile
 from polyglance.results import Result
+from polyglance.sides import Side, SpaceTower
 from polyglance.sources import images as image_source
 from polyglance.tasks.retrieval import RetrievalData
 
@@ -69,7 +70,12 @@ def content_vectors(
     Raises:
         UnavailableError: Where no picture is at hand.
     """
-    tower = encoder.content.tower
+    side = encoder.content
+    if side.output != "embedding":
+        # A store of images holds embeddings; what this side asks of its tower is brought into the
+        # space before it is stored.
+        side = Side(SpaceTower(side), side.reference)
+    tower = side.tower
     if hasattr(tower, "ids"):
         data = data.only(list(tower.ids), reason="vectors_missing")
         return data, encoder.encode_contents(data.content_ids)
@@ -79,7 +85,7 @@ def content_vectors(
     report = embed.embed_images(listed, tower, store=store)
     bad = {item.id for item in report.quarantined}
     data = data.only([item.id for item in listed if item.id not in bad], reason="images_missing")
-    return data, encoder.contents_from_raw(store.vectors(data.content_ids))
+    return data, affine.unit(side.through_head(store.vectors(data.content_ids)))
 
 
 def contents_by_language(

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import small_world
 from polyglance import affine, errors
@@ -13,6 +14,7 @@ from polyglance.search.index import Index, build
 from polyglance.sides import Side
 from polyglance.sources import images
 from polyglance.store import Store
+from polyglance.tasks.retrieval import RetrievalData
 
 
 @pytest.fixture
@@ -110,3 +112,30 @@ def test_a_pack_with_another_tower_is_saved_and_loaded(teacher, tmp_path):
     loaded = LanguagePack.load(tmp_path / "pack")
     assert loaded.content_side.space_id == pack.content_side.space_id
     assert loaded.column_id == pack.column_id
+
+
+class HalfwayTower(small_world.PixelTower):
+    """Pixels whose features in front of the projection are twice as wide."""
+
+    def encode(self, items, *, languages=None, output="embedding"):
+        found = super().encode(items)
+        return found if output == "embedding" else np.hstack([found, 1 - found])
+
+
+def test_measuring_asks_the_tower_for_what_the_side_asks(teacher, picture_folder):
+    from polyglance import measure
+    from polyglance.model import DualEncoder
+
+    side = Side(HalfwayTower(), "fake:pixels", head(384, 5), "raw", "pre_projection")
+    model = DualEncoder(side, teacher.text, "in memory")
+    names = [path.name for path in sorted(picture_folder.glob("*.png"))]
+    data = RetrievalData(
+        task="shapes",
+        content_ids=tuple(names),
+        captions={},
+        policy="first",
+        splits={"test": np.ones(len(names), bool)},
+    )
+    _, found = measure.content_vectors(model, data, images=picture_folder)
+    pictures = [Image.open(picture_folder / name) for name in names]
+    np.testing.assert_allclose(found, model.encode_contents(pictures), atol=1e-5)
