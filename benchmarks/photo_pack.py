@@ -21,7 +21,8 @@ from benchmarks import photo_world
 from benchmarks.harness import Criterion, Outcome, say
 from numpy.typing import NDArray
 
-from polyglance import evaluate, statistics
+from polyglance import statistics
+from polyglance.evaluate import retrieval
 from polyglance.languages import ENGLISH
 from polyglance.model import DualEncoder
 from polyglance.recipes import distill
@@ -39,7 +40,7 @@ CONFIG = distill.DistillConfig(
     temperature=0.1,
 )
 LEAST_ENGLISH, LEAST_LANGUAGE = 0.60, 0.60
-K = evaluate.KS.index(10)
+K = retrieval.KS.index(10)
 LANGUAGES = (ENGLISH, *photo_world.OTHER_LANGUAGES)
 
 
@@ -68,7 +69,7 @@ def hits_of(model: DualEncoder, world: photo_world.PhotoWorld, *, split: str) ->
     """Ask a split's photos in all six languages."""
     hits, photos = {}, {}
     for language in LANGUAGES:
-        parts = evaluate.score_language(
+        parts = retrieval.score_language(
             model,
             world.data(split),
             language=language,

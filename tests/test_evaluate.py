@@ -82,7 +82,7 @@ def test_cache_is_read_by_the_next_model_with_the_same_tower(teacher, contents, 
 
 
 def test_a_language_the_task_lacks(teacher, contents):
-    with pytest.raises(errors.LanguageError, match="no captions in fra_Latn"):
+    with pytest.raises(errors.LanguageError, match="nothing in fra_Latn"):
         measure(teacher, contents, languages=["fra_Latn"])
 
 

@@ -19,8 +19,8 @@ FLOORS = (
     "errors",
     "languages",
     "records",
-    "results",
     "files",
+    "results",
     "progress",
     # mathematics
     "affine",

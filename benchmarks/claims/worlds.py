@@ -15,9 +15,10 @@ import numpy as np
 from benchmarks.claims.scores import DECIMALS, Hits
 from numpy.typing import NDArray
 
-from polyglance import affine, evaluate
+from polyglance import affine
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache, text_vectors
+from polyglance.evaluate import retrieval
 from polyglance.languages import ENGLISH
 from polyglance.model import DualEncoder
 from polyglance.packs import LanguagePack
@@ -33,7 +34,7 @@ from polyglance.towers import load_tower
 TOWER_WIDTH = 256
 TOWER_STEPS = 300
 TOWER_BATCH = 1024
-HIT_COLUMN = {k: column for column, k in enumerate(evaluate.KS)}
+HIT_COLUMN = {k: column for column, k in enumerate(retrieval.KS)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -140,7 +141,7 @@ class World:
         speaker = _Speaker(side)
         found: dict[str, dict[str, dict[str, list[float | None]]]] = {}
         for language in languages or list(self.data.captions):
-            parts = evaluate.score_language(
+            parts = retrieval.score_language(
                 speaker,
                 self.data,
                 language=language,

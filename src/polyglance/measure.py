@@ -7,21 +7,24 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from polyglance import affine, embed, errors, evaluate, files
 from polyglance.affine import Vectors
-from polyglance.model import DualEncoder
+from polyglance.model import DualEncoder, TextSpeakers, load_side
 from polyglance.packs import LanguagePack
 from polyglance.records import ImageFile
 from polyglance.results import Result
 from polyglance.sides import Side, SpaceTower
 from polyglance.sources import images as image_source
-from polyglance.tasks.retrieval import RetrievalData
+from polyglance.tasks import ContentData, TaskData
+
+Contents = TypeVar("Contents", bound=ContentData)
 
 
 def measure(
     model: str,
-    data: RetrievalData,
+    data: TaskData,
     *,
     task: str,
     pack: str | None,
@@ -33,7 +36,7 @@ def measure(
     """Measure a model, with a pack or without, on one task.
 
     Args:
-        model: Reference of a dual encoder.
+        model: Reference of a dual encoder; of any text tower where the task has texts alone.
         data: The task's texts.
         task: The name it was asked for by.
         pack: Folder or hub id of a language pack.
@@ -43,28 +46,32 @@ def measure(
         out: File of results, read first and added to.
         reencode: Whether a pack with another content tower may encode every picture again.
     """
-    encoder = DualEncoder.load(model)
-    name = model
-    if pack is not None:
-        loaded = LanguagePack.load(pack)
-        encoder, name = encoder.with_pack(loaded, reencode=reencode), f"{model} + {pack}"
+    data = replace(data, task=task)  # type: ignore[type-var]
+    name = model if pack is None else f"{model} + {pack}"
+    loaded = None if pack is None else LanguagePack.load(pack)
     cache = embed.VectorCache(files.cache_folder() / "texts")
-    data, contents = content_vectors(encoder, replace(data, task=task), images=images)
-    return evaluate.evaluate(
+    scored = functools.partial(
+        evaluate.evaluate, name=name, languages=languages, out=out, cache=cache
+    )
+    if not isinstance(data, ContentData):
+        text = load_side(model, "text")
+        speakers = TextSpeakers(text.dim, lambda: text, loaded)
+        return scored(speakers, data, model_id=_identity(_text_parts(text, loaded)))
+    encoder = DualEncoder.load(model)
+    if loaded is not None:
+        encoder = encoder.with_pack(loaded, reencode=reencode)
+    data, contents = content_vectors(encoder, data, images=images)
+    return scored(
         encoder,
         data,
         contents=contents_by_language(encoder, data, contents, images=images),
-        name=name,
         model_id=model_id(encoder),
-        languages=languages,
-        out=out,
-        cache=cache,
     )
 
 
 def content_vectors(
-    encoder: DualEncoder, data: RetrievalData, *, images: Path | None
-) -> tuple[RetrievalData, Vectors]:
+    encoder: DualEncoder, data: Contents, *, images: Path | None
+) -> tuple[Contents, Vectors]:
     """The content items at hand and their unit vectors (M, D), each encoded once, ever.
 
     Raises:
@@ -89,7 +96,7 @@ def content_vectors(
 
 
 def contents_by_language(
-    encoder: DualEncoder, data: RetrievalData, contents: Vectors, *, images: Path | None
+    encoder: DualEncoder, data: ContentData, contents: Vectors, *, images: Path | None
 ) -> Callable[[str], Vectors]:
     """What texts of each language are compared with: as they are, re-projected, or re-encoded.
 
@@ -113,19 +120,29 @@ def contents_by_language(
 
 def model_id(encoder: DualEncoder) -> str:
     """Fingerprint of everything that a score depends on: both towers, heads and pack."""
-    parts = [encoder.space_id, encoder.text.tower.fingerprint, encoder.text.space_id]
+    parts = [encoder.space_id, *_text_parts(encoder.text, encoder.pack)]
     if encoder.pack is not None:
-        side = encoder.pack.side
-        routed = sorted((k, v.speaks) for k, v in encoder.pack.manifest.languages.items())
-        parts += [side.tower.fingerprint, side.space_id, repr(routed)]
         if encoder.pack.content_head is not None:
             parts.append(encoder.pack.column_id)
         if encoder.pack.content_side is not None:
             parts.append(encoder.pack.content_side.space_id)
+    return _identity(parts)
+
+
+def _text_parts(text: Side, pack: LanguagePack | None) -> list[str]:
+    """What texts' vectors depend on."""
+    parts = [text.tower.fingerprint, text.space_id]
+    if pack is not None:
+        routed = sorted((k, v.speaks) for k, v in pack.manifest.languages.items())
+        parts += [pack.side.tower.fingerprint, pack.side.space_id, repr(routed)]
+    return parts
+
+
+def _identity(parts: Sequence[str]) -> str:
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def _image_files(data: RetrievalData, folder: Path | None) -> list[ImageFile]:
+def _image_files(data: ContentData, folder: Path | None) -> list[ImageFile]:
     """Where the pictures are: the task's own, or files of those names anywhere in a folder."""
     if data.image_files:
         return list(data.image_files)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from polyglance import __version__, errors
+from polyglance import __version__, errors, files
 
 SCHEMA_VERSION = 1
 
-Direction = Literal["text_to_content", "content_to_text"]
-CaptionPolicy = Literal["first", "all", "unique"]
+Direction = Literal[
+    "text_to_content",
+    "content_to_text",
+    "content_to_class",
+    "content_to_content",
+    "text_to_other",
+    "other_to_text",
+    "text_with_other",
+]
+"""Which side asks which; `other` is the text of another language (`Result.other_language`)."""
+
+CaptionPolicy = Literal["first", "all", "unique", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +37,9 @@ class Result:
         language: Language id of the texts.
         direction: Which side asks.
         metric: What `values` holds, such as `hit_rate`.
+        variant: How it was asked, where there are several ways, such as the prompts of a
+            classification.
+        other_language: Language id of the other texts, where two languages meet.
         caption_policy: Which captions took part.
         values: Fractions by name, such as `hit_rate_at_10`.
         intervals: 95 % intervals by name, bootstrapped over content items.
@@ -53,31 +67,55 @@ class Result:
     model_id: str
     data_id: str
     code_version: str = __version__
+    variant: str = ""
+    other_language: str = ""
 
     def comparable_with(self, other: Result) -> bool:
-        """Whether the two may be set beside each other: same task, split, metric and policy."""
-        return (self.task, self.split, self.direction, self.metric, self.caption_policy) == (
-            other.task,
-            other.split,
-            other.direction,
-            other.metric,
-            other.caption_policy,
+        """Whether the two may be set beside each other: same task, split, metric, policy..."""
+        return self.kind == other.kind
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """What two results must share to be set beside each other."""
+        return (
+            self.task,
+            self.split,
+            self.direction,
+            self.metric,
+            self.caption_policy,
+            self.variant,
+            self.other_language,
         )
 
 
 def append_results(path: Path, results: Iterable[Result]) -> None:
-    """Add results to a file, one JSON object a line; each line is written whole."""
-    lines = [
-        json.dumps({"schema_version": SCHEMA_VERSION, **asdict(result)}, ensure_ascii=False)
-        for result in results
-    ]
+    """Add results to a file, one JSON object a line; all of them or, on a full disk, none.
+
+    Raises:
+        DiskFullError: Where there is no room; the file is as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write("".join(line + "\n" for line in lines))
+    lines = [_line(result) for result in results]
+    if path.is_file() and not _ends_whole(path):
+        lines = [*(_line(result) for result in read_results(path)), *lines]
+        files.write_text(path, "".join(lines))
+        return
+    size = path.stat().st_size if path.is_file() else 0
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(lines))
+    except OSError as error:
+        os.truncate(path, size)
+        raise errors.DiskFullError(
+            f"results cannot be added to {path}: {error}",
+            hint="make room, then run the same command again; it measures what is missing",
+        ) from error
 
 
 def read_results(path: Path) -> list[Result]:
-    """Read a file of results; an interrupted last line is left out.
+    """Read a file of results.
+
+    Where its last line was interrupted, that line's language is left out, to be measured again.
 
     Raises:
         UnavailableError: Where there is no such file.
@@ -87,11 +125,36 @@ def read_results(path: Path) -> list[Result]:
         raise errors.UnavailableError(
             f"no results at {path}", hint="run polyglance eval MODEL --task TASK --out FILE first"
         )
-    text = path.read_text(encoding="utf-8")
-    lines = text.split("\n")
-    unfinished = lines.pop() if not text.endswith("\n") else ""
-    del unfinished  # killed while writing; that language is measured again
-    return [_parse(line, path, number) for number, line in enumerate(lines, 1) if line.strip()]
+    lines = path.read_text(encoding="utf-8").split("\n")
+    unfinished = lines.pop()
+    rows = [_parse(line, path, number) for number, line in enumerate(lines, 1) if line.strip()]
+    if unfinished:
+        rows = _without_last_language(rows)
+    return rows
+
+
+def _line(result: Result) -> str:
+    row = {"schema_version": SCHEMA_VERSION, **asdict(result)}
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _ends_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        if file.tell() == 0:
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def _without_last_language(rows: list[Result]) -> list[Result]:
+    """Without the rows at the end that were written together with the line that is not whole."""
+    if not rows:
+        return rows
+    last = (rows[-1].model_id, rows[-1].task, rows[-1].language)
+    while rows and (rows[-1].model_id, rows[-1].task, rows[-1].language) == last:
+        rows = rows[:-1]
+    return rows
 
 
 def _parse(line: str, path: Path, number: int) -> Result:

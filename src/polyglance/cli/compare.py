@@ -63,6 +63,7 @@ def command(
     from polyglance.model import DualEncoder
     from polyglance.recipes import RECIPES
     from polyglance.tasks import get_task
+    from polyglance.tasks.retrieval import RetrievalData
     from polyglance.translation import CommandTranslator
 
     ways = list(RECIPES) if recipes is None else [name.strip() for name in recipes.split(",")]
@@ -84,6 +85,11 @@ def command(
     else:
         teacher = DualEncoder.load(model)
         loaded = get_task(task).load(data, chosen)
+        if not isinstance(loaded, RetrievalData):
+            raise errors.ConfigError(
+                f"the ladder is measured by retrieval; {task} is {get_task(task).kind}",
+                hint="choose a retrieval task: polyglance eval --list",
+            )
         loaded, contents = measure.content_vectors(teacher, loaded, images=task_images)
         ladder = compare.Ladder(
             teacher=teacher,

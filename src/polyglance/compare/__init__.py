@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from polyglance import errors, evaluate, measure, progress
+from polyglance import errors, measure, progress
 from polyglance.affine import Vectors
 from polyglance.compare.rungs import (
     TEACHER,
@@ -29,6 +29,7 @@ from polyglance.compare.rungs import (
 )
 from polyglance.compare.scoring import stacked
 from polyglance.embed import VectorCache
+from polyglance.evaluate import retrieval
 from polyglance.languages import ENGLISH
 from polyglance.model import DualEncoder
 from polyglance.packs import PACK_FILE, LanguagePack
@@ -198,12 +199,12 @@ def _measured(
     ladder: Ladder, models: Sequence[DualEncoder | _Translating], *, name: str, data: str
 ) -> Climbed:
     """Score every language with the model of every seed."""
-    parts: dict[tuple[str, str], list[evaluate.Part]] = {}
+    parts: dict[tuple[str, str], list[retrieval.Part]] = {}
     results: list[Result] = []
     for number, model in enumerate(models):
         contents = _contents(ladder, model)
         for language in ladder.data.captions:
-            scored = evaluate.score_language(
+            scored = retrieval.score_language(
                 model,
                 ladder.data,
                 language=language,
@@ -234,14 +235,14 @@ def _contents(ladder: Ladder, model: DualEncoder | _Translating) -> Callable[[st
 def _result(
     ladder: Ladder,
     model: DualEncoder | _Translating,
-    part: evaluate.Part,
+    part: retrieval.Part,
     *,
     language: str,
     name: str,
 ) -> Result:
     whose = model.teacher if isinstance(model, _Translating) else model
     identity = measure.model_id(whose) + ("+translator" if whose is not model else "")
-    return evaluate.result_of(ladder.data, language, part, name=name, model_id=identity)
+    return retrieval.result_of(ladder.data, language, part, name=name, model_id=identity)
 
 
 def _latency(ladder: Ladder, model: DualEncoder | _Translating) -> float:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import evaluate, languages, statistics
+from polyglance import languages, statistics
+from polyglance.evaluate import retrieval
 from polyglance.languages import ENGLISH
 
-HIT_RATE_COLUMN = evaluate.KS.index(10)
+HIT_RATE_COLUMN = retrieval.KS.index(10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Hits:
         return np.array([self.languages.index(name) for name in members], np.int64)
 
 
-def stacked(parts: Mapping[tuple[str, str], Sequence[evaluate.Part]], split: str) -> Hits:
+def stacked(parts: Mapping[tuple[str, str], Sequence[retrieval.Part]], split: str) -> Hits:
     """One table of a split's hits: a row for the j-th text of a content, a column a language.
 
     Args:

@@ -46,6 +46,11 @@ class RetrievalData:
     image_files: tuple[ImageFile, ...] = ()
     num_dropped: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Ids of the languages it has captions in."""
+        return tuple(self.captions)
+
     def data_id(self, language: str) -> str:
         """Fingerprint of one language's texts and the content items they are scored against."""
         digest = hashlib.blake2b(digest_size=16)

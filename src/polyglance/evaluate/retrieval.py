@@ -1,102 +1,24 @@
-"""How good is a model in each language? Encode once, score every language, resume.
+"""How well do texts and content items of a space find each other, in one language?
 
 Legend: T texts of a language, M content items, D width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors, metrics, progress, results, statistics
+from polyglance import errors, metrics, results, statistics
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache
+from polyglance.evaluate.encoders import Encoder
 from polyglance.results import Result
 from polyglance.tasks.retrieval import RetrievalData
 
 KS = (1, 5, 10)
-
-
-class Encoder(Protocol):
-    """What can be scored: our dual encoders, and anyone's model in two lines.
-
-    Attributes:
-        space_id: The space its vectors lie in.
-    """
-
-    @property
-    def space_id(self) -> str:
-        """The space its vectors lie in."""
-        ...
-
-    def encode_texts(
-        self,
-        texts: Sequence[str],
-        *,
-        languages: Sequence[str] | None,
-        cache: VectorCache | None = None,
-    ) -> Vectors:
-        """Texts to unit vectors (N, D)."""
-        ...
-
-
-def evaluate(
-    encoder: Encoder,
-    data: RetrievalData,
-    *,
-    contents: Vectors | Callable[[str], Vectors],
-    name: str,
-    model_id: str,
-    languages: Sequence[str] | None = None,
-    out: Path | None = None,
-    cache: VectorCache | None = None,
-) -> list[Result]:
-    """Score a model on a task, language by language.
-
-    What `out` holds already, of the same model and data, is not measured again.
-
-    Args:
-        encoder: Gives text vectors in the space of `contents`.
-        data: The task.
-        contents: Float32 (M, D), unit, in the order of `data.content_ids`; or a function from
-            language to those that its texts are compared with.
-        name: How the model is called in results.
-        model_id: Fingerprint of model and pack.
-        languages: Which ones; None takes all that the task has.
-        out: File of results to add to.
-        cache: Keeps what towers gave.
-
-    Returns:
-        Results in the order of languages, splits and directions.
-
-    Raises:
-        LanguageError: For a language that the task lacks.
-        VectorError: Where texts and contents differ in width.
-    """
-    known = _known(out, data, model_id)
-    chosen = _chosen(data, languages)
-    measured: list[Result] = []
-    with progress.bar(f"measuring {name}", total=len(chosen)) as advance:
-        for language in chosen:
-            rows = known.get((language, data.data_id(language)))
-            if rows is None:
-                those = contents(language) if callable(contents) else contents
-                scored = score_language(
-                    encoder, data, language=language, contents=those, cache=cache
-                )
-                rows = [
-                    result_of(data, language, part, name=name, model_id=model_id) for part in scored
-                ]
-                if out is not None:
-                    results.append_results(out, rows)
-            measured += rows
-            advance(1)
-    return measured
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,6 +42,22 @@ class Part:
     members: NDArray[np.int64]
     num_candidates: int
     num_dropped: Mapping[str, int]
+
+
+def score(
+    encoder: Encoder,
+    data: RetrievalData,
+    *,
+    language: str,
+    contents: Vectors | None,
+    cache: VectorCache | None,
+    name: str,
+    model_id: str,
+) -> list[Result]:
+    """Hit rates of one language, by split and direction; see `evaluate.Scorer`."""
+    assert contents is not None
+    parts = score_language(encoder, data, language=language, contents=contents, cache=cache)
+    return [result_of(data, language, part, name=name, model_id=model_id) for part in parts]
 
 
 def score_language(
@@ -231,32 +169,3 @@ def _summarise(part: Part) -> tuple[dict[str, float], dict[str, tuple[float, flo
         means[f"hit_rate_at_{k}"] = interval.mean
         spans[f"hit_rate_at_{k}"] = (interval.low, interval.high)
     return means, spans
-
-
-def _chosen(data: RetrievalData, languages: Sequence[str] | None) -> list[str]:
-    if languages is None:
-        return list(data.captions)
-    lacking = [language for language in languages if language not in data.captions]
-    if lacking:
-        raise errors.LanguageError(
-            f"{data.task} has no captions in {', '.join(lacking)}; "
-            f"it has {', '.join(sorted(data.captions))}",
-            hint="leave those out, or choose another task: polyglance eval --list",
-        )
-    return list(languages)
-
-
-def _known(
-    out: Path | None, data: RetrievalData, model_id: str
-) -> dict[tuple[str, str], list[Result]]:
-    """Results already in `out`, by language and data; languages that are not whole are left out."""
-    found: dict[tuple[str, str], list[Result]] = {}
-    if out is None or not out.is_file():
-        return found
-    for row in results.read_results(out):
-        if (row.model_id, row.task, row.caption_policy) == (model_id, data.task, data.policy):
-            found.setdefault((row.language, row.data_id), []).append(row)
-    # A run killed while writing leaves some of a language's rows; those cannot be told from whole
-    # ones by count alone where a split has no caption, so the last language is measured again.
-    most = max((len(rows) for rows in found.values()), default=0)
-    return {key: rows for key, rows in found.items() if len(rows) == most}

@@ -1,0 +1,126 @@
+"""How good is a model in each language? Encode once, score every language, resume.
+
+One engine under all kinds of task; how a kind is scored stands in its own file.
+
+Legend: M content items, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from polyglance import errors, progress, results
+from polyglance.affine import Vectors
+from polyglance.embed import VectorCache
+from polyglance.evaluate import retrieval
+from polyglance.evaluate.encoders import Encoder
+from polyglance.results import Result
+from polyglance.tasks import TaskData
+from polyglance.tasks.retrieval import RetrievalData
+
+__all__ = ["Encoder", "evaluate"]
+
+
+class Scorer(Protocol):
+    """How one kind of task is scored in one language."""
+
+    def __call__(
+        self,
+        encoder: Encoder,
+        data: Any,
+        *,
+        language: str,
+        contents: Vectors | None,
+        cache: VectorCache | None,
+        name: str,
+        model_id: str,
+    ) -> list[Result]:
+        """Encode the language's texts and score them: one result a split, direction, variant."""
+        ...
+
+
+# What is measured, by the kind of its data.
+SCORERS: Mapping[type, Scorer] = MappingProxyType({RetrievalData: retrieval.score})
+
+
+def evaluate(
+    encoder: Encoder,
+    data: TaskData,
+    *,
+    contents: Vectors | Callable[[str], Vectors] | None = None,
+    name: str,
+    model_id: str,
+    languages: Sequence[str] | None = None,
+    out: Path | None = None,
+    cache: VectorCache | None = None,
+) -> list[Result]:
+    """Score a model on a task, language by language.
+
+    What `out` holds already, of the same model and data, is not measured again.
+
+    Args:
+        encoder: Gives text vectors in the space of `contents`.
+        data: The task.
+        contents: Float32 (M, D), unit, in the order of `data.content_ids`; or a function from
+            language to those that its texts are compared with; None where a task has texts alone.
+        name: How the model is called in results.
+        model_id: Fingerprint of model and pack.
+        languages: Which ones; None takes all that the task has.
+        out: File of results to add to.
+        cache: Keeps what towers gave.
+
+    Returns:
+        Results in the order of languages, then as the kind of task gives them.
+
+    Raises:
+        LanguageError: For a language that the task lacks.
+        VectorError: Where texts and contents differ in width.
+    """
+    known = _known(out, data, model_id)
+    chosen = _chosen(data, languages)
+    measured: list[Result] = []
+    with progress.bar(f"measuring {name}", total=len(chosen)) as advance:
+        for language in chosen:
+            rows = known.get((language, data.data_id(language)))
+            if rows is None:
+                rows = SCORERS[type(data)](
+                    encoder,
+                    data,
+                    language=language,
+                    contents=contents(language) if callable(contents) else contents,
+                    cache=cache,
+                    name=name,
+                    model_id=model_id,
+                )
+                if out is not None:
+                    results.append_results(out, rows)
+            measured += rows
+            advance(1)
+    return measured
+
+
+def _chosen(data: TaskData, languages: Sequence[str] | None) -> list[str]:
+    if languages is None:
+        return list(data.languages)
+    lacking = [language for language in languages if language not in data.languages]
+    if lacking:
+        raise errors.LanguageError(
+            f"{data.task} has nothing in {', '.join(lacking)}; "
+            f"it has {', '.join(sorted(data.languages))}",
+            hint="leave those out, or choose another task: polyglance eval --list",
+        )
+    return list(languages)
+
+
+def _known(out: Path | None, data: TaskData, model_id: str) -> dict[tuple[str, str], list[Result]]:
+    """Results already in `out`, by language and data."""
+    found: dict[tuple[str, str], list[Result]] = {}
+    if out is None or not out.is_file():
+        return found
+    for row in results.read_results(out):
+        if (row.model_id, row.task, row.caption_policy) == (model_id, data.task, data.policy):
+            found.setdefault((row.language, row.data_id), []).append(row)
+    return found

@@ -1,0 +1,103 @@
+"""What does a row of the table of tasks say?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, Self, runtime_checkable
+
+from polyglance.records import ImageFile
+from polyglance.results import CaptionPolicy
+
+Kind = Literal["retrieval", "classification", "text"]
+
+
+class TaskData(Protocol):
+    """A task with its data at hand, of any kind: a frozen dataclass."""
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        ...
+
+    @property
+    def policy(self) -> CaptionPolicy:
+        """Which captions take part; `none` where there are no captions."""
+        ...
+
+    @property
+    def languages(self) -> Sequence[str]:
+        """Ids of the languages that it can be measured in."""
+        ...
+
+    def data_id(self, language: str) -> str:
+        """Fingerprint of one language's texts and what they are scored against."""
+        ...
+
+
+@runtime_checkable
+class ContentData(TaskData, Protocol):
+    """A task about pictures or sounds."""
+
+    @property
+    def content_ids(self) -> tuple[str, ...]:
+        """M ids, in the order of the content vectors."""
+        ...
+
+    @property
+    def image_files(self) -> tuple[ImageFile, ...]:
+        """The pictures, where the task brings them; empty where the user does."""
+        ...
+
+    def only(self, content_ids: Sequence[str], *, reason: str) -> Self:
+        """The task on the content items that are at hand; the others are dropped and counted."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class PinnedFile:
+    """A publisher's file, fixed by its revision and hash.
+
+    Attributes:
+        url: Where it is to be had; the revision is part of it.
+        path: Where it belongs in the task's folder.
+        sha256: Of its bytes.
+    """
+
+    url: str
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A row of the table.
+
+    Attributes:
+        kind: What is asked: retrieval, classification, or of texts alone.
+        summary: What is asked of what.
+        num_languages: In the publisher's release.
+        metric: What the papers report.
+        policy: Which captions take part, as the papers do it.
+        images: What the content ids are, for whoever brings the pictures; empty without.
+        files: What stands in the publisher's folder, by name or pattern.
+        revision: Which release the files are of.
+        downloads: Files that may be fetched; empty where the publisher asks to be visited.
+        licence: Of the texts.
+        citation: Who made it.
+        load: Reads the publisher's files from a folder, for some languages or (None) all.
+    """
+
+    kind: Kind
+    summary: str
+    num_languages: int
+    metric: str
+    policy: CaptionPolicy
+    images: str = ""
+    files: tuple[str, ...] = ()
+    revision: str = ""
+    downloads: tuple[PinnedFile, ...] = ()
+    licence: str
+    citation: str = ""
+    load: Callable[[Path | None, list[str] | None], TaskData]
