@@ -18,6 +18,7 @@ SOURCE = Path(polyglance.__file__).parent
 FLOORS = (
     "errors",
     "languages",
+    "language_groups",
     "records",
     "files",
     "results",
@@ -32,6 +33,7 @@ FLOORS = (
     "ranking",
     "metrics",
     "statistics",
+    "comparisons",
     "heads",
     "projection_heads",
     # edges
@@ -55,10 +57,12 @@ FLOORS = (
     "tasks",
     "evaluate",
     "measure",
+    "analysis",
     "translation",
     "compare",
     "search",
     # telling
+    "published",
     "report",
     # door
     "demo",
