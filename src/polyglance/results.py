@@ -50,6 +50,10 @@ class Result:
         model_id: Fingerprint of model and pack.
         data_id: Fingerprint of texts and contents.
         code_version: Of polyglance.
+        captions_duplicated: Captions that take part and say what an earlier one says. They stay,
+            and lower what can be reached, unless the policy is `unique`.
+        most_repeated_caption: The caption that is there most often; empty where none repeats.
+        most_repeated_times: How often that is.
     """
 
     task: str
@@ -69,6 +73,9 @@ class Result:
     code_version: str = __version__
     variant: str = ""
     other_language: str = ""
+    captions_duplicated: int = 0
+    most_repeated_caption: str = ""
+    most_repeated_times: int = 0
 
     def comparable_with(self, other: Result) -> bool:
         """Whether the two may be set beside each other: same task, split, metric, policy..."""
@@ -133,6 +140,31 @@ def read_results(path: Path) -> list[Result]:
     return rows
 
 
+def read_what_is_whole(path: Path) -> tuple[list[Result], list[str]]:
+    """Read what can be read of a file of results, and say what cannot.
+
+    Returns:
+        The results, and a sentence for each line that is none or was interrupted; one sentence
+        and no results where the file as a whole cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        return [], [f"{path} cannot be read: {error}"]
+    unfinished = lines.pop()
+    rows: list[Result] = []
+    said: list[str] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows += [_parse(line, path, number)] if line.strip() else []
+        except errors.ResultError as error:
+            said.append(error.message)
+    if unfinished:
+        rows = _without_last_language(rows)
+        said.append(f"{path} ends in the middle of a line; the language written last is left out")
+    return rows, said
+
+
 def _line(result: Result) -> str:
     row = {"schema_version": SCHEMA_VERSION, **asdict(result)}
     return json.dumps(row, ensure_ascii=False) + "\n"
@@ -162,6 +194,7 @@ def _parse(line: str, path: Path, number: int) -> Result:
         found: dict[str, Any] = json.loads(line)
         if found.pop("schema_version") != SCHEMA_VERSION:
             raise ValueError(f"its schema_version is not {SCHEMA_VERSION}")
+        found["values"] = {k: float(v) for k, v in found["values"].items()}
         found["intervals"] = {k: (v[0], v[1]) for k, v in found.get("intervals", {}).items()}
         return Result(**found)
     except (ValueError, TypeError, KeyError, AttributeError) as error:

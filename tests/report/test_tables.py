@@ -43,11 +43,9 @@ def test_one_section_with_every_view_the_main_one_first():
     assert section.models == MODELS
     assert section.languages[0] == "eng_Latn"
     assert list(section.languages[1:]) == sorted(section.languages[1:])
-    assert (section.splits, section.directions) == (
-        ("seen", "held_out"),
-        ("text_to_content", "content_to_text"),
-    )
-    assert section.values == ("hit_rate_at_10", "hit_rate_at_5", "hit_rate_at_1")
+    assert section.splits == ("seen", "held_out")
+    assert section.options("direction") == ("text_to_content", "content_to_text")
+    assert section.options("value") == ("hit_rate_at_10", "hit_rate_at_5", "hit_rate_at_1")
     assert len(section.views) == 2 * 2 * 3
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from polyglance.report import tables, wording
@@ -19,6 +19,7 @@ SHAPES = (
     "triangle-right",
     "triangle-left",
 )
+MOST_RADIOS = 5
 _SHAPE_PATHS = {
     "circle": "M10 6a4 4 0 1 1-8 0a4 4 0 1 1 8 0z",
     "square": "M2.5 2.5h7v7h-7z",
@@ -63,14 +64,11 @@ def cards(section: Section, *, baseline: str, after: str | None) -> str:
     if after is None or baseline not in main.figures:
         return ""
     made: list[str] = []
-    views = [
-        section.view(split=split, direction=main.direction, value=main.value)
-        for split in section.splits
-    ]
+    views = [section.in_split(main, split) for split in section.splits]
     for view in views[:2]:
         rows = _by_model(view)
         if view is not None and baseline in rows and after in rows:
-            label = f"Mean over {rows[after].num_others} other languages"
+            label = f"Mean over {_others(section, rows[after].num_others)}"
             part = wording.split_name(view.split)
             made.append(_card(label, part, rows[baseline].others, rows[after].others))
     rows = _by_model(main)
@@ -87,25 +85,22 @@ def model_table(section: Section, *, number: int, baseline: str, modality: str) 
     """
     main = section.views[0]
     slots = model_slots(section.models, baseline=baseline)
-    views = {
-        split: section.view(split=split, direction=main.direction, value=main.value)
-        for split in section.splits
-    }
-    heads = {split: _by_model(view) for split, view in views.items()}
+    heads = {split: _by_model(section.in_split(main, split)) for split in section.splits}
+    parts = {"english": "English", "others": "other languages"}
+    if tables.ENGLISH not in section.languages:
+        parts = {"others": "mean of the languages"}
     top = "".join(
-        f'<th scope="colgroup" colspan="2">{escape(wording.split_name(split))}</th>'
+        f'<th scope="colgroup" colspan="{len(parts)}">{escape(wording.split_name(split))}</th>'
         for split in section.splits
     )
-    below = '<th scope="col">English</th><th scope="col">other languages</th>' * len(heads)
+    below = "".join(f'<th scope="col">{part}</th>' for part in parts.values()) * len(heads)
     body = []
     for model in section.models:
         cells = ""
         for split in section.splits:
             row = heads[split].get(model)
-            for part, figure in (
-                ("english", row.english if row else None),
-                ("others", row.others if row else None),
-            ):
+            for part in parts:
+                figure = getattr(row, part) if row else None
                 cells += _head_cell(figure, split=split, part=part)
         name = f'<th scope="row">{swatch(slots[model])}<bdi>{escape(model)}</bdi></th>'
         body.append(f'<tr data-model="{section.models.index(model)}">{name}{cells}</tr>')
@@ -136,20 +131,28 @@ def chance_sentence(view: View) -> str:
 
 
 def controls(section: Section, *, number: int, modality: str) -> str:
-    """What switches direction, value and split: radio buttons, native to the keyboard."""
+    """What switches direction, value and so on: native to the keyboard.
+
+    Radio buttons where there are few to choose from, a list where there are many.
+    """
     main = section.views[0]
-    directions = [(d, wording.direction_name(d, modality=modality)) for d in section.directions]
-    values = [(value, wording.value_name(value)) for value in section.values]
-    splits = [(split, wording.split_name(split)) for split in section.splits]
-    return "".join(
-        _radios(name, title, options, chosen=chosen, number=number)
-        for name, title, options, chosen in (
-            ("direction", "Direction", directions, main.direction),
-            ("value", "Measure", values, main.value),
-            ("split", "Split", splits, main.split),
-        )
-        if len(options) > 1
-    )
+    names: Mapping[tables.Axis, tuple[str, Callable[[str], str]]] = {
+        "direction": (
+            "Direction",
+            lambda name: wording.direction_name(name, modality=modality),  # type: ignore[arg-type]
+        ),
+        "value": ("Measure", wording.value_name),
+        "variant": ("Prompts", wording.variant_name),
+        "partner": ("Other language", wording.partner_name),
+        "split": ("Split", wording.split_name),
+    }
+    made = ""
+    for axis, (title, name_of) in names.items():
+        options = [(option, name_of(option)) for option in section.options(axis)]
+        if len(options) > 1:
+            form = _radios if len(options) <= MOST_RADIOS else _list
+            made += form(axis, title, options, chosen=getattr(main, axis), number=number)
+    return made
 
 
 def figure_html(figure: Figure | None) -> str:
@@ -159,6 +162,11 @@ def figure_html(figure: Figure | None) -> str:
     interval = wording.span(figure.low, figure.high)
     below = f'<span class="ci">{interval}</span>' if interval else ""
     return f'<span class="v">{wording.per_cent(figure.value)}</span>{below}'
+
+
+def _others(section: Section, count: int) -> str:
+    other = " other" if tables.ENGLISH in section.languages else ""
+    return f"{count:,}{other} language{'' if count == 1 else 's'}"
 
 
 def _by_model(view: View | None) -> dict[str, Headline]:
@@ -205,3 +213,17 @@ def _radios(
             f'value="{escape(value)}"{checked}><span>{escape(label)}</span></label>'
         )
     return f'<fieldset class="radios"><legend>{title}</legend><div>{made}</div></fieldset>'
+
+
+def _list(
+    name: str, title: str, options: Sequence[tuple[str, str]], *, chosen: str, number: int
+) -> str:
+    made = "".join(
+        f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>'
+        f"{escape(label)}</option>"
+        for value, label in options
+    )
+    return (
+        f'<label class="field"><span>{title}</span>'
+        f'<select name="{name}-{number}" data-control="{name}">{made}</select></label>'
+    )

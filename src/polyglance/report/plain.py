@@ -22,6 +22,8 @@ CSV_COLUMNS = (
     "direction",
     "metric",
     "caption_policy",
+    "variant",
+    "other_language",
     "value_name",
     "value",
     "low",
@@ -77,7 +79,7 @@ def write_markdown(
             "95 % intervals in brackets."
         )
         for split in section.splits:
-            view = section.view(split=split, direction=main.direction, value=main.value)
+            view = section.in_split(main, split)
             if view is not None:
                 lines += ["", f"### {_cell(wording.split_name(split))}", ""]
                 lines += [*_model_rows(view), "", *_language_rows(section, view)]
@@ -120,6 +122,8 @@ def _csv_rows(result: Result) -> Iterable[list[object]]:
             result.direction,
             result.metric,
             result.caption_policy,
+            result.variant,
+            result.other_language,
             name,
             value,
             low,

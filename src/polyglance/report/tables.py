@@ -1,8 +1,8 @@
 """Which rows does a report show? Pure functions from results to sections, views and rows.
 
-A *section* holds what shares task, metric and caption policy; a *view* of it one split, direction
-and value (`seen`, text to content, `hit_rate_at_10`). Numbers of one view may be set side by side,
-numbers of two sections never (`Result.comparable_with`).
+A *section* holds what shares task, metric and caption policy; a *view* of it one split, direction,
+value, variant and partner (`seen`, text to content, `hit_rate_at_10`). Numbers of one view may be
+set side by side, numbers of two sections never (`Result.comparable_with`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from polyglance import errors
 from polyglance.report import wording
@@ -17,7 +18,16 @@ from polyglance.results import Direction, Result
 
 ENGLISH = "eng_Latn"
 SPLIT_ORDER = ("seen", "test", "held_out", "dev")
-DIRECTION_ORDER = ("text_to_content", "content_to_text")
+DIRECTION_ORDER = get_args(Direction)
+# The partner of a language that is compared with itself: two texts of one language.
+ITSELF = "itself"
+# Values by rank, those of one kind of task; the largest k of a hit rate goes before all of these.
+VALUE_ORDER = ("accuracy", "macro_f1", "spearman", "bitext_accuracy")
+
+
+Axis = Literal["split", "direction", "value", "variant", "partner"]
+AXES: tuple[Axis, ...] = get_args(Axis)
+ViewKey = tuple[str, Direction, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,8 @@ class View:
         split: Which part of the task.
         direction: Which side asks.
         value: Name of the value, such as `hit_rate_at_10`.
+        variant: How it was asked, where there are several ways.
+        partner: The other language; `ITSELF` where it is the same one, empty without any.
         figures: By model, then language; only what was measured.
         num_queries: By language.
         num_candidates: Fewest and most over the languages.
@@ -57,9 +69,16 @@ class View:
     split: str
     direction: Direction
     value: str
+    variant: str = ""
+    partner: str = ""
     figures: Mapping[str, Mapping[str, Figure]]
     num_queries: Mapping[str, int]
     num_candidates: tuple[int, int]
+
+    @property
+    def key(self) -> ViewKey:
+        """What sets it apart from the other views of its section."""
+        return (self.split, self.direction, self.value, self.variant, self.partner)
 
     def figure(self, model: str, language: str) -> Figure | None:
         """One number; None where it was not measured."""
@@ -113,27 +132,32 @@ class Section:
     data_ids: Mapping[str, str]
     code_versions: tuple[str, ...]
 
+    def options(self, axis: Axis) -> tuple[str, ...]:
+        """What the views differ in: every split, direction, ..., the main one first."""
+        return tuple(dict.fromkeys(str(getattr(view, axis)) for view in self.views))
+
     @property
     def splits(self) -> tuple[str, ...]:
         """Names of the splits, the main one first."""
-        return tuple(dict.fromkeys(view.split for view in self.views))
+        return self.options("split")
 
-    @property
-    def directions(self) -> tuple[Direction, ...]:
-        """Directions, the main one first."""
-        return tuple(dict.fromkeys(view.direction for view in self.views))
+    def view(
+        self,
+        *,
+        split: str,
+        direction: Direction,
+        value: str,
+        variant: str = "",
+        partner: str = "",
+    ) -> View | None:
+        """The view of that split, direction and so on; None where it was not measured."""
+        wanted = (split, direction, value, variant, partner)
+        return next((view for view in self.views if view.key == wanted), None)
 
-    @property
-    def values(self) -> tuple[str, ...]:
-        """Names of values, the main one first."""
-        return tuple(dict.fromkeys(view.value for view in self.views))
-
-    def view(self, *, split: str, direction: Direction, value: str) -> View | None:
-        """The view of that split, direction and value; None where it was not measured."""
-        for view in self.views:
-            if (view.split, view.direction, view.value) == (split, direction, value):
-                return view
-        return None
+    def in_split(self, view: View, split: str) -> View | None:
+        """The view that differs from another one in its split alone."""
+        wanted = (split, *view.key[1:])
+        return next((other for other in self.views if other.key == wanted), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,18 +307,15 @@ def _check_models(rows: Sequence[Result], *, model_order: Sequence[str], baselin
 def _section(rows: Sequence[Result], *, model_order: Sequence[str]) -> Section:
     """A section of rows that share task, metric and caption policy."""
     model_ids, data_ids = _model_ids(rows), _data_ids(rows)
-    table = _one_each(rows)
-    views: list[View] = []
-    keys = {(row.split, row.direction, name) for row in rows for name in row.values}
-    for split, direction, value in sorted(keys, key=_view_rank):
-        members = [
-            row
-            for row in table.values()
-            if (row.split, row.direction) == (split, direction) and value in row.values
-        ]
-        view = _view(members, value=value, model_order=model_order)
-        if view is not None:
-            views.append(view)
+    by_key: dict[ViewKey, list[Result]] = {}
+    for row in _one_each(rows):
+        for name in row.values:
+            by_key.setdefault(_view_key(row, name), []).append(row)
+    views = [
+        view
+        for key in sorted(by_key, key=_view_rank)
+        if (view := _view(by_key[key], key=key, model_order=model_order)) is not None
+    ]
     if not views:
         raise errors.ResultError(
             f"the results of {rows[0].task} hold no number (all are absent or not finite)",
@@ -316,8 +337,14 @@ def _section(rows: Sequence[Result], *, model_order: Sequence[str]) -> Section:
     )
 
 
-def _view(members: Sequence[Result], *, value: str, model_order: Sequence[str]) -> View | None:
-    """A view of rows that share split and direction; None where no number is finite."""
+def _view_key(row: Result, value: str) -> ViewKey:
+    partner = ITSELF if row.other_language == row.language else row.other_language
+    return (row.split, row.direction, value, row.variant, partner)
+
+
+def _view(members: Sequence[Result], *, key: ViewKey, model_order: Sequence[str]) -> View | None:
+    """A view of rows that share its key; None where no number is finite."""
+    split, direction, value, variant, partner = key
     figures: dict[str, dict[str, Figure]] = {}
     for row in sorted(members, key=lambda row: row.language):
         number = row.values[value]
@@ -328,28 +355,29 @@ def _view(members: Sequence[Result], *, value: str, model_order: Sequence[str]) 
         return None
     candidates = [row.num_candidates for row in members]
     return View(
-        split=members[0].split,
-        direction=members[0].direction,
+        split=split,
+        direction=direction,
         value=value,
+        variant=variant,
+        partner=partner,
         figures={model: figures[model] for model in model_order if model in figures},
         num_queries={row.language: row.num_queries for row in members},
         num_candidates=(min(candidates), max(candidates)),
     )
 
 
-def _one_each(rows: Sequence[Result]) -> dict[tuple[str, str, str, str], Result]:
-    """Rows by split, direction, model and language; refuses two that differ."""
-    found: dict[tuple[str, str, str, str], Result] = {}
+def _one_each(rows: Sequence[Result]) -> list[Result]:
+    """Every row once; refuses two that say different things of one thing."""
+    found: dict[tuple[str, ...], Result] = {}
     for row in rows:
-        key = (row.split, row.direction, row.model, row.language)
-        known = found.setdefault(key, row)
+        known = found.setdefault((row.model, row.language, *row.kind), row)
         if known != row:
             raise errors.ResultError(
                 f"two results of {row.model!r} on {row.task} {row.split}, {row.language}, "
                 f"{row.direction}, which differ; a report takes one",
                 hint="leave one of the two out, or give the two models different names",
             )
-    return found
+    return list(found.values())
 
 
 def _model_ids(rows: Sequence[Result]) -> dict[str, str]:
@@ -367,10 +395,11 @@ def _model_ids(rows: Sequence[Result]) -> dict[str, str]:
 
 
 def _data_ids(rows: Sequence[Result]) -> dict[str, str]:
-    """The fingerprint of each language's data; refuses numbers of two data beside each other."""
-    by_language: dict[str, Result] = {}
+    """The fingerprints of each language's data; refuses numbers of two data beside each other."""
+    by_kind: dict[tuple[str, ...], Result] = {}
+    by_language: dict[str, list[str]] = {}
     for row in rows:
-        known = by_language.setdefault(row.language, row)
+        known = by_kind.setdefault((row.language, *row.kind), row)
         if known.data_id != row.data_id:
             raise errors.ResultError(
                 f"{known.model!r} and {row.model!r} were measured on other texts or content items "
@@ -378,15 +407,18 @@ def _data_ids(rows: Sequence[Result]) -> dict[str, str]:
                 "only numbers of the same data may stand side by side",
                 hint="measure both on the same files, or report them apart",
             )
-    return {language: row.data_id for language, row in by_language.items()}
+        by_language.setdefault(row.language, []).append(row.data_id)
+    return {name: ", ".join(dict.fromkeys(ids)) for name, ids in by_language.items()}
 
 
-def _view_rank(key: tuple[str, Direction, str]) -> tuple[object, ...]:
-    """Main views first: the seen split, text asks, the largest k."""
-    split, direction, value = key
+def _view_rank(key: ViewKey) -> tuple[object, ...]:
+    """Main views first: the seen split, text asks, the largest k, what stands in `VALUE_ORDER`."""
+    split, direction, value, variant, partner = key
     known = SPLIT_ORDER.index(split) if split in SPLIT_ORDER else len(SPLIT_ORDER)
     k = wording.hit_rate_k(value)
-    return (known, split, DIRECTION_ORDER.index(direction), k is None, -(k or 0), value)
+    rank = VALUE_ORDER.index(value) if value in VALUE_ORDER else len(VALUE_ORDER)
+    measure = (k is None, -(k or 0), rank, value)
+    return (known, split, DIRECTION_ORDER.index(direction), *measure, variant, partner)
 
 
 def _dropped(rows: Sequence[Result]) -> list[Dropped]:

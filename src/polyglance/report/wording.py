@@ -7,8 +7,11 @@ Fractions stay fractions in data; only here do they turn into per cent. What the
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 
+from polyglance import languages
 from polyglance.results import Direction
 
 MISSING = "–"
@@ -16,13 +19,32 @@ MISSING = "–"
 MINUS = "\u2212"
 
 _HIT_RATE = re.compile(r"hit_rate_at_(\d+)")
-_VALUE_NAMES = {"mrr": "MRR", "macro_f1": "macro-F1", "mean_rank": "mean rank"}
+_VALUE_NAMES = {
+    "mrr": "MRR",
+    "mean_reciprocal_rank": "MRR",
+    "macro_f1": "macro-F1",
+    "accuracy_at_5": "top-5 accuracy",
+    "spearman": "Spearman’s ρ",
+    "knn_accuracy": "nearest-neighbour accuracy",
+}
+_DIRECTIONS: Mapping[Direction, str] = MappingProxyType(
+    {
+        "text_to_content": "text to {modality}",
+        "content_to_text": "{modality} to text",
+        "content_to_class": "{modality} to class",
+        "content_to_content": "{modality} to {modality}",
+        "text_to_other": "text to its translation",
+        "other_to_text": "translation to its text",
+        "text_with_other": "text beside text",
+    }
+)
 # langcodes says "Simplified" and "Traditional", which mean nothing alone.
 _SCRIPT_NAMES = {"Hans": "Simplified Han", "Hant": "Traditional Han"}
 _POLICIES = {
     "first": "the first caption of each {modality}",
     "all": "all captions",
     "unique": "all captions, equal ones counted once",
+    "none": "none, there are no captions",
 }
 
 
@@ -62,9 +84,30 @@ def direction_name(direction: Direction, *, modality: str) -> str:
 
     >>> direction_name("text_to_content", modality="image")
     'text to image'
+    >>> direction_name("content_to_class", modality="audio")
+    'audio to class'
     """
-    asked, found = ("text", modality) if direction == "text_to_content" else (modality, "text")
-    return f"{asked} to {found}"
+    return _DIRECTIONS[direction].format(modality=modality)
+
+
+def variant_name(variant: str) -> str:
+    """What a way of asking is called.
+
+    >>> variant_name("translated"), variant_name("")
+    ('translated', 'as it is')
+    """
+    return variant.replace("_", " ") or "as it is"
+
+
+def partner_name(partner: str) -> str:
+    """What the other language of a pair is called.
+
+    >>> partner_name("itself"), partner_name("eng_Latn"), partner_name("")
+    ('the same language', 'English', 'none')
+    """
+    if partner in ("", "itself"):
+        return "the same language" if partner else "none"
+    return languages.get_language(partner).english_name
 
 
 def policy_name(policy: str, *, modality: str) -> str:

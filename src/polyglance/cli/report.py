@@ -1,0 +1,67 @@
+"""`polyglance report`: how do measured models compare? One file to read, and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = "Write measured results as one HTML file that needs no network."
+
+
+def command(
+    results: Annotated[
+        list[Path], typer.Argument(help="Files of results, as eval --out wrote them.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path(
+        "report.html"
+    ),
+    baseline: Annotated[
+        str | None,
+        typer.Option("--baseline", help="The model the others are compared with; else the first."),
+    ] = None,
+    title: Annotated[str, typer.Option("--title", help="Heading.")] = "Language by language",
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the tables as Markdown too.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write every number as CSV too.")
+    ] = None,
+) -> None:
+    """Set measured models beside each other, in every language, task by task."""
+    from polyglance.report import gathering, page, plain
+
+    gathered = gathering.gather(results)
+    rows, models = gathered.rows, gathered.models
+    for sentence in gathered.set_aside:
+        typer.secho(f"set aside: {sentence}", err=True)
+    before = baseline if baseline is not None else models[0]
+    notes = gathering.notes(gathered)
+    page.write_report(
+        out,
+        title=title,
+        results=rows,
+        model_order=models,
+        baseline=before,
+        facts=gathering.facts(gathered),
+        notes=notes,
+    )
+    written = [out]
+    if markdown is not None:
+        written.append(
+            plain.write_markdown(
+                markdown,
+                title=title,
+                results=rows,
+                model_order=models,
+                baseline=before,
+                notes=notes,
+            )
+        )
+    if csv is not None:
+        written.append(plain.write_csv(csv, rows))
+    for path in written:
+        typer.echo(f"{path}  {path.stat().st_size / 2**20:.2f} MB")
+    if gathered.set_aside:
+        typer.echo(f"{len(gathered.set_aside):,} set aside, {len(rows):,} results used")

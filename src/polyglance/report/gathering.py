@@ -1,0 +1,117 @@
+"""Which results can be used? Several files in, usable results out, and what was set aside.
+
+One bad file or line among many must not cost the others; what is set aside is named and counted.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from polyglance import __version__, errors, languages, results
+from polyglance.results import Result
+
+# What scores depend on, beside polyglance.
+_LIBRARIES = ("numpy", "torch", "transformers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """What several files of results hold.
+
+    Attributes:
+        by_file: Usable results by file; equal ones of several files stand in the first alone.
+        set_aside: A sentence for each file or line that could not be used.
+    """
+
+    by_file: dict[Path, list[Result]]
+    set_aside: tuple[str, ...]
+
+    @property
+    def rows(self) -> list[Result]:
+        """All results, in the order of the files."""
+        return [row for rows in self.by_file.values() for row in rows]
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models, in the order of their first result."""
+        return list(dict.fromkeys(row.model for row in self.rows))
+
+
+def gather(paths: Sequence[Path]) -> Gathered:
+    """Read files of results and set aside what cannot be used.
+
+    Raises:
+        ResultError: Where nothing can be used.
+    """
+    by_file: dict[Path, list[Result]] = {}
+    set_aside: list[str] = []
+    seen: set[tuple[str, ...]] = set()
+    for path in paths:
+        rows, said = results.read_what_is_whole(path)
+        set_aside += said
+        for row in rows:
+            unknown = _unknown_language(row)
+            key = (row.model_id, row.data_id, row.model, row.language, *row.kind)
+            if unknown is not None:
+                set_aside.append(
+                    f"{path}: a result of {row.task} in {unknown!r}, no known language"
+                )
+            elif key not in seen:
+                seen.add(key)
+                by_file.setdefault(path, []).append(row)
+    if not by_file:
+        reasons = "; ".join(set_aside) or "they are empty"
+        raise errors.ResultError(
+            f"no result in {', '.join(map(str, paths)) or 'no file'}: {reasons}",
+            hint="run polyglance eval MODEL --task TASK --out FILE first",
+        )
+    return Gathered(by_file=by_file, set_aside=tuple(set_aside))
+
+
+def commands(gathered: Gathered) -> list[str]:
+    """The command that measures each model on each task again, one a line."""
+    made: dict[str, None] = {}
+    for path, rows in gathered.by_file.items():
+        for row in rows:
+            model, _, pack = row.model.partition(" + ")
+            words = ["polyglance", "eval", model, *(["--pack", pack] if pack else [])]
+            made[shlex.join([*words, "--task", row.task, "--out", str(path)])] = None
+    return list(made)
+
+
+def facts(gathered: Gathered) -> dict[str, Any]:
+    """How the numbers are made again: commands, files, versions."""
+    versions = {"polyglance": __version__}
+    versions |= {name: metadata.version(name) for name in _LIBRARIES}
+    return {
+        "commands": commands(gathered),
+        "files": {str(path): f"{len(rows):,} results" for path, rows in gathered.by_file.items()},
+        "versions where this report was written": versions,
+    }
+
+
+def notes(gathered: Gathered) -> list[str]:
+    """What a reader should know of files and lines that were set aside."""
+    count = len(gathered.set_aside)
+    if not count:
+        return []
+    parts = "part was" if count == 1 else "parts were"
+    return [
+        f"{count:,} {parts} set aside: {sentence}" if n == 0 else sentence
+        for n, sentence in enumerate(gathered.set_aside)
+    ]
+
+
+def _unknown_language(row: Result) -> str | None:
+    """A language id of the row that the table lacks."""
+    for name in filter(None, (row.language, row.other_language)):
+        try:
+            languages.get_language(name)
+        except errors.LanguageError:
+            return name
+    return None
