@@ -65,9 +65,8 @@ def one_way(
     def summed(first: int, last: int) -> Tensor:
         cosines = _with_margin(queries[first:last] @ keys.T, first=first, margin=margin)  # (B, N)
         return _summed_losses(
-            cosines,
+            _over_temperature(cosines, temperature),
             first=first,
-            temperature=temperature,
             label_smoothing=label_smoothing,
             groups=groups,
         )
@@ -102,14 +101,10 @@ def both_ways(
         return way(left, right), way(right, left)
     _check_contrast(left, right, temperature=temperature, label_smoothing=label_smoothing)
     losses = functools.partial(
-        _summed_losses,
-        first=0,
-        temperature=temperature,
-        label_smoothing=label_smoothing,
-        groups=groups,
+        _summed_losses, first=0, label_smoothing=label_smoothing, groups=groups
     )
-    cosines = _with_margin(left @ right.T, first=0, margin=margin)  # (N, N)
-    return losses(cosines) / len(left), losses(cosines.T) / len(left)
+    logits = _over_temperature(_with_margin(left @ right.T, first=0, margin=margin), temperature)
+    return losses(logits) / len(left), losses(logits.T) / len(left)
 
 
 def sigmoid(
@@ -161,19 +156,17 @@ def _with_margin(cosines: Tensor, *, first: int, margin: float) -> Tensor:
     return cosines
 
 
+def _over_temperature(cosines: Tensor, temperature: Tensor | float) -> Tensor:
+    """Logits; half precision is enough for cosines, not for what the temperature makes of them."""
+    return _at_least_float32(cosines) / temperature
+
+
 def _summed_losses(
-    cosines: Tensor,
-    *,
-    first: int,
-    temperature: Tensor | float,
-    label_smoothing: float,
-    groups: Tensor | None,
+    logits: Tensor, *, first: int, label_smoothing: float, groups: Tensor | None
 ) -> Tensor:
-    """Sum of the rows' cross entropies; cosines (B, N), of which the first is row `first`."""
-    # Half precision is enough for cosines, not for what the temperature makes of them.
-    logits = _at_least_float32(cosines) / temperature
+    """Sum of the rows' cross entropies; logits (B, N), of which the first is row `first`."""
     candidates, right = logits, logits.diagonal(offset=first)
-    same = None if groups is None else _repeats(groups, first, first + len(cosines))
+    same = None if groups is None else _repeats(groups, first, first + len(logits))
     if same is not None:
         candidates = logits.masked_fill(same, -torch.inf)
     losses = candidates.logsumexp(dim=1) - (1 - label_smoothing) * right  # (B,)

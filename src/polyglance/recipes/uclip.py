@@ -138,6 +138,7 @@ def fit(
             num_steps=max(config.num_epochs * max(1, len(kept) // size), config.least_steps),
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
+            clip_norm=None,  # not in the paper
         ),
         run=run,
         label="uclip",
@@ -220,7 +221,7 @@ def _project(
     """
     found = []
     for kind in vectors:
-        chosen = kind[rows]
+        chosen = kind.index_select(0, rows)
         if config.noise:
             chosen = functional.normalize(chosen + config.noise * torch.randn_like(chosen), dim=1)
         # Half precision takes two thirds of the time and cost nothing on pictograms (docs/log.md).
