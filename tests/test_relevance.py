@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from polyglance.errors import InputError, UnknownNameError
 from polyglance.records import Caption
-from polyglance.relevance import Relevance, apply_caption_policy
+from polyglance.relevance import Relevance, Repeats, apply_caption_policy, count_repeats
 
 
 def caption(content_id, text, language="deu_Latn"):
@@ -72,11 +72,8 @@ def test_policy_first_takes_the_first_caption_of_each_content():
     assert queries.texts == ("Hund", "Hund", "Haus")
     assert queries.relevance.to_lists() == [[2], [1], [0]]
     assert queries.caption_rows.tolist() == [0, 3, 4]
-    assert (queries.num_without_content, queries.num_beyond_first, queries.num_repeated) == (
-        1,
-        2,
-        2,
-    )
+    assert (queries.num_without_content, queries.num_beyond_first) == (1, 2)
+    assert queries.repeats == Repeats(num_repeated=1, most_repeated="Hund", times=2)
 
 
 def test_policy_all_takes_every_caption_with_content():
@@ -92,8 +89,17 @@ def test_policy_unique_gives_a_repeated_text_all_its_content():
     assert queries.texts == ("Hund", "ein Hund", "Haus")
     assert queries.relevance.to_lists() == [[1, 2], [2], [0]]
     assert queries.caption_rows.tolist() == [0, 1, 4]
-    assert queries.num_repeated == 2
+    assert queries.repeats == Repeats(num_repeated=2, most_repeated="Hund", times=2)
     assert queries.num_beyond_first == 0
+
+
+@given(st.lists(st.sampled_from("abcd")))
+def test_repeats_against_a_plain_count(texts):
+    found = count_repeats(texts)
+    assert found.num_repeated == sum(text in texts[:row] for row, text in enumerate(texts))
+    most = max(map(texts.count, texts), default=0)
+    assert found.times == (most if most > 1 else 0)
+    assert texts.count(found.most_repeated) == found.times
 
 
 def test_a_missing_content_shifts_nothing():

@@ -9,6 +9,7 @@ repeated caption is counted once (XM3600).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -123,6 +124,37 @@ class Relevance:
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Repeats:
+    """How often texts say the same.
+
+    Attributes:
+        num_repeated: Texts that stand there before already.
+        most_repeated: The text that stands there most often, the first of several; empty where
+            none repeats.
+        times: How often that is; 0 where none repeats.
+    """
+
+    num_repeated: int
+    most_repeated: str
+    times: int
+
+
+def count_repeats(texts: Sequence[str]) -> Repeats:
+    """Count equal texts: a repeated caption cannot tell its contents apart.
+
+    >>> count_repeats(["Hund", "Katze", "Hund", "Hund"])
+    Repeats(num_repeated=2, most_repeated='Hund', times=3)
+    >>> count_repeats(["Hund", "Katze"])
+    Repeats(num_repeated=0, most_repeated='', times=0)
+    """
+    counts = Counter(texts)
+    if len(counts) == len(texts):
+        return Repeats(num_repeated=0, most_repeated="", times=0)
+    text, times = counts.most_common(1)[0]
+    return Repeats(num_repeated=len(texts) - len(counts), most_repeated=text, times=times)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CaptionQueries:
     """The texts to ask with, what is right for each, and what a policy left out.
@@ -134,8 +166,8 @@ class CaptionQueries:
         relevance: N texts against the M content ids.
         num_without_content: Captions whose content is not among the ids (a missing image).
         num_beyond_first: Captions that policy `first` left out.
-        num_repeated: Captions whose very text an earlier caption has, among those with content;
-            policy `unique` merges them. Machine-translated sets have many: report it.
+        repeats: Of the texts that the policy lets in; `unique` merges them, `first` and `all` keep
+            them. Machine-translated sets have many: report it.
     """
 
     texts: tuple[str, ...]
@@ -143,7 +175,7 @@ class CaptionQueries:
     relevance: Relevance
     num_without_content: int
     num_beyond_first: int
-    num_repeated: int
+    repeats: Repeats
 
 
 def apply_caption_policy(
@@ -168,7 +200,7 @@ def apply_caption_policy(
 
     >>> captions = [Caption("a", "Hund", "deu_Latn"), Caption("b", "Hund", "deu_Latn")]
     >>> queries = apply_caption_policy(captions, policy="unique", content_ids=["b", "a"])
-    >>> queries.texts, queries.relevance.to_lists(), queries.num_repeated
+    >>> queries.texts, queries.relevance.to_lists(), queries.repeats.num_repeated
     (('Hund',), [[0, 1]], 1)
     """
     if policy not in CAPTION_POLICIES:
@@ -190,6 +222,7 @@ def apply_caption_policy(
     for row in with_content:
         groups.setdefault(_group_key(captions[row], row=row, policy=policy), []).append(row)
     first_rows = [rows[0] for rows in groups.values()]
+    let_in = first_rows if policy == "first" else with_content
     kept = [rows if policy == "unique" else rows[:1] for rows in groups.values()]
     positives = [sorted({column_of[captions[row].content_id] for row in rows}) for rows in kept]
     return CaptionQueries(
@@ -198,7 +231,7 @@ def apply_caption_policy(
         relevance=Relevance.of(positives),
         num_without_content=len(captions) - len(with_content),
         num_beyond_first=len(with_content) - len(groups) if policy == "first" else 0,
-        num_repeated=len(with_content) - len({captions[row].text for row in with_content}),
+        repeats=count_repeats([captions[row].text for row in let_in]),
     )
 
 

@@ -214,8 +214,8 @@ def _measured(
             for part in scored:
                 if part.direction == "text_to_content":
                     parts.setdefault((part.split, language), []).append(part)
-                if number == 0:
-                    results.append(_result(ladder, model, part, language=language, name=name))
+            if number == 0:
+                results += _results(ladder, model, scored, language=language, name=name)
     splits = list(dict.fromkeys(split for split, _ in parts))
     return Climbed(
         data=data,
@@ -232,17 +232,17 @@ def _contents(ladder: Ladder, model: DualEncoder | _Translating) -> Callable[[st
     return measure.contents_by_language(model, ladder.data, ladder.contents, images=ladder.images)
 
 
-def _result(
+def _results(
     ladder: Ladder,
     model: DualEncoder | _Translating,
-    part: retrieval.Part,
+    parts: Sequence[retrieval.Part],
     *,
     language: str,
     name: str,
-) -> Result:
+) -> list[Result]:
     whose = model.teacher if isinstance(model, _Translating) else model
     identity = measure.model_id(whose) + ("+translator" if whose is not model else "")
-    return retrieval.result_of(ladder.data, language, part, name=name, model_id=identity)
+    return retrieval.results_of(ladder.data, language, parts=parts, name=name, model_id=identity)
 
 
 def _latency(ladder: Ladder, model: DualEncoder | _Translating) -> float:

@@ -5,7 +5,7 @@ Legend: T texts of a language, M content items, D width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,16 @@ from polyglance import errors, metrics, results, statistics
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache
 from polyglance.evaluate.encoders import Encoder
+from polyglance.relevance import Repeats
 from polyglance.results import Result
 from polyglance.tasks.retrieval import RetrievalData
 
 KS = (1, 5, 10)
+HIT_RATES = tuple(f"hit_rate_at_{k}" for k in KS)
+RECIPROCAL_RANK = "mean_reciprocal_rank"
+# Of both directions together: the mean of their hit rates (ETCL, section 4.2). Each direction's
+# result carries it, so that it can be read beside either.
+AVERAGE_RECALL = "average_recall"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,19 +35,23 @@ class Part:
         split: Name of the split.
         direction: Which side asks.
         hits: Float64 (queries, len(KS)), from 0 to 1: ties count as their expectation.
+        reciprocal_ranks: Float64 (queries,), of the first right one, ties by expectation.
         clusters: Int64 (queries,), number of the content item behind each query.
         members: Content items of the split, asking or not.
         num_candidates: How many could be found.
         num_dropped: What could not take part, by reason.
+        repeats: Captions that say the same.
     """
 
     split: str
     direction: results.Direction
     hits: NDArray[np.float64]
+    reciprocal_ranks: NDArray[np.float64]
     clusters: NDArray[np.int64]
     members: NDArray[np.int64]
     num_candidates: int
     num_dropped: Mapping[str, int]
+    repeats: Repeats
 
 
 def score(
@@ -57,7 +67,7 @@ def score(
     """Hit rates of one language, by split and direction; see `evaluate.Scorer`."""
     assert contents is not None
     parts = score_language(encoder, data, language=language, contents=contents, cache=cache)
-    return [result_of(data, language, part, name=name, model_id=model_id) for part in parts]
+    return results_of(data, language, parts=parts, name=name, model_id=model_id)
 
 
 def score_language(
@@ -100,7 +110,7 @@ def score_language(
         **data.num_dropped,
         "captions_without_content": chosen.num_without_content,
         "captions_beyond_first": chosen.num_beyond_first,
-        "captions_repeated": chosen.num_repeated,
+        "captions_repeated": chosen.repeats.num_repeated if data.policy == "unique" else 0,
     }
     directions: tuple[tuple[results.Direction, metrics.Direction, NDArray[np.int64], int], ...] = (
         ("text_to_content", ranked.text_to_content, owners, len(contents)),
@@ -112,60 +122,95 @@ def score_language(
             owner = owner_of_row[found.ranks.query_rows]  # (Q,) content item behind each query
             asking = members[owner]
             if asking.any():
-                hits = np.stack([found.hits[k][asking] for k in KS], axis=1)
                 parts.append(
                     Part(
                         split=split,
                         direction=direction,
-                        hits=hits,
+                        hits=np.stack([found.hits[k][asking] for k in KS], axis=1),
+                        reciprocal_ranks=metrics.reciprocal_ranks(found.ranks)[asking],
                         clusters=owner[asking],
                         members=np.flatnonzero(members),
                         num_candidates=num_candidates,
                         num_dropped=dropped,
+                        repeats=chosen.repeats,
                     )
                 )
     return parts
 
 
-def result_of(
-    data: RetrievalData, language: str, part: Part, *, name: str, model_id: str
-) -> Result:
-    """A part's means and intervals, with all that says what was measured."""
-    values, intervals = _summarise(part)
-    return Result(
-        task=data.task,
-        split=part.split,
-        language=language,
-        direction=part.direction,
-        metric="hit_rate",
-        caption_policy=data.policy,
-        values=values,
-        intervals=intervals,
-        num_queries=len(part.hits),
-        num_candidates=part.num_candidates,
-        num_dropped=part.num_dropped,
-        model=name,
-        model_id=model_id,
-        data_id=data.data_id(language),
-    )
+def results_of(
+    data: RetrievalData, language: str, *, parts: Sequence[Part], name: str, model_id: str
+) -> list[Result]:
+    """The means and intervals of a language's parts, with all that says what was measured."""
+    data_id = data.data_id(language)
+    rows = []
+    for split in dict.fromkeys(part.split for part in parts):
+        both = [part for part in parts if part.split == split]
+        for part, (values, intervals) in zip(both, _summarise(both), strict=True):
+            rows.append(
+                Result(
+                    task=data.task,
+                    split=split,
+                    language=language,
+                    direction=part.direction,
+                    metric="hit_rate",
+                    caption_policy=data.policy,
+                    values=values,
+                    intervals=intervals,
+                    num_queries=len(part.hits),
+                    num_candidates=part.num_candidates,
+                    num_dropped=part.num_dropped,
+                    model=name,
+                    model_id=model_id,
+                    data_id=data_id,
+                    captions_duplicated=part.repeats.num_repeated,
+                    most_repeated_caption=part.repeats.most_repeated,
+                    most_repeated_times=part.repeats.times,
+                )
+            )
+    return rows
 
 
-def _summarise(part: Part) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    """Means and 95 % intervals by name.
+def _summarise(
+    parts: Sequence[Part],
+) -> list[tuple[dict[str, float], dict[str, tuple[float, float]]]]:
+    """Means and 95 % intervals by name, for each direction of one split.
 
-    Content items that have no text in this language take part in the draws as rows that do not
-    count, so that all languages of a split share the same draws.
+    Both directions share the draws, so that the average recall has an interval of its own. Content
+    items that have no text in this language take part in the draws as rows that do not count, so
+    that all languages of a split share the same draws.
     """
-    absent = np.setdiff1d(part.members, part.clusters)
-    values = np.concatenate([part.hits, np.zeros((len(absent), len(KS)))])
-    present = np.concatenate(
-        [np.ones_like(part.hits, bool), np.zeros((len(absent), len(KS)), bool)]
-    )
-    clusters = np.concatenate([part.clusters, absent])
+    names = (*HIT_RATES, RECIPROCAL_RANK)
+    absent = np.setdiff1d(parts[0].members, np.concatenate([part.clusters for part in parts]))
+    sizes = [*(len(part.hits) for part in parts), len(absent)]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    values = np.zeros((starts[-1], len(parts) * len(names)))
+    present = np.zeros(values.shape, bool)
+    for number, part in enumerate(parts):
+        rows = slice(starts[number], starts[number + 1])
+        columns = slice(number * len(names), (number + 1) * len(names))
+        values[rows, columns] = np.column_stack([part.hits, part.reciprocal_ranks])
+        present[rows, columns] = True
+    clusters = np.concatenate([*(part.clusters for part in parts), absent])
     drawn = statistics.bootstrap_means(values, clusters=clusters, present=present, seed=0)
-    means: dict[str, float] = {}
-    spans: dict[str, tuple[float, float]] = {}
-    for k, interval in zip(KS, drawn.intervals(), strict=True):
-        means[f"hit_rate_at_{k}"] = interval.mean
-        spans[f"hit_rate_at_{k}"] = (interval.low, interval.high)
-    return means, spans
+    by_column = drawn.intervals()
+    found = [
+        dict(zip(names, by_column[start : start + len(names)], strict=True))
+        for start in range(0, len(by_column), len(names))
+    ]
+    if len(parts) == 2:
+        rates = [i for i in range(len(by_column)) if i % len(names) < len(KS)]
+        recall = statistics.interval_of(
+            drawn.draws[:, rates].mean(axis=1),
+            mean=float(drawn.means[rates].mean()),
+            num_clusters=int(drawn.num_clusters.max()),
+        )
+        for named in found:
+            named[AVERAGE_RECALL] = recall
+    return [
+        (
+            {name: interval.mean for name, interval in named.items()},
+            {name: (interval.low, interval.high) for name, interval in named.items()},
+        )
+        for named in found
+    ]
