@@ -55,10 +55,17 @@ class PromptSet:
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A picture on disk, under the id it is known by."""
+    """A picture on disk, under the id it is known by.
+
+    Attributes:
+        id: Its name.
+        path: The file.
+        span: Offset and length of its bytes inside the file (a member of a tar); None for all.
+    """
 
     id: str
     path: Path
+    span: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ that stops early is refused instead of being filled up with grey.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import re
 import struct
-from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ import numpy as np
 
 from polyglance import errors
 from polyglance.records import ImageFile
+from polyglance.sources.exif import DAMAGED, Taken, taken_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,6 +29,14 @@ if TYPE_CHECKING:
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 OTHER_SUFFIXES = (".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".avif")
 SUFFIXES = frozenset(JPEG_SUFFIXES + OTHER_SUFFIXES)
+# What phones write; read by the package of the extra `heic`.
+HEIC_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
+HEIC_PACKAGE = "pillow_heif"
+HEIC_INSTALL = "pip install 'polyglance[heic]'"
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+VIDEO_SUFFIXES = frozenset(
+    (".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+)
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "MPO", "AVIF")
 # A quarter of a GiB as RGB; the number at which Pillow begins to warn. Pillow itself refuses twice
 # as much, whatever is asked here.
@@ -34,7 +45,25 @@ EXIF_ORIENTATION = 0x0112
 # EXIF orientation to the operation of PIL.Image.Transpose that undoes it: 0 and 1 mirror left-right
 # and top-bottom; 2, 3, 4 turn by 90, 180, 270 degrees anticlockwise; 5 transposes, 6 transverses.
 UNDO_ORIENTATION = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+HEAD_BYTES = 64
 WHITE = (255, 255, 255, 255)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What a walk through a folder found.
+
+    Attributes:
+        images: Those that can be read here, sorted by id.
+        heic: Ids of the HEIC files that cannot, since the extra is not installed.
+        num_videos: Files with a video's suffix; they are left out.
+        unlisted: Folders inside that could not be listed, by path inside, and why.
+    """
+
+    images: tuple[ImageFile, ...] = ()
+    heic: tuple[str, ...] = ()
+    num_videos: int = 0
+    unlisted: tuple[tuple[str, str], ...] = ()
 
 
 def find_images(folder: Path) -> list[ImageFile]:
@@ -50,28 +79,51 @@ def find_images(folder: Path) -> list[ImageFile]:
         Images whose id is their path inside the folder, with forward slashes.
 
     Raises:
-        InputError: No such folder, or no image in it.
+        InputError: No such folder, one inside that cannot be listed, or no image.
+    """
+    found = survey_folder(folder)
+    for name, reason in found.unlisted:
+        raise _unlisted(Path(folder) / name, reason)
+    if not found.images:
+        raise errors.InputError(
+            f"there is no image in {folder}; files with these suffixes count: "
+            f"{' '.join(sorted(readable_suffixes()))}",
+            hint=HEIC_INSTALL if found.heic else "give the folder that holds the images",
+        )
+    return list(found.images)
+
+
+def survey_folder(folder: Path) -> Survey:
+    """Walk a folder as `find_images` does, and say what was passed over, too.
+
+    A folder inside that vanishes meanwhile is as one that was gone before.
+
+    Raises:
+        InputError: No such folder, or it cannot be listed.
     """
     root = Path(folder)
     if not root.is_dir():
         raise errors.InputError(
             f"{root} is not a folder; a folder of images is wanted", hint="check the path"
         )
-    try:
-        paths = list(_walk(str(root), inside=root.resolve()))
-    except OSError as error:
-        raise errors.InputError(
-            f"the folder {error.filename} cannot be listed: {error.strerror}",
-            hint="give yourself the right to read it, or move it out of the way",
-        ) from error
-    if not paths:
-        raise errors.InputError(
-            f"there is no image in {root}; files with these suffixes count: "
-            f"{' '.join(sorted(SUFFIXES))}",
-            hint="give the folder that holds the images",
-        )
-    found = [ImageFile(_id_of(path, root), Path(path)) for path in paths]
-    return sorted(found, key=lambda image: image.id)
+    walk = _Walk(str(root), root.resolve())
+    walk.enter(str(root))
+    if walk.unlisted[:1] and walk.unlisted[0][0] == ".":
+        raise _unlisted(root, walk.unlisted[0][1])
+    images = [ImageFile(_id_of(path, root), Path(path)) for path in walk.images]
+    return Survey(
+        images=tuple(sorted(images, key=lambda image: image.id)),
+        heic=tuple(sorted(_id_of(path, root) for path in walk.heic)),
+        num_videos=walk.num_videos,
+        unlisted=tuple(walk.unlisted),
+    )
+
+
+@cache
+def readable_suffixes() -> frozenset[str]:
+    """Suffixes of the images that can be read here: with the extra `heic`, its own as well."""
+    found = importlib.util.find_spec(HEIC_PACKAGE) is not None
+    return SUFFIXES | HEIC_SUFFIXES if found else SUFFIXES
 
 
 def load_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image:
@@ -83,7 +135,20 @@ def load_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image:
     return decode_image(data, name=str(path), max_pixels=max_pixels)
 
 
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A decoded picture: RGB, upright; and when and where it was taken."""
+
+    image: Image
+    taken: Taken
+
+
 def decode_image(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Image:
+    """Decode one image to RGB; see `decode_photo`."""
+    return decode_photo(data, name=name, max_pixels=max_pixels).image
+
+
+def decode_photo(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Photo:
     """Decode one image to RGB as a person would see it.
 
     EXIF rotation is applied; of an animation the first frame is taken; transparency is laid on
@@ -95,7 +160,7 @@ def decode_image(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Ima
         max_pixels: Width x height above which the header alone leads to refusal.
 
     Returns:
-        A PIL image of mode RGB.
+        A PIL image of mode RGB, with time and place.
 
     Raises:
         InputError: Empty, of no known format, cut short, damaged or too large; says which.
@@ -106,14 +171,12 @@ def decode_image(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Ima
     if not data:
         raise _unreadable(name, "zero bytes")
     try:
-        pil.init()
-        formats = [name for name in FORMATS if name in pil.OPEN]  # AVIF depends on the build
-        with pil.open(io.BytesIO(data), formats=formats) as image:
+        with pil.open(io.BytesIO(data), formats=open_formats(data[:HEAD_BYTES])) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise _too_large(name, f"{width} x {height} = {width * height:,}", max_pixels)
             image.load()
-            orientation = _orientation(image)
+            orientation, taken = _exif_of(image)
             rgb = _to_rgb(image)
     except errors.InputError:
         raise
@@ -128,22 +191,86 @@ def decode_image(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Ima
         raise _unreadable(name, str(error) or type(error).__name__) from error
     if orientation in UNDO_ORIENTATION:
         rgb = rgb.transpose(pil.Transpose(UNDO_ORIENTATION[orientation]))
-    return rgb
+    return Photo(rgb, taken)
 
 
-def _walk(folder: str, *, inside: Path) -> Iterator[str]:
-    """Files with an image suffix below a folder; not pipes, which would be waited for."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
+def read_taken(data: bytes) -> Taken:
+    """Time and place of a file's bytes, its picture not decoded where the format allows."""
+    from PIL import Image as pil
+
+    try:
+        with pil.open(io.BytesIO(data), formats=open_formats(data[:HEAD_BYTES])) as image:
+            return taken_of(image.getexif())
+    except (*DAMAGED, pil.DecompressionBombError, errors.InputError):
+        return Taken()
+
+
+def open_formats(head: bytes) -> list[str]:
+    """The formats that Pillow may try on a file here.
+
+    Args:
+        head: Its first bytes, `HEAD_BYTES` or more: the extra's package is imported for HEIC only.
+
+    Raises:
+        InputError: HEIC without the extra.
+    """
+    from PIL import Image as pil
+
+    pil.init()
+    # mif1 may be either; an AVIF of that brand says avif further on.
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS and b"avif" not in head:
+        try:
+            import pillow_heif
+        except ImportError:
+            raise errors.InputError(
+                f"a HEIC image, which is read where its package is: {HEIC_INSTALL}",
+                hint=HEIC_INSTALL,
+            ) from None
+        pillow_heif.register_heif_opener()
+        return ["HEIF"]
+    return [name for name in FORMATS if name in pil.OPEN]  # AVIF depends on the build
+
+
+@dataclass
+class _Walk:
+    """A walk in progress; not into pipes, which would be waited for."""
+
+    root: str
+    inside: Path
+    images: list[str] = field(default_factory=list)
+    heic: list[str] = field(default_factory=list)
+    unlisted: list[tuple[str, str]] = field(default_factory=list)
+    num_videos: int = 0
+
+    def enter(self, folder: str) -> None:
+        """Look at a folder and those below it."""
+        try:
+            with os.scandir(folder) as entries:
+                listed = list(entries)
+        except FileNotFoundError as error:
+            if folder == self.root:
+                self.unlisted.append((".", str(error.strerror)))
+            return
+        except OSError as error:
+            self.unlisted.append((_id_of(folder, Path(self.root)), error.strerror or str(error)))
+            return
+        for entry in listed:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path, inside=inside)
-                continue
-            known = os.path.splitext(entry.name)[1].lower() in SUFFIXES and entry.is_file()
-            leads_out = entry.is_symlink() and not _is_inside(entry.path, inside)
-            if known and not leads_out:
-                yield entry.path
+                self.enter(entry.path)
+            else:
+                self._look_at(entry)
+
+    def _look_at(self, entry: os.DirEntry[str]) -> None:
+        suffix = os.path.splitext(entry.name)[1].lower()
+        if suffix in VIDEO_SUFFIXES:
+            self.num_videos += 1
+        elif suffix in SUFFIXES or suffix in HEIC_SUFFIXES:
+            leads_out = entry.is_symlink() and not _is_inside(entry.path, self.inside)
+            if entry.is_file() and not leads_out:
+                readable = suffix in readable_suffixes()
+                (self.images if readable else self.heic).append(entry.path)
 
 
 def _is_inside(path: str, folder: Path) -> bool:
@@ -156,13 +283,15 @@ def _id_of(path: str, root: Path) -> str:
     return os.fsencode(relative).decode("utf-8", "backslashreplace")
 
 
-def _orientation(image: Image) -> int:
-    """The EXIF orientation, 1 (upright) where there is none or it cannot be read."""
+def _exif_of(image: Image) -> tuple[int, Taken]:
+    """Orientation, 1 (upright) where there is none or it cannot be read; time and place."""
     try:
-        return int(image.getexif().get(EXIF_ORIENTATION, 1))
+        exif = image.getexif()
+        orientation = int(exif.get(EXIF_ORIENTATION, 1))
     except (SyntaxError, struct.error, ValueError):
         # Cameras write broken EXIF under sound pictures: better unturned than not at all.
-        return 1
+        return 1, Taken()
+    return orientation, taken_of(exif)
 
 
 def _to_rgb(image: Image) -> Image:
@@ -195,6 +324,13 @@ def _deep_to_8_bits(
         low, high = 0.0, 65535.0
     scaled = (values - low) * (255.0 / max(high - low, 1e-300))
     return np.rint(scaled).astype(np.uint8)
+
+
+def _unlisted(folder: Path, reason: str) -> errors.InputError:
+    return errors.InputError(
+        f"the folder {folder} cannot be listed: {reason}",
+        hint="give yourself the right to read it, or move it out of the way",
+    )
 
 
 def _unreadable(name: str, reason: str) -> errors.InputError:

@@ -1,0 +1,105 @@
+"""When and where was a photo taken? EXIF's time and position, or None; broken EXIF is no EXIF.
+
+EXIF's times are those of the clock in the camera: local, without a zone. So are ours.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL.Image import Exif
+
+EXIF_FOLDER, GPS_FOLDER = 0x8769, 0x8825
+# DateTimeOriginal, DateTimeDigitized. DateTime (0x0132) is when the file was changed.
+TIME_TAGS = (0x9003, 0x9004)
+LATITUDE, LONGITUDE = 2, 4  # the reference (N, S, E, W) stands in the tag before
+# What Pillow raises for EXIF that is damaged.
+DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """When and where; None where the file does not say.
+
+    Attributes:
+        taken_at: By the camera's clock, without a zone.
+        latitude: Degrees, north positive, -90 to 90.
+        longitude: Degrees, east positive, -180 to 180.
+    """
+
+    taken_at: datetime | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+def taken_of(exif: Exif) -> Taken:
+    """Time and place of Pillow's EXIF object."""
+    try:
+        times = [parse_time(exif.get_ifd(EXIF_FOLDER).get(tag)) for tag in TIME_TAGS]
+        latitude, longitude = parse_place(exif.get_ifd(GPS_FOLDER))
+    except DAMAGED:
+        return Taken()
+    time = next((time for time in times if time is not None), None)
+    return Taken(taken_at=time, latitude=latitude, longitude=longitude)
+
+
+def parse_time(text: Any) -> datetime | None:
+    """A time as EXIF writes it; None for what is none, as the zeros of an unset clock.
+
+    >>> parse_time("2024:07:31 18:05:09")
+    datetime.datetime(2024, 7, 31, 18, 5, 9)
+    >>> parse_time("0000:00:00 00:00:00") is None
+    True
+    """
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.strptime(text.strip("\0 ")[:19], "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return None
+
+
+def parse_place(gps: Mapping[int, Any]) -> tuple[float, float] | tuple[None, None]:
+    """Latitude and longitude in degrees, both or none.
+
+    Args:
+        gps: EXIF's GPS folder: tag to value.
+
+    >>> parse_place({1: "S", 2: (33.0, 51.0, 36.0), 3: "E", 4: (151.0, 12.0, 0.0)})
+    (-33.86, 151.2)
+    >>> parse_place({2: (0.0, 0.0, 0.0), 4: (0.0, 0.0, 0.0)})  # what cameras write without a fix
+    (None, None)
+    """
+    if LATITUDE not in gps or LONGITUDE not in gps:
+        return None, None
+    latitude = _degrees(gps[LATITUDE], negative=_letter(gps.get(LATITUDE - 1)) == "S")
+    longitude = _degrees(gps[LONGITUDE], negative=_letter(gps.get(LONGITUDE - 1)) == "W")
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180) or latitude == longitude == 0:
+        return None, None
+    return latitude, longitude
+
+
+def _degrees(parts: Sequence[Any], *, negative: bool) -> float:
+    """Degrees, minutes and seconds as degrees; NaN where they are none."""
+    degrees = sum(float(part) / 60**power for power, part in enumerate(parts))
+    return math.copysign(round(degrees, 7), -1 if negative else 1) if degrees >= 0 else math.nan
+
+
+def _letter(reference: Any) -> str:
+    text = reference.decode("latin-1") if isinstance(reference, bytes) else str(reference)
+    return text.strip("\0 ")[:1].upper()
