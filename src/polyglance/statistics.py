@@ -229,13 +229,27 @@ def paired_difference(
     found = bootstrap_means(
         _as_column(first) - _as_column(second), clusters=clusters, seed=seed, num_draws=num_draws
     )
-    draws = found.draws[:, 0]
-    # The observed sample counts as one draw, so that no p-value is ever 0.
-    tail = min(int(np.count_nonzero(draws <= 0)), int(np.count_nonzero(draws >= 0))) + 1
     return PairedDifference(
-        difference=found.intervals(confidence=confidence)[0],
-        p_value=min(1.0, 2 * tail / (num_draws + 1)),
+        difference=found.intervals(confidence=confidence)[0], p_value=p_value_of(found.draws[:, 0])
     )
+
+
+def p_value_of(draws: Doubles) -> float:
+    """How likely a difference of zero or beyond is, two-sided, by drawn differences.
+
+    Args:
+        draws: (B,); those without a value (NaN) count for nothing.
+
+    Returns:
+        In (0, 1]: twice the share of draws on the far side of zero, 2 / (B + 1) or more.
+
+    >>> p_value_of(np.array([0.1, 0.2, -0.1])), p_value_of(np.ones(999))
+    (1.0, 0.002)
+    """
+    known = draws[~np.isnan(draws)]
+    # The observed sample counts as one draw, so that no p-value is ever 0.
+    tail = min(int(np.count_nonzero(known <= 0)), int(np.count_nonzero(known >= 0))) + 1
+    return min(1.0, 2 * tail / (len(known) + 1))
 
 
 def interval_of(

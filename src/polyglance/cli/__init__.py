@@ -9,7 +9,18 @@ import typer
 from typer.core import TyperGroup
 
 from polyglance import __version__, errors
-from polyglance.cli import compare, demo, embed, evaluate, index, packs, report, search, train
+from polyglance.cli import (
+    compare,
+    demo,
+    difference,
+    embed,
+    evaluate,
+    index,
+    packs,
+    report,
+    search,
+    train,
+)
 
 INTERRUPTED_EXIT_CODE = 130
 
@@ -42,6 +53,7 @@ app.command("train", help=train.HELP)(train.command)
 app.command("compare", help=compare.HELP)(compare.command)
 app.command("eval", help=evaluate.HELP)(evaluate.command)
 app.command("report", help=report.HELP)(report.command)
+app.command("difference", help=difference.HELP)(difference.command)
 app.command("index", help=index.HELP)(index.command)
 app.command("search", help=search.HELP)(search.command)
 app.add_typer(embed.app, name="embed")

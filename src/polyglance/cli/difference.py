@@ -1,0 +1,104 @@
+"""`polyglance difference`: is one model better than another, and in which languages?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from polyglance.cli import options
+
+if TYPE_CHECKING:
+    from polyglance.evaluate.pairing import Pairing
+    from polyglance.statistics import PairedDifference
+
+HELP = """Hold a model against another one, query by query, in every language of a task.
+
+\b
+Without a second model it is held against itself without its pack:
+polyglance difference MODEL --pack PACK --task xtd10 --data D --images I
+"""
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="The model in question: hf:NAME, or a folder.")],
+    against: Annotated[
+        str | None, typer.Argument(help="The other model; none: the same without its pack.")
+    ] = None,
+    task: Annotated[str, typer.Option("--task", help="A retrieval task; eval --list.")] = "",
+    pack: Annotated[
+        str | None, typer.Option("--pack", "-p", help="A pack of the model in question.")
+    ] = None,
+    against_pack: Annotated[
+        str | None, typer.Option("--against-pack", help="A pack of the other model.")
+    ] = None,
+    languages: options.Languages = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of the publisher's text files.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder of the pictures, by file name.")
+    ] = None,
+    k: Annotated[int, typer.Option("--k", help="A hit is among the first k: 1, 5 or 10.")] = 10,
+    correction: Annotated[
+        str, typer.Option("--correction", help="Over languages: holm or benjamini-hochberg.")
+    ] = "holm",
+    as_json: options.JsonOutput = False,
+) -> None:
+    """Score both models and print where they differ by more than chance."""
+    from polyglance import errors
+    from polyglance.analysis import difference
+    from polyglance.evaluate.pairing import CORRECTIONS
+    from polyglance.tasks import get_task
+
+    if (against or model, against_pack) == (model, pack):
+        raise errors.ConfigError(
+            f"{model} is held against itself",
+            hint="name another model, or a pack: --pack PACK or --against-pack PACK",
+        )
+    way = next((name for name in CORRECTIONS if name == correction), None)
+    if way is None:
+        raise errors.unknown_name("correction", correction, allowed=CORRECTIONS)
+    chosen = options.language_ids(languages)
+    loaded = get_task(task).load(data, chosen)
+    found = difference.difference(
+        difference.load_encoder(model, pack=pack),
+        difference.load_encoder(against or model, pack=against_pack),
+        data=loaded,
+        images=images,
+        languages=chosen,
+        k=k,
+        correction=way,
+    )
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in found], ensure_ascii=False, indent=2))
+        return
+    for pairing in found:
+        _print(pairing)
+
+
+def _print(pairing: Pairing) -> None:
+    """One split and direction in 80 columns, per cent; the languages that gain most first."""
+    asks = "text to image" if pairing.direction == "text_to_content" else "image to text"
+    typer.secho(f"{pairing.task}, {pairing.split}, {asks}, R@{pairing.k}", bold=True)
+    typer.echo(
+        f"{'language':<12}{'model':>8}{'against':>9}{'difference':>24}{'p':>8}{'corrected p':>13}"
+    )
+    rows = sorted(pairing.languages.items(), key=lambda row: -row[1].difference.difference.mean)
+    for language, row in rows:
+        typer.echo(
+            f"{language:<12}{100 * row.first:>8.1f}{100 * row.second:>9.1f}"
+            f"{_cell(row.difference):>24}{row.difference.p_value:>8.3f}"
+            f"{row.corrected_p_value:>13.3f}"
+            + ("  *" if row.corrected_p_value < 1 - row.difference.difference.confidence else "")
+        )
+    typer.echo(f"{'mean':<29}{_cell(pairing.macro):>24}{pairing.macro.p_value:>8.3f}")
+    typer.secho(f"* differs after correction over the languages ({pairing.correction})", dim=True)
+
+
+def _cell(pair: PairedDifference) -> str:
+    found = pair.difference
+    return f"{100 * found.mean:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
