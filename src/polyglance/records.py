@@ -26,6 +26,17 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredPair:
+    """Two sentences and how alike people found them, from 0 (nothing shared) to 5 (the same)."""
+
+    text_a: str
+    language_a: str
+    text_b: str
+    language_b: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Triplet:
     """A content item with captions in two languages."""
 

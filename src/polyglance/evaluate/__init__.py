@@ -15,11 +15,12 @@ from typing import Any, Protocol
 from polyglance import errors, progress, results
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache
-from polyglance.evaluate import retrieval
+from polyglance.evaluate import retrieval, text
 from polyglance.evaluate.encoders import Encoder
 from polyglance.results import Result
 from polyglance.tasks import TaskData
 from polyglance.tasks.retrieval import RetrievalData
+from polyglance.tasks.text import BitextData, SimilarityData
 
 __all__ = ["Encoder", "evaluate"]
 
@@ -43,7 +44,13 @@ class Scorer(Protocol):
 
 
 # What is measured, by the kind of its data.
-SCORERS: Mapping[type, Scorer] = MappingProxyType({RetrievalData: retrieval.score})
+SCORERS: Mapping[type, Scorer] = MappingProxyType(
+    {
+        RetrievalData: retrieval.score,
+        SimilarityData: text.score_similarity,
+        BitextData: text.score_bitext,
+    }
+)
 
 
 def evaluate(

@@ -8,10 +8,11 @@ from types import MappingProxyType
 from polyglance import errors
 from polyglance.tasks.retrieval_rows import RETRIEVAL
 from polyglance.tasks.rows import ContentData, Task, TaskData
+from polyglance.tasks.text_rows import TEXT
 
 __all__ = ["TASKS", "ContentData", "Task", "TaskData", "get_task"]
 
-TASKS: Mapping[str, Task] = MappingProxyType({**RETRIEVAL})
+TASKS: Mapping[str, Task] = MappingProxyType({**RETRIEVAL, **TEXT})
 
 
 def get_task(name: str) -> Task:

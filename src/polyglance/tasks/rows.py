@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, Self, runtime_checkable
@@ -81,11 +81,13 @@ class Task:
         metric: What the papers report.
         policy: Which captions take part, as the papers do it.
         images: What the content ids are, for whoever brings the pictures; empty without.
+        folder: How the publisher's folder is called, where not as the task.
         files: What stands in the publisher's folder, by name or pattern.
         revision: Which release the files are of.
         downloads: Files that may be fetched; empty where the publisher asks to be visited.
         licence: Of the texts.
         citation: Who made it.
+        groups: Gives the languages of each group that the papers report a mean of.
         load: Reads the publisher's files from a folder, for some languages or (None) all.
     """
 
@@ -95,9 +97,11 @@ class Task:
     metric: str
     policy: CaptionPolicy
     images: str = ""
+    folder: str = ""
     files: tuple[str, ...] = ()
     revision: str = ""
     downloads: tuple[PinnedFile, ...] = ()
     licence: str
     citation: str = ""
+    groups: Callable[[], Mapping[str, Collection[str]]] | None = None
     load: Callable[[Path | None, list[str] | None], TaskData]

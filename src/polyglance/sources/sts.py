@@ -1,0 +1,102 @@
+"""Where do sentence pairs with a score of likeness come from? The form of SemEval's STS 2017."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from polyglance import errors
+from polyglance.records import ScoredPair
+
+INPUTS = ("Sts2017.eval.v1.1.zip", "STS2017.eval.v1.1")
+GOLD = ("Sts2017.gs.zip", "STS2017.gs")
+
+# Track to the languages of its two columns, as they stand in the file and not in its name: tracks
+# 2 and 6 have English first. Track 4b (news, es-en) is left out, as in the papers.
+TRACKS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "track1.ar-ar": ("arb_Arab", "arb_Arab"),
+        "track2.ar-en": ("eng_Latn", "arb_Arab"),
+        "track3.es-es": ("spa_Latn", "spa_Latn"),
+        "track4a.es-en": ("spa_Latn", "eng_Latn"),
+        "track5.en-en": ("eng_Latn", "eng_Latn"),
+        "track6.tr-en": ("eng_Latn", "tur_Latn"),
+    }
+)
+
+
+def read_sts17(folder: Path, track: str) -> tuple[list[ScoredPair], int]:
+    """The pairs of one track that have a score.
+
+    Args:
+        folder: Holds the publisher's two archives, packed or not.
+        track: A name of `TRACKS`.
+
+    Returns:
+        The pairs, and how many lines have no score: scores stand for the first lines of a track
+        (track 6 has 500 pairs and 250 scores).
+
+    Raises:
+        UnavailableError: Where an archive or a file is absent.
+        InputError: For an archive, line or score that cannot be read, naming it.
+    """
+    languages = TRACKS[track]
+    pairs_name, scores_name = f"STS.input.{track}.txt", f"STS.gs.{track}.txt"
+    lines = _lines(Path(folder), INPUTS, name=pairs_name)
+    scores = _lines(Path(folder), GOLD, name=scores_name)
+    if len(scores) > len(lines):
+        raise errors.InputError(
+            f"{scores_name} has {len(scores)} scores for {len(lines)} pairs of {pairs_name}",
+            hint="fetch both archives again from the same place",
+        )
+    rows = []
+    for number, (line, score) in enumerate(zip(lines, scores, strict=False), 1):
+        texts = line.split("\t")
+        if len(texts) != 2 or not all(text.strip() for text in texts):
+            raise errors.InputError(
+                f"{pairs_name}, line {number}: expected two sentences with a tab between them",
+                hint="fetch the archive again",
+            )
+        rows.append(
+            ScoredPair(
+                texts[0], languages[0], texts[1], languages[1], _score(score, scores_name, number)
+            )
+        )
+    return rows, len(lines) - len(scores)
+
+
+def _score(text: str, name: str, number: int) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 5:
+        raise errors.InputError(
+            f"{name}, line {number}: {text!r} is no score from 0 to 5",
+            hint="fetch the archive again",
+        )
+    return value
+
+
+def _lines(folder: Path, archive: tuple[str, str], *, name: str) -> list[str]:
+    """The lines of a file inside an archive, or of the folder that it unpacks to."""
+    packed, unpacked = archive
+    plain = folder / unpacked / name
+    try:
+        if plain.is_file():
+            text = plain.read_text(encoding="utf-8")
+        else:
+            with zipfile.ZipFile(folder / packed) as opened:
+                text = opened.read(f"{unpacked}/{name}").decode("utf-8")
+    except (FileNotFoundError, KeyError) as error:
+        raise errors.UnavailableError(
+            f"there is no {name} in {folder / packed}",
+            hint=f"give the folder that holds {INPUTS[0]} and {GOLD[0]}: --data FOLDER",
+        ) from error
+    except (zipfile.BadZipFile, UnicodeDecodeError, OSError) as error:
+        raise errors.InputError(
+            f"{folder / packed}, {name} cannot be read: {error}", hint="fetch the archive again"
+        ) from error
+    return text.removesuffix("\n").split("\n")

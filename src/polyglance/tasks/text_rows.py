@@ -1,0 +1,62 @@
+"""Which tasks about texts alone are there?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from polyglance.tasks import text
+from polyglance.tasks.rows import Task
+from polyglance.tasks.text_groups import tatoeba_groups
+
+TEXT: Mapping[str, Task] = MappingProxyType(
+    {
+        "sts17": Task(
+            kind="text",
+            metric="spearman",
+            summary="are two sentences alike? cosines against what people said, 6 language pairs",
+            num_languages=4,
+            policy="none",
+            files=("Sts2017.eval.v1.1.zip", "Sts2017.gs.zip"),
+            revision="eval v1.1",
+            licence="CC-BY-SA-4.0",
+            citation="Cer et al., SemEval-2017 task 1",
+            load=text.load_sts17,
+        ),
+        "tatoeba": Task(
+            kind="text",
+            metric="accuracy",
+            summary="is the translation the nearest sentence? up to 1,000 a language, English",
+            num_languages=112,
+            policy="none",
+            files=("tatoeba.CODE-eng.CODE", "tatoeba.CODE-eng.eng"),
+            revision="LASER data v1, of 2018-11-17",
+            licence="CC-BY-2.0-FR",
+            citation="Artetxe and Schwenk, TACL 2019",
+            groups=tatoeba_groups,
+            load=text.load_tatoeba,
+        ),
+        "xtd200-text": Task(
+            kind="text",
+            metric="accuracy",
+            summary="the captions of XTD200 as parallel text: each language against English",
+            num_languages=200,
+            policy="none",
+            folder="xtd200",
+            files=("LANG.txt",),
+            licence="CC-BY-NC-4.0",
+            citation="Visheratin, 2023 (NLLB-CLIP)",
+            load=text.load_xtd200_text,
+        ),
+        "bitext": Task(
+            kind="text",
+            metric="accuracy",
+            summary="your own parallel text: LANG.txt, a sentence a line, one file in English",
+            num_languages=0,
+            policy="none",
+            files=("LANG.txt",),
+            licence="yours",
+            load=text.load_bitext,
+        ),
+    }
+)
