@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -236,7 +236,12 @@ def text_vectors(
 
 
 def embed_images(
-    images: Sequence[ImageFile], tower: Tower, *, store: Store, num_threads: int = 2
+    images: Sequence[ImageFile],
+    tower: Tower,
+    *,
+    store: Store,
+    num_threads: int = 2,
+    look: image_rows.Look | None = None,
 ) -> EmbedReport:
     """Encode the images that a store lacks; reading and preprocessing run ahead in threads.
 
@@ -249,6 +254,7 @@ def embed_images(
         tower: An image tower; one with `preprocess` has that run in the threads.
         store: Of this tower, as `open_image_store` makes it.
         num_threads: How many read ahead, 1 or more.
+        look: Is shown each file that is read, and fills further columns of the store.
 
     Returns:
         Counts of files; what could not be read is set aside, and the others go on.
@@ -266,11 +272,16 @@ def embed_images(
             hint="give each image once",
         )
     with store.writing():
-        run = image_rows.ImageRun(store, tower)
+        run = image_rows.ImageRun(store, tower, look=look)
         changed = [image for image in images if not run.is_unchanged(image)]
-        preprocess = getattr(tower, "preprocess", None)
+        # Asked for only where it is needed: a tower may be loaded by that.
+        preprocess = getattr(tower, "preprocess", None) if changed else None
         ahead = image_rows.read_ahead(
-            changed, preprocess=preprocess, known_keys=run.known_keys, num_threads=num_threads
+            changed,
+            preprocess=preprocess,
+            known_keys=run.known_keys,
+            num_threads=num_threads,
+            look=look,
         )
         with _bar("images", total=len(changed)) as advance, closing(ahead):
             try:
@@ -282,7 +293,7 @@ def embed_images(
                 # Ctrl-C as well: what was encoded is kept, unless the write itself was hit.
                 run.keep_encoded()
                 raise
-        _set_aside(store, run.quarantined, tried=[image.id for image in images])
+        set_aside(store, run.quarantined, tried=[image.id for image in images])
         _compact_if_scattered(store)
     return EmbedReport(
         new=run.num_new,
@@ -300,7 +311,7 @@ def read_quarantine(store: Store) -> list[Quarantined]:
     return [Quarantined(**json.loads(line)) for line in lines if line]
 
 
-def _set_aside(store: Store, found: Sequence[Quarantined], *, tried: Sequence[str]) -> None:
+def set_aside(store: Store, found: Sequence[Quarantined], *, tried: Collection[str]) -> None:
     """Bring `quarantine.jsonl` up to date: who was tried and is well now leaves it."""
     before = read_quarantine(store)
     gone = set(tried)
@@ -388,7 +399,7 @@ def _embed_missing(
             names = [block[b] for b in good]
             store.append(names, names, vectors=vectors[good])
             advance(len(block))
-    _set_aside(store, aside, tried=missing)
+    set_aside(store, aside, tried=missing)
     _compact_if_scattered(store)
     return EmbedReport(
         new=len(missing) - len(aside), known=len(row_of) - len(missing), quarantined=tuple(aside)

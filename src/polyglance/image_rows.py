@@ -15,16 +15,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.records import ImageFile, Quarantined
-from polyglance.sources.images import decode_image
+from polyglance.sources.images import Photo, decode_photo
+from polyglance.sources.webdataset import read_span
 from polyglance.store import Store
 from polyglance.store_rows import check_shape, unusable_rows
 from polyglance.towers import Output, Tower
@@ -40,6 +43,26 @@ ENCODE_ROWS = 64
 # make a thousand versions, not sixteen thousand.
 APPEND_ROWS = 1024
 APPEND_SECONDS = 30.0
+
+
+class Look(Protocol):
+    """Someone who looks at each file while it is at hand, in the threads that read."""
+
+    def __call__(
+        self, file: ImageFile, *, data: bytes, photo: Photo | None, key: str
+    ) -> Mapping[str, Any]:
+        """Look at one file.
+
+        Args:
+            file: Which.
+            data: Its bytes.
+            photo: What they show; None where the content was known and not decoded.
+            key: The content key.
+
+        Returns:
+            Values of further columns of the store; a column that is not named gets None.
+        """
+        ...
 
 
 def image_columns() -> dict[str, pyarrow.DataType]:
@@ -60,6 +83,7 @@ class ReadImage:
         key: Its content key.
         item: What goes to the tower; None where the content was known, or could not be read.
         reason: Why it could not be read.
+        seen: Values of further columns.
     """
 
     file: ImageFile
@@ -68,6 +92,7 @@ class ReadImage:
     key: str = ""
     item: Any = None
     reason: str | None = None
+    seen: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -76,7 +101,11 @@ class ReadImage:
 
 
 def read_image(
-    file: ImageFile, *, preprocess: Preprocess | None, known_keys: Collection[str]
+    file: ImageFile,
+    *,
+    preprocess: Preprocess | None,
+    known_keys: Collection[str],
+    look: Look | None = None,
 ) -> ReadImage:
     """Read one file, and decode it unless its content is known.
 
@@ -84,29 +113,36 @@ def read_image(
         file: Which.
         preprocess: From an image to the array that the tower takes; None leaves the image.
         known_keys: Content that needs no decoding.
+        look: Is shown the file.
 
     Returns:
         What was read, or why it was not.
     """
     try:
         os.path.abspath(file.path).encode("utf-8")
-        before = file.path.stat()  # before reading: a change during it shows next time
-        data = file.path.read_bytes()
+        before = os.stat(file.path)  # before reading: a change during it shows next time
+        data = read_span(file.path, file.span) if file.span else Path(file.path).read_bytes()
     except UnicodeEncodeError:
         return ReadImage(file, reason="its name is not valid UTF-8")
     except OSError as error:
         return ReadImage(file, reason=error.strerror or str(error))
-    key = hashlib.blake2b(data, digest_size=16).hexdigest()
-    item = None
+    key = content_key(data)
+    item = photo = None
     if key not in known_keys:
         try:
-            image = decode_image(data, name=file.id)
-            item = image if preprocess is None else preprocess(image)
+            photo = decode_photo(data, name=file.id)
+            item = photo.image if preprocess is None else preprocess(photo.image)
         except errors.InputError as error:
             return ReadImage(file, reason=error.message)
         except ValueError as error:  # what preprocessors raise for an odd shape
             return ReadImage(file, reason=f"preprocessing failed: {error}")
-    return ReadImage(file, before.st_size, before.st_mtime_ns, key, item)
+    seen = {} if look is None else look(file, data=data, photo=photo, key=key)
+    return ReadImage(file, len(data), before.st_mtime_ns, key, item, seen=seen)
+
+
+def content_key(data: bytes) -> str:
+    """The content key of a file's bytes."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def read_ahead(
@@ -115,6 +151,7 @@ def read_ahead(
     preprocess: Preprocess | None,
     known_keys: Collection[str],
     num_threads: int,
+    look: Look | None = None,
 ) -> Generator[ReadImage, None, None]:
     """Read files in threads, in order, at most a batch ahead of who takes them.
 
@@ -123,19 +160,19 @@ def read_ahead(
         preprocess: See `read_image`.
         known_keys: Looked at while it grows.
         num_threads: How many, 1 or more.
+        look: Is shown each file.
 
     Yields:
         What was read. Closing the iterator ends the threads.
     """
     executor = ThreadPoolExecutor(max_workers=num_threads, thread_name_prefix="read-images")
+    read = partial(read_image, preprocess=preprocess, known_keys=known_keys, look=look)
     waiting: deque[Future[ReadImage]] = deque()
     rest = iter(images)
     try:
         while True:
             for image in islice(rest, ENCODE_ROWS + num_threads - len(waiting)):
-                waiting.append(
-                    executor.submit(read_image, image, preprocess=preprocess, known_keys=known_keys)
-                )
+                waiting.append(executor.submit(read, image))
             if not waiting:
                 return
             yield waiting.popleft().result()
@@ -149,6 +186,7 @@ class ImageRun:
     Args:
         store: With `image_columns()`.
         tower: Encodes what is new.
+        look: Is shown what has to be read a second time.
 
     Attributes:
         quarantined: What was set aside.
@@ -156,10 +194,10 @@ class ImageRun:
         known_keys: Content that has a vector: content key to an id of the table that has it.
     """
 
-    def __init__(self, store: Store, tower: Tower) -> None:
+    def __init__(self, store: Store, tower: Tower, *, look: Look | None = None) -> None:
         self.quarantined: list[Quarantined] = []
         self.num_new = 0
-        self._store, self._tower = store, tower
+        self._store, self._tower, self._look = store, tower, look
         names = ["id", "key", "path", "size", "mtime_ns"]
         if lacking := sorted(set(names[2:]) - set(store.extra_columns)):
             raise errors.StoreError(
@@ -188,7 +226,8 @@ class ImageRun:
             now = os.stat(image.path)
         except OSError:
             return False
-        return bool(mark == (os.path.abspath(image.path), now.st_size, now.st_mtime_ns))
+        size = now.st_size if image.span is None else image.span[1]
+        return bool(mark == (os.path.abspath(image.path), size, now.st_mtime_ns))
 
     def take(self, read: ReadImage) -> None:
         """Take one file; encodes and appends when there is enough."""
@@ -199,7 +238,7 @@ class ImageRun:
             if read.item is None and read.key not in self._to_encode:
                 # Its content was known when it was read; the row that had it has changed since.
                 preprocess = getattr(self._tower, "preprocess", None)
-                again = read_image(read.file, preprocess=preprocess, known_keys=())
+                again = read_image(read.file, preprocess=preprocess, known_keys=(), look=self._look)
                 self.take(again)
                 return
             self._to_encode.setdefault(read.key, read)
@@ -250,6 +289,7 @@ class ImageRun:
             if read.key in self._bad:
                 self.quarantined.append(Quarantined(read.file.id, self._bad[read.key]))
         vector_of = self._vectors_of({read.key for read in ready})
+        further = set(self._store.extra_columns) - {"path", "size", "mtime_ns"}
         new = [read for read in ready if read.file.id not in self._key_of]
         old = [read for read in ready if read.file.id in self._key_of]
         for rows, write in ((new, self._store.append), (old, self._store.replace)):
@@ -262,6 +302,7 @@ class ImageRun:
                         "path": [read.path for read in rows],
                         "size": [read.size for read in rows],
                         "mtime_ns": [read.mtime_ns for read in rows],
+                        **{name: [read.seen.get(name) for read in rows] for name in further},
                     },
                 )
         for read in ready:
