@@ -50,7 +50,8 @@ class Result:
         model_id: Fingerprint of model and pack.
         data_id: Fingerprint of texts and contents.
         code_version: Of polyglance.
-        captions_duplicated: Captions that take part and say what an earlier one says. They stay,
+        prompts_taken: Which prompts it was, where `variant` leaves that open.
+        captions_duplicated: Captions, or labels of classes, that take part and say what an earlier one says. They stay,
             and lower what can be reached, unless the policy is `unique`.
         most_repeated_caption: The caption that is there most often; empty where none repeats.
         most_repeated_times: How often that is.
@@ -73,6 +74,7 @@ class Result:
     code_version: str = __version__
     variant: str = ""
     other_language: str = ""
+    prompts_taken: str = ""
     captions_duplicated: int = 0
     most_repeated_caption: str = ""
     most_repeated_times: int = 0
