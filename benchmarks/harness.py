@@ -129,6 +129,11 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             description="R@1/5/10 both ways, 25,000 x 5,000, against full matrices with one-hots",
             target=15.0,
         ),
+        "xtd200-scoring": Benchmark(
+            module="benchmarks.xtd200_scoring",
+            description="201 languages x 1,000 x 1,000 with intervals, against one-hots and choice",
+            target=5.0,
+        ),
         "pseudo-pairs": Benchmark(
             module="benchmarks.pseudo_pairs",
             description="a uCLIP epoch on stored pseudo pairs against the softmax in every step",

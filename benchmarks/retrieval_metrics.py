@@ -72,13 +72,13 @@ def alternative(inputs: Inputs) -> dict[str, float]:
     positives[torch.arange(len(scores)), torch.from_numpy(inputs.image_of_text)] = True
     found = {}
     for k in KS:
-        found[f"text_to_image@{k}"] = _one_hot_hit_rate(scores, positives, k=k)
-        found[f"image_to_text@{k}"] = _one_hot_hit_rate(scores.T, positives.T, k=k)
+        found[f"text_to_image@{k}"] = float(one_hot_hits(scores, positives, k=k).mean())
+        found[f"image_to_text@{k}"] = float(one_hot_hits(scores.T, positives.T, k=k).mean())
     return found
 
 
-def _one_hot_hit_rate(scores: Any, positives: Any, *, k: int) -> float:
-    """Share of rows with a positive among their top k, in batches of rows."""
+def one_hot_hits(scores: Any, positives: Any, *, k: int) -> Any:
+    """1 for each row with a positive among its top k, else 0; in batches of rows."""
     import torch
 
     recalls = []
@@ -89,7 +89,7 @@ def _one_hot_hit_rate(scores: Any, positives: Any, *, k: int) -> float:
         one_hot = torch.nn.functional.one_hot(top, num_classes=part.shape[1])  # (batch, k, M)
         true_positives = (one_hot * right[:, None, :]).sum(dim=(1, 2))
         recalls.append(true_positives / right.sum(dim=1))
-    return float((torch.cat(recalls) > 0).float().mean())
+    return (torch.cat(recalls) > 0).float()
 
 
 def _inputs_for_ours() -> Inputs:

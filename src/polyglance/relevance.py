@@ -218,28 +218,37 @@ def apply_caption_policy(
             f"none of {len(captions)} captions belongs to one of {len(content_ids)} content items",
             hint="check that captions and content use the same ids",
         )
-    groups: dict[str | int, list[int]] = {}
-    for row in with_content:
-        groups.setdefault(_group_key(captions[row], row=row, policy=policy), []).append(row)
-    first_rows = [rows[0] for rows in groups.values()]
-    let_in = first_rows if policy == "first" else with_content
-    kept = [rows if policy == "unique" else rows[:1] for rows in groups.values()]
-    positives = [sorted({column_of[captions[row].content_id] for row in rows}) for rows in kept]
+    if policy == "unique":
+        rows_of: dict[str, list[int]] = {}
+        for row in with_content:
+            rows_of.setdefault(captions[row].text, []).append(row)
+        kept = [rows[0] for rows in rows_of.values()]
+        relevance = Relevance.of(
+            [
+                sorted({column_of[captions[row].content_id] for row in rows})
+                for rows in rows_of.values()
+            ]
+        )
+    else:
+        kept = with_content if policy == "all" else _first_rows(captions, rows=with_content)
+        relevance = Relevance.of(np.array([column_of[captions[row].content_id] for row in kept]))
+    let_in = kept if policy == "first" else with_content
     return CaptionQueries(
-        texts=tuple(captions[row].text for row in first_rows),
-        caption_rows=np.array(first_rows, dtype=np.int64),
-        relevance=Relevance.of(positives),
+        texts=tuple(captions[row].text for row in kept),
+        caption_rows=np.array(kept, dtype=np.int64),
+        relevance=relevance,
         num_without_content=len(captions) - len(with_content),
-        num_beyond_first=len(with_content) - len(groups) if policy == "first" else 0,
+        num_beyond_first=len(with_content) - len(kept) if policy == "first" else 0,
         repeats=count_repeats([captions[row].text for row in let_in]),
     )
 
 
-def _group_key(caption: Caption, *, row: int, policy: CaptionPolicy) -> str | int:
-    """Captions with the same key become one query."""
-    if policy == "first":
-        return caption.content_id
-    return caption.text if policy == "unique" else row
+def _first_rows(captions: Sequence[Caption], *, rows: Iterable[int]) -> list[int]:
+    """The first of the rows of each content item."""
+    first: dict[str, int] = {}
+    for row in rows:
+        first.setdefault(captions[row].content_id, row)
+    return list(first.values())
 
 
 def _refuse_several_languages(captions: Sequence[Caption]) -> None:

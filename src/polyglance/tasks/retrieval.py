@@ -54,10 +54,9 @@ class RetrievalData:
     def data_id(self, language: str) -> str:
         """Fingerprint of one language's texts and the content items they are scored against."""
         digest = hashlib.blake2b(digest_size=16)
-        for content_id in self.content_ids:
-            digest.update(content_id.encode() + b"\0")
-        for caption in self.captions[language]:
-            digest.update(f"{caption.content_id}\0{caption.text}\0".encode())
+        digest.update("".join(f"{content_id}\0" for content_id in self.content_ids).encode())
+        said = (f"{caption.content_id}\0{caption.text}\0" for caption in self.captions[language])
+        digest.update("".join(said).encode())
         for name, members in self.splits.items():
             digest.update(name.encode() + members.tobytes())
         return digest.hexdigest()
