@@ -142,20 +142,16 @@ class PublishedNumber:
         return float(self.printed)
 
     @property
-    def half_unit(self) -> float:
-        """How far rounding may have moved it: half a unit of its last printed digit."""
-        return half_unit(self.printed)
+    def corrected(self) -> str:
+        """The number as it should be printed; empty where it is wrong and nobody can know."""
+        return self.printed if self.erratum is None else self.erratum.should_be
 
     @property
     def fraction(self) -> float | None:
-        """What it is as a fraction, errata heeded; None where it is none, or wrong.
-
-        A number that is known to be wrong counts as what it should be.
-        """
-        number = self.printed if self.erratum is None else self.erratum.should_be
-        if not number or self.unit not in ("percent", "fraction"):
+        """What it is as a fraction, errata heeded; None where it is none, or not to be known."""
+        if not self.corrected or self.unit not in ("percent", "fraction"):
             return None
-        return float(number) / 100 if self.unit == "percent" else float(number)
+        return float(self.corrected) / (100 if self.unit == "percent" else 1)
 
 
 def half_unit(printed: str) -> float:

@@ -8,9 +8,9 @@ A rule says which numbers of a table are made of which others:
         hit_rate_at_10 & direction=text_to_content|content_to_text @ etcl-table8
 
 Left stand conditions on the numbers that are checked. Right stand `mean` or `sum` and conditions on
-their members; behind `@` the table that these are in, where it is another. In all columns that the
-rule does not name, members are like the number that is made of them. `|` parts alternatives, `!`
-begins what is left out, `*` is all; for languages, all that are no group. `;` parts rules.
+their members; behind `@` the tables that these are in, where they are others. In all columns that
+stand not right, members are like the number that is made of them. `|` parts alternatives, `!` begins
+what is left out, `*` is all; for languages, all that are no group. `;` parts rules.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from polyglance.published import (
     GROUP_PREFIX,
     PublishedNumber,
     Table,
+    half_unit,
     published_numbers,
     tables,
 )
@@ -47,7 +48,7 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-# How a number is made of its members, and how far their rounding may move it: all one way.
+# How a number is made of its members.
 OPERATIONS: Mapping[str, Callable[[Sequence[float]], float]] = {"mean": _mean, "sum": sum}
 
 _RULE = re.compile(r"(?P<target>.+?) <- (?P<operation>\w+) (?P<members>.+?)( @ (?P<table>\S+))?")
@@ -60,7 +61,7 @@ class Rule:
     target: Conditions
     operation: str
     members: Conditions
-    table: str
+    tables: frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,23 +69,40 @@ class Check:
     """A printed number beside what follows from others.
 
     Attributes:
-        number: As it is printed.
-        recomputed: From the printed members, in the same unit.
-        tolerance: How far both may lie apart by rounding: half a unit of the number's last
-            digit, and as much as the rounding of the members can move what is made of them.
-        num_members: How many members there are.
+        number: What is made of others.
+        members: What it is made of.
+        operation: How, a name of `OPERATIONS`.
     """
 
     number: PublishedNumber
-    recomputed: float
-    tolerance: float
-    num_members: int
+    members: tuple[PublishedNumber, ...]
+    operation: str
+
+    @property
+    def recomputed(self) -> float:
+        """What the printed members give, in the unit of the number."""
+        return OPERATIONS[self.operation]([member.value for member in self.members])
 
     @property
     def excess(self) -> float:
-        """How far they lie apart beyond rounding; nothing or less where the number follows."""
+        """How far it lies from what is printed, beyond rounding; 0 or less where it follows."""
+        return self._excess([self.number.printed, *(member.printed for member in self.members)])
+
+    @property
+    def excess_without_errata(self) -> float | None:
+        """As `excess`, with all as it should be; None where it is not known how one should be."""
+        right = [number.corrected for number in (self.number, *self.members)]
+        return self._excess(right) if all(right) else None
+
+    def _excess(self, printed: Sequence[str]) -> float:
+        """Rounding allows half a unit of the number's last digit, and as much as the rounding of
+        the members, all one way, can move what is made of them.
+        """
+        made, *members = map(float, printed)
+        moved, *moved_members = map(half_unit, printed)
+        combine = OPERATIONS[self.operation]
         # Decimals in binary miss by a few units of the sixteenth digit.
-        return abs(self.number.value - self.recomputed) - self.tolerance - 1e-9
+        return abs(made - combine(members)) - moved - combine(moved_members) - 1e-9
 
 
 def checks(table: Table | None = None) -> list[Check]:
@@ -98,7 +116,7 @@ def checks(table: Table | None = None) -> list[Check]:
     """
     wanted = tables() if table is None else (table,)
     found = [check for row in wanted for rule in parse_rules(row) for check in _follow(rule, row)]
-    return sorted(found, key=lambda check: -check.excess)
+    return sorted(found, key=lambda check: check.excess, reverse=True)
 
 
 def parse_rules(table: Table) -> list[Rule]:
@@ -120,7 +138,7 @@ def parse_rules(table: Table) -> list[Rule]:
                 target=_conditions(match["target"]),
                 operation=match["operation"],
                 members=_conditions(match["members"]),
-                table=match["table"] or table.table,
+                tables=_names(match["table"] or table.table),
             )
         )
     return rules
@@ -148,9 +166,13 @@ def _follow(rule: Rule, table: Table) -> Iterable[Check]:
         InputError: Where the rule is about no number, or a number has no members.
     """
     targets = [n for n in published_numbers(table=table.table) if _meets(n, rule.target)]
-    candidates = [n for n in published_numbers(table=rule.table) if _meets(n, rule.members)]
-    named = {*rule.target, *rule.members}
-    alike = [key for key in KEYS if key not in named]
+    candidates = [
+        number
+        for name in sorted(rule.tables)
+        for number in published_numbers(table=name)
+        if _meets(number, rule.members)
+    ]
+    alike = [key for key in KEYS if key not in rule.members]
     by_rest: dict[tuple[str, ...], list[PublishedNumber]] = {}
     for number in candidates:
         by_rest.setdefault(tuple(getattr(number, key) for key in alike), []).append(number)
@@ -159,7 +181,6 @@ def _follow(rule: Rule, table: Table) -> Iterable[Check]:
             f"a rule of {table.table} is about no number: {table.averages}",
             hint="compare its conditions with the table's file",
         )
-    combine = OPERATIONS[rule.operation]
     for number in targets:
         members = by_rest.get(tuple(getattr(number, key) for key in alike), [])
         if not members:
@@ -168,12 +189,7 @@ def _follow(rule: Rule, table: Table) -> Iterable[Check]:
                 f"members by the rule {table.averages}",
                 hint="compare its conditions with the tables' files",
             )
-        yield Check(
-            number=number,
-            recomputed=combine([member.value for member in members]),
-            tolerance=number.half_unit + combine([member.half_unit for member in members]),
-            num_members=len(members),
-        )
+        yield Check(number=number, members=tuple(members), operation=rule.operation)
 
 
 def _meets(number: PublishedNumber, conditions: Conditions) -> bool:
