@@ -51,8 +51,9 @@ class Result:
         data_id: Fingerprint of texts and contents.
         code_version: Of polyglance.
         prompts_taken: Which prompts it was, where `variant` leaves that open.
-        captions_duplicated: Captions, or labels of classes, that take part and say what an earlier one says. They stay,
-            and lower what can be reached, unless the policy is `unique`.
+        captions_duplicated: Captions, or labels of classes, that take part and say what an
+            earlier one says. They stay, and lower what can be reached, unless the policy is
+            `unique`.
         most_repeated_caption: The caption that is there most often; empty where none repeats.
         most_repeated_times: How often that is.
     """

@@ -151,7 +151,7 @@ def bootstrap_means(
     # So narrow a product gains nothing from more threads; beside other work they wait for each
     # other (1,000 x 1,000 by 4: 0.8 ms with one, 15 ms with two).
     with _threads().limit(limits=1, user_api="blas"):
-        for weights in _weight_parts(seed, num_draws=num_draws, num_clusters=num_clusters):
+        for weights in weight_parts(seed, num_draws=num_draws, num_clusters=num_clusters):
             part = draws[start : start + len(weights)]
             start += len(weights)
             rows = weights @ counts
@@ -323,8 +323,11 @@ def cluster_draws(
     return _all_weights(seed, num_draws=num_draws, num_clusters=num_clusters)
 
 
-def _weight_parts(seed: int, *, num_draws: int, num_clusters: int) -> Iterator[Doubles]:
-    """How often each cluster is in each draw, (B, G), some draws at a time."""
+def weight_parts(seed: int, *, num_draws: int, num_clusters: int) -> Iterator[Doubles]:
+    """How often each cluster is in each draw, (B, G), some draws at a time.
+
+    For figures that are no means, such as macro-F1: weigh their sums by each row.
+    """
     step = max(1, WEIGHT_BUDGET // num_clusters)
     if step >= num_draws:
         yield _all_weights(seed, num_draws=num_draws, num_clusters=num_clusters)
