@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from polyglance import affine, embed, errors, evaluate, files
 from polyglance.affine import Vectors
@@ -20,6 +20,7 @@ from polyglance.sources import images as image_source
 from polyglance.tasks import ContentData, TaskData
 
 Contents = TypeVar("Contents", bound=ContentData)
+LoadSide = Callable[[str, Literal["content", "text"]], Side]
 
 
 def measure(
@@ -32,6 +33,7 @@ def measure(
     languages: Sequence[str] | None,
     out: Path | None,
     reencode: bool = False,
+    load: LoadSide = load_side,
 ) -> list[Result]:
     """Measure a model, with a pack or without, on one task.
 
@@ -45,6 +47,7 @@ def measure(
         languages: Which ones; None takes all.
         out: File of results, read first and added to.
         reencode: Whether a pack with another content tower may encode every picture again.
+        load: Gives a side of the model; for several tasks, one that remembers.
     """
     data = replace(data, task=task)  # type: ignore[type-var]
     name = model if pack is None else f"{model} + {pack}"
@@ -54,10 +57,10 @@ def measure(
         evaluate.evaluate, name=name, languages=languages, out=out, cache=cache
     )
     if not isinstance(data, ContentData):
-        text = load_side(model, "text")
+        text = load(model, "text")
         speakers = TextSpeakers(text.dim, lambda: text, loaded)
         return scored(speakers, data, model_id=_identity(_text_parts(text, loaded)))
-    encoder = DualEncoder.load(model)
+    encoder = DualEncoder(load(model, "content"), load(model, "text"), model)
     if loaded is not None:
         encoder = encoder.with_pack(loaded, reencode=reencode)
     data, contents = content_vectors(encoder, data, images=images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,22 +13,27 @@ import typer
 from polyglance.cli import options
 
 if TYPE_CHECKING:
-    from polyglance.results import Result
+    from polyglance.tasks import TaskData
 
-HELP = "Measure a model in every language of a task."
+HELP = "Measure a model in every language of one task or several."
 
 
 def command(
     model: Annotated[
-        str | None, typer.Argument(help="The dual encoder: hf:NAME, or a model folder.")
+        str | None,
+        typer.Argument(help="hf:NAME, openclip:NAME, sentence:NAME, or a model folder."),
     ] = None,
-    task: Annotated[str, typer.Option("--task", help="Which task; --list shows them.")] = "",
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option("--task", help="Which task; --list shows them; may be repeated."),
+    ] = None,
     languages: options.Languages = None,
     pack: Annotated[
         str | None, typer.Option("--pack", "-p", help="A language pack: its folder or hub id.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Folder of the publisher's text files.")
+        Path | None,
+        typer.Option("--data", help="The publisher's files, or the folder of such folders."),
     ] = None,
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the pictures, by file name.")
@@ -38,58 +44,90 @@ def command(
     list_tasks: Annotated[bool, typer.Option("--list", help="List the tasks.")] = False,
     as_json: options.JsonOutput = False,
 ) -> None:
-    """List tasks, or measure a model on one and print its hit rates."""
+    """List tasks, or measure a model on some and print a table for each."""
+    import functools
+
     from polyglance import errors
-    from polyglance.tasks import get_task
+    from polyglance.cli import eval_tables
+    from polyglance.tasks import TASKS, get_task
 
     if list_tasks:
-        _print_tasks()
+        typer.echo(eval_tables.task_list(TASKS))
         return
-    if model is None or not task:
+    if model is None or not tasks:
         raise errors.ConfigError(
             "eval needs a model and a task",
             hint="polyglance eval MODEL --task xtd10 --data FOLDER --images FOLDER",
         )
     wanted = options.language_ids(languages)
-    loaded = get_task(task).load(data, wanted)
+    # The texts of all tasks first: a wrong folder or language shows before hours of work.
+    loaded = {name: _load(name, data) for name in dict.fromkeys(tasks)}
+    chosen = _choose(loaded, wanted)
     from polyglance import measure
+    from polyglance.model import load_side
 
-    rows = measure.measure(
-        model, loaded, task=task, pack=pack, images=images, languages=wanted, out=out
-    )
-    if as_json:
-        typer.echo(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=2))
-    else:
-        _print_results(rows)
-
-
-def _print_tasks() -> None:
-    from polyglance.tasks import TASKS
-
-    for name, row in TASKS.items():
-        typer.echo(f"{name:<12}{row.num_languages:>4} languages  {row.summary}")
-        typer.secho(f"{'':<12}captions: {row.policy}; images: {row.images}", dim=True)
-
-
-def _print_results(rows: list[Result]) -> None:
-    """One line a language and split: R@10 both ways with its interval."""
-    typer.echo(f"{'language':<12}{'split':<10}{'text to image':>22}{'image to text':>22}   R@10")
-    by_key: dict[tuple[str, str], dict[str, Result]] = {}
-    for row in rows:
-        by_key.setdefault((row.language, row.split), {})[row.direction] = row
-    for (language, split), found in by_key.items():
-        cells = "".join(
-            f"{_cell(found.get(direction)):>22}"
-            for direction in ("text_to_content", "content_to_text")
+    # Several tasks load the model once.
+    load = functools.cache(load_side)
+    measured = []
+    for name, texts in loaded.items():
+        if not chosen[name]:
+            continue
+        rows = measure.measure(
+            model,
+            texts,
+            task=name,
+            pack=pack,
+            images=images,
+            languages=chosen[name],
+            out=out,
+            load=load,
         )
-        typer.echo(f"{language:<12}{split:<10}{cells}")
-    dropped = {name: n for row in rows for name, n in row.num_dropped.items() if n}
-    for name, count in dropped.items():
-        typer.secho(f"{name.replace('_', ' ')}: {count:,}", dim=True)
+        measured += rows
+        groups = get_task(name).groups
+        if not as_json:
+            table = eval_tables.result_table(name, rows, groups=groups() if groups else None)
+            typer.echo(table + ("\n" if len(loaded) > 1 else ""))
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in measured], ensure_ascii=False, indent=2))
 
 
-def _cell(row: Result | None) -> str:
-    if row is None:
-        return "-"
-    low, high = row.intervals["hit_rate_at_10"]
-    return f"{100 * row.values['hit_rate_at_10']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+def _load(name: str, root: Path | None) -> TaskData:
+    """A task's texts in all its languages, so that what is compared never hangs on which are asked.
+
+    Args:
+        name: Of the task.
+        root: The publisher's folder, or the folder in which it stands under its name.
+    """
+    from polyglance.tasks import get_task
+
+    row = get_task(name)
+    inside = [] if root is None else [root / (row.folder or name), root / name]
+    folder = next((path for path in inside if path.is_dir()), root)
+    return row.load(folder, None)
+
+
+def _choose(
+    loaded: Mapping[str, TaskData], wanted: Sequence[str] | None
+) -> dict[str, Sequence[str]]:
+    """The languages to measure of each task; what some tasks lack is said, what all lack refused.
+
+    Raises:
+        LanguageError: For a language that no task has.
+    """
+    from polyglance import errors
+
+    if wanted is None:
+        return {name: data.languages for name, data in loaded.items()}
+    there = {language for data in loaded.values() for language in data.languages}
+    if lacking := [language for language in wanted if language not in there]:
+        raise errors.LanguageError(
+            f"{', '.join(loaded)} has nothing in {', '.join(lacking)}; "
+            f"there is {', '.join(sorted(there))}",
+            hint="leave those out, or choose another task: polyglance eval --list",
+        )
+    chosen: dict[str, Sequence[str]] = {}
+    for name, data in loaded.items():
+        chosen[name] = [language for language in wanted if language in data.languages]
+        if absent := [language for language in wanted if language not in data.languages]:
+            typer.secho(f"{name}: nothing in {', '.join(absent)}", err=True)
+    return chosen
