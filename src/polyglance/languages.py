@@ -79,7 +79,10 @@ DATASET_ALIASES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "flores": {},
         "nllb": {"sat_Beng": "sat_Olck"},  # the tokenizer's name for text that is in Ol Chiki
-        "xtd": {"jp": "jpn_Jpan", "zh": "zho_Hans"},
+        # The last is how the English file of Flickr30k-200, of XTD's form, is called.
+        "xtd": {"jp": "jpn_Jpan", "zh": "zho_Hans", "eng_captions": "eng_Latn"},
+        "xflickrco": {"zh": "zho_Hans"},
+        "wit": {"zh": "zho_Hans", "lah": "pnb_Arab"},  # Wikipedia's codes
         "xm3600": {"zh": "zho_Hans"},
         "multi30k": {},
         "flickr8k": {"zh": "zho_Hans"},

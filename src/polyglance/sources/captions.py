@@ -215,11 +215,12 @@ def read_splits(path: Path) -> dict[str, str]:
 
 
 def read_multi30k(folder: Path, split: str, *, languages: Sequence[str]) -> ParallelLines:
-    """Multi30K task 1: `SPLIT.LANG.gz`, parallel, and `SPLIT.images.txt`.
+    """Multi30K task 1: `SPLIT.LANG.gz`, parallel, and the photo of each line.
 
     Args:
-        folder: The data set.
-        split: `train` or `val`.
+        folder: The release's `data/task1`, with `raw/SPLIT.LANG.gz` and `image_splits/SPLIT.txt`;
+            or a folder of its files, where the list may be called `SPLIT.images.txt`, too.
+        split: `train`, `val`, `test_2016_flickr`, ...
         languages: Which languages, in the order wanted.
 
     Raises:
@@ -227,16 +228,24 @@ def read_multi30k(folder: Path, split: str, *, languages: Sequence[str]) -> Para
         LanguageError: A language that the folder lacks.
         InputError: Files of different length.
     """
-    images_path = Path(folder) / f"{split}.images.txt"
-    images = read_lines(images_path)
+    raw, listed = multi30k_files(folder, split)
+    images = read_lines(listed)
     lines = {}
     for language in languages:
-        path, known = _file_of_language(
-            folder, f"{split}.*.gz", language=language, dataset="multi30k"
-        )
-        captions = read_caption_lines(path, images=images, images_path=images_path, language=known)
+        path, known = _file_of_language(raw, f"{split}.*.gz", language=language, dataset="multi30k")
+        captions = read_caption_lines(path, images=images, images_path=listed, language=known)
         lines[known] = tuple(caption.text for caption in captions)
     return ParallelLines(tuple(images), lines)
+
+
+def multi30k_files(folder: Path, split: str) -> tuple[Path, Path]:
+    """Where Multi30K's captions are, and the list of a split's photos, which may be absent."""
+    raw, lists = Path(folder) / "raw", Path(folder) / "image_splits"
+    lists = lists if lists.is_dir() else Path(folder)
+    named = lists / f"{split}.images.txt"
+    return raw if raw.is_dir() else Path(
+        folder
+    ), named if named.is_file() else lists / f"{split}.txt"
 
 
 def read_xtd(folder: Path, language: str, *, images_path: Path | None = None) -> list[Caption]:

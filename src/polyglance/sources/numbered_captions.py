@@ -1,0 +1,60 @@
+"""Which captions stand behind an image's name and a number? A line `NAME#...<tab or space>caption`.
+
+The form of COCO-CN (`COCO_val2014_000000000042#0<tab>...`) and of Flickr30k-CN
+(`1007129816#zhm#0 ...`); images are named without their suffix.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from polyglance import errors
+from polyglance.languages import normalise_language
+from polyglance.records import Caption
+from polyglance.sources import captions
+
+SUFFIX = ".jpg"
+
+
+def read_numbered(
+    path: Path, *, language: str, names: Collection[str] | None = None
+) -> list[Caption]:
+    """Captions of such a file, in its order; ids are the names with `.jpg` behind them.
+
+    Args:
+        path: The file, plain or gzip; empty lines are passed over.
+        language: The language of all its captions.
+        names: Images whose captions are wanted, without suffix; None takes all.
+
+    Raises:
+        InputError: A line without a caption, or a name of `names` that has none.
+    """
+    known = normalise_language(language)
+    rows = []
+    for number, line in enumerate(captions.read_lines(path), 1):
+        if not line.strip():
+            continue
+        key, *rest = re.split(r"[\t ]", line.strip(), maxsplit=1)
+        if not rest or not rest[0].strip():
+            raise errors.InputError(
+                f"{path}, line {number}: {line[:80]!r} has no caption; expected NAME#NUMBER, a tab "
+                "or a space, and the caption",
+                hint="mend that line, or fetch the file again",
+            )
+        name = key.partition("#")[0].removesuffix(SUFFIX)
+        if names is None or name in names:
+            rows.append(Caption(name + SUFFIX, rest[0].strip(), known))
+    lacking = set(names or ()) - {row.content_id.removesuffix(SUFFIX) for row in rows}
+    if lacking:
+        raise errors.InputError(
+            f"{path} has no caption of {len(lacking)} images, the first is {min(lacking)}",
+            hint="fetch both files again from the same place",
+        )
+    return rows
+
+
+def read_names(path: Path) -> list[str]:
+    """The image names of a list, one a line, without suffix."""
+    return [line.strip().removesuffix(SUFFIX) for line in captions.read_lines(path) if line.strip()]
