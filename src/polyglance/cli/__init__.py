@@ -17,6 +17,7 @@ from polyglance.cli import (
     evaluate,
     index,
     packs,
+    published,
     report,
     search,
     train,
@@ -54,6 +55,7 @@ app.command("compare", help=compare.HELP)(compare.command)
 app.command("eval", help=evaluate.HELP)(evaluate.command)
 app.command("report", help=report.HELP)(report.command)
 app.command("difference", help=difference.HELP)(difference.command)
+app.command("published", help=published.HELP)(published.command)
 app.command("index", help=index.HELP)(index.command)
 app.command("search", help=search.HELP)(search.command)
 app.add_typer(embed.app, name="embed")

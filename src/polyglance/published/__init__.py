@@ -231,28 +231,21 @@ def comparable(result: Result) -> list[PublishedNumber]:
     metric that the result has a value of. Never what is known to be wrong without being known
     right; `PublishedNumber.fraction` is in the unit of `Result.values`.
     """
-    asked = (
-        result.task,
-        result.split,
-        result.language,
-        result.other_language,
-        result.direction,
-        result.caption_policy,
-        result.variant,
-    )
+    asked = (result.task, result.split, result.language, result.other_language, result.variant)
     return [
         number
-        for number in published_numbers()
+        for number in published_numbers(language=result.language)
         if number.metric in result.values
         and number.fraction is not None
+        and number.caption_policy == result.caption_policy
+        # What is a mean over both directions stands in the results of either.
+        and number.direction in (result.direction, "both")
         and asked
         == (
             number.task,
             number.split,
             number.language,
             number.other_language,
-            number.direction,
-            number.caption_policy,
             number.variant,
         )
     ]

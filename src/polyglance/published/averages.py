@@ -9,8 +9,8 @@ A rule says which numbers of a table are made of which others:
 
 Left stand conditions on the numbers that are checked. Right stand `mean` or `sum` and conditions on
 their members; behind `@` the tables that these are in, where they are others. In all columns that
-stand not right, members are like the number that is made of them. `|` parts alternatives, `!` begins
-what is left out, `*` is all; for languages, all that are no group. `;` parts rules.
+are not named right, members are like the number that is made of them. `|` parts alternatives, `!`
+begins what is left out, `*` is all; for languages, all that are no group. `;` parts rules.
 """
 
 from __future__ import annotations
@@ -95,8 +95,10 @@ class Check:
         return self._excess(right) if all(right) else None
 
     def _excess(self, printed: Sequence[str]) -> float:
-        """Rounding allows half a unit of the number's last digit, and as much as the rounding of
-        the members, all one way, can move what is made of them.
+        """Beyond what rounding allows.
+
+        That is half a unit of the number's last digit, and as much as the rounding of the members,
+        all one way, can move what is made of them.
         """
         made, *members = map(float, printed)
         moved, *moved_members = map(half_unit, printed)

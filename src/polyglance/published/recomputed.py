@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from polyglance.published import GROUP_PREFIX, PublishedNumber, half_unit, published_numbers
-from polyglance.published.author_files import AVERAGE
+from polyglance.published.author_files import AVERAGE, read_author_file
 
 # The 100 languages of Babel-ImageNet's table 5, in groups by how many classes have a label.
 CLASSES_TABLE = "babel-imagenet-table5"
@@ -61,6 +62,40 @@ class Beside:
         return abs(self.value - self.printed.value) <= half_unit(self.printed.printed) + 1e-9
 
 
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """An author's file with all that was asked of it.
+
+    Attributes:
+        numbers: As they stand in the file.
+        averages: Its own averages, recomputed.
+        means: What is made of its languages (`macro_averages`, `class_groups`).
+        beside: What the paper prints of the same.
+    """
+
+    numbers: tuple[PublishedNumber, ...]
+    averages: tuple[OwnAverage, ...]
+    means: tuple[PublishedNumber, ...]
+    beside: tuple[Beside, ...]
+
+
+def examine(path: Path) -> Examined:
+    """Read an author's file and ask all that this module can ask of it.
+
+    Raises:
+        UnavailableError, UnknownNameError, InputError: As `read_author_file`.
+    """
+    numbers = read_author_file(path)
+    of_classes = any(number.metric == "accuracy" for number in numbers)
+    means = class_groups(numbers) if of_classes else macro_averages(numbers)
+    return Examined(
+        numbers=tuple(numbers),
+        averages=tuple(own_averages(numbers)),
+        means=tuple(means),
+        beside=tuple(beside_paper([*numbers, *means])),
+    )
+
+
 def own_averages(numbers: Sequence[PublishedNumber]) -> list[OwnAverage]:
     """The averages that an author's file holds, beside those of its languages.
 
@@ -102,15 +137,15 @@ def _is_member(number: PublishedNumber, average: PublishedNumber) -> bool:
     )
 
 
-def macro_averages(numbers: Iterable[PublishedNumber]) -> list[tuple[PublishedNumber, int]]:
+def macro_averages(numbers: Iterable[PublishedNumber]) -> list[PublishedNumber]:
     """The mean over languages of each model, task, metric, direction and variant.
 
     Args:
         numbers: Of one file or several; groups among them are passed over.
 
     Returns:
-        Averages to ten digits behind the point, and over how many languages, in the order of the
-        numbers.
+        Averages to ten digits behind the point, in the order of the numbers; the note says over
+        how many languages.
     """
     groups: dict[tuple[str, ...], list[PublishedNumber]] = {}
     for number in numbers:
@@ -119,7 +154,7 @@ def macro_averages(numbers: Iterable[PublishedNumber]) -> list[tuple[PublishedNu
             groups.setdefault((*key, number.metric, number.direction, number.variant), []).append(
                 number
             )
-    return [(_mean_of(members, language=AVERAGE), len(members)) for members in groups.values()]
+    return [_mean_of(members, language=AVERAGE) for members in groups.values()]
 
 
 def class_groups(numbers: Sequence[PublishedNumber]) -> list[PublishedNumber]:
@@ -192,4 +227,5 @@ def _per(number: PublishedNumber, *, unit: str) -> float:
 
 def _mean_of(members: Sequence[PublishedNumber], *, language: str) -> PublishedNumber:
     mean = sum(member.value for member in members) / len(members)
-    return replace(members[0], language=language, printed=f"{mean:.10f}", note="")
+    note = f"{len(members)} languages"
+    return replace(members[0], language=language, printed=f"{mean:.10f}", note=note)
