@@ -123,7 +123,9 @@ PUBLIC = {
     "polyglance.embed": {"EmbedReport", "VectorCache", "embed_images", "embed_texts"},
     "polyglance.evaluate": {"Encoder", "evaluate"},
     "polyglance.languages": {"Language", "all_languages", "get_language", "normalise_language"},
-    "polyglance.search.index": {"Hit", "Index", "build"},
+    "polyglance.search.index": {"Hit", "Index"},
+    "polyglance.search.indexing": {"IndexReport", "build"},
+    "polyglance.search.thumbnails": {"Thumbnails", "thumbnail"},
     "polyglance.store": {"Store", "StoreFacts"},
     "polyglance.towers": {"TOWERS", "ImageTower", "Tower", "load_tower", "parse_reference"},
     "polyglance.metrics": {"hit_rates_at_k", "retrieval_both_ways", "apply_caption_policy"},
@@ -173,7 +175,10 @@ def test_every_recipe_builds_its_default_config_and_has_train(name):
     assert callable(row.load().train)
 
 
-@pytest.mark.parametrize("module", ["polyglance", "polyglance.search.index", "polyglance.packs"])
+@pytest.mark.parametrize(
+    "module",
+    ["polyglance", "polyglance.search.index", "polyglance.search.indexing", "polyglance.packs"],
+)
 def test_what_the_user_waits_for_does_not_import_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

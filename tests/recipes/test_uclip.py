@@ -9,7 +9,8 @@ from polyglance import affine, errors, metrics, projection_heads, soft_retrieval
 from polyglance.embed import VectorCache
 from polyglance.packs import LanguagePack
 from polyglance.recipes import pseudo_pairs, uclip
-from polyglance.search.index import Index, build
+from polyglance.search.index import Index
+from polyglance.search.indexing import build
 from polyglance.sides import Side
 
 QUERIES = small_world.PHRASES

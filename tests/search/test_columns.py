@@ -10,7 +10,8 @@ import small_world
 from polyglance import affine, errors
 from polyglance.packs import LanguagePack, PackManifest
 from polyglance.search import columns
-from polyglance.search.index import Index, build
+from polyglance.search.index import Index
+from polyglance.search.indexing import build
 from polyglance.sides import Side
 from polyglance.sources import images
 from polyglance.store import Store

@@ -6,13 +6,13 @@ import pytest
 import small_world
 from polyglance import errors
 from polyglance.recipes import ridge
-from polyglance.search import index
+from polyglance.search import index, indexing
 from polyglance.sides import Side
 
 
 @pytest.fixture
 def built(picture_folder, model_folder, tmp_path):
-    report = index.build(picture_folder, model=str(model_folder), out=tmp_path / "index")
+    report = indexing.build(picture_folder, model=str(model_folder), out=tmp_path / "index")
     assert report.new == len(small_world.PHRASES)
     return index.Index(tmp_path / "index")
 
@@ -50,14 +50,14 @@ def test_the_teacher_is_not_loaded_where_the_pack_speaks(built, pack, monkeypatc
 
 
 def test_second_run_encodes_nothing(built, picture_folder, model_folder):
-    report = index.build(picture_folder, model=str(model_folder), out=built.path)
+    report = indexing.build(picture_folder, model=str(model_folder), out=built.path)
     assert (report.new, report.known) == (0, len(small_world.PHRASES))
 
 
 def test_unreadable_pictures_are_set_aside(picture_folder, model_folder, tmp_path):
     (picture_folder / "empty.png").write_bytes(b"")
     (picture_folder / "text.jpg").write_text("no picture")
-    report = index.build(picture_folder, model=str(model_folder), out=tmp_path / "i")
+    report = indexing.build(picture_folder, model=str(model_folder), out=tmp_path / "i")
     assert sorted(item.id for item in report.quarantined) == ["empty.png", "text.jpg"]
     assert len(index.Index(tmp_path / "i").ids) == len(small_world.PHRASES)
 
@@ -74,13 +74,13 @@ def test_a_pack_for_another_space_is_refused(built, pack):
 
 def test_an_index_of_another_model_is_refused(built, picture_folder):
     with pytest.raises((errors.SpaceMismatchError, errors.StoreError)):
-        index.build(picture_folder, model="fake:teacher", out=built.path)
+        indexing.build(picture_folder, model="fake:teacher", out=built.path)
 
 
 def test_empty_folder(model_folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(errors.InputError):
-        index.build(tmp_path / "empty", model=str(model_folder), out=tmp_path / "i")
+        indexing.build(tmp_path / "empty", model=str(model_folder), out=tmp_path / "i")
 
 
 def test_more_answers_asked_than_there_are(built):

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from polyglance.cli import options
 
-HELP = "Index a folder of pictures; resumes."
+if TYPE_CHECKING:
+    from polyglance.search.indexing import IndexReport
+
+HELP = "Index pictures, or vectors that exist; resumes."
+SHOWN_IDS = 10
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="Folder with pictures; subfolders too.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder with pictures, subfolders too; a .tar or a folder of them (webdataset); "
+            "a .parquet of downloads; a folder of vectors (clip-retrieval's, or vectors.npy)."
+        ),
+    ],
     model: options.Model,
     out: options.Out,
+    space: Annotated[
+        str | None,
+        typer.Option("--space", help="Of given vectors: NAME, or model for that of --model."),
+    ] = None,
+    keep_missing: Annotated[
+        bool, typer.Option("--keep-missing", help="Keep rows whose file is gone.")
+    ] = False,
+    no_thumbnails: Annotated[
+        bool, typer.Option("--no-thumbnails", help="Make no thumbnails.")
+    ] = False,
     pack: Annotated[
         str | None,
         typer.Option("--pack", "-p", help="Also make the column of a pack that has one."),
@@ -26,20 +47,54 @@ def command(
     ] = False,
     drop: Annotated[bool, typer.Option("--drop", help="Remove the pack's column.")] = False,
 ) -> None:
-    """Run `search.index.build` and say what it did."""
-    from polyglance.cli.embed import print_report
-    from polyglance.search import index
+    """Run `search.indexing.build` and say what it did."""
+    from polyglance.search import indexing
 
-    print_report(index.build(folder, model=model, out=out), out)
+    report = indexing.build(
+        source,
+        model=model,
+        out=out,
+        keep_missing=keep_missing,
+        thumbnails=not no_thumbnails,
+        space=space,
+    )
+    print_report(report, out)
     if pack is not None:
-        _pack_column(folder, out, pack, reencode=reencode, drop=drop)
+        _pack_column(source, out, pack, reencode=reencode, drop=drop)
 
 
-def _pack_column(folder: Path, out: Path, pack: str, *, reencode: bool, drop: bool) -> None:
+def print_report(report: IndexReport, out: Path) -> None:
+    """Say what an indexing run did: counts, and the ids of what moved, left or was set aside."""
+    from polyglance.cli.embed import print_report as print_rows
+    from polyglance.embed import EmbedReport
+    from polyglance.sources.images import HEIC_INSTALL
+
+    rows = EmbedReport(new=report.new, known=report.known, quarantined=report.quarantined)
+    print_rows(rows, out)
+    _name("moved", [f"{old} -> {new}" for old, new in report.moved])
+    _name("gone, removed from the index", report.removed)
+    _name("gone, kept in the index", report.missing)
+    if report.num_videos:
+        typer.echo(f"{report.num_videos:,} videos left out")
+    if report.num_heic:
+        typer.echo(f"{report.num_heic:,} HEIC files left out; to read them: {HEIC_INSTALL}")
+
+
+def _name(what: str, ids: Sequence[str]) -> None:
+    """A count and the first ids."""
+    if ids:
+        typer.echo(f"{len(ids):,} {what}:")
+        for identity in ids[:SHOWN_IDS]:
+            typer.echo(f"  {identity}")
+        if len(ids) > SHOWN_IDS:
+            typer.echo(f"  ... and {len(ids) - SHOWN_IDS:,} more")
+
+
+def _pack_column(source: Path, out: Path, pack: str, *, reencode: bool, drop: bool) -> None:
     from polyglance.cli.embed import print_report
     from polyglance.packs import LanguagePack
     from polyglance.search import columns
-    from polyglance.sources import images
+    from polyglance.search.gathering import gather
     from polyglance.store import Store
 
     base, loaded = Store.open(out), LanguagePack.load(pack)
@@ -47,7 +102,7 @@ def _pack_column(folder: Path, out: Path, pack: str, *, reencode: bool, drop: bo
         found = columns.drop(base, loaded)
         typer.echo(f"the column of {pack} is removed" if found else f"{pack} had no column")
     elif reencode:
-        report = columns.reencode(base, loaded, images=images.find_images(folder))
+        report = columns.reencode(base, loaded, images=gather(source).images)
         print_report(report, columns.column_path(out, loaded))
     elif loaded.manifest.content == "unchanged":
         typer.echo(f"{pack} needs no column: it leaves the content side as it is")

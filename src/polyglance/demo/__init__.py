@@ -19,7 +19,7 @@ from polyglance.languages import ENGLISH
 from polyglance.model import DualEncoder
 from polyglance.packs import PACK_FILE, LanguagePack, PackManifest
 from polyglance.recipes import english_text, m2m, ridge
-from polyglance.search import index
+from polyglance.search import index, indexing
 from polyglance.sides import Side
 from polyglance.sources import pictograms
 from polyglance.tasks import retrieval
@@ -50,7 +50,7 @@ def run(out: Path, *, fresh: bool = False) -> dict[str, Any]:
     with stages("index pictures"):
         model = english_model(three, out / "model")
         pictures = world.folder(pictograms.TEST_ARTIST)
-        index.build(pictures, model=str(out / "model"), out=out / "index")
+        indexing.build(pictures, model=str(out / "model"), out=out / "index")
         bench = _bench(world, model, out)
     with stages("make language packs"):
         packs, control = _packs(bench, three, towers.english_texts(world), out)

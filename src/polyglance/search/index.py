@@ -1,4 +1,4 @@
-"""Where are the pictures, as vectors? Build an index of a folder, and find the nearest rows.
+"""Where are the pictures, as vectors? Open an index, and find the nearest rows.
 
 Legend: Q queries, M indexed items, D width of the space.
 
@@ -14,13 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from polyglance import embed, errors
+from polyglance import errors
 from polyglance.affine import Vectors
 from polyglance.model import TextSpeakers, load_side
 from polyglance.packs import LanguagePack
 from polyglance.search import columns
-from polyglance.sides import SpaceTower
-from polyglance.sources import images
 from polyglance.spaces import require_equivalent
 from polyglance.store import Store
 
@@ -46,7 +44,7 @@ class Index:
     """An index that is open for search.
 
     Args:
-        path: The folder that `build` wrote.
+        path: The folder that `indexing.build` wrote.
     """
 
     def __init__(self, path: Path) -> None:
@@ -142,32 +140,3 @@ class Index:
             Hit(rank=rank, id=self.ids[i], score=float(scores[i]), path=self.paths[i])
             for rank, i in enumerate(ordered, 1)
         ]
-
-
-def build(folder: Path, *, model: str, out: Path, num_threads: int = 2) -> embed.EmbedReport:
-    """Index the pictures of a folder; what is known and unchanged is skipped.
-
-    Args:
-        folder: Searched with its subfolders.
-        model: Reference of a dual encoder.
-        out: Folder of the index, made or brought up to date.
-        num_threads: Threads that decode while the tower encodes.
-
-    Returns:
-        What was new, known and set aside.
-
-    Raises:
-        InputError: For a folder without pictures.
-        StoreError: For an index of another model.
-    """
-    found = images.find_images(folder)
-    tower = SpaceTower(load_side(model, "content"))
-    store = embed.open_image_store(
-        out, tower, extra_facts={"model": _absolute(model), "folder": str(folder.resolve())}
-    )
-    return embed.embed_images(found, tower, store=store, num_threads=num_threads)
-
-
-def _absolute(model: str) -> str:
-    """A model folder by its full path, so that the index is found from anywhere."""
-    return str(Path(model).resolve()) if Path(model).exists() else model

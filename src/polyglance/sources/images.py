@@ -15,7 +15,7 @@ import struct
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -194,12 +194,14 @@ def decode_photo(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Pho
     return Photo(rgb, taken)
 
 
-def read_taken(data: bytes) -> Taken:
-    """Time and place of a file's bytes, its picture not decoded where the format allows."""
+def read_taken(file: BinaryIO) -> Taken:
+    """Time and place of an open file, its picture not decoded where the format allows."""
     from PIL import Image as pil
 
     try:
-        with pil.open(io.BytesIO(data), formats=open_formats(data[:HEAD_BYTES])) as image:
+        formats = open_formats(file.read(HEAD_BYTES))
+        file.seek(0)
+        with pil.open(file, formats=formats) as image:
             return taken_of(image.getexif())
     except (*DAMAGED, pil.DecompressionBombError, errors.InputError):
         return Taken()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,19 @@ _SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One file of vectors and the ids of its rows."""
+    """One file of vectors and the ids of its rows.
+
+    Attributes:
+        path: The file.
+        vectors: (N, D), a memory map.
+        ids: N.
+        metadata: The parquet with what else is known of the rows, in their order; None without.
+    """
 
     path: Path
     vectors: NDArray[Any]
     ids: Sequence[str]
+    metadata: Path | None = None
 
 
 class PrecomputedTower:
@@ -135,21 +143,35 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
             "the space_id of the tower that made them",
         )
     folder = Path(reference.location).expanduser()
-    if not folder.is_dir():
-        raise errors.UnavailableError(
-            f"there is no folder {folder}", hint=f"check the path: ls {folder.parent}"
-        )
-    if (folder / "vectors.npy").is_file():
-        parts = [_plain_part(folder)]
-    else:
-        parts = _clip_retrieval_parts(
-            folder, modality=modality, id_column=reference.options.get("id_column")
-        )
+    parts = list(
+        read_parts(folder, modality=modality, id_column=reference.options.get("id_column"))
+    )
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         _check(part, width=int(parts[0].vectors.shape[-1]), digest=digest)
     _refuse_repeats(parts)
     return PrecomputedTower(parts, modality=modality, space=space, fingerprint=digest.hexdigest())
+
+
+def read_parts(folder: Path, *, modality: Modality, id_column: str | None) -> Iterator[Part]:
+    """The files of vectors in a folder, one after the other, not checked.
+
+    Args:
+        folder: In one of the forms of this file's head.
+        modality: What the ids stand for.
+        id_column: Of clip-retrieval's metadata; None for the usual one.
+
+    Raises:
+        UnavailableError: Where the folder or a file is absent.
+    """
+    if not folder.is_dir():
+        raise errors.UnavailableError(
+            f"there is no folder {folder}", hint=f"check the path: ls {folder.parent}"
+        )
+    if (folder / "vectors.npy").is_file():
+        yield _plain_part(folder)
+    else:
+        yield from _clip_retrieval_parts(folder, modality=modality, id_column=id_column)
 
 
 def _plain_part(folder: Path) -> Part:
@@ -172,7 +194,9 @@ def _plain_part(folder: Path) -> Part:
     return Part(path=folder / "vectors.npy", vectors=_map(folder / "vectors.npy"), ids=ids)
 
 
-def _clip_retrieval_parts(folder: Path, *, modality: Modality, id_column: str | None) -> list[Part]:
+def _clip_retrieval_parts(
+    folder: Path, *, modality: Modality, id_column: str | None
+) -> Iterator[Part]:
     """The numbered files of clip-retrieval, in the order of their numbers."""
     name, column = _FOLDERS.get(modality, ("", ""))
     files = sorted((folder / name).glob(f"{name}_*.npy"), key=_number) if name else []
@@ -184,7 +208,6 @@ def _clip_retrieval_parts(folder: Path, *, modality: Modality, id_column: str | 
         )
     import pyarrow.parquet as pq
 
-    parts = []
     for path in files:
         table_path = folder / "metadata" / f"metadata_{path.stem.rpartition('_')[2]}.parquet"
         if not table_path.is_file():
@@ -196,8 +219,8 @@ def _clip_retrieval_parts(folder: Path, *, modality: Modality, id_column: str | 
         if wanted not in columns:
             raise errors.unknown_name(f"column of {table_path.name}", wanted, allowed=columns)
         ids = pq.read_table(table_path, columns=[wanted]).column(0).to_pylist()
-        parts.append(Part(path=path, vectors=_map(path), ids=[str(item) for item in ids]))
-    return parts
+        named = [str(item) for item in ids]
+        yield Part(path=path, vectors=_map(path), ids=named, metadata=table_path)
 
 
 def _number(path: Path) -> tuple[int, str]:

@@ -1,0 +1,182 @@
+"""What is shown of each picture? Small JPEGs beside the index, by content, without metadata.
+
+`INDEX/thumbnails/ab/cdef....jpg`: named by the content key, so that copies share one and a changed
+file never shows its old self. They are made while a picture is decoded for the tower; what is
+absent (an index made without, a file lost) is made when it is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import secrets
+from collections.abc import Collection
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from polyglance import errors, files, image_rows
+from polyglance.sources import images
+from polyglance.sources.webdataset import read_span
+from polyglance.store import Store
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FOLDER = "thumbnails"
+LONGEST_SIDE = 256  # pixels
+JPEG_QUALITY = 75
+
+
+def place_of(index: Path, key: str) -> Path:
+    """Where the thumbnail of a content lies, whether it exists or not."""
+    return Path(index) / FOLDER / key[:2] / f"{key[2:]}.jpg"
+
+
+def make(image: Image) -> bytes:
+    """A picture as a small JPEG; one that is small already keeps its size.
+
+    Args:
+        image: Of mode RGB.
+    """
+    from PIL import Image as pil
+
+    scale = LONGEST_SIDE / max(image.size)
+    if scale < 1:
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        # Boxes first, then a filter over twice the size: a third of the time of the filter alone.
+        image = image.resize((width, height), pil.Resampling.BICUBIC, reducing_gap=2.0)
+    if image.info:
+        image = image.copy()
+        image.info = {}  # Pillow would write comments and profiles again
+    written = io.BytesIO()
+    image.save(written, "JPEG", quality=JPEG_QUALITY)
+    return written.getvalue()
+
+
+def write(index: Path, key: str, image: Image) -> None:
+    """Make the thumbnail of a content unless it is there.
+
+    It is renamed into place but not synced: a power cut may cost it, and it is made again.
+
+    Raises:
+        OSError: As for a full disk.
+    """
+    place = place_of(index, key)
+    if not is_there(place):
+        _put(place, make(image))
+
+
+def is_there(place: Path) -> bool:
+    """Whether a thumbnail is there; an empty file, as a power cut leaves it, is none."""
+    try:
+        return os.stat(place).st_size > 0
+    except OSError:
+        return False
+
+
+def sweep(index: Path, keys: Collection[str]) -> int:
+    """Remove the thumbnails of content that no row has, and what killed runs left half written.
+
+    Args:
+        index: The index's folder.
+        keys: All content keys of its rows.
+
+    Returns:
+        How many files went.
+    """
+    wanted = {place_of(index, key) for key in keys}
+    gone = 0
+    for path in (Path(index) / FOLDER).glob("*/*"):
+        if path not in wanted:
+            path.unlink(missing_ok=True)
+            gone += 1
+    return gone
+
+
+class Thumbnails:
+    """The thumbnails of an open store; see the module.
+
+    Args:
+        store: The index's. Rows that it gets later are seen after `refresh`.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def refresh(self) -> None:
+        """Look at the rows again when they are asked for next."""
+        self.__dict__.pop("_rows", None)
+
+    def get(self, identity: str) -> bytes:
+        """The JPEG of a row, made now if it is absent.
+
+        Raises:
+            InputError: The index has no such row.
+            UnavailableError: There is no thumbnail, and the picture is not there any more, or is
+                another one by now.
+        """
+        if identity not in self._rows:
+            raise errors.InputError(
+                f"the index has no item {identity!r}", hint="take ids from a search"
+            )
+        key, path, size, offset = self._rows[identity]
+        place = place_of(self.store.path, key)
+        if is_there(place):
+            return place.read_bytes()
+        span = None if offset is None else (offset, size)
+        jpeg = make(_decode(Path(path), span=span, key=key, identity=identity))
+        # An index that cannot be written, or a full disk: it is made again next time.
+        with contextlib.suppress(OSError, errors.DiskFullError):
+            _put(place, jpeg)
+        return jpeg
+
+    @cached_property
+    def _rows(self) -> dict[str, tuple[str, str, int, int | None]]:
+        names = ["key", "path", "size"]
+        table = self.store.columns(
+            ["id", *names, *(["offset"] if "offset" in self.store.extra_columns else [])]
+        )
+        offsets = table.get("offset", [None] * len(table["id"]))
+        return dict(
+            zip(
+                table["id"],
+                zip(*(table[name] for name in names), offsets, strict=True),
+                strict=True,
+            )
+        )
+
+
+def thumbnail(store: Store, identity: str) -> bytes:
+    """The thumbnail of one row; for many, keep a `Thumbnails`."""
+    return Thumbnails(store).get(identity)
+
+
+def _decode(path: Path, *, span: tuple[int, int] | None, key: str, identity: str) -> Image:
+    """The picture of a row, if it still is the one that was indexed."""
+    try:
+        data = path.read_bytes() if span is None else read_span(path, span)
+    except OSError as error:
+        raise errors.UnavailableError(
+            f"the picture of {identity!r} cannot be read: {error.strerror or error}",
+            hint="run polyglance index again where its folder is at hand",
+        ) from error
+    if image_rows.content_key(data) != key:
+        raise errors.UnavailableError(
+            f"the picture of {identity!r} has changed since it was indexed",
+            hint="run polyglance index again",
+        )
+    return images.decode_image(data, name=identity)
+
+
+def _put(place: Path, data: bytes) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = place.with_name(f".{secrets.token_hex(8)}.making")
+    with files.disk_errors(str(place)):
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(place)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
