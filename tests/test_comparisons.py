@@ -16,7 +16,7 @@ from polyglance.comparisons import (
     holm,
     z_scores,
 )
-from polyglance.statistics import cluster_draws
+from polyglance.statistics import weight_parts
 
 SHARED = Path(
     os.environ.get("POLYGLANCE_SHARED_DATA")
@@ -75,7 +75,7 @@ def test_intervals_are_those_of_rows_drawn_one_by_one():
     x, y, clusters = random_points()
     found = correlate(x, y, clusters=clusters, seed=3, num_draws=50)
     pearson, spearman = [], []
-    for weights in cluster_draws(9, seed=3, num_draws=50):
+    for weights in next(weight_parts(3, num_draws=50, num_clusters=9)):
         rows = [i for i, c in enumerate(clusters) for _ in range(int(weights[c]))]
         pearson.append(np.corrcoef(x[rows], y[rows])[0, 1])
         spearman.append(metrics.spearman(x[rows], y[rows]))
@@ -152,7 +152,7 @@ def test_a_line_is_that_of_least_squares():
     assert found.intercept.mean == pytest.approx(intercept)
     assert found.explained == pytest.approx(np.corrcoef(x, y)[0, 1] ** 2)
     drawn = []
-    for weights in cluster_draws(9, seed=3, num_draws=50):
+    for weights in next(weight_parts(3, num_draws=50, num_clusters=9)):
         rows = [i for i, c in enumerate(clusters) for _ in range(int(weights[c]))]
         drawn.append(np.polyfit(x[rows], y[rows], 1)[0])
     expected = np.quantile(drawn, [0.025, 0.975])

@@ -156,8 +156,9 @@ def correlate(
     x, y = _points(first, second, clusters)
     _, groups = np.unique(np.asarray(clusters), return_inverse=True)
     num_clusters = int(groups.max()) + 1
-    drawn = statistics.cluster_draws(num_clusters, seed=seed, num_draws=num_draws)
-    weights = np.concatenate([np.ones((1, len(x))), drawn[:, groups]])  # the first is no draw
+    drawn = statistics.weight_parts(seed, num_draws=num_draws, num_clusters=num_clusters)
+    # (1 + B, N): the first row is no draw.
+    weights = np.concatenate([np.ones((1, len(x))), *(part[:, groups] for part in drawn)])
 
     def interval(a: Doubles, b: Doubles) -> Interval:
         values = _weighted_pearson(a, b, weights)

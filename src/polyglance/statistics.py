@@ -321,25 +321,6 @@ def group_means(
     return found
 
 
-def cluster_draws(
-    num_clusters: int, *, seed: int, num_draws: int = DEFAULT_DRAWS
-) -> NDArray[np.float64]:
-    """How often each cluster is in each draw: those of `bootstrap_means`, for other figures.
-
-    Args:
-        num_clusters: G, 1 or more.
-        seed: Of the draws.
-        num_draws: B, 1 or more.
-
-    Returns:
-        (B, G); read only, since later callers get the same array.
-
-    >>> cluster_draws(3, seed=0, num_draws=2).sum(axis=1)
-    array([3., 3.])
-    """
-    return _all_weights(seed, num_draws=num_draws, num_clusters=num_clusters)
-
-
 def weight_parts(seed: int, *, num_draws: int, num_clusters: int) -> Iterator[Doubles]:
     """How often each cluster is in each draw, (B, G), some draws at a time.
 
@@ -365,9 +346,7 @@ def _threads() -> ThreadpoolController:
 @lru_cache(maxsize=4)
 def _all_weights(seed: int, *, num_draws: int, num_clusters: int) -> Doubles:
     random = np.random.default_rng(seed)
-    weights = _draw_weights(random, num_draws=num_draws, num_clusters=num_clusters)
-    weights.flags.writeable = False
-    return weights
+    return _draw_weights(random, num_draws=num_draws, num_clusters=num_clusters)
 
 
 def _draw_weights(random: np.random.Generator, *, num_draws: int, num_clusters: int) -> Doubles:
