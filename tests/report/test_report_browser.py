@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
+import importlib
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -16,14 +13,10 @@ from fake_results import BASELINE, MODELS, fake_results
 
 from polyglance.report import page, tables, wording
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-BROWSER = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "</script><script>document.title='broken'</script>"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason=f"no browser here: none of {', '.join(BROWSERS)}"),
-]
+pytestmark = pytest.mark.slow
 
 
 def write(path: Path, *, num_languages: int = 112, models=MODELS) -> Path:
@@ -49,49 +42,29 @@ def reports(tmp_path_factory) -> Iterator[dict[str, Path]]:
         }
 
 
-def browse(report: Path, hash_: str, *, folder: Path, width: int = 1280, flags=()) -> str:
-    """The page as it stands after its scripts; anything in the console fails the test."""
-    command = [
-        str(BROWSER),
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-        f"--user-data-dir={folder / 'profile'}",
-        f"--log-net-log={folder / 'net.json'}",
-        f"--window-size={width},1600",
-        "--enable-logging=stderr",
-        "--virtual-time-budget=10000",
-        *flags,
-        "--dump-dom",
-        f"{report.as_uri()}#{hash_}",
-    ]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        timeout=120,
-        check=True,
-        env={**os.environ, "HOME": str(folder)},
-    )
-    assert [line for line in done.stderr.decode().splitlines() if "CONSOLE" in line] == []
-    return done.stdout.decode()
+@pytest.fixture(scope="module")
+def tab():
+    """One page of a real browser, for all tests of this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT))
+        browser = importlib.import_module("benchmarks.browser")
+        command = browser.find_browser()
+        if command is None:
+            pytest.skip(f"no browser here: none of {', '.join(browser.BROWSERS)}")
+        with browser.open_browser(command) as opened:
+            yield opened
 
 
-def requests(folder: Path) -> list[str]:
-    """What the page asked of a network; what the browser asks for itself has no page as origin."""
-    log = json.loads((folder / "net.json").read_text(encoding="utf-8"))
-    starts = log["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
-    found = [event.get("params", {}) for event in log["events"] if event["type"] == starts]
-    return [
-        params["url"]
-        for params in found
-        if params.get("initiator", "not an origin") != "not an origin"
-    ]
+def browse(tab, report: Path, hash_: str = "", *, width: int = 1280, theme: str = "light") -> str:
+    """The page with every chart drawn; anything in the console fails the test."""
+    tab.size(width, 900, theme=theme)
+    tab.open(Path("/dev/null"))  # an address that differs after # alone would not load again
+    tab.open(report, fragment=f"#{hash_}")
+    tab.size(width, tab.evaluate("document.documentElement.scrollHeight"), theme=theme)
+    drawn = "[...document.querySelectorAll('.plot')].every((p) => p.hidden || p.dataset.drawn)"
+    tab.wait_for(drawn)
+    assert tab.said == []
+    return str(tab.evaluate("document.documentElement.outerHTML"))
 
 
 def ids(dom: str) -> list[str]:
@@ -106,20 +79,24 @@ def section():
     return made
 
 
-def test_it_draws_everything_and_asks_nobody(reports, tmp_path):
-    dom = browse(reports["demo"], "", folder=tmp_path)
-    assert 'data-plot="bars"' in dom
-    assert re.findall(r'data-drawn="(\d+)"', dom) == ["24", str(112 * len(MODELS))]
+def drawn(dom: str) -> list[str]:
+    return re.findall(r'data-plot="(\w+)"[^>]*data-drawn="(\d+)"', dom)
+
+
+def test_it_draws_everything_and_asks_nobody(reports, tab):
+    dom = browse(tab, reports["demo"])
+    every = str(112 * len(MODELS))
+    assert drawn(dom) == [("heat", every), ("bars", "24"), ("scatter", every)]
     assert dom.count("<svg") > 2 * len(MODELS)
-    assert "<title>broken" not in dom
-    assert requests(tmp_path) == []
+    assert tab.evaluate("document.title").startswith("A hundred languages")
+    assert tab.requests == [f"{reports['demo'].as_uri()}"]
 
 
-def test_the_list_of_requests_would_show_one(tmp_path):
+def test_the_list_of_requests_would_show_one(tab, tmp_path):
     leaking = tmp_path / "leaking.html"
     leaking.write_text('<!doctype html><img src="http://127.0.0.1:9/x"><p>seen', encoding="utf-8")
-    assert "seen" in browse(leaking, "", folder=tmp_path)
-    assert requests(tmp_path) == ["http://127.0.0.1:9/x"]
+    tab.open(leaking)
+    assert "http://127.0.0.1:9/x" in tab.requests
 
 
 @pytest.mark.parametrize(
@@ -130,9 +107,9 @@ def test_the_list_of_requests_would_show_one(tmp_path):
     ],
 )
 def test_it_sorts_and_shows_the_split_that_is_asked_for(
-    reports, tmp_path, hash_, model, split, descending
+    reports, tab, hash_, model, split, descending
 ):
-    dom = browse(reports["demo"], hash_, folder=tmp_path)
+    dom = browse(tab, reports["demo"], hash_)
     view = section().view(split=split, direction="text_to_content", value="hit_rate_at_10")
     found = ids(dom)
     assert len(found) == 112
@@ -145,19 +122,19 @@ def test_it_sorts_and_shows_the_split_that_is_asked_for(
     assert f'aria-sort="{"descending" if descending else "ascending"}"' in dom
 
 
-def test_it_filters_by_own_name_without_marks_and_by_script(reports, tmp_path):
-    assert ids(browse(reports["demo"], "filter=turkce", folder=tmp_path)) == ["tur_Latn"]
-    dom = browse(reports["demo"], "script=Arab&sort=name&order=asc&all=1", folder=tmp_path)
+def test_it_filters_by_own_name_without_marks_and_by_script(reports, tab):
+    assert ids(browse(tab, reports["demo"], "filter=turkce")) == ["tur_Latn"]
+    dom = browse(tab, reports["demo"], "group=script:Arabic&sort=name&order=asc&all=1")
     assert ids(dom)[0] == "arb_Arab"
     assert {name[-4:] for name in ids(dom)} == {"Arab"}
     assert f"{len(ids(dom))} of 112 languages" in dom
-    dom = browse(reports["demo"], "filter=no+such+language", folder=tmp_path)
+    dom = browse(tab, reports["demo"], "filter=no+such+language")
     assert ids(dom) == []
 
 
-def test_other_directions_and_values_fill_the_headline(reports, tmp_path):
+def test_other_directions_and_values_fill_the_headline(reports, tab):
     hash_ = "direction=content_to_text&value=hit_rate_at_1&after=3&sort=gain&order=desc"
-    dom = browse(reports["demo"], hash_, folder=tmp_path)
+    dom = browse(tab, reports["demo"], hash_)
     made = section()
     view = made.view(split="seen", direction="content_to_text", value="hit_rate_at_1")
     heads = {row.model: row for row in tables.headlines(view)}
@@ -174,16 +151,44 @@ def test_other_directions_and_values_fill_the_headline(reports, tmp_path):
     assert all(a >= b - 2e-5 for a, b in pairwise(gains))
 
 
-def test_an_address_that_names_nothing_shows_the_first_view(reports, tmp_path):
-    dom = browse(reports["demo"], "sort=nope&after=99&split=x&value=y&script=", folder=tmp_path)
-    assert ids(dom) == ids(browse(reports["demo"], "", folder=tmp_path))
+def test_an_address_that_names_nothing_shows_the_first_view(reports, tab):
+    dom = browse(tab, reports["demo"], "sort=nope&after=99&split=x&value=y&group=")
+    assert ids(dom) == ids(browse(tab, reports["demo"], ""))
 
 
-def test_sizes_and_a_phone_in_the_dark(reports, tmp_path):
+def test_sizes_and_a_phone_in_the_dark(reports, tab):
     assert reports["demo"].stat().st_size < 2_000_000
     assert reports["big"].stat().st_size < 3_000_000
-    dark = ("--blink-settings=preferredColorScheme=0",)
-    dom = browse(reports["big"], "all=1", folder=tmp_path, width=500, flags=dark)
+    dom = browse(tab, reports["big"], "all=1", width=390, theme="dark")
     assert len(ids(dom)) == 201
-    assert re.findall(r'data-drawn="(\d+)"', dom) == ["201", str(201 * 3)]
+    assert drawn(dom) == [("heat", "603"), ("bars", "201"), ("scatter", "603")]
     assert 'aria-pressed="true"' in dom
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_a_chart_waits_until_it_is_near(reports, tab):
+    tab.size(1280, 300)
+    tab.open(Path("/dev/null"))
+    tab.open(reports["demo"])
+    tab.evaluate("new Promise((done) => setTimeout(done, 400))")
+    assert tab.evaluate("document.querySelectorAll('[data-drawn]').length") == 0
+    assert tab.evaluate("typeof vegaEmbed") == "undefined"
+    tab.evaluate("document.querySelector('[data-plot=bars]').scrollIntoView()")
+    tab.wait_for("document.querySelector('[data-plot=bars]').dataset.drawn === '24'")
+
+
+def test_group_means_follow_the_kind_of_group_and_filter(reports, tab):
+    dom = browse(tab, reports["demo"], "by=script")
+    view = section().views[0]
+    arabic = [name for name in view.figures["ridge"] if name.endswith("_Arab")]
+    expected = tables.mean_figure([view.figure("ridge", name) for name in arabic])
+    table = dom[dom.index('<table class="groups"') :].partition("</table>")[0]
+    row = table[table.index(">Arabic<") :].partition("</tr>")[0]
+    assert f'<td class="num">{len(arabic)}</td>' in row
+    shown = re.findall(r'<span class="v">([^<]*)</span>', row)
+    assert shown[MODELS.index("ridge")] == wording.per_cent(expected.value)
+    tab.evaluate("document.querySelector('[data-group=\"script:Arabic\"]').click()")
+    dom = tab.evaluate("document.documentElement.outerHTML")
+    assert sorted(ids(dom)) == sorted(arabic)
+    means = tab.evaluate("[...document.querySelectorAll('td.mean .v')].map((v) => v.textContent)")
+    assert means == shown

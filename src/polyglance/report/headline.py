@@ -84,7 +84,7 @@ def model_table(section: Section, *, number: int, baseline: str, modality: str) 
     The page's script fills it anew for another direction or value.
     """
     main = section.views[0]
-    slots = model_slots(section.models, baseline=baseline)
+    slots = model_slots(section.all_models, baseline=baseline)
     heads = {split: _by_model(section.in_split(main, split)) for split in section.splits}
     parts = {"english": "English", "others": "other languages"}
     if tables.ENGLISH not in section.languages:
@@ -150,7 +150,7 @@ def controls(section: Section, *, number: int, modality: str) -> str:
     for axis, (title, name_of) in names.items():
         options = [(option, name_of(option)) for option in section.options(axis)]
         if len(options) > 1:
-            form = _radios if len(options) <= MOST_RADIOS else _list
+            form = radios if len(options) <= MOST_RADIOS else _list
             made += form(axis, title, options, chosen=getattr(main, axis), number=number)
     return made
 
@@ -202,9 +202,10 @@ def _card(label: str, part: str, before: Figure | None, after: Figure | None) ->
     )
 
 
-def _radios(
+def radios(
     name: str, title: str, options: Sequence[tuple[str, str]], *, chosen: str, number: int
 ) -> str:
+    """Radio buttons of one control, in the section of that number."""
     made = ""
     for value, label in options:
         checked = " checked" if value == chosen else ""

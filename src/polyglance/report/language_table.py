@@ -5,12 +5,11 @@ It is written whole, so that it can be read where scripts do not run.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
 from polyglance import languages
-from polyglance.report import headline, tables, wording
+from polyglance.report import groups, headline, tables, wording
 from polyglance.report.tables import Section
 
 # The columns before the models': key for sorting, title, class that hides it on a phone.
@@ -18,7 +17,7 @@ LEADING_COLUMNS = (
     ("name", "Language", ""),
     ("own", "Own name", "wide"),
     ("id", "Id", "wide"),
-    ("script", "Script", "wide"),
+    ("group", "Resources", "wide"),
     ("queries", "Queries", "wide num"),
 )
 
@@ -36,35 +35,61 @@ def language_table(section: Section, *, number: int, baseline: str, after: str |
     sorted_by = after if after is not None else section.models[0]
     order = tables.in_order_of(main, section.languages, model=sorted_by)
     heads = "".join(_head(key, escape(title), kind) for key, title, kind in LEADING_COLUMNS)
-    slots = headline.model_slots(section.models, baseline=baseline)
+    slots = headline.model_slots(section.all_models, baseline=baseline)
     for place, model in enumerate(section.models):
         title = f"{headline.swatch(slots[model])}<bdi>{escape(model)}</bdi>"
         heads += _head(f"m{place}", title, "num", descending=model == sorted_by)
     if after is not None:
         heads += _head("gain", f"Gain of <bdi data-slot=after>{escape(after)}</bdi>", "num")
     rows = "".join(_row(section, language, baseline=baseline, after=after) for language in order)
+    means = '<td class="num mean"></td>' * len(section.models)
+    gain = "" if after is None else '<td class="num"></td>'
+    wide = "".join(f'<td class="{kind}"></td>' for _, _, kind in LEADING_COLUMNS[1:])
+    foot = (
+        '<tfoot><tr><th scope="row">Mean <span class="hint" data-slot="mean-of"></span></th>'
+        f"{wide}{means}{gain}</tr></tfoot>"
+    )
     return (
         f'<div class="scroller tall" role="region" tabindex="0" aria-labelledby="table-{number}">'
         f'<table class="languages"><caption id="table-{number}" class="said">Languages, in per '
         "cent, with 95 % intervals; the buttons in the heads sort</caption>"
-        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>{foot}</table></div>"
+    )
+
+
+def group_table(section: Section, *, number: int) -> str:
+    """A place for each model's mean by group; the page's script fills it."""
+    heads = "".join(
+        f'<th scope="col" class="num"><bdi>{escape(model)}</bdi></th>' for model in section.models
+    )
+    kinds = [(by, title) for by, title in groups.TITLES.items()]
+    return (
+        '<div class="by-group"><form class="controls" aria-label="Which groups">'
+        f"{headline.radios('by', 'Groups of languages', kinds, chosen='resources', number=number)}"
+        '</form><div class="scroller half" role="region" tabindex="0" aria-label="Mean by group">'
+        '<table class="groups"><thead><tr><th scope="col">Group</th><th scope="col" class="num">'
+        f'Languages</th>{heads}</tr></thead><tbody></tbody></table></div><p class="hint">Over the '
+        "languages of the group that every model was measured in. A group’s name filters the table "
+        f"below. {groups.RESOURCES_HINT}</p></div>"
     )
 
 
 def filters(section: Section, *, number: int, after: str | None, baseline: str) -> str:
     """What narrows the table down, and which model is compared."""
     total = len(section.languages)
-    scripts = Counter(languages.get_language(name).script for name in section.languages)
-    named = sorted((wording.script_name(code), code, count) for code, count in scripts.items())
-    options = "".join(
-        f'<option value="{code}">{escape(name)} ({count})</option>' for name, code, count in named
-    )
+    options = ""
+    for by, title in groups.TITLES.items():
+        listed = "".join(
+            f'<option value="{by}:{escape(name)}">{escape(name)} ({len(inside)})</option>'
+            for name, inside in groups.members(section.languages, by).items()
+        )
+        options += f'<optgroup label="{title}">{listed}</optgroup>'
     compared = "" if after is None else _compared(section.models, after=after, baseline=baseline)
     return (
         f'<label class="field grow"><span>Find</span><input type="search" data-control="filter" '
         f'placeholder="Language, own name or id" autocomplete="off" spellcheck="false"></label>'
-        f'<label class="field"><span>Script</span><select data-control="script">'
-        f'<option value="">All {len(named)} scripts</option>{options}</select></label>{compared}'
+        f'<label class="field"><span>Group</span><select data-control="group">'
+        f'<option value="">All languages</option>{options}</select></label>{compared}'
         f'<p class="count" role="status" aria-live="polite" data-slot="count">'
         f"{total} languages</p>"
     )
@@ -100,7 +125,7 @@ def _row(section: Section, language: str, *, baseline: str, after: str | None) -
         f'<th scope="row">{escape(row.english_name)}'
         f'<span class="narrow">{own if row.own_name else escape(language)}</span></th>'
         f'<td class="own wide">{own}</td><td class="wide id">{escape(language)}</td>'
-        f'<td class="wide">{escape(wording.script_name(row.script))}</td>'
+        f'<td class="wide group">{escape(groups.group_of(language, "resources"))}</td>'
         f'<td class="wide num n">{wording.MISSING if queries is None else f"{queries:,}"}</td>'
     )
     for model in section.models:

@@ -9,6 +9,7 @@
   const FEW = 24; // languages in the chart before "show all"
   const ROW = 18; // px of a language in the chart
   const AXIS = 30; // px above them
+  const HEAT = 30; // px of a model in the heat map
   const collator = new Intl.Collator("en", { numeric: true });
   const $ = (at, selector) => at.querySelector(selector);
   const $$ = (at, selector) => [...at.querySelectorAll(selector)];
@@ -39,35 +40,45 @@
   // Letters without their marks, so that "turkce" finds Türkçe.
   const fold = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
   const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
-  const directionName = (direction) =>
-    direction === "text_to_content" ? `text to ${data.modality}` : `${data.modality} to text`;
+  const AXES = ["value", "direction", "variant", "partner", "split"];
+  // A column that is the same in every row is one number.
+  const pick = (column, i) => (Array.isArray(column) ? column[i] : column);
+  const number = (view, what, model, i) => pick(view[what][model], i);
+  const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+  const kinds = data.languages.groups;
+  const known = data.languages.id.map((id, i) => ({
+    id, english: data.languages.english[i], own: data.languages.own[i],
+    group: Object.fromEntries(Object.entries(kinds).map(([by, k]) => [by, k.of[i]])),
+  }));
+  const groupName = (language, by) => kinds[by].names[language.group[by]];
 
   const parts = data.sections.map((numbers, place) => {
     const at = $(document, `[data-section="${place}"]`);
     const rows = [];
     $$(at, "table.languages tbody tr").forEach((row) => (rows[+row.dataset.i] = row));
+    numbers.languages = numbers.languages.map((i) => known[i]);
     const search = numbers.languages.map((language) =>
-      fold([language.english, language.own, language.id, language.scriptName].join(" ")),
+      fold([language.english, language.own, language.id,
+        ...Object.keys(kinds).map((by) => groupName(language, by))].join(" ")),
     );
     const best = numbers.after ?? 0;
     const first = numbers.views[0];
     const start = {
-      split: first.split, direction: first.direction, value: first.value,
-      after: String(best), sort: `m${best}`, order: "desc", filter: "", script: "", all: "",
+      ...Object.fromEntries(AXES.map((axis) => [axis, first[axis]])),
+      after: String(best), sort: `m${best}`, order: "desc", filter: "", group: "",
+      by: "resources", all: "",
     };
     return {
       numbers, at, place, rows, search, start, state: { ...start },
-      slots: data.slots[place], charts: {}, shown: [],
+      slots: numbers.models.map((model) => data.slots[model]), charts: {}, shown: [],
     };
   });
 
-  const viewOf = (part) => {
-    const { state, numbers } = part;
-    const fits = (view, keys) => keys.every((key) => view[key] === state[key]);
-    for (const keys of [["split", "direction", "value"], ["direction", "value"], ["value"], []]) {
-      const found = numbers.views.find((view) => fits(view, keys));
-      if (found) return found;
-    }
+  // The view of the choice; where there is none, the nearest that has what was chosen last.
+  const viewOf = (part, last) => {
+    const fit = (view) => AXES.reduce((sum, axis) =>
+      sum + (view[axis] === part.state[axis]) * (axis === last ? AXES.length : 1), 0);
+    return part.numbers.views.reduce((best, view) => (fit(view) > fit(best) ? view : best));
   };
 
   /* --- tables ------------------------------------------------------------------------------ */
@@ -76,14 +87,14 @@
     for (const row of $$(part.at, "table.models tbody tr"))
       for (const cell of $$(row, "td")) {
         const beside = part.numbers.views.find(
-          (other) => other.split === cell.dataset.split &&
-            other.direction === view.direction && other.value === view.value,
+          (other) => AXES.every((axis) =>
+            other[axis] === (axis === "split" ? cell.dataset.split : view[axis])),
         );
         const head = beside ? beside.heads[+row.dataset.model] : Array(6).fill(null);
         fill(cell, ...(cell.dataset.part === "english" ? head.slice(0, 3) : head.slice(3)));
       }
     say(part.at, "value", view.name);
-    say(part.at, "direction", directionName(view.direction));
+    say(part.at, "direction", data.directions[view.direction]);
     say(part.at, "chance", view.chance == null ? "" :
       `Guessing among ${view.candidates.toLocaleString("en")} candidates ` +
       `with one right answer: ${perCent(view.chance)}\u00a0%.`);
@@ -93,20 +104,63 @@
     const { baseline } = part.numbers;
     const after = +part.state.after;
     if (baseline == null || after === baseline) return null;
-    const [a, b] = [view.values[after][i], view.values[baseline][i]];
+    const [a, b] = [after, baseline].map((model) => number(view, "values", model, i));
     if (a == null || b == null) return null;
-    const ends = [view.lows[after][i], view.highs[after][i], view.lows[baseline][i], view.highs[baseline][i]];
+    const ends = [after, baseline].flatMap((model) =>
+      [number(view, "lows", model, i), number(view, "highs", model, i)]);
     const clear = ends.every((end) => end != null) && (ends[0] > ends[3] || ends[1] < ends[2]);
     return { value: a - b, clear };
   }
 
+  function fillGroups(part, view) {
+    const table = $(part.at, "table.groups tbody");
+    const { models, languages } = part.numbers;
+    const { by } = part.state;
+    const inside = kinds[by].names.map(() => []);
+    languages.forEach((language, i) => {
+      if (models.every((_, m) => number(view, "values", m, i) != null || view.heads[m][3] == null && view.heads[m][0] == null))
+        inside[language.group[by]].push(i);
+    });
+    const rows = inside.map((found, g) => ({ found, name: kinds[by].names[g] }))
+      .filter(({ found }) => found.length);
+    table.replaceChildren(...rows.map(({ found, name }) => {
+      const row = document.createElement("tr");
+      const head = row.appendChild(document.createElement("th"));
+      head.scope = "row";
+      const button = head.appendChild(document.createElement("button"));
+      button.type = "button";
+      button.textContent = name;
+      button.dataset.group = `${by}:${name}`;
+      const count = row.appendChild(document.createElement("td"));
+      count.className = "num";
+      count.textContent = found.length;
+      models.forEach((_, m) => {
+        const cell = row.appendChild(document.createElement("td"));
+        cell.className = "num heat";
+        fillMean(cell, view, m, found);
+      });
+      return row;
+    }));
+  }
+
+  // The mean over some languages, and of the ends of their intervals.
+  function fillMean(cell, view, model, found) {
+    const means = ["values", "lows", "highs"].map((what) => {
+      const all = found.map((i) => number(view, what, model, i));
+      return all.length && all.every((value) => value != null) ? mean(all) : null;
+    });
+    fill(cell, ...means);
+    cell.style.setProperty("--v", Math.max(0, means[0] ?? 0));
+  }
+
   function fillLanguages(part, view) {
     part.rows.forEach((row, i) => {
-      const queries = view.queries[i];
+      const queries = pick(view.queries, i);
       $(row, "td.n").textContent = queries == null ? MISSING : queries.toLocaleString("en");
+      $(row, "td.group").textContent = groupName(part.numbers.languages[i], part.state.by);
       $$(row, "td.heat").forEach((cell, model) => {
-        const value = view.values[model][i];
-        fill(cell, value, view.lows[model][i], view.highs[model][i]);
+        const value = number(view, "values", model, i);
+        fill(cell, value, number(view, "lows", model, i), number(view, "highs", model, i));
         cell.style.setProperty("--v", value == null ? 0 : Math.max(0, value));
       });
       const cell = $(row, "td.gain");
@@ -116,6 +170,7 @@
       cell.className = "num gain" + (gain && gain.clear ? (gain.value > 0 ? " up" : " down") : "");
     });
     say(part.at, "after", part.numbers.models[+part.state.after]);
+    $(part.at, 'th[data-key="group"] button').firstChild.data = kinds[part.state.by].title;
   }
 
   function keyOf(part, view, i) {
@@ -124,18 +179,23 @@
     if (key === "name") return language.english;
     if (key === "own") return language.own || null;
     if (key === "id") return language.id;
-    if (key === "script") return language.scriptName;
-    if (key === "queries") return view.queries[i];
+    if (key === "group") return part.state.by === "resources"
+      ? language.group.resources : groupName(language, part.state.by);
+    if (key === "queries") return pick(view.queries, i);
     if (key === "gain") return gainOf(part, view, i)?.value ?? null;
-    return view.values[+key.slice(1)][i];
+    return number(view, "values", +key.slice(1), i);
   }
 
   function arrange(part, view) {
     const { state, numbers } = part;
     const wanted = fold(state.filter).split(/\s+/).filter(Boolean);
-    part.shown = numbers.languages.map((_, i) => i).filter((i) =>
+    const measured = numbers.languages.map((_, i) => i).filter((i) =>
+      numbers.models.some((_, m) => number(view, "values", m, i) != null));
+    const [by, ...rest] = state.group.split(":");
+    const group = rest.join(":");
+    part.shown = measured.filter((i) =>
       wanted.every((word) => part.search[i].includes(word)) &&
-      (!state.script || numbers.languages[i].script === state.script));
+      (!kinds[by] || groupName(numbers.languages[i], by) === group));
     const turn = state.order === "desc" ? -1 : 1;
     const keys = numbers.languages.map((_, i) => keyOf(part, view, i));
     const compare = (a, b) => typeof a === "string" ? collator.compare(a, b) : a - b;
@@ -150,7 +210,11 @@
       if (head.dataset.key === state.sort)
         head.setAttribute("aria-sort", state.order === "desc" ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
-    const total = numbers.languages.length;
+    const total = measured.length;
+    const shared = part.shown.filter((i) =>
+      numbers.models.every((_, m) => number(view, "values", m, i) != null));
+    $$(part.at, "td.mean").forEach((cell, m) => fillMean(cell, view, m, shared));
+    say(part.at, "mean-of", `of ${shared.length}`);
     const noun = total === 1 ? "language" : "languages";
     say(part.at, "count", part.shown.length === total
       ? `${total} ${noun}` : `${part.shown.length} of ${total} ${noun}`);
@@ -167,6 +231,8 @@
         domainColor: colour("--line"), labelFontSize: 11.5, titleFontSize: 12,
         titleFontWeight: "normal", labelLimit: 132 },
       axisY: { ticks: false, labelPadding: 6 },
+      legend: { labelColor: colour("--muted"), labelFontSize: 11 },
+      range: { heatmap: [colour("--cold"), colour("--hot")] },
     };
   };
 
@@ -176,45 +242,97 @@
     const some = part.state.all ? part.shown : part.shown.slice(0, FEW);
     return some.map((i) => ({
       language: languages[i].english, own_name: languages[i].own || MISSING,
-      before: baseline == null ? null : view.values[baseline][i], after: view.values[after][i],
-      low: view.lows[after][i], high: view.highs[after][i], gain: gainOf(part, view, i)?.value ?? null,
+      before: baseline == null ? null : number(view, "values", baseline, i),
+      after: number(view, "values", after, i), low: number(view, "lows", after, i),
+      high: number(view, "highs", after, i), gain: gainOf(part, view, i)?.value ?? null,
     }));
   }
 
   function scatterRows(part, view) {
     const { splits, views, languages, models } = part.numbers;
-    const [across, up] = splits.map((split) => views.find((other) =>
-      other.split === split && other.direction === view.direction && other.value === view.value));
+    const [across, up] = splits.map((split) => views.find((other) => AXES.every((axis) =>
+      other[axis] === (axis === "split" ? split : view[axis]))));
     if (!across || !up) return [];
     const chosen = new Set([+part.state.after, part.numbers.baseline]);
     const rows = [];
     models.forEach((model, m) => part.shown.forEach((i) => {
-      const [x, y] = [across.values[m][i], up.values[m][i]];
-      if (x == null || y == null) return;
-      rows.push({
-        language: languages[i].english, own_name: languages[i].own || MISSING, model, x, y,
-        colour: colour(`--m${part.slots[m]}`), shape: data.shapes[part.slots[m]],
-        opacity: chosen.has(m) ? 0.9 : 0.45,
-      });
+      const [x, y] = [across, up].map((one) => number(one, "values", m, i));
+      if (x != null && y != null)
+        rows.push(pointOf(languages[i], model, { x, y, opacity: chosen.has(m) ? 0.9 : 0.45 }));
     }));
     return rows;
   }
 
-  async function draw(part, kind, { rows, height, signals }) {
-    const spec = kind === "bars" ? data.specs.bars : data.specs.scatters[part.place];
-    const plot = $(part.at, `[data-plot="${kind}"]`);
-    if (!plot || !spec || !window.vegaEmbed) return;
+  function pointOf(language, model, place) {
+    const slot = data.slots[model];
+    return {
+      language: language.english, own_name: language.own || MISSING, model, ...place,
+      colour: colour(`--m${slot}`), shape: data.shapes[slot],
+    };
+  }
+
+  function heatRows(part, view) {
+    const { models, languages } = part.numbers;
+    return models.flatMap((model, m) => part.shown.flatMap((i) => {
+      const value = number(view, "values", m, i);
+      return value == null ? [] : [{
+        id: languages[i].id, language: languages[i].english, own_name: languages[i].own || MISSING,
+        model, value,
+      }];
+    }));
+  }
+
+  // Vega is 0.9 MB of script: it is compiled when the first chart comes into sight.
+  let compiled = false;
+  function compile() {
+    if (compiled) return;
+    compiled = true;
+    const made = document.createElement("script");
+    made.textContent = document.getElementById("charts").textContent;
+    document.body.append(made);
+  }
+
+  async function embed(plot, charts, kind, { spec, rows, signals, height, width }) {
+    compile();
     plot.hidden = !rows.length; // of no rows Vega would warn
-    if (plot.hidden) return;
-    if (!part.charts[kind])
-      part.charts[kind] = window.vegaEmbed(plot, { ...spec, height, datasets: { rows } }, {
+    if (plot.hidden || !window.vegaEmbed) return;
+    if (!charts[kind])
+      charts[kind] = window.vegaEmbed(plot, { ...spec, datasets: { rows },
+        ...(height ? { height } : {}), ...(width ? { width } : {}) }, {
         mode: "vega-lite", actions: false, renderer: "svg", config: theme(),
         tooltip: { theme: "report" },
       });
-    const { view } = await part.charts[kind];
-    for (const [name, value] of Object.entries(signals)) view.signal(name, value);
-    await view.data("rows", rows).height(height).resize().runAsync();
+    const { view } = await charts[kind];
+    for (const [name, value] of Object.entries(signals ?? {})) view.signal(name, value);
+    if (height) view.height(height);
+    if (width) view.width(width);
+    await view.data("rows", rows).resize().runAsync();
     plot.dataset.drawn = rows.length;
+  }
+
+  // Charts are drawn when they come near the window; what changes before that waits.
+  const waiting = new Map();
+  const near = new WeakSet();
+  const watch = new IntersectionObserver((seen) => {
+    for (const { target, isIntersecting } of seen) {
+      if (!isIntersecting) { near.delete(target); continue; }
+      near.add(target);
+      waiting.get(target)?.();
+      waiting.delete(target);
+    }
+  }, { rootMargin: "300px" });
+
+  function whenNear(plot, work) {
+    if (near.has(plot)) { work(); return; }
+    waiting.set(plot, work);
+    watch.observe(plot);
+  }
+
+  function draw(part, kind, prepare) {
+    const plot = $(part.at, `[data-plot="${kind}"]`);
+    if (!plot) return;
+    plot.hidden = !part.shown.length; // what is hidden is never near
+    whenNear(plot, () => embed(plot, part.charts, kind, prepare(plot)));
   }
 
   function drawAll(part) {
@@ -229,29 +347,70 @@
     const more = $(part.at, '[data-slot="more"]');
     more.hidden = part.shown.length <= FEW;
     more.textContent = state.all ? `Show ${FEW} only` : `Show all ${part.shown.length} languages`;
-    const bars = barRows(part, view);
-    draw(part, "bars", {
-      rows: bars, height: bars.length * ROW + AXIS,
-      signals: { before_colour: colour("--before"), after_colour: colour(`--m${slot}`), ink },
+    const few = Math.min(part.shown.length, state.all ? Infinity : FEW);
+    $(part.at, '[data-plot="bars"]').style.minHeight = `${few * ROW + AXIS}px`;
+    draw(part, "heat", (plot) => {
+      const rows = heatRows(part, view);
+      return {
+        spec: data.specs.heat, rows, height: numbers.models.length * HEAT,
+        // A language is never narrower than 4 px: the plot scrolls.
+        width: Math.max(plot.clientWidth - 130, part.shown.length * 4),
+      };
     });
-    const rows = scatterRows(part, view);
-    const ends = rows.flatMap((row) => [row.x, row.y]);
-    const highest = ends.reduce((a, b) => Math.max(a, b), 0);
-    draw(part, "scatter", {
-      rows, height: data.specs.scatters[part.place]?.height,
-      signals: {
-        ink, lowest: ends.reduce((a, b) => Math.min(a, b), 0),
-        highest: Math.min(1, Math.ceil(highest * 10.5) / 10) || 1,
-      },
+    draw(part, "bars", () => ({
+      spec: data.specs.bars, rows: barRows(part, view), height: few * ROW + AXIS,
+      signals: { before_colour: colour("--before"), after_colour: colour(`--m${slot}`), ink },
+    }));
+    draw(part, "scatter", () => {
+      const rows = scatterRows(part, view);
+      const ends = rows.flatMap((row) => [row.x, row.y]);
+      const highest = ends.reduce((a, b) => Math.max(a, b), 0);
+      return {
+        spec: data.specs.scatters[part.place], rows,
+        signals: {
+          ink, lowest: ends.reduce((a, b) => Math.min(a, b), 0),
+          highest: Math.min(1, Math.ceil(highest * 10.5) / 10) || 1,
+        },
+      };
+    });
+  }
+
+  const together = { charts: {}, drawn: null };
+  function drawPair() {
+    const plot = document.getElementById("pairs");
+    if (!plot) return;
+    const chosen = data.pairs[+(document.getElementById("pair")?.value ?? 0)];
+    const sides = ["across", "up"].map((axis) => {
+      const [place, at] = chosen[axis].at;
+      return { numbers: data.sections[place], view: data.sections[place].views[at] };
+    });
+    const rows = [];
+    sides[0].numbers.models.forEach((model, m) => {
+      const n = sides[1].numbers.models.indexOf(model);
+      sides[0].numbers.languages.forEach((language, i) => {
+        const x = number(sides[0].view, "values", m, i);
+        const j = sides[1].numbers.languages.indexOf(language);
+        const y = n < 0 || j < 0 ? null : number(sides[1].view, "values", n, j);
+        if (x != null && y != null) rows.push(pointOf(language, model, { x, y, opacity: 0.8 }));
+      });
+    });
+    const named = JSON.stringify(data.specs.pair)
+      .replaceAll('"{across}"', JSON.stringify(chosen.across.name))
+      .replaceAll('"{up}"', JSON.stringify(chosen.up.name));
+    whenNear(plot, async () => {
+      if (together.charts.pair) (await together.charts.pair).finalize();
+      together.charts = {};
+      await embed(plot, together.charts, "pair", { spec: JSON.parse(named), rows });
     });
   }
 
   /* --- what the reader chooses --------------------------------------------------------------- */
 
-  function show(part) {
-    const view = viewOf(part);
-    Object.assign(part.state, { split: view.split, direction: view.direction, value: view.value });
+  function show(part, last) {
+    const view = viewOf(part, last);
+    for (const axis of AXES) part.state[axis] = view[axis];
     fillModels(part, view);
+    fillGroups(part, view);
     fillLanguages(part, view);
     arrange(part, view);
     for (const control of $$(part.at, "[data-control]")) {
@@ -282,13 +441,14 @@
       // An address written by hand may name what is not there.
       if (!$(part.at, `th[data-key="${CSS.escape(part.state.sort)}"]`)) part.state.sort = part.start.sort;
       if (!part.numbers.models[part.state.after]) part.state.after = part.start.after;
+      if (!kinds[part.state.by]) part.state.by = part.start.by;
       show(part);
     }
   }
 
   function choose(part, change) {
     Object.assign(part.state, change);
-    show(part);
+    show(part, Object.keys(change)[0]);
     writeAddress();
   }
 
@@ -306,11 +466,15 @@
       const head = target.closest("th[data-key]");
       if (head) {
         const key = head.dataset.key;
-        const words = ["name", "own", "id", "script"].includes(key);
+        const words = ["name", "own", "id", "group"].includes(key);
         const turned = part.state.order === "desc" ? "asc" : "desc";
         choose(part, { sort: key, order: part.state.sort === key ? turned : words ? "asc" : "desc" });
       } else if (target.closest('[data-slot="more"]'))
         choose(part, { all: part.state.all ? "" : "1" });
+      else if (target.dataset.group) {
+        choose(part, { group: target.dataset.group });
+        $(part.at, '[data-control="group"]').focus();
+      }
     });
   }
 
@@ -325,6 +489,7 @@
       part.charts = {};
       drawAll(part);
     }
+    drawPair();
   }
 
   button.addEventListener("click", () => {
@@ -337,5 +502,9 @@
   button.setAttribute("aria-pressed", String(isDark()));
   root.classList.add("alive");
   readAddress();
-  addEventListener("load", () => setTimeout(() => parts.forEach(drawAll)));
+  document.getElementById("pair")?.addEventListener("input", drawPair);
+  addEventListener("load", () => setTimeout(() => {
+    parts.forEach(drawAll);
+    drawPair();
+  }));
 })();

@@ -22,7 +22,9 @@ from polyglance.report import (
     ladder,
     language_table,
     payload,
+    published_table,
     tables,
+    task_pairs,
     wording,
 )
 from polyglance.report.tables import Section
@@ -71,6 +73,8 @@ def write_report(
     sections = tables.build_sections(results, model_order=model_order, baseline=baseline)
     from polyglance.report import plots  # Altair: 0.8 s
 
+    slots = headline.model_slots(model_order, baseline=baseline)
+    pairs = task_pairs.task_pairs(sections)
     body = _body(
         sections,
         title=title,
@@ -79,24 +83,31 @@ def write_report(
         notes=notes,
         modality=modality,
         before=ladder.ladder_section(comparison),
+        behind=task_pairs.pairs_section(pairs, sections, modality=modality, legend=_legend(slots)),
+        results=results,
     )
-    specs = {
-        "bars": plots.bars(),
-        "scatters": [_scatter(section) for section in sections],
-    }
-    shown = [
-        payload.of_section(section, baseline=baseline, after=_after(section, baseline))
-        for section in sections
-    ]
+    order = list(dict.fromkeys(name for section in sections for name in section.languages))
     data = {
-        "sections": shown,
-        "specs": specs,
-        "shapes": headline.SHAPES,
-        "slots": [
-            [headline.model_slots(section.models, baseline=baseline)[m] for m in section.models]
+        "languages": payload.of_languages(order),
+        "sections": [
+            payload.of_section(
+                section, order=order, baseline=baseline, after=_after(section, baseline)
+            )
             for section in sections
         ],
-        "modality": modality,
+        "pairs": task_pairs.payload(pairs, sections, modality=modality),
+        "specs": {
+            "bars": plots.bars(),
+            "heat": plots.heat(),
+            "pair": plots.pair(),
+            "scatters": [_scatter(section) for section in sections],
+        },
+        "shapes": headline.SHAPES,
+        "slots": slots,
+        "directions": {
+            direction: wording.direction_name(direction, modality=modality)
+            for direction in tables.DIRECTION_ORDER
+        },
     }
     page = _document(
         title,
@@ -119,10 +130,12 @@ def _body(
     notes: Sequence[str],
     modality: Modality,
     before: str,
+    behind: str,
+    results: Sequence[Result],
 ) -> str:
     """Everything that is read, in reading order."""
     made = "".join(
-        _section(section, number=number, baseline=baseline, modality=modality)
+        _section(section, number=number, baseline=baseline, modality=modality, results=results)
         for number, section in enumerate(sections)
     )
     num_languages = len({name for section in sections for name in section.languages})
@@ -136,15 +149,22 @@ def _body(
         f"<h1>{escape(title)}</h1><p class=lead>{_count(num_languages, 'language')} · "
         f"{_count(num_models, 'model')} · {escape(tasks)}</p>"
         f"{background.notes_list(notes)}</header>"
-        f'<main id="main">{before}{made}'
+        f'<main id="main">{before}{made}{behind}'
         '<section class="reproduce"><h2>How to make these numbers again</h2>'
         f'<div class="facts">{background.facts_html(facts)}{background.fingerprints(sections)}'
         "</div></section></main>"
     )
 
 
-def _section(section: Section, *, number: int, baseline: str, modality: Modality) -> str:
-    """One task: cards, models, charts, languages, what was dropped."""
+def _section(
+    section: Section,
+    *,
+    number: int,
+    baseline: str,
+    modality: Modality,
+    results: Sequence[Result],
+) -> str:
+    """One task: cards, models, groups, charts, languages, what was published and dropped."""
     after = _after(section, baseline)
     policy = wording.policy_name(section.caption_policy, modality=modality)
     main = section.views[0]
@@ -166,11 +186,13 @@ def _section(section: Section, *, number: int, baseline: str, modality: Modality
         "<h3>Models</h3>"
         f"{headline.model_table(section, number=number, baseline=baseline, modality=modality)}"
         f'<p class="hint">{_mean_hint(section)}</p>'
+        f"{language_table.group_table(section, number=number)}"
         f"<h3>Languages</h3><form class=filters aria-label='Which languages'>"
         f"{language_table.filters(section, number=number, after=after, baseline=baseline)}</form>"
         f"{_charts(section, number=number, baseline=baseline)}"
         f"{language_table.language_table(section, number=number, baseline=baseline, after=after)}"
         f'<p class="hint">{_table_hint(after)}</p>'
+        f"{published_table.published_section(section, results, modality=modality)}"
         f"<h3>What was dropped</h3>{background.dropped_table(section)}"
         f'<p class="hint">Captions that took part: {escape(policy)}.</p></section>'
     )
@@ -178,24 +200,24 @@ def _section(section: Section, *, number: int, baseline: str, modality: Modality
 
 def _charts(section: Section, *, number: int, baseline: str) -> str:
     """Places for the charts, with legends of our own and words for who cannot see them."""
-    slots = headline.model_slots(section.models, baseline=baseline)
-    legend = "".join(
-        f"<li>{headline.swatch(slots[model])}<bdi>{escape(model)}</bdi></li>"
-        for model in section.models
-    )
+    slots = headline.model_slots(section.all_models, baseline=baseline)
+    legend = _legend({model: slots[model] for model in section.models})
     across = [wording.split_name(split) for split in section.splits]
     scatter = ""
     if len(across) > 1:
         heading = f"{across[0].capitalize()} against {across[1]}, language by language"
         scatter = (
             f'<figure class="chart"><figcaption><b>{escape(heading)}</b>'
-            f'<ul class="legend">{legend}</ul></figcaption>'
+            f"{legend}</figcaption>"
             '<div class="plot" data-plot="scatter" role="img" aria-label="Scatter plot: each '
             f"language and model, {escape(across[0])} across, {escape(across[1])} up. The table "
             'below has the same numbers."></div></figure>'
         )
     return (
-        f'<div class="charts" data-charts="{number}"><figure class="chart">'
+        f'<div class="charts" data-charts="{number}"><figure class="chart across">'
+        "<figcaption><b>Every model and language, in the order of the table</b></figcaption>"
+        '<div class="plot" data-plot="heat" role="img" aria-label="Heat map: models by languages. '
+        'The table below has the same numbers."></div></figure><figure class="chart">'
         '<figcaption><b>Before and after, in the order of the table</b><ul class="legend">'
         '<li><i class="key before"></i><bdi data-slot="before-name"></bdi></li>'
         '<li><i class="key after"></i><bdi data-slot="after-name"></bdi></li>'
@@ -205,6 +227,14 @@ def _charts(section: Section, *, number: int, baseline: str) -> str:
         f'<button type="button" class="more" data-slot="more" hidden></button></figure>{scatter}'
         "</div>"
     )
+
+
+def _legend(slots: Mapping[str, int]) -> str:
+    items = "".join(
+        f"<li>{headline.swatch(slot)}<bdi>{escape(model)}</bdi></li>"
+        for model, slot in slots.items()
+    )
+    return f'<ul class="legend">{items}</ul>'
 
 
 def _document(title: str, *, body: str, data: str, script: str, charts: str) -> str:
@@ -224,7 +254,9 @@ def _document(title: str, *, body: str, data: str, script: str, charts: str) -> 
         f"<title>{escape(title)}</title><style>{_asset('page.css')}</style>"
         f"<script>{scripts[0]}</script></head><body>{body}"
         f'<script type="application/json" id="data">{data}</script>'
-        f"<script>{scripts[1]}</script><script>{scripts[2]}</script></body></html>\n"
+        # Not run as it is: the page's script runs it when the first chart comes into sight.
+        f'<script type="text/plain" id="charts">{scripts[2]}</script>'
+        f"<script>{scripts[1]}</script></body></html>\n"
     )
 
 
@@ -246,8 +278,9 @@ def _after(section: Section, baseline: str) -> str | None:
 def _mean_hint(section: Section) -> str:
     main = section.views[0]
     count = max(row.num_others for row in tables.headlines(main))
+    other = " other than English" if tables.ENGLISH in section.languages else ""
     return (
-        f"The mean is over the {_count(count, 'language')} other than English that every model "
+        f"The mean is over the {_count(count, 'language')}{other} that every model "
         "was measured in; its interval is the mean of theirs, which is wider than its own. "
         "Intervals are about other pictures or texts of the same kind, not about other languages."
     )

@@ -10,28 +10,51 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polyglance import languages
-from polyglance.report import tables, wording
+from polyglance.report import groups, tables, wording
 from polyglance.report.tables import Figure, Section, View
 
 DECIMALS = 5
 
 
-def of_section(section: Section, *, baseline: str, after: str | None) -> dict[str, Any]:
+def of_languages(order: Sequence[str]) -> dict[str, Any]:
+    """Names of languages and of their groups, a column a fact; groups by their place in a list."""
+    rows = [languages.get_language(language) for language in order]
+    by_kind = {by: list(groups.members(order, by)) for by in groups.TITLES}
+    return {
+        "id": list(order),
+        "english": [row.english_name for row in rows],
+        "own": [row.own_name for row in rows],
+        "groups": {
+            by: {
+                "title": groups.TITLES[by],
+                "names": names,
+                "of": [names.index(groups.group_of(language, by)) for language in order],
+            }
+            for by, names in by_kind.items()
+        },
+    }
+
+
+def of_section(
+    section: Section, *, order: Sequence[str], baseline: str, after: str | None
+) -> dict[str, Any]:
     """A section as the script reads it.
 
     Args:
         section: From `tables.build_sections`.
+        order: Languages of the whole report, as `of_languages` had them.
         baseline: What the others are compared with.
         after: The model compared with it at first; None where there is none.
     """
     models = section.models
+    place = {language: i for i, language in enumerate(order)}
     return {
         "models": list(models),
         "baseline": models.index(baseline) if baseline in models else None,
         "after": None if after is None else models.index(after),
-        "languages": [_language(language) for language in section.languages],
-        "splits": list(section.splits),
+        "languages": [place[language] for language in section.languages],
         "views": [_view(view, section) for view in section.views],
+        "splits": list(section.splits),
     }
 
 
@@ -47,30 +70,17 @@ def as_json(value: object) -> str:
     return text
 
 
-def _language(language: str) -> dict[str, str]:
-    row = languages.get_language(language)
-    return {
-        "id": language,
-        "english": row.english_name,
-        "own": row.own_name,
-        "script": row.script,
-        "scriptName": wording.script_name(row.script),
-    }
-
-
 def _view(view: View, section: Section) -> dict[str, Any]:
     """One view: values and ends by model and language, headline, chance."""
     by_model = [view.figures.get(model, {}) for model in section.models]
     heads = {row.model: row for row in tables.headlines(view)}
     chance = tables.chance(view)
     return {
-        "split": view.split,
-        "direction": view.direction,
-        "value": view.value,
+        **dict(zip(tables.AXES, view.key, strict=True)),
         "name": wording.value_name(view.value),
         "chance": None if chance is None else _short(chance),
         "candidates": view.num_candidates[0] if chance is not None else None,
-        "queries": [view.num_queries.get(language) for language in section.languages],
+        "queries": _folded([view.num_queries.get(language) for language in section.languages]),
         **_columns(by_model, section.languages),
         "heads": [
             [*_figure(heads[model].english), *_figure(heads[model].others)]
@@ -82,16 +92,23 @@ def _view(view: View, section: Section) -> dict[str, Any]:
     }
 
 
-def _columns(
-    by_model: Sequence[Mapping[str, Figure]], order: Sequence[str]
-) -> dict[str, list[list[float | None]]]:
+def _columns(by_model: Sequence[Mapping[str, Figure]], order: Sequence[str]) -> dict[str, Any]:
     """Values, lows and highs, each by model and then language."""
-    columns: dict[str, list[list[float | None]]] = {"values": [], "lows": [], "highs": []}
+    columns: dict[str, list[Any]] = {"values": [], "lows": [], "highs": []}
     for figures in by_model:
         triples = [_figure(figures.get(language)) for language in order]
         for name, column in zip(columns, zip(*triples, strict=True), strict=True):
-            columns[name].append(list(column))
+            columns[name].append(_folded(column))
     return columns
+
+
+def _folded(column: Sequence[float | None]) -> float | list[float | None] | None:
+    """A column; the value alone where it is the same in every row.
+
+    >>> _folded([0.5, 0.5]), _folded([0.5, None])
+    (0.5, [0.5, None])
+    """
+    return column[0] if len(set(column)) == 1 else list(column)
 
 
 def _figure(figure: Figure | None) -> tuple[float | None, float | None, float | None]:

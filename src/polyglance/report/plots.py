@@ -17,6 +17,8 @@ Spec = dict[str, Any]
 
 HEIGHT = 340
 BUNDLE_FOLDER = "report"
+# Where the page's script writes the names of the tasks.
+ACROSS, UP = "{across}", "{up}"
 
 
 def bars() -> Spec:
@@ -68,8 +70,50 @@ def scatter(*, across: str, up: str) -> Spec:
     )
     # Both axes run over the same range: off the diagonal means better on one of the two.
     scale = alt.Scale(domain=alt.ExprRef("[lowest, highest]"), nice=False)
+    ends = (alt.param(name="lowest", value=0), alt.param(name="highest", value=1))
+    points = _points(across=across, up=up, scale=scale)
+    return _spec(alt.layer(diagonal, points).add_params(_colour("ink"), *ends))
+
+
+def pair() -> Spec:
+    """One point a language and model: a task across, another one up, each axis by itself.
+
+    Rows as for `scatter`. The page writes the names of the tasks where `ACROSS` and `UP` stand.
+    """
+    return _spec(alt.layer(_points(across=ACROSS, up=UP, scale=alt.Scale(zero=False))))
+
+
+def heat() -> Spec:
+    """A cell a model and language, languages across in the order of the rows.
+
+    Rows: `language`, `own_name`, `model`, `value`. The page sets the width; the colours are the
+    theme's `heatmap` range.
+    """
+    scale = alt.Scale(domainMin=0, nice=False)
+    legend = alt.Legend(
+        orient="top", title=None, format=".0%", gradientLength=160, gradientThickness=9, tickCount=3
+    )
+    cells = (
+        alt.Chart(alt.NamedData(name="rows"))
+        .mark_rect()
+        .encode(
+            x=alt.X("id:N", sort=None, axis=None),
+            y=alt.Y("model:N", sort=None, title=None, axis=alt.Axis(domain=False, labelLimit=110)),
+            color=alt.Color("value:Q", scale=scale, legend=legend),
+            tooltip=[
+                alt.Tooltip("language:N", title="language"),
+                alt.Tooltip("own_name:N", title="own name"),
+                alt.Tooltip("model:N", title="model"),
+                alt.Tooltip("value:Q", title="value", format=".1%"),
+            ],
+        )
+    )
+    return _spec(alt.layer(cells))
+
+
+def _points(*, across: str, up: str, scale: alt.Scale) -> alt.Chart:
     axis = alt.Axis(format=".0%", tickCount=6, domain=False)
-    points = (
+    return (
         alt.Chart(alt.NamedData(name="rows"))
         .mark_point(filled=True, size=44, strokeWidth=0)
         .encode(
@@ -87,8 +131,6 @@ def scatter(*, across: str, up: str) -> Spec:
             ],
         )
     )
-    ends = (alt.param(name="lowest", value=0), alt.param(name="highest", value=1))
-    return _spec(alt.layer(diagonal, points).add_params(_colour("ink"), *ends))
 
 
 def script() -> str:

@@ -113,6 +113,7 @@ class Section:
         metric: What was measured.
         caption_policy: Which captions took part.
         models: In the order given, those that were measured here.
+        all_models: Every model of the report: a model keeps its colour in all sections.
         languages: Sorted by id, English in front.
         views: The first one is the main one.
         dropped: Largest first.
@@ -125,12 +126,18 @@ class Section:
     metric: str
     caption_policy: str
     models: tuple[str, ...]
+    all_models: tuple[str, ...]
     languages: tuple[str, ...]
     views: tuple[View, ...]
     dropped: tuple[Dropped, ...]
     model_ids: Mapping[str, str]
     data_ids: Mapping[str, str]
     code_versions: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What sets it apart from other sections."""
+        return (self.task, self.metric, self.caption_policy)
 
     def options(self, axis: Axis) -> tuple[str, ...]:
         """What the views differ in: every split, direction, ..., the main one first."""
@@ -238,10 +245,10 @@ def mean_figure(figures: Sequence[Figure]) -> Figure | None:
         return None
     lows = [figure.low for figure in figures if figure.low is not None]
     highs = [figure.high for figure in figures if figure.high is not None]
-    value = _mean([figure.value for figure in figures])
+    value = mean([figure.value for figure in figures])
     if len(lows) < len(figures) or len(highs) < len(figures):
         return Figure(value)
-    return Figure(value, _mean(lows), _mean(highs))
+    return Figure(value, mean(lows), mean(highs))
 
 
 def best_model(view: View, *, baseline: str) -> str | None:
@@ -257,7 +264,7 @@ def best_model(view: View, *, baseline: str) -> str | None:
         others = by_model[model].others
         if others is not None:
             return others.value
-        return _mean([figure.value for figure in view.figures[model].values()])
+        return mean([figure.value for figure in view.figures[model].values()])
 
     return max(by_model, key=rank)
 
@@ -310,7 +317,7 @@ def _section(rows: Sequence[Result], *, model_order: Sequence[str]) -> Section:
     by_key: dict[ViewKey, list[Result]] = {}
     for row in _one_each(rows):
         for name in row.values:
-            by_key.setdefault(_view_key(row, name), []).append(row)
+            by_key.setdefault(view_key(row, name), []).append(row)
     views = [
         view
         for key in sorted(by_key, key=_view_rank)
@@ -328,6 +335,7 @@ def _section(rows: Sequence[Result], *, model_order: Sequence[str]) -> Section:
         metric=rows[0].metric,
         caption_policy=rows[0].caption_policy,
         models=tuple(model for model in model_order if model in measured),
+        all_models=tuple(model_order),
         languages=tuple(sorted(languages, key=lambda name: (name != ENGLISH, name))),
         views=tuple(views),
         dropped=tuple(_dropped(rows)),
@@ -337,7 +345,8 @@ def _section(rows: Sequence[Result], *, model_order: Sequence[str]) -> Section:
     )
 
 
-def _view_key(row: Result, value: str) -> ViewKey:
+def view_key(row: Result, value: str) -> ViewKey:
+    """The view that a value of a result stands in."""
     partner = ITSELF if row.other_language == row.language else row.other_language
     return (row.split, row.direction, value, row.variant, partner)
 
@@ -444,5 +453,6 @@ def _dropped(rows: Sequence[Result]) -> list[Dropped]:
     return sorted(listed, key=lambda dropped: (-dropped.total, dropped.reason))
 
 
-def _mean(values: Sequence[float]) -> float:
+def mean(values: Sequence[float]) -> float:
+    """The mean of one number or more."""
     return math.fsum(values) / len(values)

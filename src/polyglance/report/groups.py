@@ -1,0 +1,67 @@
+"""Which group is a language in, before readers? By resources, script and family, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from types import MappingProxyType
+
+from polyglance import language_groups
+from polyglance.report import tables, wording
+from polyglance.report.tables import Figure, View
+
+TITLES: Mapping[language_groups.By, str] = MappingProxyType(
+    {"resources": "Resources", "script": "Script", "family": "Family"}
+)
+_RESOURCES = MappingProxyType({"high": "high", "mid": "mid", "low": "low", "very-low": "very low"})
+UNKNOWN_RESOURCES = "not in Babel-ImageNet"
+RESOURCES_HINT = (
+    "Resources go by the ImageNet classes that Babel-ImageNet has a label for: up to 100 very low, "
+    "333 low, 666 mid, above that high."
+)
+
+
+@cache
+def group_of(language: str, by: language_groups.By) -> str:
+    """The name of a language's group.
+
+    >>> group_of("deu_Latn", "resources"), group_of("deu_Latn", "script")
+    ('high', 'Latin')
+    """
+    if by == "script":
+        return wording.script_name(language.split("_")[1])
+    if by == "family":
+        return language_groups.family(language)
+    return _RESOURCES.get(language_groups.resource_group(language) or "", UNKNOWN_RESOURCES)
+
+
+def members(languages: Sequence[str], by: language_groups.By) -> dict[str, list[str]]:
+    """Languages by the name of their group: resources from high to none, else the largest first.
+
+    >>> members(["deu_Latn", "hin_Deva", "acm_Arab"], "resources")
+    {'high': ['deu_Latn'], 'mid': ['hin_Deva'], 'not in Babel-ImageNet': ['acm_Arab']}
+    """
+    found: dict[str, list[str]] = {}
+    for language in languages:
+        found.setdefault(group_of(language, by), []).append(language)
+    if by == "resources":
+        order = [*_RESOURCES.values(), UNKNOWN_RESOURCES]
+        return {name: found[name] for name in order if name in found}
+    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
+
+
+def group_means(
+    view: View, by: language_groups.By
+) -> dict[str, tuple[int, Mapping[str, Figure | None]]]:
+    """By group: how many languages every model of the view has there, and each model's mean."""
+    shared = sorted(set.intersection(*(set(figures) for figures in view.figures.values())))
+    return {
+        name: (
+            len(inside),
+            {
+                model: tables.mean_figure([figures[language] for language in inside])
+                for model, figures in view.figures.items()
+            },
+        )
+        for name, inside in members(shared, by).items()
+    }

@@ -1,0 +1,185 @@
+"""Do models and languages that do well in one task do well in another? Points and correlations.
+
+Each task is one view: its main split, direction and value, R@1 where it has hit rates (as
+Babel-ImageNet, figure 3, sets zero-shot accuracy against text-to-image R@1).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from polyglance import comparisons, errors
+from polyglance.comparisons import Correlation
+from polyglance.report import wording
+from polyglance.report.tables import Section, View
+from polyglance.statistics import Interval
+
+SEED = 20
+# 28 pairs are eight tasks; each takes half a second for its intervals.
+MOST_PAIRS = 28
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskPair:
+    """Two tasks over the models and languages that both have.
+
+    Attributes:
+        across: Place of a section and of its view.
+        up: The same of another.
+        num_points: Models times languages that have both.
+        every: Over all points, drawn by language; None where nothing can be said.
+        by_model: Over the languages of one model.
+    """
+
+    across: tuple[int, int]
+    up: tuple[int, int]
+    num_points: int
+    every: Correlation | None
+    by_model: Mapping[str, Correlation]
+
+
+def task_pairs(sections: Sequence[Section]) -> list[TaskPair]:
+    """All pairs of tasks that share points, most points first; classification goes across."""
+    views = [(number, *_shown(section)) for number, section in enumerate(sections)]
+    ranked = sorted(views, key=lambda item: item[2].direction != "content_to_class")
+    listed = []
+    for (s, v, first), (t, w, second) in itertools.combinations(ranked, 2):
+        points = _points(first, second)
+        if points:
+            listed.append((len(points), (s, v), (t, w), points))
+    listed.sort(key=lambda item: -item[0])
+    return [
+        TaskPair(
+            across=across,
+            up=up,
+            num_points=count,
+            every=_correlation(points),
+            by_model={
+                model: found
+                for model in dict.fromkeys(point[0] for point in points)
+                if (found := _correlation([p for p in points if p[0] == model])) is not None
+            },
+        )
+        for count, across, up, points in listed[:MOST_PAIRS]
+    ]
+
+
+def name_of(sections: Sequence[Section], place: tuple[int, int], *, modality: str) -> str:
+    """What an axis is called."""
+    section = sections[place[0]]
+    view = section.views[place[1]]
+    direction = wording.direction_name(view.direction, modality=modality)
+    return f"{section.task}: {direction}, {wording.value_name(view.value)}"
+
+
+def pairs_section(
+    pairs: Sequence[TaskPair], sections: Sequence[Section], *, modality: str, legend: str
+) -> str:
+    """The scatter plot with its choice of tasks, and the table of correlations."""
+    if not pairs:
+        return ""
+    names = [
+        tuple(name_of(sections, place, modality=modality) for place in (pair.across, pair.up))
+        for pair in pairs
+    ]
+    options = "".join(
+        f'<option value="{number}">{escape(across)} – {escape(up)}</option>'
+        for number, (across, up) in enumerate(names)
+    )
+    chooser = (
+        '<form class="filters"><label class="field grow"><span>Across and up</span>'
+        f'<select id="pair">{options}</select></label></form>'
+        if len(pairs) > 1
+        else ""
+    )
+    body = "".join(
+        _rows(pair, f"{across} – {up}") for pair, (across, up) in zip(pairs, names, strict=True)
+    )
+    return (
+        '<section class="task pairs"><h2>Task against task</h2><p class="lead">Each point is a '
+        "language and a model.</p>"
+        f'{chooser}<div class="charts"><figure class="chart"><figcaption>{legend}</figcaption>'
+        '<div class="plot" id="pairs" role="img" aria-label="Scatter plot: each language and '
+        'model, one task across, another up. The tables have the same numbers."></div></figure>'
+        '</div><h3>Correlations</h3><div class="scroller half" role="region" tabindex="0" '
+        'aria-label="Correlations"><table class="correlations"><thead><tr>'
+        '<th scope="col">Tasks</th><th scope="col">Model</th>'
+        '<th scope="col" class="num">Points</th><th scope="col" class="num">Pearson</th>'
+        f'<th scope="col" class="num">Spearman</th></tr></thead><tbody>{body}</tbody></table></div>'
+        '<p class="hint">Below each number its 95&nbsp;% interval, from drawing languages again: '
+        f"it is about other languages. Fewer than {comparisons.LEAST_POINTS} points, or points "
+        "that are all the same, are left out.</p></section>"
+    )
+
+
+def payload(
+    pairs: Sequence[TaskPair], sections: Sequence[Section], *, modality: str
+) -> list[dict[str, Any]]:
+    """What the page's script needs to draw the points: which views, and their names."""
+    return [
+        {
+            axis: {"at": place, "name": name_of(sections, place, modality=modality)}
+            for axis, place in (("across", pair.across), ("up", pair.up))
+        }
+        for pair in pairs
+    ]
+
+
+def _shown(section: Section) -> tuple[int, View]:
+    """The view that stands for a section, with its place."""
+    main = section.views[0]
+    wanted = (main.split, main.direction, "hit_rate_at_1", main.variant, main.partner)
+    for place, view in enumerate(section.views):
+        if view.key == wanted:
+            return place, view
+    return 0, main
+
+
+def _points(first: View, second: View) -> list[tuple[str, str, float, float]]:
+    return [
+        (model, language, figure.value, other.value)
+        for model, figures in first.figures.items()
+        for language, figure in figures.items()
+        if (other := second.figure(model, language)) is not None
+    ]
+
+
+def _correlation(points: Sequence[tuple[str, str, float, float]]) -> Correlation | None:
+    try:
+        return comparisons.correlate(
+            [point[2] for point in points],
+            [point[3] for point in points],
+            clusters=[point[1] for point in points],
+            seed=SEED,
+        )
+    except errors.InputError:  # too few points, or all the same
+        return None
+
+
+def _rows(pair: TaskPair, name: str) -> str:
+    rows = [("all models", pair.every), *pair.by_model.items()]
+    if len(pair.by_model) == 1:
+        rows = rows[1:]
+    made = ""
+    for model, found in rows:
+        if found is not None:
+            made += (
+                f'<tr><th scope="row">{escape(name)}</th><td><bdi>{escape(model)}</bdi></td>'
+                f'<td class="num">{found.num_points:,}</td>{_cell(found.pearson)}'
+                f"{_cell(found.spearman)}</tr>"
+            )
+    return made
+
+
+def _cell(interval: Interval) -> str:
+    low, mean, high = (
+        f"{value:.2f}".replace("-", wording.MINUS)
+        for value in (interval.low, interval.mean, interval.high)
+    )
+    return (
+        f'<td class="num"><span class="v">{mean}</span><span class="ci">{low} to {high}</span></td>'
+    )
