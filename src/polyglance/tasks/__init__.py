@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from polyglance import errors
+from polyglance.tasks.classification_rows import CLASSIFICATION
 from polyglance.tasks.retrieval_rows import RETRIEVAL
 from polyglance.tasks.rows import ContentData, Task, TaskData
 from polyglance.tasks.text_rows import TEXT
 
 __all__ = ["TASKS", "ContentData", "Task", "TaskData", "get_task"]
 
-TASKS: Mapping[str, Task] = MappingProxyType({**RETRIEVAL, **TEXT})
+TASKS: Mapping[str, Task] = MappingProxyType({**RETRIEVAL, **CLASSIFICATION, **TEXT})
 
 
 def get_task(name: str) -> Task:

@@ -1,0 +1,323 @@
+"""What are the classes, names, prompts and pictures of a zero-shot classification task?
+
+Legend: M content items, C classes.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyglance import errors
+from polyglance.languages import ENGLISH
+from polyglance.records import ImageFile, LabelSet, PromptSet
+from polyglance.results import CaptionPolicy
+from polyglance.sources import class_images, labels
+
+Variant = Literal["labels", "english", "translated", "best"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+BARE = (labels.SLOT,)
+
+# Classes in the order of the data sets' numbers, for folders that do not hold the publisher's list.
+CLASS_NAMES: Mapping[str, LabelSet] = MappingProxyType(
+    {
+        dataset: LabelSet(ENGLISH, tuple(range(10)), tuple(names.split()))
+        for dataset, names in {
+            "cifar10": "airplane automobile bird cat deer dog frog horse ship truck",
+            "stl10": "airplane bird car cat deer dog horse monkey ship truck",
+        }.items()
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClassificationData:
+    """A classification task with its data at hand, asked in one way.
+
+    Attributes:
+        task: Name of the task.
+        names: C English names of all classes, by which picture folders may be called.
+        labels: Names of classes by language; a language may lack some.
+        prompts: Templates of its own, by language; a language may have none.
+        english: English templates, in which any language's labels may stand; None where the
+            labels are whole prompts.
+        variant: How classes are asked for: bare `labels`; labels in `english` templates; in
+            `translated` ones; or `best`, as Babel-ImageNet reports: translated where there are
+            such templates, else the better of the first two.
+        content_ids: M ids, in the order of the content vectors; empty until `with_images`.
+        classes: Int64 (M,), the class of each content item.
+        image_files: The pictures.
+        subset_sizes: On random subsets of how many classes accuracy is measured as well.
+        num_dropped: What could not take part, by reason.
+        policy: There are no captions.
+    """
+
+    task: str
+    names: tuple[str, ...]
+    labels: Mapping[str, LabelSet]
+    prompts: Mapping[str, PromptSet]
+    english: PromptSet | None
+    variant: Variant = "best"
+    content_ids: tuple[str, ...] = ()
+    classes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    image_files: tuple[ImageFile, ...] = ()
+    subset_sizes: tuple[int, ...] = ()
+    num_dropped: Mapping[str, int] = field(default_factory=dict)
+    policy: CaptionPolicy = "none"
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Ids of the languages that can be asked in this way."""
+        if self.variant == "translated":
+            return tuple(language for language in self.labels if language in self.prompts)
+        return tuple(self.labels)
+
+    @functools.cached_property
+    def num_languages_without_images(self) -> int:
+        """How many languages name no class that there is a picture of."""
+        there = set(self.classes.tolist())
+        return sum(there.isdisjoint(row.class_indices) for row in self.labels.values())
+
+    def asked_as(self, variant: str) -> ClassificationData:
+        """The task, asked in another way.
+
+        Raises:
+            UnknownNameError: For a way that does not exist.
+            UnavailableError: For English templates around whole prompts, or where none is there.
+        """
+        if variant not in VARIANTS:
+            raise errors.unknown_name("kind of prompts", variant, allowed=VARIANTS)
+        known: Variant = next(name for name in VARIANTS if name == variant)
+        if known == "english" and self.english is None:
+            raise errors.UnavailableError(
+                f"{self.task} has no English templates around its names",
+                hint="ask with --prompts labels, translated or best",
+            )
+        asked = replace(self, variant=known)
+        if not asked.languages:
+            raise errors.UnavailableError(
+                f"{self.task} has no templates of their own in any of the languages chosen",
+                hint="ask with --prompts labels, english or best",
+            )
+        return asked
+
+    def choices(self, language: str) -> dict[str, tuple[str, ...]]:
+        """The templates to be tried in a language, by name, repeats kept; the better one counts.
+
+        Where there is more than one, it is `best` in a language without templates of its own.
+        """
+        english = {} if self.english is None else {"english": self.english.templates}
+        own = self.prompts.get(language)
+        translated = {} if own is None else {"translated": own.templates}
+        if self.variant == "labels":
+            return {"labels": BARE}
+        if self.variant == "english":
+            return dict(english)
+        return translated or {"labels": BARE, **english}
+
+    def with_images(self, folder: Path | None) -> ClassificationData:
+        """The task on the pictures, or precomputed vectors, of a folder that says their classes.
+
+        Args:
+            folder: As `sources.class_images` reads it; None where none was given.
+
+        Raises:
+            UnavailableError: Without a folder.
+            InputError: For classes that cannot be numbered.
+        """
+        if self.content_ids:
+            return self
+        if folder is None:
+            raise errors.UnavailableError(
+                f"{self.task} does not bring its pictures",
+                hint="give a folder with one folder of pictures a class, or with labels.tsv "
+                "(columns image and class): --images FOLDER",
+            )
+        found = class_images.read_classed_images(folder, names=self.names)
+        return replace(
+            self, content_ids=found.ids, classes=found.classes, image_files=found.image_files
+        )
+
+    def data_id(self, language: str) -> str:
+        """Fingerprint of one language's labels and templates and of the content items."""
+        digest = hashlib.blake2b(digest_size=16)
+        for content_id in self.content_ids:
+            digest.update(content_id.encode() + b"\0")
+        digest.update(self.classes.tobytes())
+        named = self.labels[language]
+        for index, name in zip(named.class_indices, named.labels, strict=True):
+            digest.update(f"{index}\0{name}\0".encode())
+        digest.update(repr((self.variant, self.choices(language), self.subset_sizes)).encode())
+        return digest.hexdigest()
+
+    def only(self, content_ids: Sequence[str], *, reason: str) -> ClassificationData:
+        """The task on the content items that are at hand; the others are dropped and counted.
+
+        Args:
+            content_ids: What there is.
+            reason: Why the others are not there, as `images_missing`.
+
+        Raises:
+            UnavailableError: Where none is at hand.
+        """
+        there = set(content_ids)
+        keep = np.array([content_id in there for content_id in self.content_ids], bool)
+        if not keep.any():
+            raise errors.UnavailableError(
+                f"not one of the {len(keep)} images of {self.task} is at hand",
+                hint="give the folder that holds them: --images FOLDER",
+            )
+        return replace(
+            self,
+            content_ids=tuple(np.array(self.content_ids, object)[keep]),
+            classes=self.classes[keep],
+            image_files=tuple(file for file in self.image_files if file.id in there),
+            num_dropped={**self.num_dropped, reason: int((~keep).sum())},
+        )
+
+
+def required(folder: Path | None, task: str) -> Path:
+    """The folder of the publisher's files.
+
+    Raises:
+        UnavailableError: Where none was given.
+    """
+    if folder is None:
+        raise errors.UnavailableError(
+            f"the texts of {task} are not part of polyglance",
+            hint=f"say where the publisher's files are: --data FOLDER (see eval --list for {task})",
+        )
+    return Path(folder)
+
+
+def picked(
+    named: Mapping[str, LabelSet], languages: list[str] | None, task: str
+) -> Mapping[str, LabelSet]:
+    """The labels of the languages asked for; None takes all.
+
+    Raises:
+        LanguageError: For a language that is not there.
+    """
+    lacking = sorted(set(languages or ()) - set(named))
+    if lacking:
+        raise errors.LanguageError(
+            f"{task} has no labels in {', '.join(lacking)}; it has {', '.join(sorted(named))}",
+            hint="leave those out",
+        )
+    return named if languages is None else {language: named[language] for language in languages}
+
+
+def load_babel_imagenet(folder: Path | None, languages: list[str] | None) -> ClassificationData:
+    """Babel-ImageNet: labels in 298 languages, templates in 90; English by OpenAI's names.
+
+    The file's English row holds WordNet's lemmas, which the release replaces as well.
+
+    Args:
+        folder: Holds the publisher's files; `imagenet_names` stands inside or beside it.
+        languages: Which ones; None takes all.
+    """
+    where = required(folder, "babel-imagenet")
+    english = labels.read_names(where, ENGLISH, dataset="imagenet1k")
+    templates = labels.read_templates(where, ENGLISH, dataset="imagenet1k")
+    named = labels.read_babel_labels(where / labels.BABEL_LABELS) | {ENGLISH: english}
+    prompts = labels.read_babel_prompts(where / labels.BABEL_PROMPTS) | {ENGLISH: templates}
+    return ClassificationData(
+        task="babel-imagenet",
+        names=english.labels,
+        labels=picked(named, languages, "babel-imagenet"),
+        prompts=prompts,
+        english=templates,
+        subset_sizes=(100,),
+    )
+
+
+def load_imagenet_human(folder: Path | None, languages: list[str] | None) -> ClassificationData:
+    """ImageNet with names and templates that people wrote, in five languages.
+
+    Args:
+        folder: Holds `XX_classnames.json` and `XX_zeroshot_classification_templates.json`.
+        languages: Which ones; None takes all that are there.
+    """
+    where = required(folder, "imagenet-human")
+    there = {
+        who: labels.read_names(where, who, dataset="imagenet1k")
+        for who in labels.languages_with_names(where)
+    }
+    named = picked(there, languages, "imagenet-human")
+    prompts = {
+        who: labels.read_templates(where, who, dataset="imagenet1k")
+        for who in dict.fromkeys([*named, ENGLISH])
+    }
+    return ClassificationData(
+        task="imagenet-human",
+        names=there[ENGLISH].labels,
+        labels=named,
+        prompts=prompts,
+        english=prompts[ENGLISH],
+    )
+
+
+def load_named_classes(
+    folder: Path | None, languages: list[str] | None, *, dataset: str
+) -> ClassificationData:
+    """CIFAR-10/100, STL-10, Food-101, SUN397: whatever names and templates a folder holds.
+
+    English names stand in the publisher's own list (those of CIFAR-10 and STL-10 here), English
+    templates are CLIP's. Whole prompts of uCLIP's five languages come from its file; other
+    languages from `labels.LANG.txt` and `templates.LANG.txt`, since ETCL's translations into 83
+    languages were never published.
+
+    Args:
+        folder: Holds the files.
+        languages: Which ones; None takes all that are there.
+        dataset: One of `labels.CLASS_LISTS`.
+    """
+    where = required(folder, dataset)
+    listed = labels.read_class_list(where, dataset=dataset) or CLASS_NAMES.get(dataset)
+    named: dict[str, LabelSet] = {} if listed is None else {ENGLISH: listed}
+    prompts: dict[str, PromptSet] = {}
+    whole = where / f"translations_{dataset}.json"
+    if whole.is_file():
+        own = labels.read_class_prompts(whole)
+        named |= own
+        prompts |= {language: PromptSet(language, BARE) for language in own}
+    named |= labels.read_label_lines(where)
+    if ENGLISH not in named:
+        raise errors.UnavailableError(
+            f"{where} does not name the classes of {dataset} in English",
+            hint=f"put {labels.CLASS_LISTS[dataset][0]} of the data set into it, or "
+            "labels.en.txt with a class a line",
+        )
+    names = named[ENGLISH].labels
+    prompts |= labels.read_template_lines(where)
+    if ENGLISH not in prompts:
+        try:
+            prompts[ENGLISH] = labels.read_templates(where, ENGLISH, dataset=dataset)
+        except errors.UnavailableError:
+            # English is left out rather than asked in another way than elsewhere.
+            del named[ENGLISH]
+    _require_whole(named, len(names), where)
+    return ClassificationData(
+        task=dataset,
+        names=names,
+        labels=picked(named, languages, dataset),
+        prompts=prompts,
+        english=None if whole.is_file() else prompts.get(ENGLISH),
+    )
+
+
+def _require_whole(named: Mapping[str, LabelSet], num_classes: int, where: Path) -> None:
+    for language, row in named.items():
+        if len(row.labels) != num_classes:
+            raise errors.InputError(
+                f"{where} names {len(row.labels)} classes in {language}; there are {num_classes}",
+                hint="give one name for each class, in the order of the English ones",
+            )
