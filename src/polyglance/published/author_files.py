@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ class AuthorFile:
         task: What was measured; empty where the file says so itself.
         caption_policy: Which captions took part.
         model: As the paper's tables call it, where they have it; else the file's name.
+        variant: What it measures, where that is not what its form says: `text to text`.
         note: What else is to be known.
     """
 
@@ -64,6 +66,7 @@ class AuthorFile:
     task: str
     caption_policy: str
     model: str
+    variant: str
     note: str
 
 
@@ -112,6 +115,9 @@ def read_author_file(path: Path) -> list[PublishedNumber]:
     form = FORMS[row.form]
     try:
         found = list(form.read(path))
+        wrong = [each.printed for each in found if not _is_number(each.printed)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} stands where a number is to stand")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise errors.InputError(
             f"{path} is not in the form of {row.form}: {type(error).__name__}, {error}",
@@ -126,9 +132,9 @@ def read_author_file(path: Path) -> list[PublishedNumber]:
             task=each.task or row.task,
             split="test",
             metric=each.metric,
-            direction=each.direction,
+            direction="unknown" if row.variant else each.direction,
             caption_policy=row.caption_policy,
-            variant=each.variant,
+            variant=row.variant or each.variant,
             printed=each.printed,
             unit=form.unit,
             note="; ".join(filter(None, (each.note, row.note))),
@@ -198,7 +204,6 @@ def _read_open_clip(path: Path) -> Iterator[_Found]:
                 task, dataset = _CSV_TASKS[data]
                 asks, name = measured.rsplit("_", 1)
                 known = AVERAGE if code == "avg" else normalise_language(code, dataset=dataset)
-                float(printed)
                 yield _Found(
                     known, _hit_rate(name), _DIRECTIONS[asks], printed, model=model, task=task
                 )
@@ -207,6 +212,11 @@ def _read_open_clip(path: Path) -> Iterator[_Found]:
 def _hit_rate(name: str) -> str:
     """Our name of `R@10` and `recall@10`."""
     return f"hit_rate_at_{int(name.partition('@')[2])}"
+
+
+def _is_number(printed: object) -> bool:
+    """Whether it is digits of a finite number."""
+    return isinstance(printed, str) and math.isfinite(float(printed))
 
 
 def _json(path: Path) -> Any:

@@ -227,5 +227,5 @@ def _per(number: PublishedNumber, *, unit: str) -> float:
 
 def _mean_of(members: Sequence[PublishedNumber], *, language: str) -> PublishedNumber:
     mean = sum(member.value for member in members) / len(members)
-    note = f"{len(members)} languages"
+    note = f"{len(members)} language{'s' if len(members) > 1 else ''}"
     return replace(members[0], language=language, printed=f"{mean:.10f}", note=note)

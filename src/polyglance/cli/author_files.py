@@ -1,0 +1,121 @@
+"""`polyglance published --file`: does what an author published follow from itself?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from polyglance.published import PublishedNumber
+    from polyglance.published.recomputed import Beside, Examined
+
+NAME_WIDTH = 37
+_ASKS = {"text_to_content": "text to content", "content_to_text": "content to text"}
+
+
+def show(paths: Sequence[Path], *, as_json: bool) -> None:
+    """Examine files, or all known ones of folders, and print what was found.
+
+    One file is told in full, several a line each. Program output has every number of the file to
+    the digit, its averages and what the paper prints otherwise.
+    """
+    from polyglance.published import recomputed
+
+    files = [file for path in paths for file in _files(path)]
+    found = {file.name: recomputed.examine(file) for file in files}
+    if as_json:
+        typer.echo(json.dumps({name: asdict(each) for name, each in found.items()}, indent=1))
+    elif len(found) == 1:
+        for name, each in found.items():
+            _print_file(name, each)
+    else:
+        _print_files(found)
+
+
+def _files(path: Path) -> list[Path]:
+    """The file itself, or what is known in a folder.
+
+    Raises:
+        UnavailableError: For a folder that has no known file.
+    """
+    from polyglance import errors
+    from polyglance.published.author_files import author_files
+
+    if not path.is_dir():
+        return [path]
+    known = [file for file in sorted(path.rglob("*")) if file.name in author_files()]
+    if not known:
+        raise errors.UnavailableError(
+            f"{path} has no file of results that an author published",
+            hint="known are M2M's metrics, Babel-ImageNet's results, open_clip's multilingual CSV",
+        )
+    return known
+
+
+def _print_files(found: dict[str, Examined]) -> None:
+    """A line a file, in 80 columns."""
+    typer.echo(f"{'file':<{NAME_WIDTH}}{'numbers':>8}{'averages':>14}{'paper':>11}{'furthest':>10}")
+    for name, each in found.items():
+        agreeing = sum(average.agrees for average in each.averages)
+        averages = f"{agreeing} of {len(each.averages)}" if each.averages else "-"
+        printed = f"{sum(e.agrees for e in each.beside)} of {len(each.beside)}"
+        furthest = max((abs(e.value - e.printed.value) for e in each.beside), default=None)
+        if len(name) > NAME_WIDTH:  # shortened, two files would have one name
+            typer.echo(name)
+            name = ""
+        typer.echo(
+            f"{name:<{NAME_WIDTH}}{len(each.numbers):>8}{averages:>14}"
+            f"{printed if each.beside else '-':>11}"
+            f"{'-' if furthest is None else f'{furthest:.2f}':>10}"
+        )
+    typer.secho(
+        "averages: how many in the file follow from its languages. paper: how many of the\n"
+        "figures that its paper prints are those of the file; furthest: in the paper's unit",
+        dim=True,
+    )
+
+
+def _print_file(name: str, each: Examined) -> None:
+    """One file: its means, and where the paper prints something else."""
+    from polyglance.published.author_files import author_files
+
+    typer.secho(name, bold=True)
+    typer.echo(f"{len(each.numbers)} numbers, each to the digit: --json")
+    if note := author_files()[name].note:
+        typer.echo(note)
+    if each.averages:
+        agreeing = sum(average.agrees for average in each.averages)
+        typer.echo(f"{agreeing} of its {len(each.averages)} averages follow from its languages")
+    if len({mean.model for mean in each.means}) == 1:
+        _print_means(each.means)
+    others = [beside for beside in each.beside if not beside.agrees]
+    if each.beside:
+        agreeing = len(each.beside) - len(others)
+        typer.echo(f"{agreeing} of {len(each.beside)} figures of the paper are those of the file")
+    for beside in others:
+        _print_other(beside)
+
+
+def _print_means(means: Sequence[PublishedNumber]) -> None:
+    model, task = means[0].model, means[0].task
+    typer.echo(f"{model}, {task}:")
+    for mean in means:
+        asks = mean.variant or _ASKS.get(mean.direction, mean.direction)
+        group = mean.language.removeprefix("group:")
+        value = f"{mean.value:.2f}" if mean.unit == "percent" else f"{mean.value:.4f}"
+        typer.echo(f"  {asks:<20}{mean.metric:<18}{group:<10}{mean.note:<16}{value:>8}")
+
+
+def _print_other(beside: Beside) -> None:
+    number = beside.printed
+    known = "  in the errata" if number.erratum is not None else ""
+    asks = "" if number.direction == "content_to_class" else _ASKS.get(number.direction, "")
+    typer.echo(
+        f"  {number.table:<13}{number.language.removeprefix('group:'):<11}{asks:<17}"
+        f"printed {number.printed:>6}, file {beside.value:>7.3f}{known}"
+    )
