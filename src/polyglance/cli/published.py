@@ -7,11 +7,12 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polyglance.cli import options
+from polyglance.cli import author_files, options
 
 if TYPE_CHECKING:
     from polyglance.published import Erratum, PublishedNumber, Table
@@ -48,6 +49,10 @@ def command(
         bool,
         typer.Option("--check", help="Which printed averages do not follow from their rows?"),
     ] = False,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--file", help="Examine an author's own file of results, or a folder."),
+    ] = None,
     as_json: options.JsonOutput = False,
 ) -> None:
     """List tables, print numbers with their table, or recompute the printed averages."""
@@ -61,6 +66,9 @@ def command(
         "table": table,
         "language": _language_id(language),
     }
+    if files:
+        author_files.show(files, as_json=as_json)
+        return
     if check:
         _print_checks(as_json=as_json)
         return
