@@ -279,7 +279,7 @@ def test_a_script_cannot_end_its_element(tmp_path, monkeypatch):
         "polyglance.report.plots.script", lambda: 'window.x = "</SCRIPT><!-- </script>"'
     )
     read = Page(write(tmp_path))
-    assert read.scripts[2][1] == 'window.x = "\\x3c/SCRIPT>\\x3c!-- \\x3c/script>"'
+    assert read.scripts[3][1] == 'window.x = "\\x3c/SCRIPT>\\x3c!-- \\x3c/script>"'
 
 
 def test_colours_and_shapes_repeat_but_the_baseline_keeps_its_own():

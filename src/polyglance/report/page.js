@@ -71,6 +71,7 @@
     return {
       numbers, at, place, rows, search, start, state: { ...start },
       slots: numbers.models.map((model) => data.slots[model]), charts: {}, shown: [],
+      filled: [...AXES, "after", "by"].map((key) => start[key]).join("\n"),
     };
   });
 
@@ -118,7 +119,7 @@
     const { by } = part.state;
     const inside = kinds[by].names.map(() => []);
     languages.forEach((language, i) => {
-      if (models.every((_, m) => number(view, "values", m, i) != null || view.heads[m][3] == null && view.heads[m][0] == null))
+      if (models.every((_, m) => number(view, "values", m, i) != null))
         inside[language.group[by]].push(i);
     });
     const rows = inside.map((found, g) => ({ found, name: kinds[by].names[g] }))
@@ -409,9 +410,15 @@
   function show(part, last) {
     const view = viewOf(part, last);
     for (const axis of AXES) part.state[axis] = view[axis];
-    fillModels(part, view);
-    fillGroups(part, view);
-    fillLanguages(part, view);
+    // The page comes with the first view written; sorting and filtering change no number.
+    const filled = [...AXES, "after", "by"].map((key) => part.state[key]).join("\n");
+    if (filled !== part.filled) {
+      fillModels(part, view);
+      fillLanguages(part, view);
+    }
+    if (filled !== part.filled || !part.grouped) fillGroups(part, view);
+    part.filled = filled;
+    part.grouped = true;
     arrange(part, view);
     for (const control of $$(part.at, "[data-control]")) {
       const value = part.state[control.dataset.control];

@@ -254,9 +254,10 @@ def _document(title: str, *, body: str, data: str, script: str, charts: str) -> 
         f"<title>{escape(title)}</title><style>{_asset('page.css')}</style>"
         f"<script>{scripts[0]}</script></head><body>{body}"
         f'<script type="application/json" id="data">{data}</script>'
-        # Not run as it is: the page's script runs it when the first chart comes into sight.
-        f'<script type="text/plain" id="charts">{scripts[2]}</script>'
-        f"<script>{scripts[1]}</script></body></html>\n"
+        f"<script>{scripts[1]}</script>"
+        # Last and not run as it is: the tables are alive before the browser comes to it, and
+        # the page's script runs it when the first chart comes into sight.
+        f'<script type="text/plain" id="charts">{scripts[2]}</script></body></html>\n'
     )
 
 
