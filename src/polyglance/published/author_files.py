@@ -105,12 +105,17 @@ def read_author_file(path: Path) -> list[PublishedNumber]:
         UnknownNameError: A file of another name than those known.
         InputError: A file that is not in the form that its author's have.
     """
-    row = author_files().get(path.name)
-    if row is None:
-        raise errors.unknown_name("author's file", path.name, allowed=author_files())
     if not path.is_file():
         raise errors.UnavailableError(
             f"there is no file {path}", hint="check the path, or fetch the authors' results"
+        )
+    row = author_files().get(path.name)
+    if row is None:
+        near = errors.nearest(path.name, author_files())
+        raise errors.UnknownNameError(
+            f"no author's file of results is called {path.name!r}; known are those of M2M, "
+            "Babel-ImageNet and open_clip",
+            hint=f"did you mean {near[0]!r}?" if near else "keep the name its author gave it",
         )
     form = FORMS[row.form]
     try:

@@ -1,0 +1,73 @@
+"""`polyglance published`: lists, finds, marks errata, in 80 columns."""
+
+import json
+
+import pytest
+
+from polyglance import published
+
+
+def test_without_options_it_lists_the_tables(run):
+    code, out, _ = run("published")
+    assert code == 0
+    for table in published.tables():
+        assert table.table in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_every_table_prints_in_80_columns_with_its_source(run):
+    for table in published.tables():
+        code, out, _ = run("published", "--table", table.table)
+        assert code == 0
+        assert out.startswith(f"{table.table}: ")
+        assert max(map(len, out.splitlines())) <= 80, table.table
+        for number in published.published_numbers(table=table.table):
+            assert number.printed in out
+
+
+def test_any_code_of_a_language_is_understood(run):
+    _, out, _ = run(
+        "published", "--task", "xtd10", "-l", "German", "-m", "NLLB", "--paper", "nllb-clip"
+    )
+    lines = [line.split() for line in out.splitlines() if "deu_Latn" in line]
+    assert lines == [
+        ["NLLB-CLIP", "base", "deu_Latn", "46.4", "74.4", "84.8"],
+        ["NLLB-CLIP", "large", "deu_Latn", "56.2", "82.2", "90.6"],
+    ]
+    _, out, _ = run("published", "--table", "nllb-clip-table4", "-l", "group:average")
+    assert "33.99" in out
+
+
+def test_errata_are_marked_and_explained(run):
+    _, out, _ = run("published", "--table", "etcl-table9", "-l", "ja")
+    assert "35.3*" in out
+    assert "35.3 should be 47.1" in out
+    _, out, _ = run("published", "--table", "etcl-table6")
+    assert "40.6 is in doubt" in out
+
+
+def test_json_has_printed_value_fraction_and_erratum(run):
+    _, out, _ = run("published", "--table", "etcl-table9", "-l", "jpn_Jpan", "--json")
+    first = json.loads(out)[0]
+    assert (first["printed"], first["fraction"]) == ("35.3", pytest.approx(0.471))
+    assert first["erratum"]["why"]
+    _, out, _ = run("published", "--json")
+    assert len(json.loads(out)) == len(published.tables())
+
+
+def test_check_recomputes_the_averages(run):
+    _, out, _ = run("published", "--check")
+    assert "62.1 is printed, 49.32 follows from 6 numbers" in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
+    _, out, _ = run("published", "--check", "--json")
+    rows = json.loads(out)
+    assert {row["follows"] for row in rows} == {True, False}
+
+
+def test_what_nobody_published_says_what_to_leave_out(run):
+    code, _, err = run("published", "--task", "sts17", "-l", "zul_Latn")
+    assert code == 2
+    assert "no published number has all of: task sts17, language zul_Latn" in err
+    code, _, err = run("published", "--task", "xtd1")
+    assert code == 2
+    assert "did you mean xtd10" in err
