@@ -1,0 +1,142 @@
+"""How does accuracy fall with the number of classes? Random subsets, and a line through its log.
+
+Legend: N contents, C classes, S subsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyglance import comparisons, errors, metrics
+from polyglance.comparisons import Line
+from polyglance.statistics import DEFAULT_DRAWS
+
+DEFAULT_SUBSETS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassCurve:
+    """Accuracy with ever more classes.
+
+    Attributes:
+        num_classes: How many, rising.
+        accuracies: Mean over the subsets of that size.
+        by_subset: The accuracy of each subset, by size.
+        line: Of accuracy over the base-10 logarithm of the number: its slope is what ten times
+            the classes cost. Its interval is about other subsets of these classes.
+    """
+
+    num_classes: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    by_subset: tuple[tuple[float, ...], ...]
+    line: Line
+
+
+def class_curve(
+    scores: NDArray[np.floating],
+    labels: NDArray[np.integer] | Sequence[int],
+    *,
+    sizes: Sequence[int],
+    num_subsets: int = DEFAULT_SUBSETS,
+    seed: int = 0,
+) -> ClassCurve:
+    """Classify with random subsets of the classes, each with the contents of its classes.
+
+    Args:
+        scores: (N, C), larger is nearer.
+        labels: (N,) the class of each, every class with one content or more.
+        sizes: How many classes, each from 2 to C; four sizes or more.
+        num_subsets: S, of each size; the whole set is taken once.
+        seed: Of the subsets.
+
+    Raises:
+        InputError: For sizes out of range, or labels that do not fit.
+
+    Source: Babel-ImageNet, figure 2: accuracy is log-linear in the number of classes. Its table
+    3 takes ten subsets of 100 classes.
+    """
+    right = np.asarray(labels)
+    _check(scores, right, sizes)
+    num_classes = scores.shape[1]
+    rng = np.random.default_rng(seed)
+    ordered = sorted(set(sizes))
+    by_subset: list[tuple[float, ...]] = []
+    for size in ordered:
+        found = []
+        for _ in range(1 if size == num_classes else num_subsets):
+            chosen = np.sort(rng.choice(num_classes, size, replace=False))
+            rows = np.flatnonzero(np.isin(right, chosen))
+            among = scores[np.ix_(rows, chosen)]
+            found.append(metrics.accuracy(among, np.searchsorted(chosen, right[rows])))
+        by_subset.append(tuple(found))
+    # One point a subset; subsets of one size are not one cluster: each was drawn by itself.
+    points = [
+        (size, value) for size, found in zip(ordered, by_subset, strict=True) for value in found
+    ]
+    return ClassCurve(
+        num_classes=tuple(ordered),
+        accuracies=tuple(float(np.mean(found)) for found in by_subset),
+        by_subset=tuple(by_subset),
+        line=log_linear(
+            [size for size, _ in points],
+            [value for _, value in points],
+            clusters=range(len(points)),
+            seed=seed,
+        ),
+    )
+
+
+def log_linear(
+    num_classes: Sequence[int],
+    accuracies: Sequence[float],
+    *,
+    clusters: Sequence[str] | Sequence[int],
+    seed: int = 0,
+    num_draws: int = DEFAULT_DRAWS,
+) -> Line:
+    """The line of accuracy over the base-10 logarithm of the number of classes.
+
+    Args:
+        num_classes: (N,) 1 or more.
+        accuracies: (N,) fractions.
+        clusters: (N,) what is drawn whole: the language, where points are languages.
+        seed: Of the draws.
+        num_draws: B.
+
+    Raises:
+        InputError: As `comparisons.fit_line`, or for a number below 1.
+
+    >>> found = log_linear([10, 100, 1000, 10000], [0.8, 0.6, 0.4, 0.2], clusters=range(4))
+    >>> round(found.slope.mean, 6), round(found.intercept.mean, 6)
+    (-0.2, 1.0)
+    """
+    if min(num_classes, default=0) < 1:
+        raise errors.InputError("a number of classes below 1", hint="leave out what has no class")
+    return comparisons.fit_line(
+        np.log10(num_classes), accuracies, clusters=clusters, seed=seed, num_draws=num_draws
+    )
+
+
+def _check(scores: NDArray[np.floating], labels: NDArray[np.integer], sizes: Sequence[int]) -> None:
+    if scores.ndim != 2 or labels.shape != (len(scores),):
+        raise errors.InputError(
+            f"scores {scores.shape} and labels {labels.shape}; they are (N, C) and (N,)",
+            hint="give the class of each content",
+        )
+    present = np.unique(labels)
+    if len(present) != scores.shape[1] or present[0] != 0 or present[-1] != scores.shape[1] - 1:
+        raise errors.InputError(
+            f"{len(present)} of {scores.shape[1]} classes have a content",
+            hint="leave out classes without one",
+        )
+    wrong = [size for size in sizes if not 2 <= size <= scores.shape[1]]
+    if wrong or len(set(sizes)) < comparisons.LEAST_POINTS:
+        raise errors.InputError(
+            f"sizes {list(sizes)}; there are {comparisons.LEAST_POINTS} or more, each from 2 to "
+            f"{scores.shape[1]}",
+            hint="for example 10, 30, 100, 300 and all",
+        )

@@ -1,0 +1,316 @@
+"""What does a pack change? All analyses of one pack on one task, texts encoded once.
+
+*Before* is the pack's text tower by itself, where it has a head: what the head is given. A pack
+without a head is a tower of its own; there *before* is the teacher's text tower.
+
+Legend: N texts, M content items, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from polyglance import affine, errors
+from polyglance.affine import AffineMap, Vectors
+from polyglance.analysis import classes, cosines, spectrum, spread, text_map
+from polyglance.analysis.classes import ClassCurve
+from polyglance.analysis.cosines import CosineMatrix
+from polyglance.analysis.spectrum import Spectrum
+from polyglance.analysis.spread import Spread
+from polyglance.analysis.text_map import Method, TextMap
+from polyglance.embed import VectorCache, text_vectors
+from polyglance.languages import ENGLISH
+from polyglance.model import DualEncoder
+from polyglance.packs import LanguagePack
+from polyglance.records import Caption
+from polyglance.sides import Side
+from polyglance.tasks.retrieval import RetrievalData
+
+NUM_PAIRS = 50
+# Texts of one language whose spread is measured, and content items of the curve: enough for an
+# interval, and few enough for a minute.
+MOST_TEXTS, MOST_CLASSES = 2000, 1000
+
+Before = Literal["tower", "teacher"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A text on the maps.
+
+    Attributes:
+        language: Its language; `teacher` for English by the teacher's own text tower.
+        cluster: Number of its cluster of images.
+        content_id: The image it was written for.
+        text: What it says.
+    """
+
+    language: str
+    cluster: int
+    content_id: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageChange:
+    """What a pack changes in one language.
+
+    Attributes:
+        with_images: Cosines of texts and their images: the teacher, then the pack.
+        with_english: Cosines of texts and English ones of the same images: before, then after
+            (there the English ones by the teacher). None for English, or where it is not there.
+        spread: Distances between texts of one image, before and after; None where no two images
+            have two texts.
+    """
+
+    with_images: tuple[CosineMatrix, CosineMatrix]
+    with_english: tuple[CosineMatrix, CosineMatrix] | None
+    spread: tuple[Spread, Spread] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackAnalysis:
+    """All that was found.
+
+    Attributes:
+        task: Name of the task.
+        before: What the first of each pair is.
+        points: N texts of the maps.
+        map_before: Where they lie before.
+        map_after: Where they lie after.
+        languages: By language.
+        teacher_spread: Of English texts by the teacher; None without.
+        head: The spectrum of the head; None for a pack whose head is none, or bends.
+        curve: Share of images whose own English text is the first, by the number of texts, with
+            the teacher; None with fewer than 20 images. See `classes`.
+    """
+
+    task: str
+    before: Before
+    points: tuple[Point, ...]
+    map_before: TextMap
+    map_after: TextMap
+    languages: Mapping[str, LanguageChange]
+    teacher_spread: Spread | None
+    head: Spectrum | None
+    curve: ClassCurve | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain lists and dictionaries."""
+        return asdict(self)
+
+
+def analyse(
+    encoder: DualEncoder,
+    data: RetrievalData,
+    *,
+    contents: Vectors,
+    languages: Sequence[str],
+    method: Method = "tsne",
+    num_pairs: int = NUM_PAIRS,
+    seed: int = 0,
+    cache: VectorCache | None = None,
+) -> PackAnalysis:
+    """Analyse a pack.
+
+    Args:
+        encoder: A teacher with a pack on it.
+        data: The task that the texts and images are of.
+        contents: Float32 (M, D), unit, in the teacher's space, in the order of the content ids.
+        languages: Which of its languages, as many as can be told apart by colour.
+        method: Of the maps.
+        num_pairs: Pairs in each matrix of cosines, or as many as there are.
+        seed: Of clusters, layouts and draws.
+        cache: Keeps what towers gave.
+
+    Raises:
+        ConfigError: For an encoder without a pack, or a pack that brings another content tower.
+        LanguageError: For a language that the task lacks.
+    """
+    pack = encoder.pack
+    if pack is None or pack.content_side is not None:
+        raise errors.ConfigError(
+            "there is no pack to analyse"
+            if pack is None
+            else "the pack brings another content tower; before and after have no image in common",
+            hint="give a pack whose content side is unchanged or a head: --pack FOLDER",
+        )
+    lacking = [language for language in languages if language not in data.captions]
+    if lacking or not languages:
+        raise errors.LanguageError(
+            f"{data.task} has nothing in {', '.join(lacking) or 'no language'}; it has "
+            f"{', '.join(sorted(data.captions))}",
+            hint="leave those out",
+        )
+    texts = _Texts(encoder=encoder, pack=pack, cache=cache)
+    images = (contents, pack.project(contents))
+    english = data.captions.get(ENGLISH, ())
+    points, before, after = _points(
+        texts, data, languages, clusters=text_map.image_clusters(contents, seed=seed)
+    )
+    names, clusters = [p.language for p in points], [p.cluster for p in points]
+    changes = {
+        language: _change(texts, data, language, images=images, num_pairs=num_pairs, seed=seed)
+        for language in languages
+    }
+    head = pack.side.head
+    return PackAnalysis(
+        task=data.task,
+        before=texts.before,
+        points=points,
+        map_before=text_map.text_map(
+            before, languages=names, clusters=clusters, method=method, seed=seed
+        ),
+        map_after=text_map.text_map(
+            after, languages=names, clusters=clusters, method=method, seed=seed
+        ),
+        languages=changes,
+        teacher_spread=_spread(texts.by_teacher, english[:MOST_TEXTS], seed=seed),
+        head=spectrum.spectrum(head) if isinstance(head, AffineMap) else None,
+        curve=_curve(texts, data, contents, seed=seed),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Texts:
+    """Who turns texts into vectors, before and after."""
+
+    encoder: DualEncoder
+    pack: LanguagePack
+    cache: VectorCache | None
+
+    @property
+    def before(self) -> Before:
+        return "teacher" if self.pack.side.head is None else "tower"
+
+    def by_tower(self, captions: Sequence[Caption]) -> Vectors:
+        """What the head is given; the teacher's where there is no head."""
+        if self.pack.side.head is None:
+            return self.by_teacher(captions)
+        return affine.unit(self._raw(captions, self.pack.side))
+
+    def by_pack(self, captions: Sequence[Caption]) -> Vectors:
+        """The pack's, whoever answers in that language in a search."""
+        return affine.unit(self.pack.side.through_head(self._raw(captions, self.pack.side)))
+
+    def by_teacher(self, captions: Sequence[Caption]) -> Vectors:
+        """The teacher's own."""
+        side = self.encoder.text
+        return affine.unit(side.through_head(self._raw(captions, side)))
+
+    def _raw(self, captions: Sequence[Caption], side: Side) -> Vectors:
+        return text_vectors(
+            [caption.text for caption in captions],
+            side.tower,
+            languages=[caption.language for caption in captions],
+            cache=self.cache,
+            output=side.output,
+        )
+
+
+def _points(
+    texts: _Texts, data: RetrievalData, languages: Sequence[str], *, clusters: Any
+) -> tuple[tuple[Point, ...], Vectors, Vectors]:
+    """Texts of the shown images, one a language, then English by the teacher; both their vectors.
+
+    Source: M2M, figure 4: the teacher's English beside the tower's before, beside the pack's after.
+    """
+    shown = {
+        content_id: int(cluster)
+        for content_id, cluster in zip(data.content_ids, clusters, strict=True)
+        if cluster >= 0
+    }
+    own = [
+        caption
+        for language in languages
+        for caption in _first(data.captions[language])
+        if caption.content_id in shown
+    ]
+    english = [c for c in _first(data.captions.get(ENGLISH, ())) if c.content_id in shown]
+    listed = [*((c.language, c) for c in own), *(("teacher", c) for c in english)]
+    points = tuple(
+        Point(language=who, cluster=shown[c.content_id], content_id=c.content_id, text=c.text)
+        for who, c in listed
+    )
+    before, after = texts.by_tower(own), texts.by_pack(own)
+    if english:
+        taught = texts.by_teacher(english)
+        before, after = (text_map.side_by_side(rows, taught) for rows in (before, after))
+    return points, before, after
+
+
+def _change(
+    texts: _Texts,
+    data: RetrievalData,
+    language: str,
+    *,
+    images: tuple[Vectors, Vectors],
+    num_pairs: int,
+    seed: int,
+) -> LanguageChange:
+    row_of = {content_id: row for row, content_id in enumerate(data.content_ids)}
+    english = {c.content_id: c for c in _first(data.captions.get(ENGLISH, ()))}
+    listed = [c for c in _first(data.captions[language]) if c.content_id in row_of][:num_pairs]
+    rows = [row_of[caption.content_id] for caption in listed]
+    both = [c for c in listed if c.content_id in english]
+    beside = [english[c.content_id] for c in both]
+    with_english = None
+    if language != ENGLISH and len(both) > 1:
+        with_english = (
+            cosines.cosine_matrix(texts.by_tower(both), texts.by_tower(beside)),
+            cosines.cosine_matrix(texts.by_pack(both), _matching(texts, beside)),
+        )
+    captions = data.captions[language][:MOST_TEXTS]
+    before = _spread(texts.by_tower, captions, seed=seed)
+    after = _spread(texts.by_pack, captions, seed=seed)
+    return LanguageChange(
+        with_images=(
+            cosines.cosine_matrix(texts.by_teacher(listed), images[0][rows]),
+            cosines.cosine_matrix(texts.by_pack(listed), images[1][rows]),
+        ),
+        with_english=with_english,
+        spread=None if before is None or after is None else (before, after),
+    )
+
+
+def _matching(texts: _Texts, english: Sequence[Caption]) -> Vectors:
+    """English texts where the pack's lie: by the teacher, through the pack's content head if any.
+
+    A pack with a content head (uCLIP) has a space of its own, to which the teacher's space leads.
+    """
+    return texts.pack.project(texts.by_teacher(english))
+
+
+def _spread(encode: Any, captions: Sequence[Caption], *, seed: int) -> Spread | None:
+    sizes: dict[str, int] = {}
+    for caption in captions:
+        sizes[caption.content_id] = sizes.get(caption.content_id, 0) + 1
+    if sum(size > 1 for size in sizes.values()) < 2:
+        return None
+    owners = [caption.content_id for caption in captions]
+    return spread.cluster_spread(encode(captions), owners, seed=seed)
+
+
+def _curve(
+    texts: _Texts, data: RetrievalData, contents: Vectors, *, seed: int
+) -> ClassCurve | None:
+    """Each English text as a class with one image: accuracy by the number of texts."""
+    row_of = {content_id: row for row, content_id in enumerate(data.content_ids)}
+    english = [c for c in _first(data.captions.get(ENGLISH, ())) if c.content_id in row_of]
+    listed = english[:MOST_CLASSES]
+    if len(listed) < 20:
+        return None
+    rows = contents[[row_of[caption.content_id] for caption in listed]]
+    count = len(listed)
+    sizes = np.unique(np.geomspace(10, count, 6).round().astype(int)).tolist()
+    scores = rows @ texts.by_teacher(listed).T
+    return classes.class_curve(scores, np.arange(count), sizes=sizes, seed=seed)
+
+
+def _first(captions: Sequence[Caption]) -> list[Caption]:
+    """The first text of each image."""
+    return list({c.content_id: c for c in reversed(captions)}.values())[::-1]
