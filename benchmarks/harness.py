@@ -149,6 +149,12 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             description="R@10 of real photos in five languages by parallel text alone, of English",
             target=0.8,
         ),
+        "report-size": Benchmark(
+            module="benchmarks.report_size",
+            description="megabytes of the report of 3 models x 201 languages, usable in a second",
+            target=3.0,
+            direction="at most",
+        ),
         "gradient-cache": Benchmark(
             module="benchmarks.gradient_cache",
             description="a step of 4,096 in the memory of 256, time against one direct step",
