@@ -62,6 +62,7 @@ FLOORS = (
     "compare",
     "search",
     # telling
+    "exchange",
     "published",
     "report",
     # door
@@ -122,6 +123,7 @@ PUBLIC = {
     "polyglance.packs": {"LanguagePack", "LanguageScore", "PackManifest"},
     "polyglance.embed": {"EmbedReport", "VectorCache", "embed_images", "embed_texts"},
     "polyglance.evaluate": {"Encoder", "evaluate"},
+    "polyglance.exchange": {"FORMS", "read", "write"},
     "polyglance.languages": {"Language", "all_languages", "get_language", "normalise_language"},
     "polyglance.search.index": {"Hit", "Index"},
     "polyglance.search.indexing": {"IndexReport", "build"},

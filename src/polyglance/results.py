@@ -168,9 +168,27 @@ def read_what_is_whole(path: Path) -> tuple[list[Result], list[str]]:
     return rows, said
 
 
+def to_row(result: Result) -> dict[str, Any]:
+    """A result as the JSON object that files hold."""
+    return {"schema_version": SCHEMA_VERSION, **asdict(result)}
+
+
+def from_row(row: Mapping[str, Any]) -> Result:
+    """The result of such an object.
+
+    Raises:
+        ValueError, TypeError, KeyError, AttributeError: For an object of another form.
+    """
+    found = dict(row)
+    if found.pop("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"its schema_version is not {SCHEMA_VERSION}")
+    found["values"] = {k: float(v) for k, v in found["values"].items()}
+    found["intervals"] = {k: (v[0], v[1]) for k, v in found.get("intervals", {}).items()}
+    return Result(**found)
+
+
 def _line(result: Result) -> str:
-    row = {"schema_version": SCHEMA_VERSION, **asdict(result)}
-    return json.dumps(row, ensure_ascii=False) + "\n"
+    return json.dumps(to_row(result), ensure_ascii=False) + "\n"
 
 
 def _ends_whole(path: Path) -> bool:
@@ -194,12 +212,7 @@ def _without_last_language(rows: list[Result]) -> list[Result]:
 
 def _parse(line: str, path: Path, number: int) -> Result:
     try:
-        found: dict[str, Any] = json.loads(line)
-        if found.pop("schema_version") != SCHEMA_VERSION:
-            raise ValueError(f"its schema_version is not {SCHEMA_VERSION}")
-        found["values"] = {k: float(v) for k, v in found["values"].items()}
-        found["intervals"] = {k: (v[0], v[1]) for k, v in found.get("intervals", {}).items()}
-        return Result(**found)
+        return from_row(json.loads(line))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise errors.ResultError(
             f"{path}, line {number} is no result: {error}",

@@ -154,12 +154,8 @@ def bootstrap_spearman(
     >>> found.mean, round(found.low, 9)
     (1.0, 1.0)
     """
-    random = np.random.default_rng(seed)
-    drawn = random.integers(0, len(first), size=(num_draws, len(first)))
-    drawn += np.arange(num_draws)[:, None] * len(first)
-    counts = np.bincount(drawn.reshape(-1), minlength=num_draws * len(first))
-    weights = counts.reshape(num_draws, len(first)).astype(np.float64)  # (B, N)
-    draws = _weighted_spearman(weights, first, second)
+    parts = statistics.weight_parts(seed, num_draws=num_draws, num_clusters=len(first))
+    draws = np.concatenate([_weighted_spearman(part, first, second) for part in parts])
     whole = _weighted_spearman(np.ones((1, len(first))), first, second)
     return statistics.interval_of(draws, mean=float(whole[0]), num_clusters=len(first))
 

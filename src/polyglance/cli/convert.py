@@ -1,0 +1,48 @@
+"""`polyglance convert`: how do results go to other tools, and come back?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = "Convert results to CLIP_benchmark's or MTEB's form, or back."
+
+
+def command(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Results in any of the forms: files, or folders of them."),
+    ],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--to", help="polyglance, clip-benchmark, clip-benchmark-csv or mteb.", metavar="FORM"
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="A folder for clip-benchmark and mteb, for the others a file."
+        ),
+    ],
+) -> None:
+    """Read what can be read, name what cannot, and write the rest in another form."""
+    from polyglance import errors, exchange
+
+    rows, failed = exchange.read(paths)
+    for error in failed:
+        typer.secho(f"left out: {error.message}", fg="red", err=True)
+    if not rows:
+        raise errors.ResultError(
+            f"there are no results in {', '.join(map(str, paths))}",
+            hint="give what polyglance eval --out wrote, or files of CLIP_benchmark or MTEB",
+        )
+    written = exchange.write(rows, form, path=out)
+    kept = sum(map(exchange.FORMS[form].holds, rows))
+    typer.echo(f"{kept:,} results in {len(written):,} files: {out}")
+    if kept < len(rows):
+        typer.echo(f"{len(rows) - kept:,} results are of kinds that {form} has no place for")
+    if lost := exchange.FORMS[form].lost:
+        typer.secho(f"{form} does not hold: {', '.join(lost)}", dim=True)

@@ -1,0 +1,152 @@
+"""How do results go to other tools and come back? One table of forms, recognised when read.
+
+polyglance          JSON lines, everything
+clip-benchmark      CLIP_benchmark's JSON, a file each for its own `build`
+clip-benchmark-csv  the table that its `build` makes
+mteb                MTEB's TaskResult, a file for each task and direction
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from polyglance import errors, files, results
+from polyglance.exchange import clip_benchmark, mteb
+from polyglance.results import Result
+
+__all__ = ["FORMS", "Form", "read", "write"]
+
+SUFFIXES = (".jsonl", ".json", ".csv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """A row of the table.
+
+    Attributes:
+        lost: What of a result the form has no place for.
+        holds: Whether it has a place for a result at all.
+        texts: Results to the text of each file, by its path under the target; a single file has
+            the empty path.
+    """
+
+    lost: tuple[str, ...] = ()
+    holds: Callable[[Result], bool]
+    texts: Callable[[Sequence[Result]], Mapping[str, str]]
+
+
+FORMS: Mapping[str, Form] = MappingProxyType(
+    {
+        "polyglance": Form(
+            holds=lambda row: True,
+            texts=lambda rows: {
+                "": "".join(json.dumps(results.to_row(row)) + "\n" for row in rows)
+            },
+        ),
+        "clip-benchmark": Form(
+            lost=clip_benchmark.LOST, holds=clip_benchmark.holds, texts=clip_benchmark.to_files
+        ),
+        "clip-benchmark-csv": Form(
+            lost=clip_benchmark.LOST,
+            holds=clip_benchmark.holds,
+            texts=lambda rows: {"": clip_benchmark.to_csv(rows)},
+        ),
+        "mteb": Form(holds=lambda row: True, texts=mteb.to_files),
+    }
+)
+
+
+def write(rows: Sequence[Result], form: str, *, path: Path) -> list[Path]:
+    """Write results in a form.
+
+    Args:
+        rows: Those that the form holds are written; see `FORMS[form].holds`.
+        form: A name of `FORMS`.
+        path: A folder where the form is of many files, else a file.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UnknownNameError: For another form.
+        ResultError: Where the form holds none of the results.
+    """
+    if form not in FORMS:
+        raise errors.unknown_name("form of results", form, allowed=FORMS)
+    kept = [row for row in rows if FORMS[form].holds(row)]
+    if not kept:
+        raise errors.ResultError(
+            f"{form} has no place for any of these {len(rows)} results",
+            hint=f"choose another form: {', '.join(FORMS)}",
+        )
+    written = []
+    for name, text in FORMS[form].texts(kept).items():
+        target = path / name if name else path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.write_text(target, text)
+        written.append(target)
+    return written
+
+
+def read(paths: Iterable[Path]) -> tuple[list[Result], list[errors.PolyglanceError]]:
+    """Read results in any of the forms; a file that cannot be used does not stop the others.
+
+    Args:
+        paths: Files, and folders that are looked through for such files.
+
+    Returns:
+        The results, and an error for each file that could not be used, naming it.
+
+    Raises:
+        UnavailableError: For a path that is not there, or a folder without such files.
+    """
+    rows: list[Result] = []
+    failed: list[errors.PolyglanceError] = []
+    for path in [file for given in paths for file in _files(given)]:
+        try:
+            rows += _read_file(path)
+        except errors.PolyglanceError as error:
+            failed.append(error)
+    return rows, failed
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    found = [
+        file
+        for file in sorted(path.rglob("*"))
+        if file.suffix in SUFFIXES and file.name != mteb.META_FILE
+    ]
+    if not found:
+        raise errors.UnavailableError(
+            f"there are no results at {path}",
+            hint=f"give files that end in {', '.join(SUFFIXES)}, or a folder of them",
+        )
+    return found
+
+
+def _read_file(path: Path) -> list[Result]:
+    if path.suffix == ".csv":
+        return clip_benchmark.from_csv(path)
+    if path.suffix == ".jsonl":
+        return results.read_results(path)
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise errors.ResultError(
+            f"{path} is no JSON: {error}", hint="write or fetch that file again"
+        ) from error
+    if isinstance(found, dict) and "metrics" in found:
+        return clip_benchmark.from_object(found, where=str(path))
+    if isinstance(found, dict) and "scores" in found:
+        return mteb.from_object(found, path=path)
+    raise errors.ResultError(
+        f"{path} is neither CLIP_benchmark's JSON (with metrics) nor MTEB's (with scores)",
+        hint="give a file of one of the forms, or the .jsonl that polyglance eval wrote",
+    )

@@ -1,0 +1,191 @@
+"""What are results in CLIP_benchmark's form? Fractions by its names, both directions in one object.
+
+Source: LAION-AI/CLIP_benchmark, `clip_benchmark/cli.py` (the object that `eval` dumps and the
+table that `build` makes of many) and the metrics of `zeroshot_retrieval` and
+`zeroshot_classification`.
+
+Its `pretrained`, which says which weights, holds our fingerprint of the model. Beside its own keys
+stand ours, flat, so that its `build` makes columns of them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from polyglance import errors
+from polyglance.languages import normalise_language
+from polyglance.results import CaptionPolicy, Direction, Result
+
+LOST = ("intervals", "numbers of queries and candidates", "what was dropped")
+
+RETRIEVAL, CLASSIFICATION = "zeroshot_retrieval", "zeroshot_classification"
+# What its metrics of retrieval begin with: it names a direction by what is found.
+PREFIXES: Mapping[str, Direction] = {
+    "image_retrieval_": "text_to_content",
+    "text_retrieval_": "content_to_text",
+}
+OF_DIRECTION = {direction: prefix for prefix, direction in PREFIXES.items()}
+CLASS_METRICS = {"acc1": "accuracy", "acc5": "accuracy_at_5"}
+OF_CLASS_VALUE = {ours: its for its, ours in CLASS_METRICS.items()}
+ITS_KEYS = ("dataset", "model", "pretrained", "task", "language", "model_fullname")
+OUR_KEYS = ("split", "variant", "caption_policy", "model_id", "data_id", "code_version")
+
+
+def holds(row: Result) -> bool:
+    """Whether the form has a place for a result: retrieval of two kinds, and classification."""
+    return row.direction in OF_DIRECTION or row.direction == "content_to_class"
+
+
+def to_objects(rows: Iterable[Result]) -> list[dict[str, Any]]:
+    """Results as the objects that `clip_benchmark eval` dumps, one for both directions."""
+    made: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in rows:
+        task = CLASSIFICATION if row.direction == "content_to_class" else RETRIEVAL
+        ours = {name: getattr(row, name) for name in OUR_KEYS}
+        found = made.setdefault(
+            (task, row.task, row.model, row.language, *ours.values()),
+            {
+                "dataset": row.task,
+                "model": row.model,
+                "pretrained": row.model_id,
+                "task": task,
+                "metrics": {},
+                "language": row.language,
+                **ours,
+            },
+        )
+        for name, value in row.values.items():
+            found["metrics"][_its_name(name, row.direction)] = value
+    return list(made.values())
+
+
+def to_files(rows: Sequence[Result]) -> dict[str, str]:
+    """A JSON file for each object, named as its `--output` template would."""
+    found = {}
+    for each in to_objects(rows):
+        parts = [each[k] for k in ("dataset", "pretrained", "model", "language", "task")]
+        parts += [each["split"], each["variant"], each["caption_policy"], each["data_id"][:8]]
+        name = "_".join(re.sub(r"[^\w.-]+", "-", part) for part in parts if part)
+        found[f"benchmark_{name}.json"] = json.dumps(each, ensure_ascii=False, indent=1) + "\n"
+    return found
+
+
+def to_csv(rows: Sequence[Result]) -> str:
+    """The table of its `build`: a row an object, a column a metric, empty where there is none."""
+    objects = to_objects(rows)
+    metrics = dict.fromkeys(name for each in objects for name in each["metrics"])
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*ITS_KEYS, *OUR_KEYS, *metrics], lineterminator="\n")
+    writer.writeheader()
+    for each in objects:
+        row = {name: value for name, value in each.items() if name != "metrics"}
+        writer.writerow(
+            {**row, **each["metrics"], "model_fullname": f"{row['model']} {row['pretrained']}"}
+        )
+    return text.getvalue()
+
+
+def from_csv(path: Path) -> list[Result]:
+    """Results of a table that `clip_benchmark build` or we wrote.
+
+    Raises:
+        ResultError: For a table of another kind, or a value that is none, naming the line.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            table = list(csv.DictReader(handle))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise errors.ResultError(
+            f"{path} cannot be read: {error}", hint="write or fetch that file again"
+        ) from error
+    rows = []
+    for number, line in enumerate(table, 2):
+        facts = {name: line[name] for name in (*ITS_KEYS, *OUR_KEYS) if name in line}
+        metrics = {name: value for name, value in line.items() if name not in facts and value}
+        found = {**facts, "metrics": metrics}
+        rows += from_object(found, where=f"{path}, line {number}")
+    return rows
+
+
+def from_object(found: Mapping[str, Any], *, where: str) -> list[Result]:
+    """Results of one object, CLIP_benchmark's own or ours: one for each direction and metric.
+
+    Its own objects say no caption policy: it takes all captions of an image.
+
+    Raises:
+        ResultError: For an object of another kind, naming `where`.
+    """
+    try:
+        task = found["task"]
+        if task not in (RETRIEVAL, CLASSIFICATION):
+            raise ValueError(f"its task is {task!r}; {RETRIEVAL} and {CLASSIFICATION} are read")
+        by_kind: dict[tuple[Direction, str], dict[str, float]] = {}
+        for its_name, value in found["metrics"].items():
+            direction, name = _our_name(its_name, task)
+            by_kind.setdefault((direction, _metric_of(name)), {})[name] = float(value)
+        ours = "model_id" in found
+        policy = "all" if task == RETRIEVAL else "none"
+        full_name = f"{found['model']} {found['pretrained']}"
+        return [
+            Result(
+                task=found["dataset"],
+                split=found.get("split", "test"),
+                language=normalise_language(found.get("language") or "en"),
+                direction=direction,
+                metric=metric,
+                variant=found.get("variant", ""),
+                caption_policy=cast("CaptionPolicy", found.get("caption_policy", policy)),
+                values=values,
+                num_queries=0,
+                num_candidates=0,
+                model=found["model"] if ours else full_name,
+                model_id=found.get("model_id", full_name),
+                data_id=found.get("data_id", ""),
+                code_version=found.get("code_version", "CLIP_benchmark"),
+            )
+            for (direction, metric), values in by_kind.items()
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError, errors.LanguageError) as error:
+        raise errors.ResultError(
+            f"{where} is no result of CLIP_benchmark: {error}",
+            hint="write or fetch it again; the form has dataset, model, pretrained, task, "
+            "metrics and language",
+        ) from error
+
+
+def _its_name(name: str, direction: Direction) -> str:
+    """Our name of a value as its metric.
+
+    >>> _its_name("hit_rate_at_5", "text_to_content"), _its_name("accuracy", "content_to_class")
+    ('image_retrieval_recall@5', 'acc1')
+    """
+    if direction == "content_to_class":
+        return OF_CLASS_VALUE.get(name, name)
+    return OF_DIRECTION[direction] + re.sub(r"^hit_rate_at_", "recall@", name)
+
+
+def _our_name(name: str, task: str) -> tuple[Direction, str]:
+    """Its metric as a direction and our name of the value.
+
+    >>> _our_name("text_retrieval_recall@10", RETRIEVAL)
+    ('content_to_text', 'hit_rate_at_10')
+    """
+    if task == CLASSIFICATION:
+        return "content_to_class", CLASS_METRICS.get(name, name)
+    for prefix, direction in PREFIXES.items():
+        if name.startswith(prefix):
+            return direction, name.removeprefix(prefix).replace("recall@", "hit_rate_at_")
+    raise ValueError(f"{name!r} is no metric of retrieval")
+
+
+def _metric_of(name: str) -> str:
+    """The metric under which a value stands with us."""
+    if name.startswith("hit_rate_at_"):
+        return "hit_rate"
+    return "accuracy" if name in ("macro_f1", "mean_per_class_recall", "accuracy_at_5") else name

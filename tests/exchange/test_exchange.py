@@ -1,0 +1,218 @@
+"""Results leave and come back; other tools' files are read; one bad file does not stop the rest."""
+
+import csv
+import dataclasses
+import json
+
+import pytest
+
+from polyglance import errors, exchange
+from polyglance.exchange import clip_benchmark
+from polyglance.results import Result
+
+
+def result(**changed):
+    facts = {
+        "task": "xtd10",
+        "split": "test",
+        "language": "deu_Latn",
+        "direction": "text_to_content",
+        "metric": "hit_rate",
+        "caption_policy": "first",
+        "values": {"hit_rate_at_1": 0.25, "hit_rate_at_5": 1 / 3, "hit_rate_at_10": 0.5},
+        "intervals": {"hit_rate_at_10": (0.4, 0.6)},
+        "num_queries": 1000,
+        "num_candidates": 1000,
+        "num_dropped": {"images_missing": 3},
+        "model": "hf:openai/clip",
+        "model_id": "abc",
+        "data_id": "d",
+    }
+    return Result(**{**facts, **changed})
+
+
+RETRIEVED = [
+    result(),
+    result(direction="content_to_text", values={"hit_rate_at_1": 0.5}),
+    result(language="zho_Hant", data_id="z"),
+]
+CLASSIFIED = result(
+    task="babel-imagenet",
+    direction="content_to_class",
+    metric="accuracy",
+    variant="best",
+    caption_policy="none",
+    values={"accuracy": 0.3, "macro_f1": 0.2},
+)
+ALIKE = result(
+    task="sts17",
+    direction="text_with_other",
+    metric="spearman",
+    other_language="eng_Latn",
+    values={"spearman": -0.1},
+)
+ALL = [*RETRIEVED, CLASSIFIED, ALIKE]
+
+
+def as_sorted(rows):
+    return sorted(rows, key=repr)
+
+
+@pytest.mark.parametrize(("form", "name"), [("polyglance", "r.jsonl"), ("mteb", "folder")])
+def test_a_round_trip_loses_nothing(form, name, tmp_path):
+    exchange.write(ALL, form, path=tmp_path / name)
+    rows, failed = exchange.read([tmp_path / name])
+    assert failed == []
+    assert as_sorted(rows) == as_sorted(ALL)
+
+
+@pytest.mark.parametrize(
+    ("form", "name"), [("clip-benchmark", "f"), ("clip-benchmark-csv", "t.csv")]
+)
+def test_a_round_trip_through_clip_benchmark_loses_what_it_says(form, name, tmp_path):
+    exchange.write(ALL, form, path=tmp_path / name)
+    rows, failed = exchange.read([tmp_path / name])
+    assert failed == []
+    lost = {"intervals": {}, "num_queries": 0, "num_candidates": 0, "num_dropped": {}}
+    kept = [dataclasses.replace(row, **lost) for row in [*RETRIEVED, CLASSIFIED]]
+    assert as_sorted(rows) == as_sorted(kept)
+    assert exchange.FORMS[form].lost == clip_benchmark.LOST
+
+
+def test_clip_benchmark_objects_have_its_keys_and_metrics(tmp_path):
+    written = exchange.write(RETRIEVED[:2], "clip-benchmark", path=tmp_path)
+    assert len(written) == 1
+    found = json.loads(written[0].read_text())
+    assert found["task"] == "zeroshot_retrieval"
+    assert found["dataset"] == "xtd10"
+    assert found["metrics"]["image_retrieval_recall@10"] == 0.5
+    assert found["metrics"]["text_retrieval_recall@1"] == 0.5
+    assert {"model", "pretrained", "language"} <= set(found)
+
+
+def test_clip_benchmark_table_has_the_columns_of_its_build(tmp_path):
+    exchange.write([*RETRIEVED, CLASSIFIED], "clip-benchmark-csv", path=tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open(newline="") as handle:
+        table = list(csv.DictReader(handle))
+    assert table[0]["model_fullname"] == "hf:openai/clip abc"
+    assert [row["acc1"] for row in table] == ["", "", "0.3"]
+
+
+def test_an_object_of_clip_benchmark_itself(tmp_path):
+    own = {
+        "dataset": "multilingual_mscoco_captions",
+        "model": "xlm-roberta-base-ViT-B-32",
+        "pretrained": "laion5b_s13b_b90k",
+        "task": "zeroshot_retrieval",
+        "metrics": {"image_retrieval_recall@5": 0.73, "text_retrieval_recall@5": 0.8},
+        "language": "es",
+    }
+    (tmp_path / "own.json").write_text(json.dumps(own))
+    rows, _ = exchange.read([tmp_path])
+    assert [(r.language, r.direction, r.values, r.caption_policy) for r in rows] == [
+        ("spa_Latn", "text_to_content", {"hit_rate_at_5": 0.73}, "all"),
+        ("spa_Latn", "content_to_text", {"hit_rate_at_5": 0.8}, "all"),
+    ]
+    assert rows[0].model == "xlm-roberta-base-ViT-B-32 laion5b_s13b_b90k"
+
+
+def test_a_table_of_clip_benchmark_itself(tmp_path):
+    (tmp_path / "benchmark.csv").write_text(
+        "acc5,dataset,pretrained,task,acc1,model,language,model_fullname\n"
+        "0.998,cifar10,openai,zeroshot_classification,0.9074,ViT-B-32,en,ViT-B-32 openai\n"
+    )
+    rows, _ = exchange.read([tmp_path / "benchmark.csv"])
+    assert rows[0].values == {"accuracy_at_5": 0.998, "accuracy": 0.9074}
+    assert rows[0].language == "eng_Latn"
+
+
+def test_a_score_of_mteb_has_what_its_reader_demands(tmp_path):
+    exchange.write(ALL, "mteb", path=tmp_path)
+    for path in tmp_path.rglob("*.json"):
+        found = json.loads(path.read_text())
+        assert {"dataset_revision", "task_name", "mteb_version", "evaluation_time"} <= set(found)
+        for score in found["scores"]["test"]:
+            assert isinstance(score["main_score"], float)
+            assert isinstance(score["hf_subset"], str)
+            assert all("-" in tag for tag in score["languages"])
+    alike = next(tmp_path.rglob("sts17*.json"))
+    score = json.loads(alike.read_text())["scores"]["test"][0]
+    assert (score["main_score"], score["cosine_spearman"]) == (-0.1, -0.1)
+    assert score["languages"] == ["deu-Latn", "eng-Latn"]
+
+
+def test_results_of_mteb_itself(tmp_path):
+    folder = tmp_path / "intfloat__e5" / "rev1"
+    folder.mkdir(parents=True)
+    (folder / "model_meta.json").write_text('{"name": "intfloat/e5"}')
+    sts = {"main_score": 0.7, "cosine_spearman": 0.7, "hf_subset": "en-tr"}
+    pair = {"main_score": 0.9, "f1": 0.9, "accuracy": 0.92, "hf_subset": "sqi-eng"}
+    for name, score, tags in (
+        ("STS17", sts, ["eng-Latn", "tur-Latn"]),
+        ("Tatoeba", pair, ["sqi-Latn", "eng-Latn"]),
+    ):
+        whole = {
+            "dataset_revision": "r",
+            "task_name": name,
+            "mteb_version": "2.1.0",
+            "evaluation_time": 1.0,
+            "scores": {"test": [{**score, "languages": tags}]},
+        }
+        (folder / f"{name}.json").write_text(json.dumps(whole))
+    rows, failed = exchange.read([tmp_path])
+    assert failed == []
+    assert [(r.task, r.language, r.direction, r.values, r.model) for r in rows] == [
+        ("STS17", "eng_Latn", "text_with_other", {"spearman": 0.7}, "intfloat/e5"),
+        (
+            "Tatoeba",
+            "als_Latn",
+            "text_to_other",
+            {"accuracy": 0.92, "f1": 0.9},
+            "intfloat/e5",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "is no JSON"),
+        ("[]", "neither"),
+        ('{"metrics": {}}', "no result of CLIP_benchmark"),
+        ('{"metrics": {"x": 1}, "task": "zeroshot_retrieval"}', "no metric of retrieval"),
+        ('{"scores": {"test": [{"main_score": 1, "languages": ["zz-Zz"]}]}}', "no TaskResult"),
+        ('{"scores": {"test": [{"polyglance": {"schema_version": 9}}]}}', "schema_version"),
+    ],
+)
+def test_one_bad_file_is_named_and_the_others_are_used(content, said, tmp_path):
+    exchange.write(ALL, "mteb", path=tmp_path)
+    (tmp_path / "bad.json").write_text(content)
+    rows, failed = exchange.read([tmp_path])
+    assert as_sorted(rows) == as_sorted(ALL)
+    assert len(failed) == 1
+    assert "bad.json" in failed[0].message
+    assert said in failed[0].message
+
+
+def test_what_cannot_be_written(tmp_path):
+    with pytest.raises(errors.ResultError, match="no place for any of these 1"):
+        exchange.write([ALIKE], "clip-benchmark", path=tmp_path)
+    with pytest.raises(errors.UnknownNameError, match="mtab"):
+        exchange.write(ALL, "mtab", path=tmp_path)
+    with pytest.raises(errors.UnavailableError, match="no results at"):
+        exchange.read([tmp_path / "none"])
+
+
+def test_the_command_says_what_it_wrote_and_what_it_left(run, tmp_path):
+    exchange.write(ALL, "polyglance", path=tmp_path / "r.jsonl")
+    (tmp_path / "bad.json").write_text("{")
+    argv = ("convert", tmp_path / "r.jsonl", tmp_path / "bad.json", "--to", "clip-benchmark-csv")
+    code, out, err = run(*argv, "--out", tmp_path / "t.csv")
+    assert code == 0
+    assert "4 results in 1 files" in out
+    assert "1 results are of kinds" in out
+    assert "intervals" in out
+    assert "bad.json" in err
+    code, _, err = run("convert", tmp_path / "bad.json", "--to", "mteb", "--out", tmp_path / "m")
+    assert code == 2
+    assert "there are no results" in err

@@ -1,0 +1,182 @@
+"""The publishers' files of sentences become tasks: right pairs, right columns, right counts."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from polyglance import errors, tasks
+from polyglance.sources import sts
+from polyglance.tasks.text_groups import tatoeba_groups
+
+SHARED = Path(
+    os.environ.get("POLYGLANCE_SHARED_DATA")
+    or Path(__file__).resolve().parents[2].parent / "shared" / "data"
+)
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real data at {SHARED}")
+
+
+def sts17(folder, *, packed=True, **changed):
+    """The publisher's two archives with two pairs a track; track 6 has a third without a score."""
+    written = {}
+    for track in sts.TRACKS:
+        lines = [f"first {track}\tsecond {track}", "a\tb"]
+        if track.startswith("track6"):
+            lines.append("c\td")
+        written[f"STS2017.eval.v1.1/STS.input.{track}.txt"] = "\n".join(lines) + "\n"
+        written[f"STS2017.gs/STS.gs.{track}.txt"] = "1.5\n5\n"
+    written.update(changed)
+    folder.mkdir(exist_ok=True)
+    for packed_name, unpacked in (sts.INPUTS, sts.GOLD):
+        inside = {name: text for name, text in written.items() if name.startswith(unpacked)}
+        if packed:
+            with zipfile.ZipFile(folder / packed_name, "w") as archive:
+                for name, text in inside.items():
+                    archive.writestr(name, text)
+        else:
+            for name, text in inside.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_sts17_pairs_go_by_the_language_that_is_not_english(packed, tmp_path):
+    data = tasks.get_task("sts17").load(sts17(tmp_path / "s", packed=packed), None)
+    assert {language: list(found) for language, found in data.pairs.items()} == {
+        "arb_Arab": ["arb_Arab", "eng_Latn"],
+        "spa_Latn": ["spa_Latn", "eng_Latn"],
+        "eng_Latn": ["eng_Latn"],
+        "tur_Latn": ["eng_Latn"],
+    }
+    turkish = data.pairs["tur_Latn"]["eng_Latn"]
+    assert [pair.score for pair in turkish] == [1.5, 5.0]
+    assert (turkish[0].language_a, turkish[0].language_b) == ("eng_Latn", "tur_Latn")
+    assert data.num_unscored["tur_Latn", "eng_Latn"] == 1
+    assert data.num_unscored["arb_Arab", "eng_Latn"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("STS2017.gs/STS.gs.track5.en-en.txt", "1\n9\n", "line 2: '9' is no score from 0 to 5"),
+        ("STS2017.gs/STS.gs.track5.en-en.txt", "1\nx\n", "line 2: 'x' is no score"),
+        ("STS2017.gs/STS.gs.track5.en-en.txt", "1\n2\n3\n", "3 scores for 2 pairs"),
+        ("STS2017.eval.v1.1/STS.input.track5.en-en.txt", "a\tb\nc\n", "line 2: expected two"),
+    ],
+)
+def test_sts17_that_does_not_fit_is_named(name, text, said, tmp_path):
+    with pytest.raises(errors.InputError, match=said):
+        tasks.get_task("sts17").load(sts17(tmp_path / "s", **{name: text}), None)
+
+
+def test_sts17_that_is_not_there_or_damaged(tmp_path):
+    with pytest.raises(errors.UnavailableError, match=r"no STS.input.track1.ar-ar.txt"):
+        tasks.get_task("sts17").load(tmp_path, None)
+    (sts17(tmp_path / "s") / sts.GOLD[0]).write_bytes(b"no archive")
+    with pytest.raises(errors.InputError, match="cannot be read"):
+        tasks.get_task("sts17").load(tmp_path / "s", None)
+
+
+def tatoeba(folder):
+    folder.mkdir()
+    for code, lines in (("deu", ["Hund", "Katze"]), ("cmn", ["狗", "猫", ""]), ("srp", ["pas"])):
+        english = ["dog", "cat", "left over"][: len(lines)]
+        (folder / f"tatoeba.{code}-eng.{code}").write_text("\n".join(lines) + "\n")
+        (folder / f"tatoeba.{code}-eng.eng").write_text("\n".join(english) + "\n")
+    (folder / "README.md").write_text("about")
+    return folder
+
+
+def test_tatoeba_takes_its_own_codes_and_drops_empty_sides(tmp_path):
+    data = tasks.get_task("tatoeba").load(tatoeba(tmp_path / "t"), None)
+    assert data.languages == ("deu_Latn", "srp_Latn", "zho_Hans")
+    assert [pair.text_b for pair in data.pairs["zho_Hans"]] == ["dog", "cat"]
+    assert data.num_empty == {"deu_Latn": 0, "srp_Latn": 0, "zho_Hans": 1}
+
+
+def test_files_of_different_length_are_refused(tmp_path):
+    folder = tatoeba(tmp_path / "t")
+    (folder / "tatoeba.deu-eng.eng").write_text("dog\n")
+    with pytest.raises(errors.InputError, match=r"deu has 2 lines and .*eng 1"):
+        tasks.get_task("tatoeba").load(folder, ["deu_Latn"])
+
+
+@pytest.mark.parametrize("name", ["tatoeba", "sts17"])
+def test_a_language_the_task_lacks(name, tmp_path):
+    folder = tatoeba(tmp_path / "f") if name == "tatoeba" else sts17(tmp_path / "f")
+    with pytest.raises(errors.LanguageError, match=f"{name} has nothing in fra_Latn"):
+        tasks.get_task(name).load(folder, ["fra_Latn"])
+
+
+class TestBitext:
+    def write(self, folder, **lines):
+        folder.mkdir(exist_ok=True)
+        for stem, text in lines.items():
+            (folder / f"{stem}.txt").write_text(text)
+        return folder
+
+    def load(self, folder, languages=None):
+        return tasks.get_task("bitext").load(folder, languages)
+
+    def test_files_of_languages_meet_the_english_one(self, tmp_path):
+        data = self.load(self.write(tmp_path, en="dog\ncat", de="Hund\nKatze", README="about"))
+        assert data.languages == ("deu_Latn",)
+        assert data.pairs["deu_Latn"][1].text_b == "cat"
+
+    def test_without_english(self, tmp_path):
+        with pytest.raises(errors.UnavailableError, match="no English file"):
+            self.load(self.write(tmp_path, de="Hund"))
+
+    def test_english_alone(self, tmp_path):
+        with pytest.raises(errors.UnavailableError, match="no files LANG.txt"):
+            self.load(self.write(tmp_path, en="dog"))
+
+    def test_an_ambiguous_name_is_not_passed_over(self, tmp_path):
+        with pytest.raises(errors.LanguageError, match="ambiguous language 'zh'"):
+            self.load(self.write(tmp_path, en="dog", zh="狗"))
+
+    def test_two_files_of_one_language(self, tmp_path):
+        with pytest.raises(errors.InputError, match="are both deu_Latn"):
+            self.load(self.write(tmp_path, en="dog", de="Hund", deu_Latn="Hund"))
+
+    def test_nothing_but_empty_sides(self, tmp_path):
+        with pytest.raises(errors.InputError, match="no line with text on both sides"):
+            self.load(self.write(tmp_path, en="dog\n", de="\n"))
+
+
+@pytest.mark.parametrize("name", ["sts17", "tatoeba", "xtd200-text", "bitext"])
+def test_without_a_folder_the_hint_says_how_to_give_one(name):
+    with pytest.raises(errors.UnavailableError, match="not part of polyglance") as caught:
+        tasks.get_task(name).load(None, None)
+    assert "--data" in caught.value.hint
+
+
+def test_data_id_is_of_a_language_s_own_texts(tmp_path):
+    folder = tatoeba(tmp_path / "t")
+    data = tasks.get_task("tatoeba").load(folder, None)
+    alone = tasks.get_task("tatoeba").load(folder, ["deu_Latn"])
+    assert alone.data_id("deu_Latn") == data.data_id("deu_Latn")
+    assert data.data_id("zho_Hans") != data.data_id("deu_Latn")
+
+
+@needs_shared
+def test_real_files():
+    sizes = {"sts17": 4, "tatoeba": 112, "xtd200-text": 200}
+    for name, num_languages in sizes.items():
+        row = tasks.get_task(name)
+        data = row.load(SHARED / (row.folder or name), None)
+        assert len(data.languages) == num_languages == row.num_languages
+    assert len(data.pairs["deu_Latn"]) == 1000
+    everyone = set(tasks.get_task("tatoeba").load(SHARED / "tatoeba", None).languages)
+    assert [len(members & everyone) for members in tatoeba_groups().values()] == [14, 36, 82]
+
+
+@needs_shared
+def test_the_columns_of_real_sts_are_in_the_languages_that_are_said():
+    data = tasks.get_task("sts17").load(SHARED / "sts17", None)
+    for pair in data.pairs["arb_Arab"]["eng_Latn"]:
+        assert pair.text_a.isascii() or not any("\u0600" <= c <= "\u06ff" for c in pair.text_a)
+        assert any("\u0600" <= c <= "\u06ff" for c in pair.text_b)
+    assert data.num_unscored["tur_Latn", "eng_Latn"] == 250
