@@ -15,11 +15,12 @@ from typing import Any, Protocol
 from polyglance import errors, progress, results
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache
-from polyglance.evaluate import classification, retrieval, text
+from polyglance.evaluate import classification, neighbours, retrieval, text
 from polyglance.evaluate.encoders import Encoder
 from polyglance.results import Result
 from polyglance.tasks import TaskData
 from polyglance.tasks.classification import ClassificationData
+from polyglance.tasks.neighbours import NeighbourData
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.tasks.text import BitextData, SimilarityData
 
@@ -49,6 +50,7 @@ SCORERS: Mapping[type, Scorer] = MappingProxyType(
     {
         RetrievalData: retrieval.score,
         ClassificationData: classification.score,
+        NeighbourData: neighbours.score,
         SimilarityData: text.score_similarity,
         BitextData: text.score_bitext,
     }

@@ -30,56 +30,54 @@ CLASS_INDEX = "imagenet_class_index.json"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClassedImages:
-    """Pictures, or ids of vectors, with their classes.
+    """Pictures, or ids of vectors, with what their classes are called.
 
     Attributes:
         ids: M ids.
-        classes: Int64 (M,), from 0.
-        image_files: The pictures; empty where there are only ids of vectors.
+        keys: M names of classes, as folders, a table or numbers give them.
+        image_files: The pictures that are there; empty where there are only ids of vectors.
+        folder: Where they were found.
     """
 
     ids: tuple[str, ...]
-    classes: NDArray[np.int64]
+    keys: tuple[str, ...]
     image_files: tuple[ImageFile, ...]
+    folder: Path
 
 
-def read_classed_images(folder: Path, *, names: Sequence[str]) -> ClassedImages:
+def read_classed_images(folder: Path) -> ClassedImages:
     """The pictures of a folder with their classes, in whichever of the forms it is.
 
     Args:
         folder: Of the pictures, or of the vectors.
-        names: English names of all C classes, by which folders may be called.
 
     Raises:
-        UnavailableError: For a folder without any of the forms.
-        InputError: For classes that cannot be numbered, or that do not fit the ids.
+        InputError: For a folder without any of the forms, or numbers that do not fit the ids.
     """
     folder = Path(folder)
     if (folder / "labels.npy").is_file():
-        return _numbered(folder, num_classes=len(names))
-    binary = binary_images.unpack(folder)
-    if binary is not None:
-        folder = binary
+        ids, keys = _numbered(folder)
+        return ClassedImages(ids=ids, keys=keys, image_files=(), folder=folder)
+    folder = binary_images.unpack(folder) or folder
     if (folder / "labels.tsv").is_file():
         rows = read_table(folder / "labels.tsv", ("image", "class"))
-        there = {image: folder / image for image, _ in rows}
-        listed = tuple(ImageFile(image, path) for image, path in there.items() if path.is_file())
-        keys = [key for _, key in rows]
+        listed = (ImageFile(image, folder / image) for image, _ in rows)
         return ClassedImages(
             ids=tuple(image for image, _ in rows),
-            classes=class_indices(keys, names=names, folder=folder),
-            image_files=listed,
+            keys=tuple(key for _, key in rows),
+            image_files=tuple(file for file in listed if file.path.is_file()),
+            folder=folder,
         )
     found = find_images(folder)
-    keys = [image.id.rpartition("/")[0] for image in found]
     return ClassedImages(
         ids=tuple(image.id for image in found),
-        classes=class_indices(keys, names=names, folder=folder),
+        keys=tuple(image.id.rpartition("/")[0] for image in found),
         image_files=tuple(found),
+        folder=folder,
     )
 
 
-def class_indices(keys: Sequence[str], *, names: Sequence[str], folder: Path) -> NDArray[np.int64]:
+def class_indices(found: ClassedImages, *, names: Sequence[str]) -> NDArray[np.int64]:
     """The class index of each item, from what its folder or its row calls the class.
 
     Keys are, in this order: numbers; English names of classes; WordNet ids of a Keras class list
@@ -87,9 +85,8 @@ def class_indices(keys: Sequence[str], *, names: Sequence[str], folder: Path) ->
     torchvision. Fewer folders than classes would be numbered wrongly that way, and are refused.
 
     Args:
-        keys: M keys.
-        names: English names of all C classes.
-        folder: Where they were found.
+        found: M items.
+        names: English names of all C classes, by which folders may be called.
 
     Returns:
         Int64 (M,).
@@ -97,11 +94,11 @@ def class_indices(keys: Sequence[str], *, names: Sequence[str], folder: Path) ->
     Raises:
         InputError: For keys that are none of these.
     """
-    distinct = sorted(set(keys))
+    distinct = sorted(set(found.keys))
     index_of = (
         _by_number(distinct, num_classes=len(names))
         or _by_name(distinct, names)
-        or _by_class_list(distinct, folder)
+        or _by_class_list(distinct, found.folder)
         or (
             dict(zip(distinct, range(len(names)), strict=True))
             if _one_each(distinct, names)
@@ -110,12 +107,12 @@ def class_indices(keys: Sequence[str], *, names: Sequence[str], folder: Path) ->
     )
     if index_of is None:
         raise errors.InputError(
-            f"{folder}: its {len(distinct)} classes ({', '.join(map(repr, distinct[:3]))}, ...) "
-            f"cannot be numbered; allowed are numbers from 0 to {len(names) - 1}, English names "
+            f"{found.folder}: its {len(distinct)} classes "
+            f"({', '.join(map(repr, distinct[:3]))}, ...) cannot be numbered; allowed are numbers from 0 to {len(names) - 1}, English names "
             f"of the classes, or one folder for each of the {len(names)} classes",
             hint=f"name the folders by class index, or put {CLASS_INDEX} into the folder",
         )
-    return np.array([index_of[key] for key in keys], np.int64)
+    return np.array([index_of[key] for key in found.keys], np.int64)
 
 
 def _one_each(distinct: Sequence[str], names: Sequence[str]) -> bool:
@@ -150,8 +147,8 @@ def _by_class_list(distinct: Sequence[str], folder: Path) -> dict[str, int] | No
     return None
 
 
-def _numbered(folder: Path, *, num_classes: int) -> ClassedImages:
-    """`labels.npy` beside `ids.txt`."""
+def _numbered(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Ids and numbers of `labels.npy` beside `ids.txt`."""
     numbers = np.load(folder / "labels.npy", allow_pickle=False)
     ids = tuple(read_lines(folder / "ids.txt"))
     if numbers.shape != (len(ids),) or numbers.dtype.kind not in "iu":
@@ -160,10 +157,4 @@ def _numbered(folder: Path, *, num_classes: int) -> ClassedImages:
             "whole number for each line of ids.txt is allowed",
             hint="save the class index of each id, in the same order",
         )
-    if len(ids) and not 0 <= numbers.min() <= numbers.max() < num_classes:
-        raise errors.InputError(
-            f"{folder}/labels.npy runs from {numbers.min()} to {numbers.max()}; classes count "
-            f"from 0 to {num_classes - 1}",
-            hint="number the classes in the order of the task",
-        )
-    return ClassedImages(ids=ids, classes=numbers.astype(np.int64), image_files=())
+    return ids, tuple(map(str, numbers.tolist()))

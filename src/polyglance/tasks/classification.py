@@ -141,9 +141,12 @@ class ClassificationData:
                 hint="give a folder with one folder of pictures a class, or with labels.tsv "
                 "(columns image and class): --images FOLDER",
             )
-        found = class_images.read_classed_images(folder, names=self.names)
+        found = class_images.read_classed_images(folder)
         return replace(
-            self, content_ids=found.ids, classes=found.classes, image_files=found.image_files
+            self,
+            content_ids=found.ids,
+            classes=class_images.class_indices(found, names=self.names),
+            image_files=found.image_files,
         )
 
     def data_id(self, language: str) -> str:

@@ -6,7 +6,8 @@ import functools
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from polyglance.tasks import classification
+from polyglance.language_groups import language_groups
+from polyglance.tasks import classification, neighbours
 from polyglance.tasks.rows import Task
 
 ETCL = "in the papers: 83 languages of ETCL, whose translations were not published"
@@ -20,9 +21,11 @@ CLASSIFICATION: Mapping[str, Task] = MappingProxyType(
             num_languages=298,
             policy="none",
             images="ImageNet's validation pictures, a folder for each WordNet id",
+            folder="babel_imagenet",
             files=("babel_imagenet-298.json", "nllb_dist13b_prompts.json", "../imagenet_names/*"),
             licence="BabelNet Non-Commercial License",
             citation="Geigle, Timofte, Glavaš 2024, Babel-ImageNet",
+            groups=functools.partial(language_groups, "resources"),
             load=classification.load_babel_imagenet,
         ),
         "imagenet-human": Task(
@@ -32,10 +35,22 @@ CLASSIFICATION: Mapping[str, Task] = MappingProxyType(
             num_languages=5,
             policy="none",
             images="ImageNet's validation pictures, a folder for each WordNet id",
+            folder="imagenet_names",
             files=("*_classnames.json", "*_zeroshot_classification_templates.json"),
             licence="of their authors; research use",
             citation="collected by CLIP_benchmark",
             load=classification.load_imagenet_human,
+        ),
+        "imagenet-neighbours": Task(
+            kind="classification",
+            metric="knn_accuracy",
+            summary="the class of the nearest training picture of ImageNet; no text (ETCL, table 10)",
+            num_languages=1,
+            policy="none",
+            images="ImageNet's folders train and val, in each a folder for each WordNet id",
+            licence="of the pictures' owners; research use",
+            citation="Deng, Dong, Socher, Li, Li, Fei-Fei 2009",
+            load=neighbours.load_imagenet_neighbours,
         ),
         "cifar10": Task(
             kind="classification",
@@ -44,6 +59,7 @@ CLASSIFICATION: Mapping[str, Task] = MappingProxyType(
             num_languages=6,
             policy="none",
             images="the binary version (test_batch.bin), or a folder for each class",
+            folder="uclip_classification",
             files=("translations_cifar10.json", "../imagenet_names/en_*"),
             licence="of the pictures' owners; research use",
             citation="Krizhevsky 2009; prompts: uCLIP",
@@ -56,6 +72,7 @@ CLASSIFICATION: Mapping[str, Task] = MappingProxyType(
             num_languages=6,
             policy="none",
             images="the binary version (test_X.bin, test_y.bin), or a folder for each class",
+            folder="uclip_classification",
             files=("translations_stl10.json", "../imagenet_names/en_*"),
             licence="of the pictures' owners; research use",
             citation="Coates, Lee, Ng 2011; prompts: uCLIP",

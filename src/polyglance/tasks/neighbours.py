@@ -1,0 +1,132 @@
+"""Which pictures ask and which are found, where pictures look for pictures of their own class?
+
+ETCL, appendix A.2: each validation picture of ImageNet takes the class of its nearest training
+picture. No text takes part; results stand under English because every result names a language.
+
+Legend: M content items.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyglance import errors
+from polyglance.languages import ENGLISH
+from polyglance.records import ImageFile
+from polyglance.results import CaptionPolicy
+from polyglance.sources import class_images
+
+TRAIN, VALIDATION = "train/", "val/"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NeighbourData:
+    """Pictures with classes, of which some ask and the others are found.
+
+    Attributes:
+        task: Name of the task.
+        content_ids: M ids, in the order of the content vectors; empty until `with_images`. Those
+            that begin with `val/` ask, those that begin with `train/` are found.
+        classes: Int64 (M,), equal for pictures of one class.
+        image_files: The pictures.
+        num_dropped: What could not take part, by reason.
+        policy: There are no captions.
+    """
+
+    task: str
+    content_ids: tuple[str, ...] = ()
+    classes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    image_files: tuple[ImageFile, ...] = ()
+    num_dropped: Mapping[str, int] = field(default_factory=dict)
+    policy: CaptionPolicy = "none"
+    languages: tuple[str, ...] = (ENGLISH,)
+
+    @property
+    def asking(self) -> NDArray[np.bool_]:
+        """Bool (M,), which pictures ask."""
+        return np.array([name.startswith(VALIDATION) for name in self.content_ids], bool)
+
+    def with_images(self, folder: Path | None) -> NeighbourData:
+        """The task on the pictures, or precomputed vectors, of a folder that says their classes.
+
+        Args:
+            folder: Holds `train/CLASS/...` and `val/CLASS/...`, or ids that begin so; None where
+                none was given.
+
+        Raises:
+            UnavailableError: Without a folder.
+            InputError: For ids that are of neither part, or where one part is empty.
+        """
+        if self.content_ids:
+            return self
+        if folder is None:
+            raise errors.UnavailableError(
+                f"{self.task} does not bring its pictures",
+                hint="give the folder that holds train/ and val/: --images FOLDER",
+            )
+        found = class_images.read_classed_images(folder)
+        keys = [key.removeprefix(TRAIN).removeprefix(VALIDATION) for key in found.keys]
+        parts = {name.partition("/")[0] + "/" for name in found.ids}
+        if parts != {TRAIN, VALIDATION}:
+            raise errors.InputError(
+                f"{folder} holds {', '.join(sorted(parts)[:5])}; pictures in train/ and in val/, "
+                "and no others, are allowed",
+                hint="give the folder above train and val",
+            )
+        return replace(
+            self,
+            content_ids=found.ids,
+            classes=np.unique(keys, return_inverse=True)[1].astype(np.int64),
+            image_files=found.image_files,
+        )
+
+    def data_id(self, language: str) -> str:
+        """Fingerprint of the content items and their classes."""
+        del language
+        digest = hashlib.blake2b(digest_size=16)
+        for content_id in self.content_ids:
+            digest.update(content_id.encode() + b"\0")
+        digest.update(self.classes.tobytes())
+        return digest.hexdigest()
+
+    def only(self, content_ids: Sequence[str], *, reason: str) -> NeighbourData:
+        """The task on the content items that are at hand; the others are dropped and counted.
+
+        Args:
+            content_ids: What there is.
+            reason: Why the others are not there, as `images_missing`.
+
+        Raises:
+            UnavailableError: Where either part has nothing at hand.
+        """
+        there = set(content_ids)
+        keep = np.array([content_id in there for content_id in self.content_ids], bool)
+        if not (keep & self.asking).any() or not (keep & ~self.asking).any():
+            raise errors.UnavailableError(
+                f"{self.task} has no picture at hand that asks, or none to be found",
+                hint="give the folder that holds train/ and val/: --images FOLDER",
+            )
+        return replace(
+            self,
+            content_ids=tuple(np.array(self.content_ids, object)[keep]),
+            classes=self.classes[keep],
+            image_files=tuple(file for file in self.image_files if file.id in there),
+            num_dropped={**self.num_dropped, reason: int((~keep).sum())},
+        )
+
+
+def load_imagenet_neighbours(folder: Path | None, languages: list[str] | None) -> NeighbourData:
+    """ImageNet's pictures among themselves; there are no text files to read.
+
+    Args:
+        folder: Not looked at.
+        languages: Not looked at.
+    """
+    del folder, languages
+    return NeighbourData(task="imagenet-neighbours")
