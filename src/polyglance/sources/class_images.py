@@ -106,10 +106,11 @@ def class_indices(found: ClassedImages, *, names: Sequence[str]) -> NDArray[np.i
         )
     )
     if index_of is None:
+        shown = ", ".join(map(repr, distinct[:3]))
         raise errors.InputError(
-            f"{found.folder}: its {len(distinct)} classes "
-            f"({', '.join(map(repr, distinct[:3]))}, ...) cannot be numbered; allowed are numbers from 0 to {len(names) - 1}, English names "
-            f"of the classes, or one folder for each of the {len(names)} classes",
+            f"{found.folder}: its {len(distinct)} classes ({shown}, ...) cannot be numbered; "
+            f"allowed are numbers from 0 to {len(names) - 1}, English names of the classes, or "
+            f"one folder for each of the {len(names)} classes",
             hint=f"name the folders by class index, or put {CLASS_INDEX} into the folder",
         )
     return np.array([index_of[key] for key in found.keys], np.int64)

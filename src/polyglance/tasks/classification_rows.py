@@ -44,7 +44,7 @@ CLASSIFICATION: Mapping[str, Task] = MappingProxyType(
         "imagenet-neighbours": Task(
             kind="classification",
             metric="knn_accuracy",
-            summary="the class of the nearest training picture of ImageNet; no text (ETCL, table 10)",
+            summary="the class of the nearest training picture of ImageNet; no text takes part",
             num_languages=1,
             policy="none",
             images="ImageNet's folders train and val, in each a folder for each WordNet id",
