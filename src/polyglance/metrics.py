@@ -216,15 +216,23 @@ def expected_ranks(ranks: RankStatistics) -> Doubles:
     return np.asarray(ranks.above + (level + 1) / (positives + 1), dtype=np.float64)
 
 
-def reciprocal_ranks(ranks: RankStatistics) -> Doubles:
-    """Expected reciprocal rank of the first positive under random order of ties, (Q,)."""
+def reciprocal_ranks(ranks: RankStatistics, *, k: int | None = None) -> Doubles:
+    """Expected reciprocal rank of the first positive under random order of ties, (Q,).
+
+    Args:
+        ranks: Of Q queries.
+        k: What comes after the first k counts 0 (MRR@k); None counts every rank.
+    """
     values = np.asarray(1.0 / (ranks.above + 1.0), dtype=np.float64)
+    if k is not None:
+        _check_ks((k,))
+        values[ranks.above >= k] = 0.0
     tied = np.flatnonzero(ranks.tied_negatives)
     if not len(tied):
         return values
     triples = np.stack([ranks.above, ranks.tied_negatives, ranks.tied_positives], axis=1)[tied]
     distinct, inverse = np.unique(triples, axis=0, return_inverse=True)
-    expected = np.array([_tied_reciprocal(*map(int, triple)) for triple in distinct])
+    expected = np.array([_tied_reciprocal(*map(int, triple), k=k) for triple in distinct])
     values[tied] = expected[inverse.reshape(-1)]
     return values
 
@@ -394,7 +402,7 @@ def _check_ks(ks: Sequence[int]) -> None:
         )
 
 
-def _tied_reciprocal(above: int, negatives: int, positives: int) -> float:
+def _tied_reciprocal(above: int, negatives: int, positives: int, *, k: int | None) -> float:
     """Expected 1 / rank of the first of the level positives.
 
     It stands at place j of T = negatives + positives with probability
@@ -405,7 +413,8 @@ def _tied_reciprocal(above: int, negatives: int, positives: int) -> float:
     before = places[:-1]
     steps = (level - before - positives + 1) / (level - before)
     chances = positives / level * np.cumprod(np.concatenate([[1.0], steps]))
-    return float(np.sum(chances / (above + places)))
+    ranks = above + places
+    return float(np.sum(chances[ranks <= (k or np.inf)] / ranks[ranks <= (k or np.inf)]))
 
 
 def _top_shares(scores: NDArray[np.floating[Any]], labels: Integers) -> Doubles:

@@ -22,7 +22,7 @@ from polyglance.recipes import english_text, m2m, ridge
 from polyglance.search import index, indexing
 from polyglance.sides import Side
 from polyglance.sources import pictograms
-from polyglance.tasks import retrieval
+from polyglance.tasks import retrieval_loaders
 from polyglance.towers import Tower, load_tower
 
 ENGLISH_TEXT_PACKS, CONTROL_FOLDER = ("ridge", "m2m"), "ridge-shuffled"
@@ -80,9 +80,11 @@ def english_model(three: towers.Towers, folder: Path) -> DualEncoder:
 
 def _bench(world: pictograms.World, model: DualEncoder, out: Path) -> Bench:
     """Both artists' pictures encoded, once: the test artist's in the index, the other's beside."""
-    test = retrieval.load_pictograms(None, None)
+    test = retrieval_loaders.load_pictograms(None, None)
     seen = [concept.id for concept in world.concepts if not concept.held_out]
-    dev = retrieval.pictograms_of(world, pictograms.TRAIN_ARTIST).only(seen, reason="held_out")
+    dev = retrieval_loaders.pictograms_of(world, pictograms.TRAIN_ARTIST).only(
+        seen, reason="held_out"
+    )
     store = embed.open_image_store(out / "dev-images", model.content.tower)
     embed.embed_images(dev.image_files, model.content.tower, store=store)
     return Bench(

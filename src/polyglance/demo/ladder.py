@@ -22,7 +22,8 @@ from polyglance.recipes.launch import Material
 from polyglance.records import Caption
 from polyglance.sides import Side
 from polyglance.sources import pictograms
-from polyglance.tasks import retrieval
+from polyglance.tasks import retrieval_loaders
+from polyglance.tasks.retrieval import RetrievalData
 
 # Twelve languages in eight scripts, with much text on the web and with little.
 LANGUAGES = (
@@ -67,7 +68,7 @@ def pictograms_ladder(
     chosen = list(dict.fromkeys([ENGLISH, *(languages or LANGUAGES)]))
     world, three = pictograms.load_world(), towers.load(None)
     teacher = english_model(three, out / "model")
-    data = retrieval.pictograms_of(world, pictograms.TEST_ARTIST)
+    data = retrieval_loaders.pictograms_of(world, pictograms.TEST_ARTIST)
     data = replace(data, captions={name: data.captions[name] for name in chosen})
     return Ladder(
         teacher=teacher,
@@ -92,7 +93,9 @@ def _material(
     """Names of the seen concepts in every form that a recipe learns from."""
     pairs, related = towers.name_pairs(world)
     seen = [concept.id for concept in world.concepts if not concept.held_out]
-    drawn = retrieval.pictograms_of(world, pictograms.TRAIN_ARTIST).only(seen, reason="held_out")
+    drawn = retrieval_loaders.pictograms_of(world, pictograms.TRAIN_ARTIST).only(
+        seen, reason="held_out"
+    )
     contents = _contents(teacher, drawn, out / "train-images")
     names = {
         name: [Caption(i, text, name) for i, text in world.names[name].items() if i in set(seen)]
@@ -109,7 +112,7 @@ def _material(
     )
 
 
-def _contents(teacher: DualEncoder, data: retrieval.RetrievalData, folder: Path) -> Vectors:
+def _contents(teacher: DualEncoder, data: RetrievalData, folder: Path) -> Vectors:
     """One artist's pictures, encoded once."""
     store = embed.open_image_store(folder, teacher.content.tower)
     embed.embed_images(data.image_files, teacher.content.tower, store=store)

@@ -35,7 +35,7 @@ class Part:
         split: Name of the split.
         direction: Which side asks.
         hits: Float64 (queries, len(KS)), from 0 to 1: ties count as their expectation.
-        reciprocal_ranks: Float64 (queries,), of the first right one, ties by expectation.
+        reciprocal_ranks: Float64 (queries, names), of the first right one, ties by expectation.
         clusters: Int64 (queries,), number of the content item behind each query.
         members: Content items of the split, asking or not.
         num_candidates: How many could be found.
@@ -90,8 +90,12 @@ def score_language(
     Raises:
         VectorError: Where texts and contents differ in width.
     """
+    rows = data.candidate_rows(language)
+    contents = contents if len(rows) == len(contents) else contents[rows]
     chosen = metrics.apply_caption_policy(
-        data.captions[language], policy=data.policy, content_ids=data.content_ids
+        data.captions[language],
+        policy=data.policy,
+        content_ids=[data.content_ids[row] for row in rows.tolist()],
     )
     texts = chosen.texts
     vectors = encoder.encode_texts(texts, languages=[language] * len(texts), cache=cache)
@@ -117,19 +121,23 @@ def score_language(
         ("content_to_text", ranked.content_to_text, np.arange(len(contents)), len(texts)),
     )
     parts = []
+    cuts = reciprocal_ranks_of(data).values()
     for split, members in data.splits.items():
         for direction, found, owner_of_row, num_candidates in directions:
             owner = owner_of_row[found.ranks.query_rows]  # (Q,) content item behind each query
-            asking = members[owner]
+            asking = members[rows[owner]]
             if asking.any():
                 parts.append(
                     Part(
                         split=split,
                         direction=direction,
                         hits=np.stack([found.hits[k][asking] for k in KS], axis=1),
-                        reciprocal_ranks=metrics.reciprocal_ranks(found.ranks)[asking],
-                        clusters=owner[asking],
-                        members=np.flatnonzero(members),
+                        reciprocal_ranks=np.stack(
+                            [metrics.reciprocal_ranks(found.ranks, k=k)[asking] for k in cuts],
+                            axis=1,
+                        ),
+                        clusters=rows[owner[asking]],
+                        members=rows[members[rows]],
                         num_candidates=num_candidates,
                         num_dropped=dropped,
                         repeats=chosen.repeats,
@@ -138,22 +146,29 @@ def score_language(
     return parts
 
 
+def reciprocal_ranks_of(data: RetrievalData) -> dict[str, int | None]:
+    """Which reciprocal ranks are given: over all ranks; with cut-offs where the papers have them."""
+    cut = {f"{RECIPROCAL_RANK}_at_{k}": k for k in KS}
+    return {RECIPROCAL_RANK: None, **(cut if data.metric == RECIPROCAL_RANK else {})}
+
+
 def results_of(
     data: RetrievalData, language: str, *, parts: Sequence[Part], name: str, model_id: str
 ) -> list[Result]:
     """The means and intervals of a language's parts, with all that says what was measured."""
     data_id = data.data_id(language)
+    names = (*HIT_RATES, *reciprocal_ranks_of(data))
     rows = []
     for split in dict.fromkeys(part.split for part in parts):
         both = [part for part in parts if part.split == split]
-        for part, (values, intervals) in zip(both, _summarise(both), strict=True):
+        for part, (values, intervals) in zip(both, _summarise(both, names=names), strict=True):
             rows.append(
                 Result(
                     task=data.task,
                     split=split,
                     language=language,
                     direction=part.direction,
-                    metric="hit_rate",
+                    metric=data.metric,
                     caption_policy=data.policy,
                     values=values,
                     intervals=intervals,
@@ -172,7 +187,7 @@ def results_of(
 
 
 def _summarise(
-    parts: Sequence[Part],
+    parts: Sequence[Part], *, names: Sequence[str]
 ) -> list[tuple[dict[str, float], dict[str, tuple[float, float]]]]:
     """Means and 95 % intervals by name, for each direction of one split.
 
@@ -180,7 +195,6 @@ def _summarise(
     items that have no text in this language take part in the draws as rows that do not count, so
     that all languages of a split share the same draws.
     """
-    names = (*HIT_RATES, RECIPROCAL_RANK)
     absent = np.setdiff1d(parts[0].members, np.concatenate([part.clusters for part in parts]))
     sizes = [*(len(part.hits) for part in parts), len(absent)]
     starts = np.concatenate([[0], np.cumsum(sizes)])

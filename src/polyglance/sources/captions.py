@@ -242,13 +242,18 @@ def multi30k_files(folder: Path, split: str) -> tuple[Path, Path]:
     """Where Multi30K's captions are, and the list of a split's photos, which may be absent."""
     raw, lists = Path(folder) / "raw", Path(folder) / "image_splits"
     lists = lists if lists.is_dir() else Path(folder)
-    named = lists / f"{split}.images.txt"
-    return raw if raw.is_dir() else Path(
-        folder
-    ), named if named.is_file() else lists / f"{split}.txt"
+    published = lists / f"{split}.txt"
+    listed = published if published.is_file() else lists / f"{split}.images.txt"
+    return raw if raw.is_dir() else Path(folder), listed
 
 
-def read_xtd(folder: Path, language: str, *, images_path: Path | None = None) -> list[Caption]:
+def read_xtd(
+    folder: Path,
+    language: str,
+    *,
+    images_path: Path | None = None,
+    images: Sequence[str] | None = None,
+) -> list[Caption]:
     """XTD captions, one an image: `test_1kcaptions_LANG.txt`, or `LANG.txt` as in XTD-200.
 
     Args:
@@ -256,6 +261,7 @@ def read_xtd(folder: Path, language: str, *, images_path: Path | None = None) ->
         language: Which captions.
         images_path: The image names; None means `test_image_names.txt` in the folder, or, as
             XTD-200 comes without one, in the folder `xtd10` beside it.
+        images: What was read from `images_path`, where that is no list of names.
 
     Raises:
         UnavailableError: No image names.
@@ -267,9 +273,8 @@ def read_xtd(folder: Path, language: str, *, images_path: Path | None = None) ->
         own, beside = folder / XTD_NAMES, folder.parent / "xtd10" / XTD_NAMES
         images_path = beside if beside.exists() and not own.exists() else own
     path, known = _file_of_language(folder, "*.txt", language=language, dataset="xtd")
-    return read_caption_lines(
-        path, images=read_lines(images_path), images_path=images_path, language=known
-    )
+    names = read_lines(images_path) if images is None else images
+    return read_caption_lines(path, images=names, images_path=images_path, language=known)
 
 
 def read_xtd_json(path: Path, language: str) -> list[Caption]:

@@ -1,12 +1,22 @@
-"""Which retrieval data sets are there?"""
+"""Which retrieval data sets are there?
+
+The file forms of xflickrco, mscoco-it, multi30k, xtd10 and xtd200 were seen in the publishers'
+repositories; those of coco-cn, flickr30k-cn, stair, korean-coco, wit and the image list of
+flickr30k-200 are built from documentation and other people's readers alone: nobody here has read
+the real files.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from polyglance.tasks import retrieval
+from polyglance.tasks import retrieval_loaders as loaders
+from polyglance.tasks.fetching import pinned_files
 from polyglance.tasks.rows import Task
+
+COCO_NAMES = "COCO 2014 file names"
+FLICKR30K_NAMES = "Flickr30k file names"
 
 RETRIEVAL: Mapping[str, Task] = MappingProxyType(
     {
@@ -17,8 +27,10 @@ RETRIEVAL: Mapping[str, Task] = MappingProxyType(
             num_languages=112,
             policy="unique",
             images="fetched with the npm client; concepts seen in training and held out apart",
+            revision="recorded, with hashes, in sources/pictograms.py",
             licence="Unicode-3.0 (names), CC-BY-4.0 (pictures)",
-            load=retrieval.load_pictograms,
+            citation="Unicode CLDR",
+            load=loaders.load_pictograms,
         ),
         "flickr8k": Task(
             kind="retrieval",
@@ -27,8 +39,10 @@ RETRIEVAL: Mapping[str, Task] = MappingProxyType(
             num_languages=6,
             policy="all",
             images="Flickr8k file names; the test split of images.tsv",
+            files=("images.tsv", "captions.LANG.tsv"),
             licence="of the photos' owners; research use",
-            load=retrieval.load_flickr8k,
+            citation="Hodosh et al., JAIR 2013",
+            load=loaders.load_flickr8k,
         ),
         "xtd10": Task(
             kind="retrieval",
@@ -36,9 +50,13 @@ RETRIEVAL: Mapping[str, Task] = MappingProxyType(
             summary="MS COCO photos, one human caption each",
             num_languages=11,
             policy="first",
-            images="COCO 2014 file names",
+            images=COCO_NAMES,
+            files=("test_1kcaptions_LANG.txt", "test_image_names.txt"),
+            revision="commits 455f8ba (MIC), d77ff16 (STAIR), f2ce7e3 (XTD10), d6cfdf7 (names)",
+            downloads=pinned_files("xtd10"),
             licence="CC-BY-4.0",
-            load=retrieval.load_xtd,
+            citation="Aggarwal and Kale, 2020",
+            load=loaders.load_xtd10,
         ),
         "xtd200": Task(
             kind="retrieval",
@@ -46,9 +64,26 @@ RETRIEVAL: Mapping[str, Task] = MappingProxyType(
             summary="XTD translated by NLLB into the languages of FLORES-200",
             num_languages=201,
             policy="first",
-            images="COCO 2014 file names",
+            images=COCO_NAMES,
+            files=("LANG.txt", "test_image_names.txt, here or in xtd10 beside it"),
+            revision="commit e5a3499",
+            downloads=pinned_files("xtd200"),
             licence="CC-BY-NC-4.0",
-            load=retrieval.load_xtd,
+            citation="Visheratin, 2023 (NLLB-CLIP)",
+            load=loaders.load_xtd200,
+        ),
+        "flickr30k-200": Task(
+            kind="retrieval",
+            metric="hit_rate",
+            summary="1,000 test photos of Flickr30k, NLLB's translations into FLORES-200",
+            num_languages=201,
+            policy="first",
+            images=FLICKR30K_NAMES,
+            files=("LANG.txt", "eng_captions.txt", "filenames.txt or dataset_flickr30k.json"),
+            revision="commit e5a3499 (captions)",
+            licence="CC-BY-NC-4.0",
+            citation="Visheratin, 2023 (NLLB-CLIP)",
+            load=loaders.load_flickr30k_200,
         ),
         "xm3600": Task(
             kind="retrieval",
@@ -57,8 +92,113 @@ RETRIEVAL: Mapping[str, Task] = MappingProxyType(
             num_languages=36,
             policy="unique",
             images="Open Images ids with .jpg",
+            files=("captions_LANG.json",),
+            revision="one caption a photo, as M2M's authors ship it",
             licence="CC-BY-4.0",
-            load=retrieval.load_xm3600,
+            citation="Thapliyal et al., EMNLP 2022",
+            load=loaders.load_xm3600,
+        ),
+        "multi30k": Task(
+            kind="retrieval",
+            metric="hit_rate",
+            summary="task 1, test of 2016: one caption a photo and its translations",
+            num_languages=4,
+            policy="first",
+            images=FLICKR30K_NAMES,
+            files=("raw/test_2016_flickr.LANG.gz", "image_splits/test_2016_flickr.txt"),
+            revision="data/task1 of the repository multi30k/dataset",
+            licence="CC-BY-NC-SA-4.0",
+            citation="Elliott et al., 2016 and 2017; Barrault et al., 2018",
+            load=loaders.load_multi30k,
+        ),
+        "xflickrco": Task(
+            kind="retrieval",
+            metric="hit_rate",
+            summary="1,000 photos of Flickr30k and 1,000 of COCO, new captions (IGLUE)",
+            num_languages=8,
+            policy="first",
+            images="Flickr30k and COCO 2014 file names",
+            files=("LANG/test.jsonl",),
+            revision="commit d8ac1df, datasets/xFlickrCO/annotations",
+            licence="MIT (repository)",
+            citation="Bugliarello et al., ICML 2022",
+            load=loaders.load_xflickrco,
+        ),
+        "coco-cn": Task(
+            kind="retrieval",
+            metric="hit_rate",
+            summary="1,000 test photos of COCO, sentences written in Chinese",
+            num_languages=1,
+            policy="all",
+            images=COCO_NAMES,
+            files=("coco-cn_test.txt", "imageid.human-written-caption.txt"),
+            revision="coco-cn-version1805v1.1",
+            licence="research use, on request",
+            citation="Li et al., IEEE Transactions on Multimedia 2019",
+            load=loaders.load_coco_cn,
+        ),
+        "flickr30k-cn": Task(
+            kind="retrieval",
+            metric="hit_rate",
+            summary="1,000 test photos of Flickr30k, five captions each put into Chinese",
+            num_languages=1,
+            policy="all",
+            images=FLICKR30K_NAMES,
+            files=("test.txt",),
+            licence="research use",
+            citation="Lan et al., ACM Multimedia 2017",
+            load=loaders.load_flickr30k_cn,
+        ),
+        "mscoco-it": Task(
+            kind="retrieval",
+            metric="mean_reciprocal_rank",
+            summary="COCO's captions put into Italian by machine, development set",
+            num_languages=1,
+            policy="all",
+            images=COCO_NAMES,
+            files=("captions_ita_devset_unvalidated.json",),
+            revision="commit b7c8405",
+            licence="CC-BY-SA-4.0",
+            citation="Scaiella et al., IJCoL 2019",
+            load=loaders.load_mscoco_it,
+        ),
+        "stair": Task(
+            kind="retrieval",
+            metric="average_recall",
+            summary="Karpathy's 5,000 test photos of COCO, captions written in Japanese",
+            num_languages=1,
+            policy="all",
+            images=COCO_NAMES,
+            files=("stair_captions_v1.2_val.json", "dataset_coco.json"),
+            revision="v1.2",
+            licence="CC-BY-4.0",
+            citation="Yoshikawa et al., ACL 2017",
+            load=loaders.load_stair,
+        ),
+        "korean-coco": Task(
+            kind="retrieval",
+            metric="average_recall",
+            summary="Karpathy's 5,000 test photos of COCO, captions put into Korean (AI-Hub)",
+            num_languages=1,
+            policy="all",
+            images=COCO_NAMES,
+            files=("MSCOCO_train_val_Korean.json", "dataset_coco.json"),
+            licence="of AI-Hub; on request",
+            citation="AI-Hub data set 261",
+            load=loaders.load_korean_coco,
+        ),
+        "wit": Task(
+            kind="retrieval",
+            metric="hit_rate",
+            summary="pictures of Wikipedia by their captions; each language has its own",
+            num_languages=108,
+            policy="unique",
+            images="names of Wikimedia's files",
+            files=("wit_v1.test.all-NNNNN-of-00005.tsv.gz",),
+            revision="v1",
+            licence="CC-BY-SA-3.0",
+            citation="Srinivasan et al., SIGIR 2021",
+            load=loaders.load_wit,
         ),
     }
 )

@@ -1,0 +1,355 @@
+"""How do the publishers' files of each retrieval data set become a task?
+
+Every loader takes the folder of the publisher's files and the languages wanted, or None for all
+that are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from polyglance import errors
+from polyglance.records import Caption
+from polyglance.results import CaptionPolicy
+from polyglance.sources import captions, coco_json, numbered_captions, wit, xflickrco
+from polyglance.tasks.retrieval import Metric, RetrievalData
+
+if TYPE_CHECKING:
+    from polyglance.sources import pictograms
+
+MULTI30K_SPLITS = {"test_2016_flickr": "test", "val": "val"}
+KARPATHY_COCO = "dataset_coco.json"
+# Names of Flickr30k-200's images, and where they are where those are not.
+FLICKR30K_NAMES, KARPATHY_FLICKR30K = "filenames.txt", "dataset_flickr30k.json"
+
+
+def load_pictograms(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """Names of emoji against the pictures of the artist that training never uses.
+
+    Args:
+        folder: The world's folder; None fetches it into the user's cache.
+        languages: Which ones; None takes all that name enough concepts.
+    """
+    from polyglance.sources import pictograms
+
+    data = pictograms_of(pictograms.load_world(folder), pictograms.TEST_ARTIST)
+    return replace(data, captions=_pick(data.captions, languages, "pictograms"))
+
+
+def pictograms_of(world: pictograms.World, artist: pictograms.Artist) -> RetrievalData:
+    """Names of emoji against one artist's pictures, seen and held-out concepts apart."""
+    held_out = np.array([concept.held_out for concept in world.concepts], bool)
+    return RetrievalData(
+        task="pictograms",
+        content_ids=tuple(concept.id for concept in world.concepts),
+        captions={
+            language: [Caption(concept_id, name, language) for concept_id, name in named.items()]
+            for language, named in world.names.items()
+        },
+        policy="unique",
+        splits={"seen": ~held_out, "held_out": held_out},
+        image_files=world.image_files(artist),
+    )
+
+
+def load_flickr8k(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """The test split of Flickr8k.
+
+    Args:
+        folder: Holds `images.tsv` and `captions.LANG.tsv`.
+        languages: Which ones; None takes all that are there.
+    """
+    where = _required(folder, "flickr8k")
+    rows = _by_language(
+        where,
+        languages,
+        pattern="captions.*.tsv",
+        dataset="flickr8k",
+        read=lambda language: captions.read_flickr8k(where, language, split="test"),
+    )
+    return _data("flickr8k", rows, policy="all")
+
+
+def load_xtd10(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """XTD in 11 languages.
+
+    Args:
+        folder: Holds `test_1kcaptions_LANG.txt` and the image names.
+        languages: Which ones; None takes all that are there.
+    """
+    return _load_xtd(folder, languages, task="xtd10")
+
+
+def load_xtd200(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """XTD in the 201 languages of FLORES.
+
+    Args:
+        folder: Holds `LANG.txt`, and the image names here or in the folder `xtd10` beside it.
+        languages: Which ones; None takes all that are there.
+    """
+    return _load_xtd(folder, languages, task="xtd200")
+
+
+def load_xm3600(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """Crossmodal-3600: repeated captions have several positives.
+
+    Args:
+        folder: Holds `captions_LANG.json`.
+        languages: Which ones; None takes all that are there.
+    """
+    where = _required(folder, "xm3600")
+    rows = _by_language(
+        where,
+        languages,
+        pattern="captions_*.json",
+        dataset="xm3600",
+        read=lambda language: captions.read_xm3600(where, language),
+    )
+    return _data("xm3600", rows, policy="unique")
+
+
+def load_flickr30k_200(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """Flickr30k's 1,000 test photos in the 201 languages of FLORES.
+
+    Args:
+        folder: Holds `LANG.txt` (English: `eng_captions.txt`), a line an image, and the image
+            names in `filenames.txt` or Karpathy's `dataset_flickr30k.json`.
+        languages: Which ones; None takes all that are there.
+    """
+    where = _required(folder, "flickr30k-200")
+    names = where / FLICKR30K_NAMES
+    images = None
+    if not names.is_file():
+        names = where / KARPATHY_FLICKR30K
+        found = coco_json.read_karpathy(names, split="test")
+        images = list(dict.fromkeys(caption.content_id for caption in found))
+    rows = _by_language(
+        where,
+        languages,
+        pattern="*.txt",
+        dataset="xtd",
+        read=lambda language: captions.read_xtd(where, language, images_path=names, images=images),
+    )
+    return _data("flickr30k-200", rows)
+
+
+def load_multi30k(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """Multi30K task 1: the test of 2016, or the validation set where that is not there.
+
+    Args:
+        folder: As `captions.read_multi30k` takes it.
+        languages: Which ones; None takes all that are there.
+    """
+    where = _required(folder, "multi30k")
+    there = [
+        split for split in MULTI30K_SPLITS if captions.multi30k_files(where, split)[1].is_file()
+    ]
+    if not there:
+        listed = captions.multi30k_files(where, next(iter(MULTI30K_SPLITS)))[1]
+        raise errors.UnavailableError(
+            f"there is no list of test photos {listed}",
+            hint="give the folder data/task1 of the release, or one with its raw and image_splits",
+        )
+    split = there[0]
+    raw, _ = captions.multi30k_files(where, split)
+    wanted = languages or captions.languages_of(raw, f"{split}.*.gz", dataset="multi30k")
+    found = captions.read_multi30k(where, split, languages=wanted)
+    rows = {
+        language: [
+            Caption(image, line, language) for image, line in zip(found.images, lines, strict=True)
+        ]
+        for language, lines in found.lines.items()
+    }
+    return _data("multi30k", rows, split=MULTI30K_SPLITS[split])
+
+
+def load_xflickrco(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """xFlickrCO: 1,000 photos of Flickr30k and 1,000 of COCO.
+
+    Args:
+        folder: Holds `LANG/test.jsonl`.
+        languages: Which ones; None takes all that are there.
+    """
+    where = _required(folder, "xflickrco")
+    wanted = languages or xflickrco.languages_of(where)
+    return _data("xflickrco", {name: xflickrco.read_xflickrco(where, name) for name in wanted})
+
+
+def load_coco_cn(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """COCO-CN: the sentences that people wrote about its 1,000 test photos.
+
+    Args:
+        folder: Holds `coco-cn_test.txt` and `imageid.human-written-caption.txt`.
+        languages: Chinese, or None.
+    """
+    where = _required(folder, "coco-cn")
+    names = numbered_captions.read_names(where / "coco-cn_test.txt")
+    rows = numbered_captions.read_numbered(
+        where / "imageid.human-written-caption.txt", language="zho_Hans", names=names
+    )
+    return _data("coco-cn", _pick({"zho_Hans": rows}, languages, "coco-cn"), policy="all")
+
+
+def load_flickr30k_cn(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """Flickr30k-CN: five translations, by people, of each of the 1,000 test photos.
+
+    Args:
+        folder: Holds `test.txt`.
+        languages: Chinese, or None.
+    """
+    where = _required(folder, "flickr30k-cn")
+    rows = numbered_captions.read_numbered(where / "test.txt", language="zho_Hans")
+    return _data("flickr30k-cn", _pick({"zho_Hans": rows}, languages, "flickr30k-cn"), policy="all")
+
+
+def load_mscoco_it(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """MSCOCO-IT: the development set that NLLB-CLIP and Italian CLIP report on.
+
+    Args:
+        folder: Holds `captions_ita_devset_unvalidated.json`, or that with `.gz`.
+        languages: Italian, or None.
+    """
+    where = _required(folder, "mscoco-it")
+    path = _plain_or_gzip(where / "captions_ita_devset_unvalidated.json")
+    rows = {"ita_Latn": coco_json.read_coco(path, language="ita_Latn")}
+    return _data(
+        "mscoco-it",
+        _pick(rows, languages, "mscoco-it"),
+        policy="all",
+        split="val",
+        metric="mean_reciprocal_rank",
+    )
+
+
+def load_stair(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """STAIR Captions on Karpathy's 5,000 test photos of COCO.
+
+    Args:
+        folder: Holds `stair_captions_v1.2_val.json` and Karpathy's `dataset_coco.json`.
+        languages: Japanese, or None.
+    """
+    where = _required(folder, "stair")
+    path = _plain_or_gzip(where / "stair_captions_v1.2_val.json")
+    found = coco_json.read_coco(path, language="jpn_Jpan")
+    return _karpathy_test(where, found, task="stair", languages=languages)
+
+
+def load_korean_coco(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """AI-Hub's Korean captions on Karpathy's 5,000 test photos of COCO.
+
+    Args:
+        folder: Holds `MSCOCO_train_val_Korean.json` and Karpathy's `dataset_coco.json`.
+        languages: Korean, or None.
+    """
+    where = _required(folder, "korean-coco")
+    found = coco_json.read_korean(_plain_or_gzip(where / "MSCOCO_train_val_Korean.json"))
+    return _karpathy_test(where, found, task="korean-coco", languages=languages)
+
+
+def load_wit(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """WIT: every language searches the pictures of its own pages.
+
+    Args:
+        folder: Holds `wit_v1.test.all-*.tsv.gz`.
+        languages: Which ones; None takes all that are there.
+    """
+    found = wit.read_wit(_required(folder, "wit"), languages=languages)
+    data = _data("wit", found.captions, policy="unique")
+    return replace(data, candidates="captioned", num_dropped=found.num_dropped)
+
+
+def _load_xtd(folder: Path | None, languages: list[str] | None, *, task: str) -> RetrievalData:
+    where = _required(folder, task)
+    rows = _by_language(
+        where,
+        languages,
+        pattern="*.txt",
+        dataset="xtd",
+        read=lambda language: captions.read_xtd(where, language),
+    )
+    return _data(task, rows)
+
+
+def _karpathy_test(
+    folder: Path, found: Sequence[Caption], *, task: str, languages: list[str] | None
+) -> RetrievalData:
+    """A task in ETCL's form: all captions of Karpathy's test photos, average recall."""
+    english = coco_json.read_karpathy(_plain_or_gzip(folder / KARPATHY_COCO), split="test")
+    test = {caption.content_id for caption in english}
+    kept = [caption for caption in found if caption.content_id in test]
+    without = len(test - {caption.content_id for caption in kept})
+    rows = {kept[0].language: kept} if kept else {}
+    if not rows:
+        raise errors.InputError(
+            f"{task}: none of {len(found)} captions is of one of the {len(test)} test photos",
+            hint="give the publisher's files of COCO 2014",
+        )
+    data = _data(task, _pick(rows, languages, task), policy="all", metric="average_recall")
+    return replace(data, num_dropped={"photos_without_caption": without} if without else {})
+
+
+def _plain_or_gzip(path: Path) -> Path:
+    """The file, or the same with `.gz` behind its name where only that is there."""
+    packed = path.with_name(f"{path.name}.gz")
+    return packed if packed.is_file() and not path.is_file() else path
+
+
+def _data(
+    task: str,
+    rows: Mapping[str, Sequence[Caption]],
+    *,
+    policy: CaptionPolicy = "first",
+    split: str = "test",
+    metric: Metric = "hit_rate",
+) -> RetrievalData:
+    """A task whose content items are all those that any language has captions of."""
+    ids = tuple(dict.fromkeys(c.content_id for listed in rows.values() for c in listed))
+    return RetrievalData(
+        task=task,
+        content_ids=ids,
+        captions=rows,
+        policy=policy,
+        splits={split: np.ones(len(ids), bool)},
+        metric=metric,
+    )
+
+
+def _by_language(
+    folder: Path,
+    languages: list[str] | None,
+    *,
+    pattern: str,
+    dataset: str,
+    read: Callable[[str], list[Caption]],
+) -> dict[str, list[Caption]]:
+    wanted = languages or captions.languages_of(folder, pattern, dataset=dataset)
+    return {language: read(language) for language in wanted}
+
+
+def _pick(
+    names: Mapping[str, Sequence[Caption]], languages: list[str] | None, task: str
+) -> dict[str, Sequence[Caption]]:
+    """The languages wanted of those that are there."""
+    if languages is None:
+        return dict(names)
+    lacking = [language for language in languages if language not in names]
+    if lacking:
+        raise errors.LanguageError(
+            f"{task} has nothing in {', '.join(lacking)}; it has {', '.join(sorted(names))}",
+            hint="leave those out",
+        )
+    return {language: names[language] for language in languages}
+
+
+def _required(folder: Path | None, task: str) -> Path:
+    if folder is None:
+        raise errors.UnavailableError(
+            f"the texts of {task} are not part of polyglance",
+            hint=f"say where the publisher's files are: --data FOLDER (see eval --list for {task})",
+        )
+    return folder
