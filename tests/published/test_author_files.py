@@ -101,8 +101,9 @@ def test_open_clip(tmp_path):
 
 
 def test_a_file_of_another_name(tmp_path):
-    with pytest.raises(errors.UnknownNameError, match="author's file 'baseline_klip.json'"):
+    with pytest.raises(errors.UnknownNameError, match=r"called 'baseline_klip\.json'") as caught:
         read_author_file(written(tmp_path, "baseline_klip.json", "{}"))
+    assert "'baseline_clip.json'" in caught.value.hint
 
 
 def test_a_file_that_is_not_there(tmp_path):
