@@ -18,6 +18,8 @@ from polyglance.results import Result
 from polyglance.sides import Side, SpaceTower
 from polyglance.sources import images as image_source
 from polyglance.tasks import ContentData, TaskData
+from polyglance.tasks.classification import ClassificationData
+from polyglance.tasks.neighbours import NeighbourData
 
 Contents = TypeVar("Contents", bound=ContentData)
 LoadSide = Callable[[str, Literal["content", "text"]], Side]
@@ -33,6 +35,7 @@ def measure(
     languages: Sequence[str] | None,
     out: Path | None,
     reencode: bool = False,
+    prompts: Sequence[str] = (),
     load: LoadSide = load_side,
 ) -> list[Result]:
     """Measure a model, with a pack or without, on one task.
@@ -43,33 +46,64 @@ def measure(
         task: The name it was asked for by.
         pack: Folder or hub id of a language pack.
         images: Folder of the pictures by file name; None where the task brings them or the
-            model's content side is `precomputed`.
+            model's content side is `precomputed`. A classification learns the classes from it, so
+            that for precomputed vectors too it holds `labels.npy` or `labels.tsv`.
         languages: Which ones; None takes all.
         out: File of results, read first and added to.
         reencode: Whether a pack with another content tower may encode every picture again.
+        prompts: How classes are asked for, in one way or several (`classification.VARIANTS`);
+            each in those of the languages that have such prompts. Other tasks take no notice.
         load: Gives a side of the model; for several tasks, one that remembers.
+
+    Raises:
+        UnavailableError: Where nothing could be measured in any of the languages.
     """
     data = replace(data, task=task)  # type: ignore[type-var]
     name = model if pack is None else f"{model} + {pack}"
     loaded = None if pack is None else LanguagePack.load(pack)
     cache = embed.VectorCache(files.cache_folder() / "texts")
-    scored = functools.partial(
-        evaluate.evaluate, name=name, languages=languages, out=out, cache=cache
-    )
+    scored = functools.partial(evaluate.evaluate, name=name, out=out, cache=cache)
     if not isinstance(data, ContentData):
         text = load(model, "text")
         speakers = TextSpeakers(text.dim, lambda: text, loaded)
-        return scored(speakers, data, model_id=_identity(_text_parts(text, loaded)))
+        identity = _identity(_text_parts(text, loaded))
+        return scored(speakers, data, languages=languages, model_id=identity)
     encoder = DualEncoder(load(model, "content"), load(model, "text"), model)
     if loaded is not None:
         encoder = encoder.with_pack(loaded, reencode=reencode)
+    if isinstance(data, ClassificationData | NeighbourData):
+        data = data.with_images(images)
     data, contents = content_vectors(encoder, data, images=images)
-    return scored(
-        encoder,
-        data,
-        contents=contents_by_language(encoder, data, contents, images=images),
-        model_id=model_id(encoder),
-    )
+    rows: list[Result] = []
+    for asked in _asked(data, prompts):
+        rows += scored(
+            encoder,
+            asked,
+            languages=None if languages is None else _of(languages, asked),
+            contents=contents_by_language(encoder, data, contents, images=images),
+            model_id=model_id(encoder),
+        )
+    if not rows:
+        raise errors.UnavailableError(
+            f"{task} has nothing to measure in {', '.join(languages or data.languages)}: no "
+            "picture at hand is of a class that is named there, or there are no such prompts",
+            hint="give more pictures, other languages or other --prompts",
+        )
+    return rows
+
+
+def _asked(data: ContentData, prompts: Sequence[str]) -> list[ContentData]:
+    """A classification in each way that it is asked, any other task as it is."""
+    if not isinstance(data, ClassificationData) or not prompts:
+        return [data]
+    return [data.asked_as(variant) for variant in dict.fromkeys(prompts)]
+
+
+def _of(languages: Sequence[str], data: ContentData) -> Sequence[str]:
+    """Which languages to measure: of a classification, those that can be asked in this way."""
+    if not isinstance(data, ClassificationData) or data.variant != "translated":
+        return languages
+    return [language for language in languages if language in data.languages]
 
 
 def content_vectors(

@@ -41,6 +41,12 @@ def command(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Results as JSON lines; resumes from it.")
     ] = None,
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--prompts", help="Of classes: labels, english, translated or best; may be repeated."
+        ),
+    ] = None,
     list_tasks: Annotated[bool, typer.Option("--list", help="List the tasks.")] = False,
     as_json: options.JsonOutput = False,
 ) -> None:
@@ -80,6 +86,7 @@ def command(
             images=images,
             languages=chosen[name],
             out=out,
+            prompts=prompts or (),
             load=load,
         )
         measured += rows
