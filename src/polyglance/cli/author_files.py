@@ -74,8 +74,8 @@ def _print_files(found: dict[str, Examined]) -> None:
             f"{'-' if furthest is None else f'{furthest:.2f}':>10}"
         )
     typer.secho(
-        "averages: how many in the file follow from its languages. paper: how many of the\n"
-        "figures that its paper prints are those of the file; furthest: in the paper's unit",
+        "averages: how many in the file follow from its languages. paper: how many of\n"
+        "the paper's figures are those of the file; furthest: in the paper's unit",
         dim=True,
     )
 
