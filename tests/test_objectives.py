@@ -427,6 +427,19 @@ def test_sides_that_do_not_fit_are_refused():
         objectives.sigmoid(left, left[:2], scale=1.0, bias=0.0)
 
 
+def test_gradients_in_half_precision_keep_the_loss_and_nearly_the_gradient():
+    left, right = (unit_rows(64, 32, seed).float() for seed in (1, 2))
+    found = {}
+    for dtype in (None, torch.bfloat16):
+        parts = [left.clone().requires_grad_(), right.clone().requires_grad_()]
+        total = objectives.contrastive(*parts, temperature=0.01, gradient_dtype=dtype)["total"]
+        total.backward()
+        found[dtype] = (total.detach(), torch.cat([part.grad for part in parts]))
+    (exact_loss, exact), (half_loss, half) = found.values()
+    assert torch.equal(exact_loss, half_loss)
+    assert 0 < (half - exact).norm() / exact.norm() < 0.01
+
+
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0])
 def test_smoothing_and_blocks_out_of_range_are_refused(smoothing):
     left, right = learning_rows(2, (3, 2, 0))

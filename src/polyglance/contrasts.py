@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as functional
@@ -83,11 +84,23 @@ def both_ways(
     label_smoothing: float = 0.0,
     groups: Tensor | None = None,
     block_rows: int | None = None,
+    gradient_dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`one_way` from left to right and from right to left, for the same arguments.
 
     Where all rows go at once, one matrix of cosines serves both ways: half the products, which
     for heads on cached vectors is half of the loss's time.
+
+    Args:
+        left: (N, D), unit.
+        right: (N, D), unit.
+        temperature: s.
+        margin: m.
+        label_smoothing: As for `one_way`.
+        groups: (N,) integers.
+        block_rows: Rows of logits held at a time.
+        gradient_dtype: In which the backward products are computed, where all rows go at once;
+            None keeps that of the vectors. Cosines are never rounded, only their gradients.
     """
     if block_rows is not None and block_rows < len(left):
         way = functools.partial(
@@ -103,7 +116,8 @@ def both_ways(
     losses = functools.partial(
         _summed_losses, first=0, label_smoothing=label_smoothing, groups=groups
     )
-    logits = _over_temperature(_with_margin(left @ right.T, first=0, margin=margin), temperature)
+    cosines: Tensor = _Cosines.apply(left, right, gradient_dtype)
+    logits = _over_temperature(_with_margin(cosines, first=0, margin=margin), temperature)
     return losses(logits) / len(left), losses(logits.T) / len(left)
 
 
@@ -154,6 +168,24 @@ def _with_margin(cosines: Tensor, *, first: int, margin: float) -> Tensor:
     if margin:
         cosines.diagonal(offset=first).sub_(margin)
     return cosines
+
+
+class _Cosines(torch.autograd.Function):
+    """left @ right.T, whose gradient may be computed in half precision."""
+
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, right: Tensor, dtype: torch.dtype | None) -> Tensor:
+        ctx.save_for_backward(left, right)
+        ctx.dtype = dtype or left.dtype
+        return left @ right.T
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
+        left, right = ctx.saved_tensors
+        flow, wanted = gradient.to(ctx.dtype), ctx.needs_input_grad
+        to_left = (flow @ right.to(ctx.dtype)).to(left.dtype) if wanted[0] else None
+        to_right = (flow.T @ left.to(ctx.dtype)).to(right.dtype) if wanted[1] else None
+        return to_left, to_right, None
 
 
 def _over_temperature(cosines: Tensor, temperature: Tensor | float) -> Tensor:

@@ -121,6 +121,7 @@ def contrastive(
     label_smoothing: float = 0.0,
     groups: Tensor | None = None,
     block_rows: int | None = None,
+    gradient_dtype: torch.dtype | None = None,
 ) -> Terms:
     """Mean of both directions over a batch of pairs, as in CLIP.
 
@@ -132,6 +133,7 @@ def contrastive(
         label_smoothing: Share of the target that is spread.
         groups: (N,) integers; one group is the same thing said twice.
         block_rows: Rows of logits held at a time.
+        gradient_dtype: Of the products in the backward pass; see `contrasts.both_ways`.
 
     Source: CLIP; NLLB-CLIP, section 3; uCLIP, equation 5.
     """
@@ -143,6 +145,7 @@ def contrastive(
         label_smoothing=label_smoothing,
         groups=groups,
         block_rows=block_rows,
+        gradient_dtype=gradient_dtype,
     )
     return {
         "left_to_right": left_to_right,
@@ -276,6 +279,7 @@ def uclip(
     intra_weight: float = 0.1,
     groups: Tensor | None = None,
     block_rows: int | None = None,
+    gradient_dtype: torch.dtype | None = None,
 ) -> Terms:
     """Inter alignment across the two heads plus intra alignment inside each.
 
@@ -294,6 +298,7 @@ def uclip(
             in the paper; the released code does not square.
         groups: (N,) integers; one group is the same query twice.
         block_rows: Rows of logits held at a time.
+        gradient_dtype: Of the products in the backward pass; see `contrasts.both_ways`.
 
     Returns:
         "text", "pseudo", "inter" (their weighted sum), "intra" and "total".
@@ -301,7 +306,11 @@ def uclip(
     Source: uCLIP, section "Proposed Method", equation 5 and those after it.
     """
     both = functools.partial(
-        contrastive, temperature=temperature, groups=groups, block_rows=block_rows
+        contrastive,
+        temperature=temperature,
+        groups=groups,
+        block_rows=block_rows,
+        gradient_dtype=gradient_dtype,
     )
     absent = (e_clip * 0).sum()
     text = both(e_clip, e_text)["total"] if text_weight else absent

@@ -31,7 +31,7 @@ from polyglance.sides import Side
 
 MOST_DEV_TEXTS = 2000
 # Mean and variance of some thousand rows are those of all to a hundredth.
-MOST_RECALIBRATION_ROWS = 4096
+MOST_RECALIBRATION_ROWS = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +125,8 @@ def fit(
             text_weight=config.text_weight,
             pseudo_weight=config.pseudo_weight,
             intra_weight=config.intra_weight,
+            # The heads take their gradients in that precision in any case.
+            gradient_dtype=torch.bfloat16 if config.precision == "bfloat16" else None,
         )
 
     size = min(config.batch_size, len(kept))
@@ -220,15 +222,19 @@ def _project(
     Each goes by itself, as released: a batch norm sees one kind of vector at a time.
     """
     found = []
-    for kind in vectors:
-        chosen = kind.index_select(0, rows)
-        if config.noise:
-            chosen = functional.normalize(chosen + config.noise * torch.randn_like(chosen), dim=1)
-        # Half precision takes two thirds of the time and cost nothing on pictograms (docs/log.md).
-        half = config.precision == "bfloat16"
-        with torch.autocast(chosen.device.type, torch.bfloat16, enabled=half):
-            projected = head(chosen)
-        found.append(functional.normalize(projected.float(), dim=1))
+    noise = config.noise * torch.randn(len(rows), vectors[0].shape[1]) if config.noise else None
+    # Half precision takes two thirds of the time and cost nothing on pictograms (docs/log.md).
+    # One context for both kinds: weights are cast once.
+    half = config.precision == "bfloat16"
+    with torch.autocast(rows.device.type, torch.bfloat16, enabled=half):
+        for kind in vectors:
+            chosen = kind.index_select(0, rows)
+            if noise is not None:
+                chosen = functional.normalize(chosen + noise, dim=1)
+                # No term of the loss sets a query beside another row's answer through the same
+                # head, so the other kind takes the same draws a row further: half the draws.
+                noise = noise.roll(1, dims=0)
+            found.append(functional.normalize(head(chosen).float(), dim=1))
     return found[0], found[1]
 
 
