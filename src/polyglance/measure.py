@@ -17,6 +17,7 @@ from polyglance.records import ImageFile
 from polyglance.results import Result
 from polyglance.sides import Side, SpaceTower
 from polyglance.sources import images as image_source
+from polyglance.sources import webdataset
 from polyglance.tasks import ContentData, TaskData
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
@@ -36,6 +37,7 @@ def measure(
     out: Path | None,
     reencode: bool = False,
     prompts: Sequence[str] = (),
+    image_vectors: str | None = None,
     load: LoadSide = load_side,
 ) -> list[Result]:
     """Measure a model, with a pack or without, on one task.
@@ -45,14 +47,16 @@ def measure(
         data: The task's texts.
         task: The name it was asked for by.
         pack: Folder or hub id of a language pack.
-        images: Folder of the pictures by file name; None where the task brings them or the
-            model's content side is `precomputed`. A classification learns the classes from it, so
-            that for precomputed vectors too it holds `labels.npy` or `labels.tsv`.
+        images: Folder of the pictures, or of webdataset's tars of them, by file name; None where
+            the task brings them or vectors are given. A classification learns the classes from it,
+            so that for precomputed vectors too it holds `labels.npy` or `labels.tsv`.
         languages: Which ones; None takes all.
         out: File of results, read first and added to.
         reencode: Whether a pack with another content tower may encode every picture again.
         prompts: How classes are asked for, in one way or several (`classification.VARIANTS`);
             each in those of the languages that have such prompts. Other tasks take no notice.
+        image_vectors: Vectors of the pictures, in place of the model's image tower:
+            `precomputed:FOLDER?space=SPACE`, of the model's own space.
         load: Gives a side of the model; for several tasks, one that remembers.
 
     Raises:
@@ -68,7 +72,10 @@ def measure(
         speakers = TextSpeakers(text.dim, lambda: text, loaded)
         identity = _identity(_text_parts(text, loaded))
         return scored(speakers, data, languages=languages, model_id=identity)
-    encoder = DualEncoder(load(model, "content"), load(model, "text"), model)
+    content = load(model, "content")
+    if image_vectors is not None:
+        content = _given_vectors(image_vectors, space_id=content.space_id)
+    encoder = DualEncoder(content, load(model, "text"), model)
     if loaded is not None:
         encoder = encoder.with_pack(loaded, reencode=reencode)
     if isinstance(data, ClassificationData | NeighbourData):
@@ -90,6 +97,29 @@ def measure(
             hint="give more pictures, other languages or other --prompts",
         )
     return rows
+
+
+def _given_vectors(reference: str, *, space_id: str) -> Side:
+    """A content side that looks vectors up, in the model's own space.
+
+    Raises:
+        ConfigError: For a reference of another kind.
+        SpaceMismatchError: For vectors that are declared to lie in another space.
+    """
+    if not reference.startswith("precomputed:"):
+        raise errors.ConfigError(
+            f"{reference!r} is no reference to vectors",
+            hint=f"precomputed:FOLDER?space={space_id}, with vectors.npy and ids.txt in FOLDER",
+        )
+    side = load_side(reference, "content")
+    if side.space_id != space_id:
+        raise errors.SpaceMismatchError(
+            f"the vectors are declared to lie in the space {side.space_id!r}; the model's is "
+            f"{space_id!r}",
+            hint=f"where this very model made them, declare it: ?space={space_id}; else take them "
+            "from this model",
+        )
+    return side
 
 
 def _asked(data: ContentData, prompts: Sequence[str]) -> list[ContentData]:
@@ -186,7 +216,18 @@ def _image_files(data: ContentData, folder: Path | None) -> list[ImageFile]:
     if folder is None:
         raise errors.UnavailableError(
             f"{data.task} does not bring its {len(data.content_ids)} pictures",
-            hint="say where they are: --images FOLDER; or use a model with precomputed vectors",
+            hint="say where they are: --images FOLDER (pictures, or tars of them); or give "
+            "their vectors: --image-vectors",
         )
-    by_name = {Path(found.id).name: found.path for found in image_source.find_images(folder)}
-    return [ImageFile(i, by_name[i]) for i in data.content_ids if i in by_name]
+    by_name = {Path(found.id).name: found for found in _pictures(folder)}
+    return [replace(by_name[i], id=i) for i in data.content_ids if i in by_name]
+
+
+def _pictures(place: Path) -> list[ImageFile]:
+    """The pictures of a folder, and the members of the tars in it, or those of one tar."""
+    tars = [place] if place.is_file() else list(place.rglob("*.tar"))
+    if not tars:
+        return image_source.find_images(place)
+    loose = () if place.is_file() else image_source.survey_folder(place).images
+    shards = webdataset.read_shards(place)
+    return [*loose, *(sample.image for sample in webdataset.all_samples(shards))]

@@ -36,8 +36,16 @@ def command(
         typer.Option("--data", help="The publisher's files, or the folder of such folders."),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option("--images", help="Folder of the pictures, by file name.")
+        Path | None,
+        typer.Option("--images", help="Folder of the pictures or tars of them, by file name."),
     ] = None,
+    image_vectors: Annotated[
+        str | None,
+        typer.Option("--image-vectors", help="Their vectors: precomputed:FOLDER?space=SPACE."),
+    ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch the publisher's files that are pinned.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Results as JSON lines; resumes from it.")
     ] = None,
@@ -67,7 +75,7 @@ def command(
         )
     wanted = options.language_ids(languages)
     # The texts of all tasks first: a wrong folder or language shows before hours of work.
-    loaded = {name: _load(name, data) for name in dict.fromkeys(tasks)}
+    loaded = {name: _load(name, data, download=download) for name in dict.fromkeys(tasks)}
     chosen = _choose(loaded, wanted)
     from polyglance import measure
     from polyglance.model import load_side
@@ -84,6 +92,7 @@ def command(
             task=name,
             pack=pack,
             images=images,
+            image_vectors=image_vectors,
             languages=chosen[name],
             out=out,
             prompts=prompts or (),
@@ -98,18 +107,23 @@ def command(
         typer.echo(json.dumps([asdict(row) for row in measured], ensure_ascii=False, indent=2))
 
 
-def _load(name: str, root: Path | None) -> TaskData:
+def _load(name: str, root: Path | None, *, download: bool) -> TaskData:
     """A task's texts in all its languages, so that what is compared never hangs on which are asked.
 
     Args:
         name: Of the task.
         root: The publisher's folder, or the folder in which it stands under its name.
+        download: Whether files that lack are fetched: into that folder, or the user's cache.
     """
     from polyglance.tasks import get_task
 
     row = get_task(name)
     inside = [] if root is None else [root / (row.folder or name), root / name]
     folder = next((path for path in inside if path.is_dir()), root)
+    if download and row.files:
+        from polyglance.tasks.fetching import fetch_task
+
+        folder = fetch_task(name, row, folder=inside[0] if folder == root and inside else folder)
     return row.load(folder, None)
 
 
