@@ -151,6 +151,7 @@ PUBLIC = {
     "polyglance.processes": {"average_gradients", "connected", "gather_rows"},
     "polyglance.soft_retrieval": {"soft_retrieve"},
     "polyglance.train": {"RunFolder", "TrainConfig", "TrainReport", "fit", "shuffled_batches"},
+    "polyglance.published": {"comparable", "errata", "published_numbers", "tables"},
     "polyglance.recipes": {"RECIPES", "build_config", "get_recipe"},
     "polyglance.tasks": {"TASKS", "get_task"},
 }

@@ -120,9 +120,10 @@ def _print_table(table: Table, numbers: Sequence[PublishedNumber]) -> None:
         asked = (number.direction, number.caption_policy, number.variant)
         blocks.setdefault((number.task, number.split, *asked, family), []).append(number)
     for (task, split, direction, policy, variant, family), block in blocks.items():
-        said = [task, split, family.replace("_", " "), direction.replace("_", " ")]
+        asks = "direction not said" if direction == "unknown" else direction.replace("_", " ")
+        said = [task, split, family.replace("_", " "), asks]
         said += [f"captions: {policy}"] if policy != "none" else []
-        said += [variant] if variant else []
+        said += [f"prompts: {variant}"] if variant else []
         unit = "per cent" if table.unit == "percent" else table.unit
         typer.echo(_wrapped(f"{', '.join(said)}; {unit}", first=""))
         _print_block(block)

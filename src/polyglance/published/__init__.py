@@ -231,23 +231,15 @@ def comparable(result: Result) -> list[PublishedNumber]:
     metric that the result has a value of. Never what is known to be wrong without being known
     right; `PublishedNumber.fraction` is in the unit of `Result.values`.
     """
-    asked = (result.task, result.split, result.language, result.other_language, result.variant)
+    shared = ("task", "split", "language", "other_language", "variant", "caption_policy")
     return [
         number
         for number in published_numbers(language=result.language)
-        if number.metric in result.values
-        and number.fraction is not None
-        and number.caption_policy == result.caption_policy
+        if all(getattr(number, name) == getattr(result, name) for name in shared)
         # What is a mean over both directions stands in the results of either.
         and number.direction in (result.direction, "both")
-        and asked
-        == (
-            number.task,
-            number.split,
-            number.language,
-            number.other_language,
-            number.variant,
-        )
+        and number.metric in result.values
+        and number.fraction is not None
     ]
 
 
