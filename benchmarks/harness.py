@@ -155,6 +155,11 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             target=3.0,
             direction="at most",
         ),
+        "index-images": Benchmark(
+            module="benchmarks.index_images",
+            description="pictures indexed with thumbnails, against a plain loop that encodes",
+            target=1.5,
+        ),
         "gradient-cache": Benchmark(
             module="benchmarks.gradient_cache",
             description="a step of 4,096 in the memory of 256, time against one direct step",
