@@ -1,23 +1,16 @@
-"""How does a report become one file? Sections, charts, style and script in HTML without a network.
-
-The page forbids itself every request by a content security policy, and every script but its own by
-their hashes; so neither a model's name nor a note can bring one in.
-"""
+"""How does a report become one file? Sections, charts, numbers and what is said of them."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from polyglance import files
 from polyglance.report import (
     background,
+    document,
     headline,
     ladder,
     language_table,
@@ -31,10 +24,6 @@ from polyglance.report.tables import Section
 from polyglance.results import Result
 
 Modality = Literal["image", "audio"]
-
-# Set before the first paint, so that a dark page never flashes white.
-_THEME_SCRIPT = """try{const t=localStorage.getItem("polyglance-theme");\
-if(t)document.documentElement.dataset.theme=t}catch{}"""
 
 
 def write_report(
@@ -109,11 +98,11 @@ def write_report(
             for direction in tables.DIRECTION_ORDER
         },
     }
-    page = _document(
+    page = document.document(
         title,
         body=body,
         data=payload.as_json(data),
-        script=_asset("page.js"),
+        script=document.asset("page.js"),
         charts=plots.script(),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -237,30 +226,6 @@ def _legend(slots: Mapping[str, int]) -> str:
     return f'<ul class="legend">{items}</ul>'
 
 
-def _document(title: str, *, body: str, data: str, script: str, charts: str) -> str:
-    """The file: policy, style, what is read, numbers, scripts."""
-    scripts = [_THEME_SCRIPT, _closed(script), _closed(charts)]
-    hashes = " ".join(f"'sha256-{_sha256(text)}'" for text in scripts)
-    # unsafe-eval: Vega compiles the expressions of a chart; what they are made of is in this file.
-    policy = (
-        f"default-src 'none'; script-src {hashes} 'unsafe-eval'; style-src 'unsafe-inline'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)}</title><style>{_asset('page.css')}</style>"
-        f"<script>{scripts[0]}</script></head><body>{body}"
-        f'<script type="application/json" id="data">{data}</script>'
-        f"<script>{scripts[1]}</script>"
-        # Last and not run as it is: the tables are alive before the browser comes to it, and
-        # the page's script runs it when the first chart comes into sight.
-        f'<script type="text/plain" id="charts">{scripts[2]}</script></body></html>\n'
-    )
-
-
 def _scatter(section: Section) -> dict[str, Any] | None:
     from polyglance.report import plots
 
@@ -295,16 +260,3 @@ def _table_hint(after: str | None) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _asset(name: str) -> str:
-    return resources.files("polyglance.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _closed(script: str) -> str:
-    """A script that cannot end its own element early: `</script` and `<!--` only inside strings."""
-    return re.sub(r"<(?=/script|!--)", r"\\x3c", script, flags=re.IGNORECASE)
-
-
-def _sha256(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
