@@ -1,0 +1,188 @@
+"""Small copies of the publishers' folders become tasks: splits, policies, metrics, counts."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from polyglance import errors, tasks
+from polyglance.tasks import retrieval_rows
+
+SHARED = Path(
+    os.environ.get("POLYGLANCE_SHARED_DATA")
+    or Path(__file__).resolve().parents[2].parent / "shared" / "data"
+)
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real data at {SHARED}")
+
+
+def write(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    data = text.encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def load(name, folder, languages=None):
+    data = tasks.get_task(name).load(folder, languages)
+    row = tasks.get_task(name)
+    assert (data.task, data.policy, data.metric) == (name, row.policy, row.metric)
+    assert all(len(members) == len(data.content_ids) for members in data.splits.values())
+    return data
+
+
+def karpathy(folder, name="dataset_coco.json"):
+    images = [
+        {"filename": f"{image}.jpg", "split": split, "sentences": [{"raw": f"{image} {i}"}]}
+        for i, (image, split) in enumerate([("a", "test"), ("b", "train"), ("c", "test")])
+    ]
+    return write(folder / name, {"images": images})
+
+
+class TestFlickr30k200:
+    @pytest.mark.parametrize("names", ["filenames.txt", "dataset_flickr30k.json"])
+    def test_a_line_an_image(self, tmp_path, names):
+        if names.endswith("json"):
+            karpathy(tmp_path, names)
+        else:
+            write(tmp_path / names, "a.jpg\nc.jpg\n")
+        write(tmp_path / "eng_captions.txt", "a dog\na cat\n")
+        write(tmp_path / "deu_Latn.txt", "ein Hund\neine Katze\n")
+        data = load("flickr30k-200", tmp_path)
+        assert data.content_ids == ("a.jpg", "c.jpg")
+        assert [c.text for c in data.captions["eng_Latn"]] == ["a dog", "a cat"]
+        assert set(data.captions) == {"eng_Latn", "deu_Latn"}
+
+    def test_without_the_names(self, tmp_path):
+        write(tmp_path / "deu_Latn.txt", "ein Hund\n")
+        with pytest.raises(errors.UnavailableError, match=r"dataset_flickr30k\.json"):
+            load("flickr30k-200", tmp_path)
+
+
+class TestMulti30k:
+    def test_the_test_of_2016_in_the_folders_of_the_release(self, tmp_path):
+        write(tmp_path / "image_splits" / "test_2016_flickr.txt", "1.jpg\n2.jpg\n")
+        write(tmp_path / "image_splits" / "val.txt", "3.jpg\n")
+        for code, word in (("en", "dog"), ("cs", "pes")):
+            write(tmp_path / "raw" / f"test_2016_flickr.{code}.gz", f"{word} 1\n{word} 2\n")
+        data = load("multi30k", tmp_path)
+        assert data.content_ids == ("1.jpg", "2.jpg")
+        assert set(data.captions) == {"eng_Latn", "ces_Latn"}
+        assert list(data.splits) == ["test"]
+
+    def test_the_validation_set_where_that_is_all_there_is(self, tmp_path):
+        write(tmp_path / "val.images.txt", "3.jpg\n")
+        write(tmp_path / "val.de.gz", "Hund\n")
+        assert list(load("multi30k", tmp_path).splits) == ["val"]
+
+    def test_no_list_of_photos(self, tmp_path):
+        with pytest.raises(errors.UnavailableError, match="no list of test photos"):
+            load("multi30k", tmp_path)
+
+
+def test_xflickrco(tmp_path):
+    line = '{"sentences": ["%s"], "id": 1, "img_path": "1.jpg"}\n'
+    write(tmp_path / "zh" / "test.jsonl", line % "狗")
+    write(tmp_path / "de" / "test.jsonl", line % "Hund")
+    assert set(load("xflickrco", tmp_path).captions) == {"zho_Hans", "deu_Latn"}
+
+
+def test_coco_cn_takes_the_test_photos_and_all_their_sentences(tmp_path):
+    write(tmp_path / "coco-cn_test.txt", "a\nc\n")
+    rows = "a#0\t猫\na#1\t黑猫\nb#0\t鸟\nc#0\t狗\n"
+    write(tmp_path / "imageid.human-written-caption.txt", rows)
+    data = load("coco-cn", tmp_path)
+    assert data.content_ids == ("a.jpg", "c.jpg")
+    assert [c.text for c in data.captions["zho_Hans"]] == ["猫", "黑猫", "狗"]
+    with pytest.raises(errors.LanguageError, match="nothing in deu_Latn"):
+        load("coco-cn", tmp_path, ["deu_Latn"])
+
+
+def test_flickr30k_cn(tmp_path):
+    write(tmp_path / "test.txt", "1#zhm#0\t猫\n1#zhm#1\t黑猫\n2#zhm#0\t狗\n")
+    assert load("flickr30k-cn", tmp_path).content_ids == ("1.jpg", "2.jpg")
+
+
+def coco(captions):
+    names = list(dict.fromkeys(name for name, _ in captions))
+    return {
+        "images": [{"id": i, "file_name": f"{name}.jpg"} for i, name in enumerate(names)],
+        "annotations": [
+            {"image_id": names.index(name), "caption": text} for name, text in captions
+        ],
+    }
+
+
+def test_mscoco_it_is_a_validation_set(tmp_path):
+    rows = coco([("a", "un cane"), ("a", "cane"), ("b", "gatto")])
+    write(tmp_path / "captions_ita_devset_unvalidated.json.gz", rows)
+    data = load("mscoco-it", tmp_path, ["ita_Latn"])
+    assert list(data.splits) == ["val"]
+    assert len(data.captions["ita_Latn"]) == 3
+
+
+def test_japanese_and_korean_on_karpathys_test_photos(tmp_path):
+    karpathy(tmp_path)
+    write(tmp_path / "stair_captions_v1.2_val.json", coco([("a", "犬"), ("a", "猫"), ("b", "鳥")]))
+    korean = [{"file_path": f"val2014/{n}.jpg", "caption_ko": [n, n + n]} for n in "abc"]
+    write(tmp_path / "MSCOCO_train_val_Korean.json", korean)
+    stair = load("stair", tmp_path)
+    assert [c.text for c in stair.captions["jpn_Jpan"]] == ["犬", "猫"]
+    assert stair.num_dropped == {"photos_without_caption": 1}
+    korean_coco = load("korean-coco", tmp_path)
+    assert korean_coco.content_ids == ("a.jpg", "c.jpg")
+    assert korean_coco.num_dropped == {}
+
+
+def test_captions_of_other_photos_than_karpathys(tmp_path):
+    karpathy(tmp_path)
+    write(tmp_path / "stair_captions_v1.2_val.json", coco([("x", "犬")]))
+    with pytest.raises(errors.InputError, match="none of 1 captions is of one of the 2 test"):
+        load("stair", tmp_path)
+
+
+def test_in_wit_each_language_searches_its_own_pictures(tmp_path):
+    lines = ["language\timage_url\tcaption_reference_description"]
+    for code, name in (("et", "A"), ("et", "B"), ("de", "B"), ("de", "C")):
+        lines.append(f"{code}\thttps://example.org/x/{name}.jpg\t{code} {name}")
+    write(tmp_path / "wit_v1.test.all-00000-of-00001.tsv.gz", "\n".join(lines) + "\n")
+    data = load("wit", tmp_path)
+    assert data.content_ids == ("A.jpg", "B.jpg", "C.jpg")
+    assert data.candidate_rows("est_Latn").tolist() == [0, 1]
+    assert data.candidate_rows("deu_Latn").tolist() == [1, 2]
+    # A language's fingerprint does not hang on which others are asked.
+    assert load("wit", tmp_path, ["deu_Latn"]).data_id("deu_Latn") == data.data_id("deu_Latn")
+
+
+@pytest.mark.parametrize("name", sorted(retrieval_rows.RETRIEVAL))
+def test_a_row_says_what_a_user_must_know(name):
+    row = tasks.get_task(name)
+    assert row.kind == "retrieval"
+    assert len(row.summary) < 76
+    assert row.images
+    assert row.licence
+    assert row.citation
+    assert row.files or name == "pictograms"
+    for file in row.downloads:
+        assert len(file.sha256) == 64
+        assert file.url.startswith("https://")
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["xtd10", "xtd200"])
+def test_the_pinned_hashes_are_those_of_the_publishers_files(name):
+    from polyglance.tasks import fetching
+
+    pinned = [f for f in fetching.pinned_files(name) if (SHARED / name / f.path).is_file()]
+    assert len(pinned) == tasks.get_task(name).num_languages + 1
+    assert fetching.fetch_files(pinned, folder=SHARED / name) == 0
+
+
+@needs_shared
+def test_multi30k_val_of_the_release():
+    data = load("multi30k", SHARED / "multi30k")
+    assert (len(data.captions), len(data.content_ids)) == (4, 1014)
+    assert np.all(data.splits["val"])
