@@ -21,7 +21,7 @@ def clip(tmp_path):
 def test_one_file_is_told_in_full(run, clip):
     code, out, _ = run("published", "--file", str(clip))
     assert code == 0
-    assert "1 of its 1 averages follow" in out
+    assert "1 of 1 averages in it follow" in out
     assert "1 of 3 figures of the paper are those of the file" in out
     assert "2 languages" in out
     average, spanish = [line for line in out.splitlines() if "printed" in line]
@@ -40,6 +40,7 @@ def test_several_files_are_a_line_each(run, clip, tmp_path):
     lines = out.splitlines()
     assert [line.split()[0] for line in lines[1:4]] == [long_name, "3", "baseline_clip.json"]
     assert "1 of 1     1 of 3     24.02" in lines[3]
+    assert lines[4].split() == "2 files 6 2 of 2 1 of 7 29.18".split()
     assert max(map(len, lines)) <= 80
 
 

@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from polyglance.published import PublishedNumber
-    from polyglance.published.recomputed import Beside, Examined
+    from polyglance.published.recomputed import Beside, Examined, OwnAverage
 
 NAME_WIDTH = 37
 _ASKS = {"text_to_content": "text to content", "content_to_text": "content to text"}
@@ -61,23 +61,32 @@ def _print_files(found: dict[str, Examined]) -> None:
     """A line a file, in 80 columns."""
     typer.echo(f"{'file':<{NAME_WIDTH}}{'numbers':>8}{'averages':>14}{'paper':>11}{'furthest':>10}")
     for name, each in found.items():
-        agreeing = sum(average.agrees for average in each.averages)
-        averages = f"{agreeing} of {len(each.averages)}" if each.averages else "-"
-        printed = f"{sum(e.agrees for e in each.beside)} of {len(each.beside)}"
-        furthest = max((abs(e.value - e.printed.value) for e in each.beside), default=None)
         if len(name) > NAME_WIDTH:  # shortened, two files would have one name
             typer.echo(name)
             name = ""
-        typer.echo(
-            f"{name:<{NAME_WIDTH}}{len(each.numbers):>8}{averages:>14}"
-            f"{printed if each.beside else '-':>11}"
-            f"{'-' if furthest is None else f'{furthest:.2f}':>10}"
-        )
+        typer.echo(_line(name, [each]))
+    typer.secho(_line(f"{len(found)} files", list(found.values())), bold=True)
     typer.secho(
         "averages: how many in the file follow from its languages. paper: how many of\n"
         "the paper's figures are those of the file; furthest: in the paper's unit",
         dim=True,
     )
+
+
+def _line(name: str, examined: Sequence[Examined]) -> str:
+    """What was found in one file, or in all of them."""
+    averages = [average for each in examined for average in each.averages]
+    beside = [figure for each in examined for figure in each.beside]
+    furthest = max((abs(figure.value - figure.printed.value) for figure in beside), default=None)
+    return (
+        f"{name:<{NAME_WIDTH}}{sum(len(each.numbers) for each in examined):>8}"
+        f"{_agreeing(averages):>14}{_agreeing(beside):>11}"
+        f"{'-' if furthest is None else f'{furthest:.2f}':>10}"
+    )
+
+
+def _agreeing(rows: Sequence[OwnAverage] | Sequence[Beside]) -> str:
+    return f"{sum(row.agrees for row in rows)} of {len(rows)}" if rows else "-"
 
 
 def _print_file(name: str, each: Examined) -> None:
@@ -89,14 +98,12 @@ def _print_file(name: str, each: Examined) -> None:
     if note := author_files()[name].note:
         typer.echo(note)
     if each.averages:
-        agreeing = sum(average.agrees for average in each.averages)
-        typer.echo(f"{agreeing} of its {len(each.averages)} averages follow from its languages")
+        typer.echo(f"{_agreeing(each.averages)} averages in it follow from its languages")
     if len({mean.model for mean in each.means}) == 1:
         _print_means(each.means)
     others = [beside for beside in each.beside if not beside.agrees]
     if each.beside:
-        agreeing = len(each.beside) - len(others)
-        typer.echo(f"{agreeing} of {len(each.beside)} figures of the paper are those of the file")
+        typer.echo(f"{_agreeing(each.beside)} figures of the paper are those of the file")
     for beside in others:
         _print_other(beside)
 
