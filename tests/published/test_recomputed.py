@@ -137,6 +137,17 @@ def test_class_groups_take_translated_prompts_where_there_are_any(tmp_path):
     assert [row.note for row in rest] == ["32 languages", "35 languages", "16 languages"]
 
 
+def test_a_file_with_few_languages_gives_what_it_can(tmp_path):
+    path = tmp_path / "nllb-siglip-base.json"
+    row = {"lang": "DE", "prompt": "label", "num_classes": 738, "accuracy": 0.5}
+    path.write_text(json.dumps({"results": [row]}))
+    found = examine(path)
+    assert [(mean.language, mean.note) for mean in found.means] == [("group:high", "1 language")]
+    path = tmp_path / "baseline_clip.json"
+    path.write_text('{"eval/avg_metric_t2i": 5.0}')
+    assert examine(path).averages == ()
+
+
 @needs_shared
 def test_every_average_in_the_authors_files_follows():
     paths = [*M2M.glob("*.json"), *(SHARED / "published").glob("*.csv")]

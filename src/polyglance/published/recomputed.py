@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from polyglance.languages import ENGLISH
 from polyglance.published import GROUP_PREFIX, PublishedNumber, half_unit, published_numbers
 from polyglance.published.author_files import AVERAGE, read_author_file
 
@@ -103,7 +104,7 @@ def own_averages(numbers: Sequence[PublishedNumber]) -> list[OwnAverage]:
         numbers: All of one file.
 
     Returns:
-        One entry an average, in the file's order; none where it has no averages.
+        One entry an average whose languages are there, in the file's order.
     """
     by_model: dict[str, list[PublishedNumber]] = {}
     for number in numbers:
@@ -114,8 +115,10 @@ def own_averages(numbers: Sequence[PublishedNumber]) -> list[OwnAverage]:
         unit = 2 * min(half_unit(number.printed) for number in group)
         languages = [number for number in group if number.language != AVERAGE]
         for average in group:
-            if average.language == AVERAGE:
-                members = [each.value for each in languages if _is_member(each, average)]
+            if average.language != AVERAGE:
+                continue
+            members = [each.value for each in languages if _is_member(each, average)]
+            if members:
                 found.append(
                     OwnAverage(
                         number=average,
@@ -171,13 +174,16 @@ def class_groups(numbers: Sequence[PublishedNumber]) -> list[PublishedNumber]:
         if number.language not in best or number.variant == "translated":
             best[number.language] = number
     classes = {row.language: row.value for row in published_numbers(table=CLASSES_TABLE)}
-    found = [replace(best["eng_Latn"], variant="best")]
+    found = [best[ENGLISH]] if ENGLISH in best else []
     least = 0
     for group, most in GROUPS:
-        members = [best[language] for language, num in classes.items() if least < num <= most]
-        found.append(replace(_mean_of(members, language=group), variant="best"))
+        members = [
+            best[name] for name, num in classes.items() if least < num <= most and name in best
+        ]
+        if members:
+            found.append(_mean_of(members, language=group))
         least = most
-    return found
+    return [replace(mean, variant="best") for mean in found]
 
 
 def beside_paper(numbers: Sequence[PublishedNumber]) -> list[Beside]:
