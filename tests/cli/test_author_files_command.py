@@ -40,7 +40,7 @@ def test_several_files_are_a_line_each(run, clip, tmp_path):
     lines = out.splitlines()
     assert [line.split()[0] for line in lines[1:4]] == [long_name, "3", "baseline_clip.json"]
     assert "1 of 1     1 of 3     24.02" in lines[3]
-    assert lines[4].split() == "2 files 6 2 of 2 1 of 7 34.66".split()
+    assert lines[4].split() == ["2", "files", "6", "2", "of", "2", "1", "of", "7", "34.66"]
     assert max(map(len, lines)) <= 80
 
 
