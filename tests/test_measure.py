@@ -1,0 +1,145 @@
+"""Where pictures come from: a folder, webdataset's tars, given vectors; what lacks is counted."""
+
+import io
+import tarfile
+
+import numpy as np
+import pytest
+
+import small_world
+from polyglance import errors, measure
+from polyglance.model import DualEncoder
+from polyglance.tasks.retrieval import RetrievalData
+
+IDS = tuple(f"{phrase.replace(' ', '-')}.png" for phrase in small_world.PHRASES)
+
+
+def task():
+    return RetrievalData(
+        task="shapes",
+        content_ids=IDS,
+        captions={"eng_Latn": small_world.captions("eng_Latn")},
+        policy="first",
+        splits={"test": np.ones(len(IDS), bool)},
+    )
+
+
+def png(phrase):
+    buffer = io.BytesIO()
+    small_world.draw(phrase, seed=99).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_tar(path, members):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for name, data in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+
+
+@pytest.fixture
+def tars(tmp_path):
+    """Two shards; a text beside each picture, as webdataset has it."""
+    rows = [(name, png(phrase)) for name, phrase in zip(IDS, small_world.PHRASES, strict=True)]
+    for number, part in enumerate((rows[:40], rows[40:])):
+        members = [
+            pair
+            for name, data in part
+            for pair in ((f"x/{name}", data), (f"x/{name[:-4]}.txt", b"a picture"))
+        ]
+        write_tar(tmp_path / "tars" / f"{number:05}.tar", members)
+    return tmp_path / "tars"
+
+
+def run(model, *, images=None, **options):
+    return measure.measure(
+        str(model),
+        task(),
+        task="shapes",
+        pack=None,
+        images=images,
+        languages=None,
+        out=None,
+        **options,
+    )
+
+
+def test_tars_give_the_very_figures_of_a_folder(model_folder, picture_folder, tars):
+    from_folder = run(model_folder, images=picture_folder)
+    assert from_folder[0].num_candidates == 72
+    assert run(model_folder, images=tars) == from_folder
+
+
+def test_one_tar_and_what_it_lacks(model_folder, tars):
+    row = run(model_folder, images=tars / "00000.tar")[0]
+    assert row.num_candidates == 40
+    assert row.num_dropped["images_missing"] == 32
+    assert row.num_dropped["captions_without_content"] == 32
+
+
+def test_a_damaged_member_drops_its_pair_and_the_others_go_on(model_folder, tmp_path):
+    rows = [(name, png(phrase)) for name, phrase in zip(IDS, small_world.PHRASES, strict=True)]
+    rows[3] = (rows[3][0], rows[3][1][:60])
+    write_tar(tmp_path / "one.tar", rows)
+    row = run(model_folder, images=tmp_path / "one.tar")[0]
+    assert row.num_dropped["images_missing"] == 1
+    assert row.num_candidates == 71
+
+
+def test_pictures_of_tars_are_encoded_once(model_folder, tars, monkeypatch):
+    seen = []
+    plain = small_world.PixelTower.encode
+
+    def counting(self, items, **options):
+        seen.extend(items)
+        return plain(self, items, **options)
+
+    monkeypatch.setattr(small_world.PixelTower, "encode", counting)
+    run(model_folder, images=tars)
+    assert len(seen) == 72
+    run(model_folder, images=tars)
+    assert len(seen) == 72
+
+
+@pytest.fixture
+def vectors(model_folder, tmp_path):
+    """Vectors of all pictures but the last, as the model itself gives them."""
+    encoder = DualEncoder.load(model_folder)
+    given = encoder.encode_contents([small_world.draw(p, seed=99) for p in small_world.PHRASES])
+    folder = tmp_path / "vectors"
+    folder.mkdir()
+    np.save(folder / "vectors.npy", given[:-1])
+    (folder / "ids.txt").write_text("\n".join(IDS[:-1]) + "\n")
+    return folder, encoder.space_id
+
+
+def test_given_vectors_stand_for_the_pictures(model_folder, picture_folder, vectors):
+    folder, space = vectors
+    (picture_folder / IDS[-1]).unlink()
+    rows = run(model_folder, image_vectors=f"precomputed:{folder}?space={space}")
+    expected = run(model_folder, images=picture_folder)
+    assert [row.values for row in rows] == [row.values for row in expected]
+    assert rows[0].num_dropped["vectors_missing"] == 1
+
+
+def test_vectors_of_another_space_are_refused(model_folder, vectors):
+    folder, space = vectors
+    with pytest.raises(errors.SpaceMismatchError, match="declared to lie in the space 'clip'") as e:
+        run(model_folder, image_vectors=f"precomputed:{folder}?space=clip")
+    assert f"?space={space}" in e.value.hint
+
+
+def test_what_are_no_vectors(model_folder, vectors):
+    with pytest.raises(errors.ConfigError, match="is no reference to vectors"):
+        run(model_folder, image_vectors=str(vectors[0]))
+
+
+def test_no_pictures_at_all(model_folder, tmp_path):
+    with pytest.raises(errors.UnavailableError, match="does not bring its 72 pictures") as caught:
+        run(model_folder)
+    assert "--image-vectors" in caught.value.hint
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(errors.InputError, match="there is no image in"):
+        run(model_folder, images=tmp_path / "empty")
