@@ -17,6 +17,7 @@ from polyglance import errors
 from polyglance.records import Caption
 from polyglance.results import CaptionPolicy
 from polyglance.sources import captions, coco_json, numbered_captions, wit, xflickrco
+from polyglance.tasks.fetching import pinned_files
 from polyglance.tasks.retrieval import Metric, RetrievalData
 
 if TYPE_CHECKING:
@@ -348,8 +349,9 @@ def _pick(
 
 def _required(folder: Path | None, task: str) -> Path:
     if folder is None:
+        fetched = "fetch them: --download; or " if pinned_files(task) else ""
         raise errors.UnavailableError(
             f"the texts of {task} are not part of polyglance",
-            hint=f"say where the publisher's files are: --data FOLDER (see eval --list for {task})",
+            hint=f"{fetched}say where the publisher's files are: --data FOLDER (see eval --list)",
         )
     return folder
