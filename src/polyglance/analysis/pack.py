@@ -62,14 +62,21 @@ class LanguageChange:
     Attributes:
         with_images: Cosines of texts and their images: the teacher, then the pack.
         with_english: Cosines of texts and English ones of the same images: before, then after
-            (there the English ones by the teacher). None for English, or where it is not there.
+            (there the English ones by the teacher). None for English, or where an image has no
+            English text.
         spread: Distances between texts of one image, before and after; None where no two images
             have two texts.
+        texts: Those of the matrices.
+        content_ids: Their images.
+        english_texts: Their English ones; empty where there is no `with_english`.
     """
 
     with_images: tuple[CosineMatrix, CosineMatrix]
     with_english: tuple[CosineMatrix, CosineMatrix] | None
     spread: tuple[Spread, Spread] | None
+    texts: tuple[str, ...]
+    content_ids: tuple[str, ...]
+    english_texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,13 +263,12 @@ def _change(
     english = {c.content_id: c for c in _first(data.captions.get(ENGLISH, ()))}
     listed = [c for c in _first(data.captions[language]) if c.content_id in row_of][:num_pairs]
     rows = [row_of[caption.content_id] for caption in listed]
-    both = [c for c in listed if c.content_id in english]
-    beside = [english[c.content_id] for c in both]
+    beside = [english[c.content_id] for c in listed if c.content_id in english]
     with_english = None
-    if language != ENGLISH and len(both) > 1:
+    if language != ENGLISH and len(beside) == len(listed):
         with_english = (
-            cosines.cosine_matrix(texts.by_tower(both), texts.by_tower(beside)),
-            cosines.cosine_matrix(texts.by_pack(both), _matching(texts, beside)),
+            cosines.cosine_matrix(texts.by_tower(listed), texts.by_tower(beside)),
+            cosines.cosine_matrix(texts.by_pack(listed), _matching(texts, beside)),
         )
     captions = data.captions[language][:MOST_TEXTS]
     before = _spread(texts.by_tower, captions, seed=seed)
@@ -274,6 +280,9 @@ def _change(
         ),
         with_english=with_english,
         spread=None if before is None or after is None else (before, after),
+        texts=tuple(caption.text for caption in listed),
+        content_ids=tuple(caption.content_id for caption in listed),
+        english_texts=tuple(caption.text for caption in beside) if with_english else (),
     )
 
 

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from polyglance import __version__, errors
 from polyglance.cli import (
+    analyse,
     compare,
     convert,
     demo,
@@ -58,6 +59,7 @@ app.command("report", help=report.HELP)(report.command)
 app.command("difference", help=difference.HELP)(difference.command)
 app.command("published", help=published.HELP)(published.command)
 app.command("convert", help=convert.HELP)(convert.command)
+app.command("analyse", help=analyse.HELP)(analyse.command)
 app.command("index", help=index.HELP)(index.command)
 app.command("search", help=search.HELP)(search.command)
 app.add_typer(embed.app, name="embed")
