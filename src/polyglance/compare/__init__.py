@@ -153,14 +153,14 @@ def _trained(ladder: Ladder, name: str, seed: int) -> Path:
             config,
             ladder.material,
             teacher=ladder.teacher,
-            tower=_tower_for(recipe, ladder.tower),
+            tower=tower_for(recipe, ladder.tower),
             cache=ladder.cache,
         )
         pack.save(folder)
     return folder
 
 
-def _tower_for(recipe: Recipe, tower: Side | None) -> Side | None:
+def tower_for(recipe: Recipe, tower: Side | None) -> Side | None:
     """The tower as a recipe takes it: fresh where it is trained on, none where it cannot be."""
     if tower is None or recipe.tower == "needed":
         return tower

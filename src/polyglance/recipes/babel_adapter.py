@@ -67,6 +67,7 @@ class BabelAdapterConfig:
         weight_decay: Decoupled decay.
         warmup_share: Share of the steps in which the rate rises.
         max_length: Tokens of a text in training.
+        precision: What products are computed in; targets and adapters are float32 in any case.
         seed: Fixes start and order.
     """
 
@@ -83,6 +84,7 @@ class BabelAdapterConfig:
     weight_decay: float = 0.1
     warmup_share: float = 0.2
     max_length: int = 70
+    precision: training.Precision = "no"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -227,6 +229,7 @@ def fit(
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
             warmup_share=config.warmup_share,
+            precision=config.precision,
             # A common length would let one language's gradient shorten another's.
             clip_norm=None,
         ),
