@@ -274,8 +274,7 @@ def embed_images(
     with store.writing():
         run = image_rows.ImageRun(store, tower, look=look)
         changed = [image for image in images if not run.is_unchanged(image)]
-        # Asked for only where it is needed: a tower may be loaded by that.
-        preprocess = getattr(tower, "preprocess", None) if changed else None
+        preprocess = getattr(tower, "preprocess", None)
         ahead = image_rows.read_ahead(
             changed,
             preprocess=preprocess,

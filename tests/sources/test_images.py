@@ -3,7 +3,6 @@ import io
 import os
 import struct
 import tracemalloc
-import zlib
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
+from picture_files import png_header
 from polyglance import errors
 from polyglance.sources.images import (
     FORMATS,
@@ -30,18 +30,6 @@ def encoded(image, form, **options):
 
 def decoded(image, form, **options):
     return np.asarray(decode_image(encoded(image, form, **options), name="x"))
-
-
-def png_header(width, height):
-    """A PNG that claims a size and holds no pixels."""
-
-    def chunk(kind, content):
-        body = kind + content
-        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    pixels = chunk(b"IDAT", zlib.compress(b"\0" * 100))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
 
 
 @pytest.fixture

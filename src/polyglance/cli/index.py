@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,6 +51,8 @@ def command(
     """Run `search.indexing.build` and say what it did."""
     from polyglance.search import indexing
 
+    # What Pillow thinks of damaged metadata; what could not be read is named below.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     report = indexing.build(
         source,
         model=model,

@@ -9,10 +9,11 @@ are loaded when there is something to encode, and not before.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from polyglance import embed, errors, files
 from polyglance.affine import Vectors
@@ -26,9 +27,6 @@ from polyglance.sides import SpaceTower
 from polyglance.sources.images import Photo
 from polyglance.store import MANIFEST_NAME, Store, StoreFacts
 from polyglance.towers import Modality, Output
-
-if TYPE_CHECKING:
-    from polyglance.image_rows import Preprocess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,11 +168,11 @@ class LaterTower:
         self.dim, self.space_id, self.fingerprint = facts.dim, facts.space_id, facts.fingerprint
         self._facts, self._model = facts, model
         self._loaded: SpaceTower | None = None
+        self._loading = threading.Lock()
 
-    @property
-    def preprocess(self) -> Preprocess:
-        """As the tower does it; asking for it loads the tower."""
-        return self._tower().preprocess
+    def preprocess(self, image: Any) -> Any:
+        """As the tower does it; in the threads that read, so that bad files alone load nothing."""
+        return self._tower().preprocess(image)
 
     def encode(
         self,
@@ -192,15 +190,22 @@ class LaterTower:
         Raises:
             StoreError: The model of that name is another one by now.
         """
-        if self._loaded is None:
-            loaded = SpaceTower(load_side(self._model, "content"))
-            if embed.facts_of(loaded) != self._facts:
-                raise errors.StoreError(
-                    f"the model {self._model} is not the one that the index was made with",
-                    hint="give another --out for it",
-                )
-            self._loaded = loaded
-        return self._loaded
+        with self._loading:
+            if self._loaded is None:
+                try:
+                    loaded = SpaceTower(load_side(self._model, "content"))
+                except (errors.InputError, ValueError) as error:
+                    # It must not pass for a picture that cannot be read.
+                    raise errors.StoreError(
+                        f"the model {self._model} cannot be loaded: {error}", hint="check it"
+                    ) from error
+                if embed.facts_of(loaded) != self._facts:
+                    raise errors.StoreError(
+                        f"the model {self._model} is not the one that the index was made with",
+                        hint="give another --out for it",
+                    )
+                self._loaded = loaded
+            return self._loaded
 
 
 class _Look:
