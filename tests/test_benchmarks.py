@@ -202,3 +202,22 @@ def test_retrieval_metrics_runs_to_an_outcome(retrieval, harness, monkeypatch):
         "retrieval-metrics", outcome, benchmark=harness.BENCHMARKS["retrieval-metrics"]
     )
     assert json.loads(line)["figures"]["memory_ratio"]["value"] == 0.1
+
+
+def test_xtd200_scoring_runs_to_an_outcome(harness, monkeypatch):
+    scoring = importlib.import_module("benchmarks.xtd200_scoring")
+    small = scoring.make_inputs(num_languages=3, num_rows=60, width=16)
+    peaks = iter([10 * MEBIBYTE, 11 * MEBIBYTE])
+    monkeypatch.setattr(scoring, "make_inputs", lambda **_: small)
+    monkeypatch.setattr(scoring, "peak_memory_above_inputs", lambda **_: next(peaks))
+    outcome = scoring.run(turns=1, part=2)
+    met = {each.name: each.met for each in outcome.others}
+    # The ends of intervals of 60 queries differ by more than those of 1,000.
+    assert met.pop("largest_difference_of_interval_ends") in (True, False)
+    assert all(met.values())
+    assert outcome.figures["languages"] == 3
+    assert outcome.figures["captions_duplicated_in_all"] > 0
+    line, _ = harness.report(
+        "xtd200-scoring", outcome, benchmark=harness.BENCHMARKS["xtd200-scoring"]
+    )
+    assert json.loads(line)["figures"]["peak_mib_more_for_181_languages_more"]["value"] == 1
