@@ -35,9 +35,9 @@ LANGUAGES = (
     *("AF", "AZ", "BS", "DA", "EO", "FA", "GD", "HE", "HY", "JA"),
     *("KM", "KY", "MG", "MR", "NL", "PA", "RO", "SI", "SQ", "SW"),
 )
-NUM_CLASSES = 4
+NUM_CLASSES = 3
 SEED = 20
-TURNS = 4
+TURNS = 3
 PROMPTS_TARGET = 1.6
 LARGEST_DIFFERENCE = 1e-6
 
