@@ -12,7 +12,7 @@ from fake_results import BASELINE, MODELS, fake_results
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglance.report import background, headline, page, payload, tables, wording
+from polyglance.report import background, building, headline, page, payload, tables, wording
 
 VOID = {"meta", "input", "br", "path"}
 ROWS = fake_results(num_languages=14)
@@ -146,7 +146,7 @@ def test_languages_carry_their_own_name_tag_and_direction(tmp_path):
 
 def test_the_tables_show_the_main_view_in_per_cent(tmp_path):
     html = write(tmp_path)
-    (section,) = tables.build_sections(ROWS, model_order=MODELS, baseline=BASELINE)
+    (section,) = building.build_sections(ROWS, model_order=MODELS, baseline=BASELINE)
     main = section.views[0]
     best = tables.best_model(main, baseline=BASELINE)
     order = tables.in_order_of(main, section.languages, model=best)
@@ -163,7 +163,7 @@ def test_the_tables_show_the_main_view_in_per_cent(tmp_path):
 def test_the_payload_holds_every_number_as_a_fraction(tmp_path):
     read = Page(write(tmp_path))
     (data,) = json.loads(read.scripts[1][1])["sections"]
-    (section,) = tables.build_sections(ROWS, model_order=MODELS, baseline=BASELINE)
+    (section,) = building.build_sections(ROWS, model_order=MODELS, baseline=BASELINE)
     assert [view["name"] for view in data["views"][:3]] == ["R@10", "R@5", "R@1"]
     for view, shown in zip(section.views, data["views"], strict=True):
         for m, model in enumerate(section.models):
@@ -220,7 +220,7 @@ def test_a_language_that_a_model_lacks_shows_a_dash(tmp_path):
 def test_cards_say_when_english_does_not_change(tmp_path):
     html = write(tmp_path)
     assert "<b>unchanged</b>" in html
-    (section,) = tables.build_sections(ROWS, model_order=MODELS, baseline=BASELINE)
+    (section,) = building.build_sections(ROWS, model_order=MODELS, baseline=BASELINE)
     assert headline.cards(section, baseline=BASELINE, after=None) == ""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fake_results import BASELINE, MODELS, fake_results
 
-from polyglance.report import page, tables, wording
+from polyglance.report import building, page, tables, wording
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "</script><script>document.title='broken'</script>"
@@ -73,7 +73,7 @@ def ids(dom: str) -> list[str]:
 
 
 def section():
-    (made,) = tables.build_sections(
+    (made,) = building.build_sections(
         fake_results(num_languages=112), model_order=MODELS, baseline=BASELINE
     )
     return made

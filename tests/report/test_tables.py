@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyglance import errors
-from polyglance.report import tables
+from polyglance.report import building, tables
 from polyglance.report.tables import Figure
 from polyglance.results import Result
 
@@ -17,7 +17,7 @@ ROWS = fake_results(num_languages=12)
 
 
 def sections(rows: list[Result], models=MODELS, baseline=BASELINE):
-    return tables.build_sections(rows, model_order=models, baseline=baseline)
+    return building.build_sections(rows, model_order=models, baseline=baseline)
 
 
 def result(model="a", language="eng_Latn", value=0.5, **changes) -> Result:
@@ -77,7 +77,7 @@ def test_what_is_not_comparable_goes_into_sections_of_its_own(changes):
 @given(st.lists(st.sampled_from(ROWS), min_size=1, max_size=60))
 def test_numbers_of_one_view_are_comparable_and_none_is_lost(rows):
     models = list(dict.fromkeys(row.model for row in rows))
-    made = tables.build_sections(rows, model_order=models, baseline=models[0])
+    made = building.build_sections(rows, model_order=models, baseline=models[0])
     found = {
         (view.split, view.direction, view.value, model, language)
         for section in made

@@ -14,6 +14,10 @@ _REASONS = {
     "captions_repeated": "captions that repeat another of the same item",
     "captions_without_content": "captions whose item is not at hand",
     "images_missing": "images that are missing or cannot be read",
+    "images_of_unnamed_classes": "images of a class that has no name in the language",
+    "pairs_without_score": "pairs that people gave no score",
+    "pairs_with_an_empty_side": "pairs with an empty side",
+    "repeated_candidates": "candidates that repeat another, found as one",
     "vectors_missing": "items without a precomputed vector",
 }
 
@@ -44,6 +48,34 @@ def dropped_table(section: Section) -> str:
         '<th scope="col" class="num">Languages</th><th scope="col" class="num">'
         f"Most in one</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
+
+
+def repeated_table(section: Section) -> str:
+    """Texts that take part twice and more: what they repeat cannot be found for sure."""
+    if not section.repeated:
+        return ""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(languages.get_language(row.language).english_name)}</th>'
+        f'<td class="num">{row.count:,}</td><td>{_in_language(row.caption, row.language)}</td>'
+        f'<td class="num">{row.times:,}</td></tr>'
+        for row in section.repeated
+    )
+    total = sum(row.count for row in section.repeated)
+    return (
+        f"<details><summary>Texts that repeat an earlier one: {total:,} in "
+        f"{len(section.repeated):,} languages</summary>"
+        '<p class="hint">They take part. Two items under one text cannot be told apart by it, so '
+        "a language with many cannot reach 100&nbsp;%.</p>"
+        '<div class="scroller half" role="region" tabindex="0" aria-label="Repeated texts">'
+        '<table class="dropped"><thead><tr><th scope="col">Language</th><th scope="col" '
+        'class="num">Repeated</th><th scope="col">Most often</th><th scope="col" class="num">'
+        f"Times</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def _in_language(text: str, language: str) -> str:
+    row = languages.get_language(language)
+    return f'<bdi lang="{row.bcp47}" dir="{row.direction}">{escape(text)}</bdi>'
 
 
 def reason_name(reason: str) -> str:

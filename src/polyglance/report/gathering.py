@@ -50,20 +50,26 @@ def gather(paths: Sequence[Path]) -> Gathered:
     """
     by_file: dict[Path, list[Result]] = {}
     set_aside: list[str] = []
-    seen: set[tuple[str, ...]] = set()
+    seen: dict[tuple[str, ...], Result] = {}
     for path in paths:
         rows, said = results.read_what_is_whole(path)
         set_aside += said
+        others = 0
         for row in rows:
             unknown = _unknown_language(row)
-            key = (row.model_id, row.data_id, row.model, row.language, *row.kind)
+            known = seen.get(key := (row.model_id, row.data_id, row.model, row.language, *row.kind))
             if unknown is not None:
-                set_aside.append(
-                    f"{path}: a result of {row.task} in {unknown!r}, no known language"
-                )
-            elif key not in seen:
-                seen.add(key)
+                set_aside.append(f"{path}: a result of {row.task} in {unknown!r}, no language id")
+            elif known is None:
+                seen[key] = row
                 by_file.setdefault(path, []).append(row)
+            elif known.values != row.values:
+                others += 1
+        if others:
+            set_aside.append(
+                f"{path}: {others:,} results with other numbers than earlier ones of the same "
+                "model and data; the earlier ones are shown"
+            )
     if not by_file:
         reasons = "; ".join(set_aside) or "they are empty"
         raise errors.ResultError(
@@ -97,14 +103,7 @@ def facts(gathered: Gathered) -> dict[str, Any]:
 
 def notes(gathered: Gathered) -> list[str]:
     """What a reader should know of files and lines that were set aside."""
-    count = len(gathered.set_aside)
-    if not count:
-        return []
-    parts = "part was" if count == 1 else "parts were"
-    return [
-        f"{count:,} {parts} set aside: {sentence}" if n == 0 else sentence
-        for n, sentence in enumerate(gathered.set_aside)
-    ]
+    return [f"Set aside: {sentence}." for sentence in gathered.set_aside]
 
 
 def _unknown_language(row: Result) -> str | None:

@@ -52,6 +52,13 @@ def swatch(slot: int) -> str:
     )
 
 
+def short_name(section: Section, model: str) -> str:
+    """A model's short name; the whole one shows where the pointer rests."""
+    label = section.label(model)
+    title = "" if label == model else f' title="{escape(model)}"'
+    return f"<bdi{title}>{escape(label)}</bdi>"
+
+
 def cards(section: Section, *, baseline: str, after: str | None) -> str:
     """Before and after in large figures: the other languages by split, then English.
 

@@ -5,7 +5,6 @@ It is written whole, so that it can be read where scripts do not run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 
 from polyglance import languages
@@ -37,10 +36,12 @@ def language_table(section: Section, *, number: int, baseline: str, after: str |
     heads = "".join(_head(key, escape(title), kind) for key, title, kind in LEADING_COLUMNS)
     slots = headline.model_slots(section.all_models, baseline=baseline)
     for place, model in enumerate(section.models):
-        title = f"{headline.swatch(slots[model])}<bdi>{escape(model)}</bdi>"
+        title = f"{headline.swatch(slots[model])}{headline.short_name(section, model)}"
         heads += _head(f"m{place}", title, "num", descending=model == sorted_by)
     if after is not None:
-        heads += _head("gain", f"Gain of <bdi data-slot=after>{escape(after)}</bdi>", "num")
+        heads += _head(
+            "gain", f"Gain of <bdi data-slot=after>{escape(section.label(after))}</bdi>", "num"
+        )
     rows = "".join(_row(section, language, baseline=baseline, after=after) for language in order)
     means = '<td class="num mean"></td>' * len(section.models)
     gain = "" if after is None else '<td class="num"></td>'
@@ -60,7 +61,8 @@ def language_table(section: Section, *, number: int, baseline: str, after: str |
 def group_table(section: Section, *, number: int) -> str:
     """A place for each model's mean by group; the page's script fills it."""
     heads = "".join(
-        f'<th scope="col" class="num"><bdi>{escape(model)}</bdi></th>' for model in section.models
+        f'<th scope="col" class="num">{headline.short_name(section, model)}</th>'
+        for model in section.models
     )
     kinds = [(by, title) for by, title in groups.TITLES.items()]
     return (
@@ -84,7 +86,7 @@ def filters(section: Section, *, number: int, after: str | None, baseline: str) 
             for name, inside in groups.members(section.languages, by).items()
         )
         options += f'<optgroup label="{title}">{listed}</optgroup>'
-    compared = "" if after is None else _compared(section.models, after=after, baseline=baseline)
+    compared = "" if after is None else _compared(section, after=after, baseline=baseline)
     return (
         f'<label class="field grow"><span>Find</span><input type="search" data-control="filter" '
         f'placeholder="Language, own name or id" autocomplete="off" spellcheck="false"></label>'
@@ -95,14 +97,15 @@ def filters(section: Section, *, number: int, after: str | None, baseline: str) 
     )
 
 
-def _compared(models: Sequence[str], *, after: str, baseline: str) -> str:
+def _compared(section: Section, *, after: str, baseline: str) -> str:
     options = "".join(
-        f'<option value="{place}"{" selected" if model == after else ""}>{escape(model)}</option>'
-        for place, model in enumerate(models)
+        f'<option value="{place}"{" selected" if model == after else ""}>'
+        f"{escape(section.label(model))}</option>"
+        for place, model in enumerate(section.models)
         if model != baseline
     )
     return (
-        f'<label class="field"><span>Compare with <bdi>{escape(baseline)}</bdi></span>'
+        f'<label class="field"><span>Compare with {headline.short_name(section, baseline)}</span>'
         f'<select data-control="after">{options}</select></label>'
     )
 

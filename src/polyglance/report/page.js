@@ -170,7 +170,7 @@
       cell.textContent = gain ? points(gain.value) : MISSING;
       cell.className = "num gain" + (gain && gain.clear ? (gain.value > 0 ? " up" : " down") : "");
     });
-    say(part.at, "after", part.numbers.models[+part.state.after]);
+    say(part.at, "after", data.labels[part.numbers.models[+part.state.after]]);
     $(part.at, 'th[data-key="group"] button').firstChild.data = kinds[part.state.by].title;
   }
 
@@ -278,7 +278,7 @@
       const value = number(view, "values", m, i);
       return value == null ? [] : [{
         id: languages[i].id, language: languages[i].english, own_name: languages[i].own || MISSING,
-        model, value,
+        model: data.labels[model], value,
       }];
     }));
   }
@@ -342,8 +342,8 @@
     const ink = colour("--ink");
     const slot = part.slots[+state.after];
     const both = numbers.baseline != null && numbers.after != null;
-    say(part.at, "before-name", both ? numbers.models[numbers.baseline] : MISSING);
-    say(part.at, "after-name", numbers.models[+state.after]);
+    say(part.at, "before-name", both ? data.labels[numbers.models[numbers.baseline]] : MISSING);
+    say(part.at, "after-name", data.labels[numbers.models[+state.after]]);
     $(part.at, "[data-charts]").style.setProperty("--after", `var(--m${slot})`);
     const more = $(part.at, '[data-slot="more"]');
     more.hidden = part.shown.length <= FEW;

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from polyglance import files
 from polyglance.report import (
     background,
+    building,
     document,
     headline,
     ladder,
@@ -59,10 +60,11 @@ def write_report(
         UnknownNameError: For a model or baseline that `model_order` lacks.
         MissingExtraError: Where vl-convert-python is not installed.
     """
-    sections = tables.build_sections(results, model_order=model_order, baseline=baseline)
+    sections = building.build_sections(results, model_order=model_order, baseline=baseline)
     from polyglance.report import plots  # Altair: 0.8 s
 
     slots = headline.model_slots(model_order, baseline=baseline)
+    labels = wording.short_names(model_order)
     pairs = task_pairs.task_pairs(sections)
     body = _body(
         sections,
@@ -72,7 +74,9 @@ def write_report(
         notes=notes,
         modality=modality,
         before=ladder.ladder_section(comparison),
-        behind=task_pairs.pairs_section(pairs, sections, modality=modality, legend=_legend(slots)),
+        behind=task_pairs.pairs_section(
+            pairs, sections, modality=modality, legend=_legend(slots, labels=labels)
+        ),
         results=results,
     )
     order = list(dict.fromkeys(name for section in sections for name in section.languages))
@@ -93,6 +97,7 @@ def write_report(
         },
         "shapes": headline.SHAPES,
         "slots": slots,
+        "labels": labels,
         "directions": {
             direction: wording.direction_name(direction, modality=modality)
             for direction in tables.DIRECTION_ORDER
@@ -183,14 +188,18 @@ def _section(
         f'<p class="hint">{_table_hint(after)}</p>'
         f"{published_table.published_section(section, results, modality=modality)}"
         f"<h3>What was dropped</h3>{background.dropped_table(section)}"
-        f'<p class="hint">Captions that took part: {escape(policy)}.</p></section>'
+        f'<p class="hint">Captions that took part: {escape(policy)}.{_prompts(section)}</p>'
+        f"{background.repeated_table(section)}</section>"
     )
 
 
 def _charts(section: Section, *, number: int, baseline: str) -> str:
     """Places for the charts, with legends of our own and words for who cannot see them."""
     slots = headline.model_slots(section.all_models, baseline=baseline)
-    legend = _legend({model: slots[model] for model in section.models})
+    legend = _legend(
+        {model: slots[model] for model in section.models},
+        labels=wording.short_names(section.all_models),
+    )
     across = [wording.split_name(split) for split in section.splits]
     scatter = ""
     if len(across) > 1:
@@ -218,9 +227,9 @@ def _charts(section: Section, *, number: int, baseline: str) -> str:
     )
 
 
-def _legend(slots: Mapping[str, int]) -> str:
+def _legend(slots: Mapping[str, int], *, labels: Mapping[str, str]) -> str:
     items = "".join(
-        f"<li>{headline.swatch(slot)}<bdi>{escape(model)}</bdi></li>"
+        f"<li>{headline.swatch(slot)}<bdi>{escape(labels[model])}</bdi></li>"
         for model, slot in slots.items()
     )
     return f'<ul class="legend">{items}</ul>'
@@ -250,6 +259,17 @@ def _mean_hint(section: Section) -> str:
         "was measured in; its interval is the mean of theirs, which is wider than its own. "
         "Intervals are about other pictures or texts of the same kind, not about other languages."
     )
+
+
+def _prompts(section: Section) -> str:
+    """Which prompts were taken, where a variant leaves that open."""
+    if len(section.prompts_taken) < 2:
+        return ""
+    listed = ", ".join(
+        f"{escape(wording.variant_name(name))} {count:,}"
+        for name, count in section.prompts_taken.items()
+    )
+    return f" Prompts that were taken, in so many languages: {listed}."
 
 
 def _table_hint(after: str | None) -> str:

@@ -41,7 +41,7 @@ def of_section(
     """A section as the script reads it.
 
     Args:
-        section: From `tables.build_sections`.
+        section: From `building.build_sections`.
         order: Languages of the whole report, as `of_languages` had them.
         baseline: What the others are compared with.
         after: The model compared with it at first; None where there is none.

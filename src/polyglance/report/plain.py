@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from polyglance import files, languages
-from polyglance.report import tables, wording
+from polyglance.report import building, tables, wording
 from polyglance.report.tables import Figure, Section, View
 from polyglance.results import Result
 
@@ -66,7 +66,7 @@ def write_markdown(
         ResultError: For results that may not be set beside each other.
         UnknownNameError: For a model or baseline that `model_order` lacks.
     """
-    sections = tables.build_sections(results, model_order=model_order, baseline=baseline)
+    sections = building.build_sections(results, model_order=model_order, baseline=baseline)
     lines = [f"# {_cell(title)}", ""]
     lines += [f"- {_cell(note)}" for note in notes]
     for section in sections:

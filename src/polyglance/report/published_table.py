@@ -12,7 +12,7 @@ from html import escape
 
 from polyglance import languages, published
 from polyglance.published import PublishedNumber
-from polyglance.report import tables, wording
+from polyglance.report import headline, tables, wording
 from polyglance.report.tables import Section, View, ViewKey
 from polyglance.results import Result
 
@@ -95,7 +95,7 @@ def _rows(view: View, found: Mapping[tuple[str, str], Mapping[str, float]]) -> l
 
 def _table(section: Section, rows: Sequence[Published]) -> str:
     heads = "".join(
-        f'<th scope="col" class="num">ours: <bdi>{escape(model)}</bdi></th>'
+        f'<th scope="col" class="num">ours: {headline.short_name(section, model)}</th>'
         for model in section.models
     )
     body = "".join(
@@ -130,7 +130,7 @@ def _by_language(section: Section, key: ViewKey, rows: Sequence[Published]) -> s
         f'<span class="ci">{escape(row.table)}</span></th>'
         for row in rows
     ) + "".join(
-        f'<th scope="col" class="num">ours: <bdi>{escape(model)}</bdi></th>'
+        f'<th scope="col" class="num">ours: {headline.short_name(section, model)}</th>'
         for model in section.models
     )
     body = ""

@@ -1,4 +1,4 @@
-"""Which rows does a report show? Pure functions from results to sections, views and rows.
+"""What does a report show? Sections, views and figures, and pure functions of them.
 
 A *section* holds what shares task, metric and caption policy; a *view* of it one split, direction,
 value, variant and partner (`seen`, text to content, `hit_rate_at_10`). Numbers of one view may be
@@ -8,11 +8,10 @@ set side by side, numbers of two sections never (`Result.comparable_with`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from polyglance import errors
 from polyglance.report import wording
 from polyglance.results import Direction, Result
 
@@ -105,6 +104,23 @@ class Dropped:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Repeated:
+    """Captions of a language that say what an earlier one says, and stay.
+
+    Attributes:
+        language: Language id.
+        count: How many; the most, where splits differ.
+        caption: The one that is there most often.
+        times: How often that is.
+    """
+
+    language: str
+    count: int
+    caption: str
+    times: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Section:
     """What shares task, metric and caption policy.
 
@@ -117,8 +133,10 @@ class Section:
         languages: Sorted by id, English in front.
         views: The first one is the main one.
         dropped: Largest first.
+        repeated: Languages with repeated captions, most first.
+        prompts_taken: Languages by the prompts that were taken, where a variant leaves that open.
         model_ids: Fingerprint by model.
-        data_ids: Fingerprint by language.
+        data_ids: Fingerprints by language.
         code_versions: Of polyglance, sorted.
     """
 
@@ -130,6 +148,8 @@ class Section:
     languages: tuple[str, ...]
     views: tuple[View, ...]
     dropped: tuple[Dropped, ...]
+    repeated: tuple[Repeated, ...]
+    prompts_taken: Mapping[str, int]
     model_ids: Mapping[str, str]
     data_ids: Mapping[str, str]
     code_versions: tuple[str, ...]
@@ -138,6 +158,10 @@ class Section:
     def key(self) -> tuple[str, str, str]:
         """What sets it apart from other sections."""
         return (self.task, self.metric, self.caption_policy)
+
+    def label(self, model: str) -> str:
+        """What a model is called where there is little room."""
+        return wording.short_names(self.all_models)[model]
 
     def options(self, axis: Axis) -> tuple[str, ...]:
         """What the views differ in: every split, direction, ..., the main one first."""
@@ -185,33 +209,6 @@ class Headline:
     english: Figure | None
     others: Figure | None
     num_others: int
-
-
-def build_sections(
-    results: Iterable[Result], *, model_order: Sequence[str], baseline: str
-) -> list[Section]:
-    """Sort results into what may be set side by side.
-
-    Args:
-        results: Any number of tasks, splits, languages, directions and models; equal ones count
-            once.
-        model_order: Every model of the results.
-        baseline: The one the others are compared with, one of `model_order`.
-
-    Returns:
-        Sections in the order of their first result.
-
-    Raises:
-        ResultError: For no results at all, a model without any, two results of one model where
-            there can be one, or results of other texts or content items under one language.
-        UnknownNameError: For a baseline or a model that `model_order` does not name.
-    """
-    rows = list(results)
-    _check_models(rows, model_order=model_order, baseline=baseline)
-    grouped: dict[tuple[str, str, str], list[Result]] = {}
-    for row in rows:
-        grouped.setdefault((row.task, row.metric, row.caption_policy), []).append(row)
-    return [_section(members, model_order=model_order) for members in grouped.values()]
 
 
 def headlines(view: View) -> list[Headline]:
@@ -292,165 +289,10 @@ def in_order_of(view: View, languages: Sequence[str], *, model: str) -> list[str
     return sorted(languages, key=rank)
 
 
-def _check_models(rows: Sequence[Result], *, model_order: Sequence[str], baseline: str) -> None:
-    if not rows:
-        raise errors.ResultError(
-            "no results were given; a report needs one at least",
-            hint="run polyglance eval MODEL --task TASK --out FILE first",
-        )
-    found = {row.model for row in rows}
-    for model in sorted(found - set(model_order)):
-        raise errors.unknown_name("model among the results", model, allowed=model_order)
-    if baseline not in model_order:
-        raise errors.unknown_name("baseline", baseline, allowed=model_order)
-    for model in model_order:
-        if model not in found:
-            raise errors.ResultError(
-                f"no results of {model!r}; there are results of {', '.join(sorted(found))}",
-                hint="measure that model, or leave it out of the report",
-            )
-
-
-def _section(rows: Sequence[Result], *, model_order: Sequence[str]) -> Section:
-    """A section of rows that share task, metric and caption policy."""
-    model_ids, data_ids = _model_ids(rows), _data_ids(rows)
-    by_key: dict[ViewKey, list[Result]] = {}
-    for row in _one_each(rows):
-        for name in row.values:
-            by_key.setdefault(view_key(row, name), []).append(row)
-    views = [
-        view
-        for key in sorted(by_key, key=_view_rank)
-        if (view := _view(by_key[key], key=key, model_order=model_order)) is not None
-    ]
-    if not views:
-        raise errors.ResultError(
-            f"the results of {rows[0].task} hold no number (all are absent or not finite)",
-            hint="measure it again: polyglance eval",
-        )
-    measured = {model for view in views for model in view.figures}
-    languages = {row.language for row in rows}
-    return Section(
-        task=rows[0].task,
-        metric=rows[0].metric,
-        caption_policy=rows[0].caption_policy,
-        models=tuple(model for model in model_order if model in measured),
-        all_models=tuple(model_order),
-        languages=tuple(sorted(languages, key=lambda name: (name != ENGLISH, name))),
-        views=tuple(views),
-        dropped=tuple(_dropped(rows)),
-        model_ids=model_ids,
-        data_ids=data_ids,
-        code_versions=tuple(sorted({row.code_version for row in rows})),
-    )
-
-
 def view_key(row: Result, value: str) -> ViewKey:
     """The view that a value of a result stands in."""
     partner = ITSELF if row.other_language == row.language else row.other_language
     return (row.split, row.direction, value, row.variant, partner)
-
-
-def _view(members: Sequence[Result], *, key: ViewKey, model_order: Sequence[str]) -> View | None:
-    """A view of rows that share its key; None where no number is finite."""
-    split, direction, value, variant, partner = key
-    figures: dict[str, dict[str, Figure]] = {}
-    for row in sorted(members, key=lambda row: row.language):
-        number = row.values[value]
-        if math.isfinite(number):
-            low, high = row.intervals.get(value, (None, None))
-            figures.setdefault(row.model, {})[row.language] = Figure(number, low, high)
-    if not figures:
-        return None
-    candidates = [row.num_candidates for row in members]
-    return View(
-        split=split,
-        direction=direction,
-        value=value,
-        variant=variant,
-        partner=partner,
-        figures={model: figures[model] for model in model_order if model in figures},
-        num_queries={row.language: row.num_queries for row in members},
-        num_candidates=(min(candidates), max(candidates)),
-    )
-
-
-def _one_each(rows: Sequence[Result]) -> list[Result]:
-    """Every row once; refuses two that say different things of one thing."""
-    found: dict[tuple[str, ...], Result] = {}
-    for row in rows:
-        known = found.setdefault((row.model, row.language, *row.kind), row)
-        if known != row:
-            raise errors.ResultError(
-                f"two results of {row.model!r} on {row.task} {row.split}, {row.language}, "
-                f"{row.direction}, which differ; a report takes one",
-                hint="leave one of the two out, or give the two models different names",
-            )
-    return list(found.values())
-
-
-def _model_ids(rows: Sequence[Result]) -> dict[str, str]:
-    """The fingerprint of each model; refuses two models under one name."""
-    found: dict[str, str] = {}
-    for row in rows:
-        known = found.setdefault(row.model, row.model_id)
-        if known != row.model_id:
-            raise errors.ResultError(
-                f"two models are called {row.model!r}: {known[:12]} and {row.model_id[:12]}; "
-                "a name means one",
-                hint="give the two models different names, or leave the old results out",
-            )
-    return found
-
-
-def _data_ids(rows: Sequence[Result]) -> dict[str, str]:
-    """The fingerprints of each language's data; refuses numbers of two data beside each other."""
-    by_kind: dict[tuple[str, ...], Result] = {}
-    by_language: dict[str, list[str]] = {}
-    for row in rows:
-        known = by_kind.setdefault((row.language, *row.kind), row)
-        if known.data_id != row.data_id:
-            raise errors.ResultError(
-                f"{known.model!r} and {row.model!r} were measured on other texts or content items "
-                f"of {row.task} in {row.language} ({known.data_id[:12]} and {row.data_id[:12]}); "
-                "only numbers of the same data may stand side by side",
-                hint="measure both on the same files, or report them apart",
-            )
-        by_language.setdefault(row.language, []).append(row.data_id)
-    return {name: ", ".join(dict.fromkeys(ids)) for name, ids in by_language.items()}
-
-
-def _view_rank(key: ViewKey) -> tuple[object, ...]:
-    """Main views first: the seen split, text asks, the largest k, what stands in `VALUE_ORDER`."""
-    split, direction, value, variant, partner = key
-    known = SPLIT_ORDER.index(split) if split in SPLIT_ORDER else len(SPLIT_ORDER)
-    k = wording.hit_rate_k(value)
-    rank = VALUE_ORDER.index(value) if value in VALUE_ORDER else len(VALUE_ORDER)
-    measure = (k is None, -(k or 0), rank, value)
-    return (known, split, DIRECTION_ORDER.index(direction), *measure, variant, partner)
-
-
-def _dropped(rows: Sequence[Result]) -> list[Dropped]:
-    """What each language lost, counted once though every model, split and direction says it."""
-    lost: dict[str, dict[str, int]] = {}
-    for row in rows:
-        for reason, count in row.num_dropped.items():
-            if count:
-                by_language = lost.setdefault(reason, {})
-                by_language[row.language] = max(count, by_language.get(row.language, 0))
-    listed = []
-    for reason, by_language in lost.items():
-        most_language = max(sorted(by_language), key=lambda language: by_language[language])
-        listed.append(
-            Dropped(
-                reason=reason,
-                total=sum(by_language.values()),
-                num_languages=len(by_language),
-                most=by_language[most_language],
-                most_language=most_language,
-            )
-        )
-    return sorted(listed, key=lambda dropped: (-dropped.total, dropped.reason))
 
 
 def mean(values: Sequence[float]) -> float:

@@ -7,7 +7,8 @@ Fractions stay fractions in data; only here do they turn into per cent. What the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 
@@ -19,6 +20,8 @@ MISSING = "–"
 MINUS = "\u2212"
 
 _HIT_RATE = re.compile(r"hit_rate_at_(\d+)")
+# A model, or a model and a pack, as `measure` names them.
+_REFERENCE = re.compile(r"\S+( \+ \S+)?")
 _VALUE_NAMES = {
     "mrr": "MRR",
     "mean_reciprocal_rank": "MRR",
@@ -117,6 +120,22 @@ def policy_name(policy: str, *, modality: str) -> str:
     'the first caption of each image'
     """
     return _POLICIES.get(policy, policy).format(modality=modality)
+
+
+def short_names(models: Sequence[str]) -> dict[str, str]:
+    """What models are called where there is little room: the last part of a reference or path.
+
+    A name stays as it is where it is no reference, or where the short one would mean two models.
+
+    >>> short_names(["hf:openai/clip", "hf:openai/clip + packs/ridge", "before"])
+    {'hf:openai/clip': 'clip', 'hf:openai/clip + packs/ridge': 'ridge', 'before': 'before'}
+    """
+    short = {
+        name: re.split("[/:]", name.rstrip("/"))[-1] if _REFERENCE.fullmatch(name) else name
+        for name in models
+    }
+    counts = Counter(short.values())
+    return {name: part if part and counts[part] == 1 else name for name, part in short.items()}
 
 
 def per_cent(value: float | None) -> str:
