@@ -21,7 +21,8 @@ def by_all_orders(scores, right, *, ks):
         ranked = sorted(order, key=lambda column: -scores[column])  # stable: ties as in `order`
         ranks.append(1 + min(ranked.index(each) for each in right))
     ranks = np.array(ranks)
-    return {k: (ranks <= k).mean() for k in ks}, ranks.mean(), (1 / ranks).mean()
+    cut = {k: np.where(ranks <= k, 1 / ranks, 0).mean() for k in ks}
+    return {k: (ranks <= k).mean() for k in ks}, ranks.mean(), (1 / ranks).mean(), cut
 
 
 def unit(shape, *, seed):
@@ -40,12 +41,13 @@ def test_metrics_are_the_expectation_over_all_orders_of_ties(scores, data):
     ranks = metrics.rank_statistics(
         np.ones((1, 1)), scores[:, None], relevance=Relevance.of([right])
     )
-    hits, rank, reciprocal = by_all_orders(scores, right, ks=ks)
+    hits, rank, reciprocal, cut = by_all_orders(scores, right, ks=ks)
     found = metrics.hits_at_k(ranks, ks=ks)
     assert {k: found[k][0] for k in ks} == pytest.approx(hits)
     assert metrics.expected_ranks(ranks)[0] == pytest.approx(rank)
     assert metrics.reciprocal_ranks(ranks)[0] == pytest.approx(reciprocal)
     assert metrics.mean_reciprocal_rank(ranks) == pytest.approx(reciprocal)
+    assert {k: metrics.reciprocal_ranks(ranks, k=k)[0] for k in ks} == pytest.approx(cut)
 
 
 @pytest.mark.parametrize("num_candidates", [1, 3, 7, 49, 1000])

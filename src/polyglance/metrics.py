@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -402,6 +403,8 @@ def _check_ks(ks: Sequence[int]) -> None:
         )
 
 
+# The same few cases come back in every language: one or two level with the positive.
+@lru_cache(maxsize=1 << 14)
 def _tied_reciprocal(above: int, negatives: int, positives: int, *, k: int | None) -> float:
     """Expected 1 / rank of the first of the level positives.
 
