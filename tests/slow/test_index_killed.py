@@ -27,8 +27,10 @@ from pathlib import Path
 import lance, torch  # before "begun": the kills shall meet the work
 from polyglance import image_rows
 from polyglance.search import indexing
-from polyglance.towers import tiny
+from polyglance.sides import SpaceTower
 
+encode = SpaceTower.encode
+SpaceTower.encode = lambda *args, **options: time.sleep(0.05) or encode(*args, **options)
 image_rows.ENCODE_ROWS, image_rows.APPEND_ROWS = 4, 8
 print("begun", flush=True)
 report = indexing.build(Path(sys.argv[1]), model="tiny:pictograms-image", out=Path(sys.argv[2]))
@@ -47,13 +49,18 @@ def world(tmp_path):
     return tmp_path
 
 
-def begin(world):
+def begin(world, *, count=1):
+    """Start so many indexers and wait until their imports are done."""
     arguments = [sys.executable, "program.py", "photos", "index"]
-    process = subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=world
-    )
-    assert process.stdout.readline() == "begun\n", process.communicate()[1]
-    return process
+    started = [
+        subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=world
+        )
+        for _ in range(count)
+    ]
+    for process in started:
+        assert process.stdout.readline() == "begun\n", process.communicate()[1]
+    return started
 
 
 def finish(process):
@@ -62,7 +69,7 @@ def finish(process):
 
 
 def test_killed_twenty_times_every_row_is_there_once(world):
-    process, start = begin(world), time.perf_counter()
+    (process,), start = begin(world), time.perf_counter()
     finish(process)
     whole = time.perf_counter() - start
     expected = Store.open(world / "index")
@@ -72,7 +79,7 @@ def test_killed_twenty_times_every_row_is_there_once(world):
     chance, sizes = random.Random(7), []
     photos, index = world / "photos", world / "index"
     for kill in range(NUM_KILLS):
-        process = begin(world)
+        (process,) = begin(world)
         time.sleep(chance.uniform(0, whole))
         process.kill()
         out, _ = process.communicate()
@@ -84,7 +91,7 @@ def test_killed_twenty_times_every_row_is_there_once(world):
         (photos / f"{kill}.jpg").rename(photos / f"moved-{kill}.jpg")
         if out == "done\n" or kill % 7 == 6:
             shutil.rmtree(index, ignore_errors=True)
-    finish(begin(world))
+    finish(begin(world)[0])
 
     assert len(set(sizes)) > 2, f"the kills fell outside the work: {sizes}"
     store = Store.open(index)
@@ -99,7 +106,7 @@ def test_killed_twenty_times_every_row_is_there_once(world):
 
 
 def test_two_indexers_at_once(world):
-    both = [begin(world) for _ in range(2)]
+    both = begin(world, count=2)
     ends = [process.communicate(timeout=120) for process in both]
     refused = [error for (_, error), process in zip(ends, both, strict=True) if process.returncode]
     assert len(refused) == 1
