@@ -163,6 +163,20 @@ def test_a_language_without_a_picture_has_no_result(teacher, contents):
     assert rows[0].num_dropped["images_missing"] == 71 * 3
 
 
+def test_a_tower_is_told_the_language_not_the_variety_of_a_data_set(teacher, contents):
+    told = []
+
+    class Listening:
+        def encode_texts(self, texts, *, languages, cache=None):
+            told.extend(languages)
+            return teacher.encode_texts(texts, languages=languages)
+
+    simple = {"eng_Latn_simple": LabelSet("eng_Latn_simple", (0, 1), small_world.PHRASES[:2])}
+    (row,) = measure(Listening(), contents, task(labels=simple).asked_as("labels"))
+    assert row.language == "eng_Latn_simple"
+    assert set(told) == {"eng_Latn"}
+
+
 def test_vectors_of_another_width(teacher):
     with pytest.raises(errors.VectorError, match="width 24.*width 3"):
         measure(teacher, np.ones((216, 3), np.float32), task())

@@ -17,6 +17,7 @@ from polyglance.embed import VectorCache
 from polyglance.evaluate.encoders import Encoder
 from polyglance.evaluate.ensembles import class_weights
 from polyglance.evaluate.guesses import KS, Guesses, drawn_values, guess, macro_f1
+from polyglance.languages import get_language
 from polyglance.results import Result
 from polyglance.tasks.classification import ClassificationData
 
@@ -47,13 +48,15 @@ def score(
     rows, truth = _of_named_classes(data, language)
     if not len(rows):
         return []
+    # A tower knows the language, not the variety of it that a data set keeps apart.
+    spoken = get_language(language).base_id
     best: tuple[str, Vectors, Guesses] | None = None
     for prompts, templates in data.choices(language).items():
         weights = class_weights(
             data.labels[language].labels,
             templates,
             encode=lambda texts: encoder.encode_texts(
-                texts, languages=[language] * len(texts), cache=cache
+                texts, languages=[spoken] * len(texts), cache=cache
             ),
         )
         if weights.shape[1] != contents.shape[1]:
