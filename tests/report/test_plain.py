@@ -43,10 +43,16 @@ def test_markdown_has_models_and_languages_of_each_split(tmp_path):
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "# Languages \\| of \\*all\\*"
     assert lines[2] == "- The map saw English alone."
-    assert [line for line in lines if line.startswith("###")] == ["### seen", "### held out"]
+    assert [line for line in lines if line.startswith("###")] == [
+        "### text to image, R@10, seen",
+        "### image to text, R@10, seen",
+        "### text to image, R@10, held out",
+        "### image to text, R@10, held out",
+        "### What was dropped",
+    ]
     assert "| Model | English | mean of 3 other languages |" in lines
     arabic = [line for line in lines if "`arb_Arab`" in line]
-    assert len(arabic) == 2
+    assert len(arabic) == 4
     assert all(line.count("|") == 4 + len(MODELS) for line in arabic)
     assert "العربية" in arabic[0]
 
@@ -66,7 +72,7 @@ def test_markdown_shows_what_is_missing_and_bare_numbers(tmp_path):
         baseline=BASELINE,
     )
     text = path.read_text(encoding="utf-8")
-    assert "### held out" not in text  # not measured in the main direction
-    (hebrew,) = [line for line in text.splitlines() if "`heb_Hebr`" in line]
-    assert hebrew.endswith("| – |")
-    assert "(" not in hebrew
+    assert "### text to image, R@10, held out" not in text  # not measured
+    hebrew = [line for line in text.splitlines() if "`heb_Hebr`" in line]
+    assert len(hebrew) == 3
+    assert all(line.endswith("| – |") and "(" not in line for line in hebrew)

@@ -109,7 +109,7 @@ def model_table(section: Section, *, number: int, baseline: str, modality: str) 
             for part in parts:
                 figure = getattr(row, part) if row else None
                 cells += _head_cell(figure, split=split, part=part)
-        name = f'<th scope="row">{swatch(slots[model])}<bdi>{escape(model)}</bdi></th>'
+        name = f'<th scope="row">{swatch(slots[model])}{short_name(section, model)}</th>'
         body.append(f'<tr data-model="{section.models.index(model)}">{name}{cells}</tr>')
     caption = (
         f"Per cent, <b data-slot=value>{escape(wording.value_name(main.value))}</b>, "

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from polyglance import files, languages
-from polyglance.report import building, tables, wording
+from polyglance.report import background, building, groups, published_table, tables, wording
 from polyglance.report.tables import Figure, Section, View
 from polyglance.results import Result
 
@@ -19,6 +19,8 @@ CSV_COLUMNS = (
     "language",
     "english_name",
     "script",
+    "family",
+    "resources",
     "direction",
     "metric",
     "caption_policy",
@@ -31,6 +33,8 @@ CSV_COLUMNS = (
     "num_queries",
     "num_candidates",
     "num_dropped",
+    "captions_duplicated",
+    "prompts_taken",
     "model",
     "model_id",
     "data_id",
@@ -48,7 +52,10 @@ def write_markdown(
     notes: Sequence[str] = (),
     modality: str = "image",
 ) -> Path:
-    """Write the headline and the main view of each split as Markdown tables.
+    """Write the numbers of the page as Markdown tables.
+
+    Every measure as means; models, groups and languages in the main value of each split,
+    direction, variant and partner; published numbers; what was dropped.
 
     Args:
         path: The file to write; its folder is made.
@@ -70,19 +77,16 @@ def write_markdown(
     lines = [f"# {_cell(title)}", ""]
     lines += [f"- {_cell(note)}" for note in notes]
     for section in sections:
-        main = section.views[0]
+        policy = wording.policy_name(section.caption_policy, modality=modality)
         lines += ["", f"## {_cell(section.task)}", ""]
-        lines.append(
-            f"Per cent, {wording.value_name(main.value)}, "
-            f"{wording.direction_name(main.direction, modality=modality)}, "
-            f"{wording.policy_name(section.caption_policy, modality=modality)}; "
-            "95 % intervals in brackets."
-        )
-        for split in section.splits:
-            view = section.in_split(main, split)
-            if view is not None:
-                lines += ["", f"### {_cell(wording.split_name(split))}", ""]
-                lines += [*_model_rows(view), "", *_language_rows(section, view)]
+        lines.append(f"Per cent, {policy}; 95 % intervals in brackets.")
+        lines += ["", *_measure_rows(section, modality=modality)]
+        for view in _main_of_each(section.views):
+            lines += ["", f"### {_cell(tables.view_name(view.key, modality=modality))}", ""]
+            lines += [*_model_rows(view), "", *_group_rows(view), ""]
+            lines += _language_rows(section, view)
+        lines += _published_rows(section, results, modality=modality)
+        lines += _dropped_rows(section)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(path, "\n".join(lines) + "\n")
     return path
@@ -119,6 +123,8 @@ def _csv_rows(result: Result) -> Iterable[list[object]]:
             result.language,
             row.english_name,
             row.script,
+            groups.group_of(result.language, "family"),
+            groups.group_of(result.language, "resources"),
             result.direction,
             result.metric,
             result.caption_policy,
@@ -131,11 +137,90 @@ def _csv_rows(result: Result) -> Iterable[list[object]]:
             result.num_queries,
             result.num_candidates,
             json.dumps(dict(result.num_dropped), ensure_ascii=False),
+            result.captions_duplicated,
+            result.prompts_taken,
             result.model,
             result.model_id,
             result.data_id,
             result.code_version,
         ]
+
+
+def _main_of_each(views: Sequence[View]) -> list[View]:
+    """Of each split, direction, variant and partner the first value, which is the main one."""
+    found: dict[tuple[str, ...], View] = {}
+    for view in views:
+        split, direction, _, variant, partner = view.key
+        found.setdefault((split, direction, variant, partner), view)
+    return list(found.values())
+
+
+def _measure_rows(section: Section, *, modality: str) -> list[str]:
+    """Every measure: the mean over the languages other than English."""
+    lines = _head(["Mean over other languages", "Languages"], section.models)
+    for view in section.views:
+        by_model = {row.model: row for row in tables.headlines(view)}
+        count = max(row.num_others for row in by_model.values())
+        cells = [
+            _figure(by_model[model].others if model in by_model else None)
+            for model in section.models
+        ]
+        name = _cell(tables.view_name(view.key, modality=modality))
+        lines.append(f"| {name} | {count} | {' | '.join(cells)} |")
+    return lines
+
+
+def _group_rows(view: View) -> list[str]:
+    """The mean by resources, script and family."""
+    lines = _head(["Group", "Languages"], view.figures)
+    for by, title in groups.TITLES.items():
+        for name, (count, means) in groups.group_means(view, by).items():
+            cells = " | ".join(_figure(figure) for figure in means.values())
+            lines.append(f"| {title}: {_cell(name)} | {count} | {cells} |")
+    return lines
+
+
+def _published_rows(section: Section, results: Sequence[Result], *, modality: str) -> list[str]:
+    """What papers printed, over the same languages as ours beside it."""
+    lines: list[str] = []
+    for key, rows in published_table.beside(section, results).items():
+        name = tables.view_name(key, modality=modality)
+        lines += ["", f"### Published: {_cell(name)}", ""]
+        ours = [model for model in section.models if model in rows[0].means]
+        lines += _head(
+            ["Published model", "Table", "Languages", "Published"], [f"ours: {m}" for m in ours]
+        )
+        for row in rows:
+            numbers = [row.means[""], *(row.means[model] for model in ours)]
+            cells = " | ".join(wording.per_cent(number) for number in numbers)
+            lines.append(
+                f"| {_cell(row.model)} | {_cell(row.table)} | {len(row.figures)} | {cells} |"
+            )
+    return lines
+
+
+def _dropped_rows(section: Section) -> list[str]:
+    lines: list[str] = []
+    if section.dropped:
+        lines += ["", "### What was dropped", "", "| What | Count | Languages |"]
+        lines.append("| --- | ---: | ---: |")
+        for row in section.dropped:
+            reason = _cell(background.reason_name(row.reason))
+            lines.append(f"| {reason} | {row.total:,} | {row.num_languages} |")
+    if section.repeated:
+        total = sum(row.count for row in section.repeated)
+        lines += [
+            "",
+            f"{total:,} texts repeat an earlier one of {len(section.repeated)} languages.",
+        ]
+    return lines
+
+
+def _head(titles: Sequence[str], models: Iterable[str]) -> list[str]:
+    """The head of a table: titles to the left, models to the right."""
+    names = [*titles, *map(_cell, models)]
+    right = len(names) - len(titles)
+    return [f"| {' | '.join(names)} |", f"|{' --- |' * len(titles)}{' ---: |' * right}"]
 
 
 def _model_rows(view: View) -> list[str]:
@@ -148,12 +233,8 @@ def _model_rows(view: View) -> list[str]:
 
 
 def _language_rows(section: Section, view: View) -> list[str]:
-    models = " | ".join(_cell(model) for model in section.models)
-    lines = [
-        f"| Language | Own name | Id | {models} |",
-        f"| --- | --- | --- |{' ---: |' * len(section.models)}",
-    ]
-    for language in section.languages:
+    lines = _head(["Language", "Own name", "Id"], section.models)
+    for language in sorted(view.num_queries, key=lambda name: (name != tables.ENGLISH, name)):
         row = languages.get_language(language)
         figures = " | ".join(_figure(view.figure(model, language)) for model in section.models)
         own = _cell(row.own_name) or wording.MISSING

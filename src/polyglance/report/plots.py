@@ -91,7 +91,12 @@ def heat() -> Spec:
     """
     scale = alt.Scale(domainMin=0, nice=False)
     legend = alt.Legend(
-        orient="top", title=None, format=".0%", gradientLength=160, gradientThickness=9, tickCount=3
+        orient="top",
+        title=None,
+        format=".0%",
+        gradientLength=160,
+        gradientThickness=9,
+        labelOverlap="greedy",
     )
     cells = (
         alt.Chart(alt.NamedData(name="rows"))

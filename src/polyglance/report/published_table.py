@@ -64,7 +64,7 @@ def published_section(section: Section, results: Iterable[Result], *, modality: 
         return ""
     made = "".join(
         f"<details{' open' if place == 0 else ''}>"
-        f"<summary>{escape(_view_name(key, modality=modality))}</summary>"
+        f"<summary>{escape(tables.view_name(key, modality=modality))}</summary>"
         f"{_table(section, rows)}{_by_language(section, key, rows)}</details>"
         for place, (key, rows) in enumerate(found.items())
     )
@@ -154,15 +154,3 @@ def _languages(row: Published) -> str:
     if len(row.figures) > 1:
         return f"{len(row.figures):,}"
     return escape(languages.get_language(next(iter(row.figures))).english_name)
-
-
-def _view_name(key: ViewKey, *, modality: str) -> str:
-    split, direction, value, variant, partner = key
-    words = [
-        wording.direction_name(direction, modality=modality),
-        wording.value_name(value),
-        *([wording.variant_name(variant)] if variant else []),
-        *([wording.partner_name(partner)] if partner else []),
-        wording.split_name(split),
-    ]
-    return ", ".join(words)

@@ -295,6 +295,23 @@ def view_key(row: Result, value: str) -> ViewKey:
     return (row.split, row.direction, value, row.variant, partner)
 
 
+def view_name(key: ViewKey, *, modality: str) -> str:
+    """What a view is called, all of it.
+
+    >>> view_name(("test", "content_to_class", "accuracy", "labels", ""), modality="image")
+    'image to class, accuracy, labels, test'
+    """
+    split, direction, value, variant, partner = key
+    words = [
+        wording.direction_name(direction, modality=modality),
+        wording.value_name(value),
+        *([wording.variant_name(variant)] if variant else []),
+        *([wording.partner_name(partner)] if partner else []),
+        wording.split_name(split),
+    ]
+    return ", ".join(words)
+
+
 def mean(values: Sequence[float]) -> float:
     """The mean of one number or more."""
     return math.fsum(values) / len(values)
