@@ -4,8 +4,8 @@ Legend: L languages, N captions of each, M images, D width, B draws.
 
 201 languages x 1,000 captions x 1,000 images, both ways, R@1/5/10 with 1,000 bootstrap draws each,
 through `evaluate.evaluate` as the command line runs it; only the towers are replaced by a look-up.
-The vectors are made: captions around their images, with more noise in one language than in the
-next, and with captions that repeat as machine translation makes them (a repeated caption has the
+The vectors are made: captions around their images, with less noise in one language than in the
+last, and with captions that repeat as machine translation makes them (a repeated caption has the
 very vector of the first, so its rank is tied).
 
 The alternative is what people write: CLIP_benchmark's way (the whole score matrix, top k as one-hot
@@ -42,8 +42,8 @@ NUM_DRAWS = 1_000
 # How many languages the alternative is timed over.
 PART = 10
 SEED = 21
-# From nearly every caption found among the first ten to hardly one.
-NOISE = (2.0, 20.0)
+# From hardly a caption found among the first ten to nearly every one.
+NOISE = (20.0, 2.0)
 # Captions that repeat: none in the first language, this share in the last (XTD200's are below).
 MOST_REPEATED = 0.1
 TURNS = 3
