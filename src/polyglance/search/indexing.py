@@ -92,8 +92,8 @@ def build(
             f"a space was given ({space}), and {source} holds no vectors",
             hint="leave --space out: pictures are encoded into the space of --model",
         )
+    before = os.stat(source) if source.exists() else None
     found = gather(source)
-    before = os.stat(source)
     store, tower = open_index(out, model=model, source=source)
     look = _Look(store.path, found.describe, thumbnails=thumbnails)
     with store.writing():
@@ -112,8 +112,12 @@ def build(
             _require_unchanged_place(source, before)
         moved = _moved_rows(store, gone, known=set(table["id"])) if gone else {}
         removed = [identity for identity in gone if not keep_missing or identity in moved]
-        store.delete(removed)
-        _tidy(store, found, present=present, keys_before=set(table["key"]), report=report)
+        if removed:
+            store.delete(removed)
+        if removed or report.new:
+            _drop_thumbnails(store, keys_before=set(table["key"]))
+        stale = [one.id for one in embed.read_quarantine(store) if one.id not in present]
+        embed.set_aside(store, found.set_aside, tried=stale)
     return IndexReport(
         new=report.new - len(moved),
         known=report.known,
@@ -260,11 +264,11 @@ def _moved_rows(store: Store, gone: Mapping[str, str], *, known: Collection[str]
     return {old: arrived[key].pop(0) for old, key in gone.items() if arrived.get(key)}
 
 
-def _require_unchanged_place(source: Path, before: os.stat_result) -> None:
+def _require_unchanged_place(source: Path, before: os.stat_result | None) -> None:
     """Nothing is concluded from files that are gone if their root is gone, or another."""
     try:
-        same = os.path.samestat(before, os.stat(source))
-        if same and Path(source).is_dir():
+        same = before is not None and os.path.samestat(before, os.stat(source))
+        if same and source.is_dir():
             os.listdir(source)
     except OSError:
         same = False
@@ -275,17 +279,8 @@ def _require_unchanged_place(source: Path, before: os.stat_result) -> None:
         )
 
 
-def _tidy(
-    store: Store,
-    found: Gathered,
-    *,
-    present: Collection[str],
-    keys_before: Collection[str],
-    report: embed.EmbedReport,
-) -> None:
-    """Drop thumbnails of content that is gone, and what is gone from the quarantine."""
-    stale = [one.id for one in embed.read_quarantine(store) if one.id not in present]
-    embed.set_aside(store, found.set_aside, tried=stale)
+def _drop_thumbnails(store: Store, *, keys_before: Collection[str]) -> None:
+    """Remove thumbnails if content is gone that was there."""
     if (store.path / thumbnail_files.FOLDER).is_dir():
         keys = set(store.keys())
         if not keys.issuperset(keys_before):

@@ -57,12 +57,12 @@ def build_vectors(source: Path, *, model: str, space: str | None, out: Path) -> 
             hint=f"--space {MODEL_SPACE} if it was the model of --model, else --space NAME, the "
             "space that packs for them name",
         )
-    parts = list(_parts(source))
-    store = _open(out, width=_width(parts[0]), space=space, model=model, source=source)
+    width = _width(next(_parts(source)))
+    store = _open(out, width=width, space=space, model=model, source=source)
     with store.writing():
         run = _Run(store)
-        with progress.bar("vectors", total=sum(len(p.ids) for p in parts)) as advance:
-            for part in parts:
+        with progress.bar("vectors", total=None) as advance:
+            for part in _parts(source):  # one after the other: each holds its ids
                 _check(part, width=store.facts.dim)
                 for start, extra in _blocks(part):
                     run.take(part, start, extra)
