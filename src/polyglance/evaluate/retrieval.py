@@ -147,7 +147,7 @@ def score_language(
 
 
 def reciprocal_ranks_of(data: RetrievalData) -> dict[str, int | None]:
-    """Which reciprocal ranks are given: over all ranks; with cut-offs where the papers have them."""
+    """Names of the reciprocal ranks given, and where each is cut: as the papers report them."""
     cut = {f"{RECIPROCAL_RANK}_at_{k}": k for k in KS}
     return {RECIPROCAL_RANK: None, **(cut if data.metric == RECIPROCAL_RANK else {})}
 
