@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from fake_results import fake_results
+from typer.testing import CliRunner
+
+from polyglance import errors, results
+from polyglance.cli import app
+from polyglance.report import gathering
+
+ROWS = fake_results(num_languages=3, models=("hf:a/b", "hf:a/b + packs/c d"))
+
+
+@pytest.fixture
+def good(tmp_path):
+    path = tmp_path / "good.jsonl"
+    results.append_results(path, ROWS)
+    return path
+
+
+def test_one_bad_file_and_line_among_several_are_named_and_the_rest_is_used(good, tmp_path):
+    mixed = tmp_path / "mixed.jsonl"
+    results.append_results(mixed, [replace(row, task="other") for row in ROWS[:2]])
+    with mixed.open("a") as file:
+        file.write('{"schema_version": 1, "task":\n[1]\n')
+    binary = tmp_path / "binary.jsonl"
+    binary.write_bytes(b"\xff\xfe\x00")
+    found = gathering.gather([good, mixed, binary, tmp_path / "absent.jsonl", tmp_path])
+    assert found.rows == [*ROWS, *(replace(row, task="other") for row in ROWS[:2])]
+    assert [len(rows) for rows in found.by_file.values()] == [len(ROWS), 2]
+    said = found.set_aside
+    assert len(said) == len(gathering.notes(found)) == 5
+    assert f"{mixed}, line 3 is no result" in said[0]
+    assert f"{mixed}, line 4 is no result" in said[1]
+    assert [str(p) in s for p, s in zip([binary, "absent.jsonl", tmp_path], said[2:], strict=True)]
+
+
+def test_an_interrupted_last_line_costs_its_language_alone(good):
+    with good.open("a") as file:
+        file.write('{"schema_version": 1, "ta')
+    found = gathering.gather([good])
+    last = (ROWS[-1].model_id, ROWS[-1].language)
+    assert found.rows == [row for row in ROWS if (row.model_id, row.language) != last]
+    assert "in the middle of a line" in found.set_aside[0]
+
+
+def test_values_that_are_no_numbers_and_languages_that_are_none_are_set_aside(good):
+    line = json.loads(good.read_text(encoding="utf-8").splitlines()[0])
+    with good.open("a") as file:
+        file.write(json.dumps({**line, "values": {"hit_rate_at_10": "much"}}) + "\n")
+        file.write(json.dumps({**line, "values": [1]}) + "\n")
+        file.write(json.dumps({**line, "language": "xx_Nope"}) + "\n")
+        file.write(json.dumps({**line, "other_language": "yy_Nope"}) + "\n")
+    found = gathering.gather([good])
+    assert found.rows == ROWS
+    assert len(found.set_aside) == 4
+    assert "'xx_Nope'" in found.set_aside[2]
+    assert "'yy_Nope'" in found.set_aside[3]
+
+
+def test_the_same_results_count_once_and_other_numbers_of_the_same_are_said(good, tmp_path):
+    again = tmp_path / "again.jsonl"
+    other = replace(ROWS[0], values={"hit_rate_at_10": 0.99})
+    results.append_results(again, [other, *ROWS[1:]])
+    found = gathering.gather([good, again, good])
+    assert found.rows == ROWS
+    (said,) = found.set_aside
+    assert "1 results with other numbers" in said
+
+
+def test_no_result_at_all_is_an_error_that_says_why(tmp_path):
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    with pytest.raises(errors.ResultError, match="they are empty"):
+        gathering.gather([empty])
+    with pytest.raises(errors.ResultError, match="cannot be read"):
+        gathering.gather([tmp_path / "absent.jsonl"])
+
+
+def test_commands_measure_every_model_and_task_again(good):
+    assert gathering.commands(gathering.gather([good])) == [
+        f"polyglance eval hf:a/b --task pictograms --out {good}",
+        f"polyglance eval hf:a/b --pack 'packs/c d' --task pictograms --out {good}",
+    ]
+
+
+def test_the_command_writes_page_markdown_and_csv(good, tmp_path, monkeypatch):
+    monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda *_: "window.vegaEmbed = null")
+    outs = [tmp_path / name for name in ("r.html", "r.md", "r.csv")]
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("{}\n")
+    given = ["report", str(good), str(bad), "--title", "Two models", "-o", str(outs[0])]
+    done = CliRunner().invoke(
+        app, [*given, "--markdown", str(outs[1]), "--csv", str(outs[2]), "--baseline", "hf:a/b"]
+    )
+    assert done.exit_code == 0, done.output
+    assert f"1 set aside, {len(ROWS)} results used" in done.output
+    page, markdown, table = (path.read_text(encoding="utf-8") for path in outs)
+    assert "<h1>Two models</h1>" in page
+    assert "polyglance eval hf:a/b --task pictograms" in page
+    for text in (page, markdown):
+        assert "line 1 is no result" in text
+    assert len(table.splitlines()) == 1 + 3 * len(ROWS)
+
+
+def test_an_unknown_baseline_is_refused_with_the_names(good, tmp_path):
+    done = CliRunner().invoke(app, ["report", str(good), "--baseline", "nope"])
+    assert isinstance(done.exception, errors.UnknownNameError)
+    assert "hf:a/b" in done.exception.message
