@@ -93,6 +93,9 @@ def drawn_values(
 ) -> dict[str, Doubles]:
     """Accuracies and macro-F1 of B draws of the content items, with replacement.
 
+    A draw lacks some items, so that drawn macro-F1 lies a little low: of 200 classes by an eighth
+    of the interval's width with 50 items a class, by a third of it with one.
+
     Args:
         guesses: Of N items, 2 or more.
         seed: Of the draws.
