@@ -8,11 +8,12 @@ Legend: N texts, M content items, D width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polyglance import affine, errors
 from polyglance.affine import AffineMap, Vectors
@@ -220,7 +221,7 @@ class _Texts:
 
 
 def _points(
-    texts: _Texts, data: RetrievalData, languages: Sequence[str], *, clusters: Any
+    texts: _Texts, data: RetrievalData, languages: Sequence[str], *, clusters: NDArray[np.int64]
 ) -> tuple[tuple[Point, ...], Vectors, Vectors]:
     """Texts of the shown images, one a language, then English by the teacher; both their vectors.
 
@@ -294,7 +295,9 @@ def _matching(texts: _Texts, english: Sequence[Caption]) -> Vectors:
     return texts.pack.project(texts.by_teacher(english))
 
 
-def _spread(encode: Any, captions: Sequence[Caption], *, seed: int) -> Spread | None:
+def _spread(
+    encode: Callable[[Sequence[Caption]], Vectors], captions: Sequence[Caption], *, seed: int
+) -> Spread | None:
     sizes: dict[str, int] = {}
     for caption in captions:
         sizes[caption.content_id] = sizes.get(caption.content_id, 0) + 1

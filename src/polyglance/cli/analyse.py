@@ -104,7 +104,7 @@ def _print(found: PackAnalysis) -> None:
     typer.echo(f"{'cosine of pairs less others':<28}{'with images':>16}{'with English':>16}")
     for language, row in found.languages.items():
         cells = "".join(
-            f"{'-' if both is None else f'{both[0].gap:.2f} -> {both[1].gap:.2f}':>16}"
+            f"{'-' if both is None else f'{both[0].gap:z.2f} -> {both[1].gap:z.2f}':>16}"
             for both in (row.with_images, row.with_english)
         )
         typer.echo(f"{language:<28}{cells}")

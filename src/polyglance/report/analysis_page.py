@@ -17,6 +17,13 @@ from polyglance.analysis.spread import Spread
 from polyglance.report import background, document, payload
 
 TEACHER = "teacher"
+# What this page has and the report has not.
+_STYLE = """<style>
+.beside { display: grid; gap: 16px; margin-top: 14px;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); }
+.matrices { margin-top: 20px; }
+.matrices :is(td, th) { white-space: nowrap; }
+</style>"""
 WITH = {"images": "images", "english": "English texts"}
 
 
@@ -159,7 +166,7 @@ def _body(
         else "the teacher's own text tower: this pack has no head"
     )
     return (
-        '<a class="skip" href="#main">Skip to the analysis</a>'
+        f'{_STYLE}<a class="skip" href="#main">Skip to the analysis</a>'
         '<header class="top"><div class="bar"><span class="mark">polyglance</span>'
         '<button type="button" id="theme" aria-pressed="false" aria-label="Dark theme">'
         '<span aria-hidden="true"></span></button></div>'
@@ -191,16 +198,16 @@ def _maps(analysis: PackAnalysis) -> str:
             f"images, {found.same_language:.0%} in the same language",
             plot="map",
             at=place,
-            label=f"Map of texts {word}: languages by colour, clusters of images by shape.",
+            label=f"Map of texts, {word.lower()}: languages by colour, images by shape.",
         )
         for place, (word, found) in enumerate(
-            (("before", analysis.map_before), ("after", analysis.map_after))
+            (("Before", analysis.map_before), ("After", analysis.map_after))
         )
     ]
     found = analysis.map_after
     method = {"tsne": "t-SNE", "umap": "UMAP"}[found.method]
     return (
-        f'<div class="charts analysis">{"".join(figures)}</div>'
+        f'<div class="beside">{"".join(figures)}</div>'
         f"<p class=hint>{method} of {len(found.x):,} texts by cosine; a shape is a cluster of "
         f"images. The shares are counted in the full space; by chance they would be "
         f"{found.same_cluster_by_chance:.0%} and {found.same_language_by_chance:.0%}.</p>"
@@ -208,9 +215,16 @@ def _maps(analysis: PackAnalysis) -> str:
 
 
 def _cosines(analysis: PackAnalysis, names: Mapping[str, str]) -> str:
+    # The language that the pack brings farthest is shown at first.
+    gains = {
+        language: row.with_images[1].gap - row.with_images[0].gap
+        for language, row in analysis.languages.items()
+    }
+    first = max(gains, key=lambda language: gains[language])
     options = "".join(
-        f'<option value="{escape(language)}">{escape(names[language])}</option>'
-        for language in analysis.languages
+        f'<option value="{escape(language)}"{" selected" if language == first else ""}>'
+        f"{escape(names[language])}</option>"
+        for language in gains
     )
     kinds = "".join(f'<option value="{key}">{word}</option>' for key, word in WITH.items())
     rows = "".join(
@@ -223,10 +237,11 @@ def _cosines(analysis: PackAnalysis, names: Mapping[str, str]) -> str:
         f'<label class=field><span>With</span><select name="with">{kinds}</select></label></form>'
         '<p class=hint data-slot="absent" hidden>English is not compared with itself, and pairs '
         "need an English text of the same image.</p>"
-        '<div class="charts analysis">'
+        '<div class="beside">'
         + _figure("Before", plot="cosines", at=0, label="Matrix of cosines before.")
         + _figure("After", plot="cosines", at=1, label="Matrix of cosines after.")
-        + "</div><div class=scroll><table><thead><tr><th>Language</th>"
+        + '</div><div class="scroller matrices" role="region" tabindex="0" '
+        'aria-label="Cosines of pairs"><table><thead><tr><th>Language</th>'
         "<th>with images: pairs</th><th>others</th><th>pair first</th>"
         "<th>with English: pairs</th><th>others</th><th>pair first</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div><p class=hint>Mean cosines before → after. With "
@@ -243,11 +258,16 @@ def _cosine_cells(row: LanguageChange) -> str:
             continue
         first, last = both
         cells += (
-            f"<td>{first.pair_mean:.2f} → {last.pair_mean:.2f}</td>"
-            f"<td>{first.other_mean:.2f} → {last.other_mean:.2f}</td>"
+            f"<td>{_cosine(first.pair_mean)} → {_cosine(last.pair_mean)}</td>"
+            f"<td>{_cosine(first.other_mean)} → {_cosine(last.other_mean)}</td>"
             f"<td>{first.pairs_first:.0%} → {last.pairs_first:.0%}</td>"
         )
     return cells
+
+
+def _cosine(value: float) -> str:
+    """Two decimals, a real minus, no minus before zero."""
+    return f"{value:z.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _others(analysis: PackAnalysis) -> str:
@@ -289,8 +309,7 @@ def _others(analysis: PackAnalysis) -> str:
             )
         )
     return (
-        "<h3>Paraphrases, head, number of texts</h3>"
-        f'<div class="charts analysis">{"".join(figures)}</div>'
+        f'<h3>Paraphrases, head, number of texts</h3><div class="beside">{"".join(figures)}</div>'
     )
 
 

@@ -91,7 +91,9 @@ def spectrum() -> Spec:
         alt.Chart(ROWS)
         .mark_line(strokeWidth=2, color=alt.expr("ink"))
         .encode(
-            x=alt.X("place:Q", title="direction, strongest first", axis=_axis(grid=False)),
+            x=alt.X(
+                "place:Q", title="direction, strongest first", axis=_axis(format="d", grid=False)
+            ),
             y=alt.Y(
                 "value:Q",
                 title="singular value",
@@ -124,7 +126,7 @@ def spread() -> Spec:
     ]
     base = alt.Chart().encode(y=y, tooltip=tooltip)
     whisker = base.mark_rule(strokeWidth=1.25, color=alt.expr("ink")).encode(
-        x=alt.X("least:Q", title="cosine distance of two texts of one image", axis=_axis()),
+        x=alt.X("least:Q", title="cosine distance", axis=_axis()),
         x2="most:Q",
     )
     box = base.mark_bar(height=12).encode(
