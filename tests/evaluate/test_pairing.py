@@ -158,7 +158,7 @@ def test_bad_input(options, error, said):
 
 def test_models_of_different_widths():
     narrow = Contestant(
-        encoder=Noisy(GOOD, 0), contents=lambda language: np.eye(NUM - 1, dtype=np.float32)
+        encoder=Noisy(GOOD, 0), contents=lambda language: np.ones((NUM, NUM - 1), np.float32)
     )
     with pytest.raises(errors.VectorError, match="share a space"):
         compare(contestant(GOOD), narrow)
