@@ -171,12 +171,16 @@ def _decode(path: Path, *, span: tuple[int, int] | None, key: str, identity: str
 
 
 def _put(place: Path, data: bytes) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+    """Write a thumbnail whole; its folder is made when it turns out to be absent."""
     temporary = place.with_name(f".{secrets.token_hex(8)}.making")
     with files.disk_errors(str(place)):
         try:
-            temporary.write_bytes(data)
-            temporary.replace(place)
+            try:
+                temporary.write_bytes(data)
+            except FileNotFoundError:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                temporary.write_bytes(data)
+            os.replace(temporary, place)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

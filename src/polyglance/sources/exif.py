@@ -49,6 +49,8 @@ class Taken:
 
 def taken_of(exif: Exif) -> Taken:
     """Time and place of Pillow's EXIF object."""
+    if not len(exif):
+        return Taken()
     try:
         times = [parse_time(exif.get_ifd(EXIF_FOLDER).get(tag)) for tag in TIME_TAGS]
         latitude, longitude = parse_place(exif.get_ifd(GPS_FOLDER))
