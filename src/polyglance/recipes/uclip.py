@@ -140,7 +140,6 @@ def fit(
             num_steps=max(config.num_epochs * max(1, len(kept) // size), config.least_steps),
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
-            clip_norm=None,  # not in the paper
         ),
         run=run,
         label="uclip",
