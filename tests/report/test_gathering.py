@@ -81,9 +81,19 @@ def test_no_result_at_all_is_an_error_that_says_why(tmp_path):
 
 
 def test_commands_measure_every_model_and_task_again(good):
+    three = "--language eng_Latn --language arb_Arab --language heb_Hebr"
     assert gathering.commands(gathering.gather([good])) == [
-        f"polyglance eval hf:a/b --task pictograms --out {good}",
-        f"polyglance eval hf:a/b --pack 'packs/c d' --task pictograms --out {good}",
+        f"polyglance eval hf:a/b --task pictograms {three} --out {good}",
+        f"polyglance eval hf:a/b --pack 'packs/c d' --task pictograms {three} --out {good}",
+    ]
+
+
+def test_a_command_says_which_prompts_and_not_two_hundred_languages(tmp_path):
+    path = tmp_path / "many.jsonl"
+    rows = [row for row in fake_results(num_languages=13, models=("m",)) if row.split == "seen"]
+    results.append_results(path, [replace(row, variant="labels") for row in rows])
+    assert gathering.commands(gathering.gather([path])) == [
+        f"polyglance eval m --task pictograms --prompts labels --out {path}"
     ]
 
 
@@ -101,7 +111,7 @@ def test_the_command_writes_page_markdown_and_csv(good, tmp_path, monkeypatch):
     assert f"1 set aside, {len(ROWS)} results used" in done.output
     page, markdown, table = (path.read_text(encoding="utf-8") for path in outs)
     assert "<h1>Two models</h1>" in page
-    assert "polyglance eval hf:a/b --task pictograms" in page
+    assert "polyglance eval hf:a/b --task pictograms --language" in page
     for text in (page, markdown):
         assert "line 1 is no result" in text
     assert len(table.splitlines()) == 1 + 3 * len(ROWS)

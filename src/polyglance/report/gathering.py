@@ -15,6 +15,8 @@ from typing import Any
 from polyglance import __version__, errors, languages, results
 from polyglance.results import Result
 
+# A command names its languages where they are no more than that; else it measures all.
+MOST_NAMED_LANGUAGES = 12
 # What scores depend on, beside polyglance.
 _LIBRARIES = ("numpy", "torch", "transformers")
 
@@ -80,14 +82,26 @@ def gather(paths: Sequence[Path]) -> Gathered:
 
 
 def commands(gathered: Gathered) -> list[str]:
-    """The command that measures each model on each task again, one a line."""
-    made: dict[str, None] = {}
+    """The command that measures each model on each task again, one a line.
+
+    Where the data lie is not in a result: whoever runs a command says it with `--data`.
+    """
+    made = []
     for path, rows in gathered.by_file.items():
+        by_run: dict[tuple[str, str], list[Result]] = {}
         for row in rows:
-            model, _, pack = row.model.partition(" + ")
+            by_run.setdefault((row.model, row.task), []).append(row)
+        for (name, task), members in by_run.items():
+            model, _, pack = name.partition(" + ")
             words = ["polyglance", "eval", model, *(["--pack", pack] if pack else [])]
-            made[shlex.join([*words, "--task", row.task, "--out", str(path)])] = None
-    return list(made)
+            words += ["--task", task]
+            for variant in dict.fromkeys(row.variant for row in members if row.variant):
+                words += ["--prompts", variant]
+            measured = dict.fromkeys(row.language for row in members)
+            if len(measured) <= MOST_NAMED_LANGUAGES:
+                words += [word for language in measured for word in ("--language", language)]
+            made.append(shlex.join([*words, "--out", str(path)]))
+    return made
 
 
 def facts(gathered: Gathered) -> dict[str, Any]:
@@ -96,6 +110,8 @@ def facts(gathered: Gathered) -> dict[str, Any]:
     versions |= {name: metadata.version(name) for name in _LIBRARIES}
     return {
         "commands": commands(gathered),
+        "data": "Say where the files lie: --data FOLDER, --images FOLDER. The fingerprints below "
+        "tell whether they are the same.",
         "files": {str(path): f"{len(rows):,} results" for path, rows in gathered.by_file.items()},
         "versions where this report was written": versions,
     }

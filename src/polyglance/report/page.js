@@ -33,7 +33,7 @@
   const fill = (cell, value, low, high) => {
     cell.replaceChildren(span("v", perCent(value)));
     if (low != null && high != null)
-      cell.append(span("ci", `${perCent(low)}–${perCent(high)}`));
+      cell.append(span("ci", perCent(low) + (low < 0 ? " to " : "–") + perCent(high)));
   };
   const say = (at, slot, text) =>
     $$(at, `[data-slot="${slot}"]`).forEach((found) => (found.textContent = text));

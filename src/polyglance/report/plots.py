@@ -89,7 +89,7 @@ def heat() -> Spec:
     Rows: `language`, `own_name`, `model`, `value`. The page sets the width; the colours are the
     theme's `heatmap` range.
     """
-    scale = alt.Scale(domainMin=0, nice=False)
+    scale = alt.Scale(domainMin=0, nice=False, clamp=True)
     legend = alt.Legend(
         orient="top",
         title=None,
@@ -117,7 +117,7 @@ def heat() -> Spec:
 
 
 def _points(*, across: str, up: str, scale: alt.Scale) -> alt.Chart:
-    axis = alt.Axis(format=".0%", tickCount=6, domain=False)
+    axis = alt.Axis(format=".1~%", tickCount=6, domain=False)
     return (
         alt.Chart(alt.NamedData(name="rows"))
         .mark_point(filled=True, size=44, strokeWidth=0)

@@ -47,7 +47,7 @@ _POLICIES = {
     "first": "the first caption of each {modality}",
     "all": "all captions",
     "unique": "all captions, equal ones counted once",
-    "none": "none, there are no captions",
+    "none": "no captions, the task has none",
 }
 
 
@@ -165,10 +165,13 @@ def points(difference: float | None) -> str:
 def span(low: float | None, high: float | None) -> str:
     """An interval in per cent; empty without one.
 
-    >>> span(0.5, 0.6), span(None, None)
-    ('50.0–60.0', '')
+    >>> span(0.5, 0.6), span(-0.1, 0.1), span(None, None)
+    ('50.0–60.0', '−10.0 to 10.0', '')
     """
-    return "" if low is None or high is None else f"{per_cent(low)}–{per_cent(high)}"
+    if low is None or high is None:
+        return ""
+    between = " to " if low < 0 else "–"  # a dash before a minus reads badly
+    return f"{per_cent(low)}{between}{per_cent(high)}"
 
 
 @cache
