@@ -116,7 +116,7 @@ def both_ways(
     losses = functools.partial(
         _summed_losses, first=0, label_smoothing=label_smoothing, groups=groups
     )
-    cosines: Tensor = _Cosines.apply(left, right, gradient_dtype)
+    cosines: Tensor = _Cosines.apply(left, right, gradient_dtype)  # type: ignore[no-untyped-call]
     logits = _over_temperature(_with_margin(cosines, first=0, margin=margin), temperature)
     return losses(logits) / len(left), losses(logits.T) / len(left)
 
@@ -180,7 +180,7 @@ class _Cosines(torch.autograd.Function):
         return left @ right.T
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         left, right = ctx.saved_tensors
         flow, wanted = gradient.to(ctx.dtype), ctx.needs_input_grad
         to_left = (flow @ right.to(ctx.dtype)).to(left.dtype) if wanted[0] else None
