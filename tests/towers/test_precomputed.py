@@ -150,3 +150,15 @@ def test_the_fingerprint_follows_vectors_and_ids(folder):
     np.save(folder / "vectors.npy", VECTORS + 1)
     names.add(load(folder).fingerprint)
     assert len(names) == 3
+
+
+def test_one_folder_holds_both_sides_and_ids_may_be_any_text(tmp_path):
+    texts = ["a\u2028dog", "b", "c", "d", "e"]
+    for side, ids, sign in (("image", IDS, 1), ("text", texts, -1)):
+        (tmp_path / side).mkdir()
+        np.save(tmp_path / side / "vectors.npy", sign * VECTORS)
+        (tmp_path / side / "ids.txt").write_bytes("\r\n".join([*ids, ""]).encode())
+    image, text = (load(tmp_path, modality=side) for side in ("image", "text"))
+    assert image.space_id == text.space_id == "mine"
+    np.testing.assert_array_equal(image.encode(["é.jpg"]), VECTORS[2:3])
+    np.testing.assert_array_equal(text.encode(["a\u2028dog"]), -VECTORS[:1])

@@ -17,8 +17,8 @@ LANGUAGE_WIDTH, ASKED_WIDTH, CELL_WIDTH = 16, 20, 22
 MAX_COLUMNS = 2
 SHOWN_MISSING = 5
 
-# What a table shows, in this order and as far as there is room: heading, direction, value. The
-# rest is in --json and --out.
+# What a table shows, the task's own metric first and as far as there is room: heading, direction,
+# value. The rest is in --json and --out.
 COLUMNS = (
     ("text to image R@10", "text_to_content", "hit_rate_at_10"),
     ("image to text R@10", "content_to_text", "hit_rate_at_10"),
@@ -28,6 +28,7 @@ COLUMNS = (
     ("accuracy to other", "text_to_other", "accuracy"),
     ("accuracy from other", "other_to_text", "accuracy"),
     ("neighbour R@1", "content_to_content", "hit_rate_at_1"),
+    ("average recall", "text_to_content", "average_recall"),
     ("text to image MRR", "text_to_content", "mean_reciprocal_rank"),
     ("image to text MRR", "content_to_text", "mean_reciprocal_rank"),
 )
@@ -59,7 +60,8 @@ def result_table(
         rows: Results of one model on it.
         groups: Languages whose means are printed beside that of all.
     """
-    shown = [column for column in COLUMNS if any(_has(row, column) for row in rows)][:MAX_COLUMNS]
+    there = [column for column in COLUMNS if any(_has(row, column) for row in rows)]
+    shown = sorted(there, key=lambda column: not column[2].startswith(rows[0].metric))[:MAX_COLUMNS]
     if not shown:
         shown = [(row.metric, row.direction, next(iter(row.values))) for row in rows[:1]]
     lines = [

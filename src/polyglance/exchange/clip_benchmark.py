@@ -22,7 +22,7 @@ from polyglance import errors
 from polyglance.languages import normalise_language
 from polyglance.results import CaptionPolicy, Direction, Result
 
-LOST = ("intervals", "numbers of queries and candidates", "what was dropped")
+LOST = ("intervals", "counts of queries, candidates and repeated captions", "what was dropped")
 
 RETRIEVAL, CLASSIFICATION = "zeroshot_retrieval", "zeroshot_classification"
 # What its metrics of retrieval begin with: it names a direction by what is found.
@@ -34,7 +34,10 @@ OF_DIRECTION = {direction: prefix for prefix, direction in PREFIXES.items()}
 CLASS_METRICS = {"acc1": "accuracy", "acc5": "accuracy_at_5"}
 OF_CLASS_VALUE = {ours: its for its, ours in CLASS_METRICS.items()}
 ITS_KEYS = ("dataset", "model", "pretrained", "task", "language", "model_fullname")
-OUR_KEYS = ("split", "variant", "caption_policy", "model_id", "data_id", "code_version")
+OUR_KEYS = (
+    *("split", "metric", "variant", "caption_policy"),
+    *("model_id", "data_id", "code_version"),
+)
 
 
 def holds(row: Result) -> bool:
@@ -70,7 +73,8 @@ def to_files(rows: Sequence[Result]) -> dict[str, str]:
     found = {}
     for each in to_objects(rows):
         parts = [each[k] for k in ("dataset", "pretrained", "model", "language", "task")]
-        parts += [each["split"], each["variant"], each["caption_policy"], each["data_id"][:8]]
+        parts += [each[k] for k in ("split", "metric", "variant", "caption_policy")]
+        parts.append(each["data_id"][:8])
         name = "_".join(re.sub(r"[^\w.-]+", "-", part) for part in parts if part)
         found[f"benchmark_{name}.json"] = json.dumps(each, ensure_ascii=False, indent=1) + "\n"
     return found
@@ -128,7 +132,8 @@ def from_object(found: Mapping[str, Any], *, where: str) -> list[Result]:
         by_kind: dict[tuple[Direction, str], dict[str, float]] = {}
         for its_name, value in found["metrics"].items():
             direction, name = _our_name(its_name, task)
-            by_kind.setdefault((direction, _metric_of(name)), {})[name] = float(value)
+            metric = found.get("metric") or _metric_of(name)
+            by_kind.setdefault((direction, metric), {})[name] = float(value)
         ours = "model_id" in found
         policy = "all" if task == RETRIEVAL else "none"
         full_name = f"{found['model']} {found['pretrained']}"

@@ -3,6 +3,7 @@
 Legend: N vectors, D width.
 
     precomputed:/folder?space=NAME      vectors.npy (N, D) beside ids.txt (one a line) or ids.json
+    precomputed:/folder?space=NAME      image/ and text/ in it, each a folder of that form
     precomputed:/folder?space=NAME      clip-retrieval's folder: img_emb/img_emb_0.npy and on, or
                                         text_emb/text_emb_0.npy, with metadata/metadata_0.parquet
 
@@ -61,6 +62,8 @@ class PrecomputedTower:
     """
 
     uses_language = False
+    # A store would hold the same once more.
+    worth_storing = False
 
     def __init__(
         self, parts: Sequence[Part], *, modality: Modality, space: str, fingerprint: str
@@ -168,7 +171,10 @@ def read_parts(folder: Path, *, modality: Modality, id_column: str | None) -> It
         raise errors.UnavailableError(
             f"there is no folder {folder}", hint=f"check the path: ls {folder.parent}"
         )
-    if (folder / "vectors.npy").is_file():
+    own = folder / modality
+    if (own / "vectors.npy").is_file():
+        yield _plain_part(own)
+    elif (folder / "vectors.npy").is_file():
         yield _plain_part(folder)
     else:
         yield from _clip_retrieval_parts(folder, modality=modality, id_column=id_column)
@@ -177,7 +183,9 @@ def read_parts(folder: Path, *, modality: Modality, id_column: str | None) -> It
 def _plain_part(folder: Path) -> Part:
     text, listed = folder / "ids.txt", folder / "ids.json"
     if text.is_file():
-        ids = text.read_text("utf-8-sig").splitlines()
+        # Only a line feed ends an id: texts are ids too, and hold U+2028 and its like.
+        lines = text.read_bytes().decode("utf-8-sig").split("\n")
+        ids = [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
     elif listed.is_file():
         content = json.loads(listed.read_text("utf-8"))
         if not isinstance(content, list):
