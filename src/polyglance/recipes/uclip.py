@@ -221,18 +221,15 @@ def _project(
     Each goes by itself, as released: a batch norm sees one kind of vector at a time.
     """
     found = []
-    noise = config.noise * torch.randn(len(rows), vectors[0].shape[1]) if config.noise else None
     # Half precision takes two thirds of the time and cost nothing on pictograms (docs/log.md).
     # One context for both kinds: weights are cast once.
     half = config.precision == "bfloat16"
     with torch.autocast(rows.device.type, torch.bfloat16, enabled=half):
         for kind in vectors:
             chosen = kind.index_select(0, rows)
-            if noise is not None:
-                chosen = functional.normalize(chosen + noise, dim=1)
-                # No term of the loss sets a query beside another row's answer through the same
-                # head, so the other kind takes the same draws a row further: half the draws.
-                noise = noise.roll(1, dims=0)
+            if config.noise:
+                noise = torch.randn_like(chosen)
+                chosen = functional.normalize(chosen.add(noise, alpha=config.noise), dim=1)
             found.append(functional.normalize(head(chosen).float(), dim=1))
     return found[0], found[1]
 
