@@ -16,7 +16,7 @@ from polyglance import errors, progress, results
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache
 from polyglance.evaluate import classification, neighbours, retrieval, text
-from polyglance.evaluate.encoders import Encoder
+from polyglance.evaluate.encoders import Encoder, FunctionEncoder
 from polyglance.results import Result
 from polyglance.tasks import TaskData
 from polyglance.tasks.classification import ClassificationData
@@ -24,7 +24,7 @@ from polyglance.tasks.neighbours import NeighbourData
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.tasks.text import BitextData, SimilarityData
 
-__all__ = ["Encoder", "evaluate"]
+__all__ = ["Encoder", "FunctionEncoder", "evaluate"]
 
 
 class Scorer(Protocol):

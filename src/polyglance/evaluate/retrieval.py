@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from polyglance import errors, metrics, results, statistics
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache
-from polyglance.evaluate.encoders import Encoder
+from polyglance.evaluate.encoders import Encoder, unit_vectors
 from polyglance.relevance import Repeats
 from polyglance.results import Result
 from polyglance.tasks.retrieval import RetrievalData
@@ -98,7 +98,7 @@ def score_language(
         content_ids=[data.content_ids[row] for row in rows.tolist()],
     )
     texts = chosen.texts
-    vectors = encoder.encode_texts(texts, languages=[language] * len(texts), cache=cache)
+    vectors = unit_vectors(encoder, texts, languages=[language] * len(texts), cache=cache)
     if vectors.shape[1] != contents.shape[1]:
         raise errors.VectorError(
             f"texts of width {vectors.shape[1]} and contents of width {contents.shape[1]}; "
