@@ -35,7 +35,10 @@ ONE_LANGUAGE = ("swh_Latn",)
 # A transformer of six layers learns one language in a minute, not eleven.
 FEW = MappingProxyType({"babel-adapter": ONE_LANGUAGE})
 SETTINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {"babel-adapter": {"num_epochs": "3", "batch_size": "16", "learning_rate": "7e-3"}}
+    {
+        "babel-adapter": {"num_epochs": "3", "batch_size": "16", "learning_rate": "7e-3"},
+        "distill": {"num_steps": "250"},
+    }
 )
 
 
