@@ -77,6 +77,10 @@ class ResultError(PolyglanceError):
     """Results that cannot be read, or be set beside each other."""
 
 
+class ExportError(PolyglanceError):
+    """A pack that a form of others cannot hold, or that came out of it different."""
+
+
 def nearest(given: str, allowed: Iterable[str], *, limit: int = 3) -> list[str]:
     """The allowed names most like `given`, best first.
 

@@ -9,6 +9,12 @@ from polyglance.languages import get_language
 if TYPE_CHECKING:
     from polyglance.packs import PackManifest
 
+SEARCH = """
+```bash
+polyglance search 'a question' --language fr --index INDEX --pack PACK
+```
+"""
+
 
 def render(manifest: PackManifest) -> str:
     """The model card in Markdown, with the metadata block that model hubs read."""
@@ -16,18 +22,24 @@ def render(manifest: PackManifest) -> str:
     lines = ["---", "library_name: polyglance", "tags: [multilingual, clip, language-pack]"]
     if tags:
         lines += ["language:", *(f"- {tag}" for tag in tags)]
-    lines += [
-        "---",
-        "",
+    return "\n".join([*lines, "---", "", body(manifest)])
+
+
+def body(manifest: PackManifest, *, usage: str = SEARCH) -> str:
+    """The card behind its metadata: what the pack is, how it is used, its scores by language.
+
+    Args:
+        manifest: Of the pack.
+        usage: Markdown that says how the folder is used.
+    """
+    lines = [
         f"# A language pack for `{manifest.teacher}`",
         "",
         f"Made with the recipe `{manifest.recipe}` by polyglance {manifest.polyglance_version}. It",
         "gives an existing index of that model new languages; no picture is encoded again",
         f"(content side: {manifest.content}).",
         "",
-        "```bash",
-        "polyglance search 'a question' --language fr --index INDEX --pack PACK",
-        "```",
+        usage.strip(),
         "",
         f"- text tower: `{manifest.tower}` ({manifest.tower_fingerprint})",
         f"- space: `{manifest.space_id}`",

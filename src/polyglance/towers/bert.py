@@ -16,6 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# The published projections that stand in one matrix here, in its order.
+_THIRDS = ("query", "key", "value")
+
 
 class States(NamedTuple):
     """What an encoder returns: the state of each token, (B, L, D)."""
@@ -142,26 +145,57 @@ def from_tensors(tensors: Mapping[str, Tensor], *, config: Mapping[str, Any]) ->
         "positions.weight": stored["embeddings.position_embeddings.weight"]
         + stored["embeddings.token_type_embeddings.weight"][0],
     }
+    num_layers = int(config["num_hidden_layers"])
+    for i in range(num_layers):
+        for kind in ("weight", "bias"):
+            placed[f"layers.{i}.query_key_value.{kind}"] = torch.cat(
+                [stored[f"encoder.layer.{i}.attention.self.{x}.{kind}"] for x in _THIRDS]
+            )
+    for ours, theirs in _published_names(num_layers).items():
+        placed[ours] = stored[theirs]
+    # Drawing MiniLM at random only to replace it costs 0.15 s; the meta device, which would not,
+    # imports 800 modules in 1.4 s.
+    encoder = BertEncoder(config)
+    encoder.load_state_dict(placed, assign=True)
+    return encoder
+
+
+def to_tensors(encoder: BertEncoder) -> dict[str, Tensor]:
+    """The encoder's tensors by their published names: what `from_tensors` takes.
+
+    The vector of the first token type is part of the positions here, so the two types are zero.
+    """
+    own = {name: tensor.detach().cpu() for name, tensor in encoder.state_dict().items()}
+    found = {
+        "embeddings.word_embeddings.weight": own["words.weight"],
+        "embeddings.position_embeddings.weight": own["positions.weight"],
+        "embeddings.token_type_embeddings.weight": torch.zeros(2, own["words.weight"].shape[1]),
+    }
+    for i in range(len(encoder.layers)):
+        for kind in ("weight", "bias"):
+            thirds = own[f"layers.{i}.query_key_value.{kind}"].chunk(3)
+            for name, third in zip(_THIRDS, thirds, strict=True):
+                found[f"encoder.layer.{i}.attention.self.{name}.{kind}"] = third
+    for ours, theirs in _published_names(len(encoder.layers)).items():
+        found[theirs] = own[ours]
+    return {name: tensor.contiguous() for name, tensor in found.items()}
+
+
+def _published_names(num_layers: int) -> dict[str, str]:
+    """Our names of the tensors that are kept as they are, and the published ones."""
     modules = {"norm": "embeddings.LayerNorm"}
-    for i in range(int(config["num_hidden_layers"])):
+    for i in range(num_layers):
         there, here = f"encoder.layer.{i}.", f"layers.{i}."
         modules[here + "attended"] = there + "attention.output.dense"
         modules[here + "attended_norm"] = there + "attention.output.LayerNorm"
         modules[here + "widen"] = there + "intermediate.dense"
         modules[here + "narrow"] = there + "output.dense"
         modules[here + "output_norm"] = there + "output.LayerNorm"
-        for kind in ("weight", "bias"):
-            placed[f"{here}query_key_value.{kind}"] = torch.cat(
-                [stored[f"{there}attention.self.{x}.{kind}"] for x in ("query", "key", "value")]
-            )
-    for ours, theirs in modules.items():
-        for kind in ("weight", "bias"):
-            placed[f"{ours}.{kind}"] = stored[f"{theirs}.{kind}"]
-    # Drawing MiniLM at random only to replace it costs 0.15 s; the meta device, which would not,
-    # imports 800 modules in 1.4 s.
-    encoder = BertEncoder(config)
-    encoder.load_state_dict(placed, assign=True)
-    return encoder
+    return {
+        f"{ours}.{kind}": f"{theirs}.{kind}"
+        for ours, theirs in modules.items()
+        for kind in ("weight", "bias")
+    }
 
 
 def _goes_through_onednn(rows: Tensor, weight: Tensor) -> bool:

@@ -177,9 +177,9 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
             f"{reference} as {modality} tower; sentence towers read text",
             hint="take hf: or openclip: for images",
         )
-    folder = _folder(reference)
+    folder = folder_of(reference)
     device = weights.default_device(reference.options.get("device"))
-    prompt = _prompt(folder, asked=reference.options.get("prompt"))
+    prompt = prompt_of(folder, asked=reference.options.get("prompt"))
     chain = read_chain(folder)
     if chain is None:
         return _with_library(folder, device=device, prompt=prompt)
@@ -387,7 +387,7 @@ def _with_library(folder: Path, *, device: torch.device, prompt: str) -> Library
     return LibraryTower(model, name=weights.file_digest(files), prompt=prompt or None)
 
 
-def _prompt(folder: Path, *, asked: str | None) -> str:
+def prompt_of(folder: Path, *, asked: str | None) -> str:
     """The text of the prompt: the one asked for, else the folder's default, else nothing."""
     file = folder / "config_sentence_transformers.json"
     config = checkpoints.read_json(file) if file.is_file() else {}
@@ -400,7 +400,13 @@ def _prompt(folder: Path, *, asked: str | None) -> str:
     return str(prompts[name])
 
 
-def _folder(reference: TowerReference) -> Path:
+def folder_of(reference: TowerReference) -> Path:
+    """Where a model lies: a path, an installed package, or the hub's snapshot.
+
+    Raises:
+        UnavailableError: Where it cannot be had.
+        MissingExtraError: Where the package that carries it is absent.
+    """
     packaged = PACKAGED.get(reference.location)
     if packaged is None or Path(reference.location).is_dir():
         return checkpoints.find_folder(
