@@ -63,7 +63,7 @@ class CommandTranslator:
                 f"{' '.join(argv)} does not translate {language}: {said[0] if said else error}",
                 hint="try the command by hand, or leave that language out",
             ) from error
-        found = done.stdout.rstrip("\n").split("\n")
+        found = done.stdout.removesuffix("\n").split("\n")
         if len(found) != len(texts):
             raise errors.InputError(
                 f"{' '.join(argv)} gave {len(found)} lines for {len(texts)}; one a text is needed",
