@@ -65,6 +65,7 @@ FLOORS = (
     "exchange",
     "published",
     "report",
+    "export",
     # door
     "demo",
     "cli",
@@ -124,6 +125,7 @@ PUBLIC = {
     "polyglance.embed": {"EmbedReport", "VectorCache", "embed_images", "embed_texts"},
     "polyglance.evaluate": {"Encoder", "evaluate"},
     "polyglance.exchange": {"FORMS", "read", "write"},
+    "polyglance.export": {"FORMS", "Exported", "Order", "export"},
     "polyglance.languages": {"Language", "all_languages", "get_language", "normalise_language"},
     "polyglance.search.index": {"Hit", "Index"},
     "polyglance.search.indexing": {"IndexReport", "build"},

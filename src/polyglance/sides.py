@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from polyglance import affine, errors
 from polyglance.affine import Head, Vectors
-from polyglance.towers import Modality, Output, Tower, load_tower, parse_reference
+from polyglance.towers import Modality, Output, Tower, beside, load_tower, parse_reference
 
 HeadInput = Literal["raw", "unit"]
 
@@ -85,16 +85,7 @@ def load_tower_beside(folder: Path, reference: str, *, modality: Modality) -> To
     Raises:
         StoreError: For a location that leads out of `folder`.
     """
-    parsed = parse_reference(reference)
-    if parsed.location.startswith("./"):
-        inside = (folder / parsed.location).resolve()
-        if not inside.is_relative_to(folder.resolve()):
-            raise errors.StoreError(
-                f"the tower {reference} lies outside {folder}; it must be inside",
-                hint="do not load folders that you do not trust",
-            )
-        reference = reference.replace(parsed.location, str(inside), 1)
-    return load_tower(reference, modality=modality)
+    return load_tower(beside(folder, reference), modality=modality)
 
 
 class SpaceTower:

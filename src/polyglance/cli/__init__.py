@@ -17,6 +17,7 @@ from polyglance.cli import (
     difference,
     embed,
     evaluate,
+    export,
     index,
     packs,
     published,
@@ -62,6 +63,7 @@ app.command("convert", help=convert.HELP)(convert.command)
 app.command("analyse", help=analyse.HELP)(analyse.command)
 app.command("index", help=index.HELP)(index.command)
 app.command("search", help=search.HELP)(search.command)
+app.command("export", help=export.HELP)(export.command)
 app.add_typer(embed.app, name="embed")
 app.command("import-m2m", help=packs.HELP)(packs.command)
 

@@ -12,6 +12,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -140,6 +141,31 @@ def parse_reference(reference: str, *, options: Sequence[str] | None = None) -> 
             raise errors.unknown_name(f"option of {library} towers", key, allowed=options)
         parsed[key] = value
     return TowerReference(library, location, MappingProxyType(parsed))
+
+
+def beside(folder: Path, reference: str) -> str:
+    """A reference whose location may be inside a folder (`tiny:./tower`), as seen from anywhere.
+
+    Args:
+        folder: What `./` means.
+        reference: One without `./` stays as it is.
+
+    Raises:
+        StoreError: For a location that leads out of `folder`.
+
+    >>> beside(Path("/packs/one"), "hf:./tower?pooling=mean")
+    'hf:/packs/one/tower?pooling=mean'
+    """
+    location = parse_reference(reference).location
+    if not location.startswith("./"):
+        return reference
+    inside = (folder / location).resolve()
+    if not inside.is_relative_to(folder.resolve()):
+        raise errors.StoreError(
+            f"the tower {reference} lies outside {folder}; it must be inside",
+            hint="do not load folders that you do not trust",
+        )
+    return reference.replace(location, str(inside), 1)
 
 
 def load_tower(reference: str, *, modality: Modality) -> Tower:

@@ -33,6 +33,7 @@ from polyglance.towers import (
     Vectors,
     adapters,
     batching,
+    beside,
     load_tower,
     weights,
 )
@@ -269,10 +270,7 @@ def torch_tower(tower: Tower) -> TorchTextTower:
 
 
 def _load_base(folder: Path, tuning: Tuning) -> Tower:
-    reference = tuning.base
-    if reference == INSIDE:
-        reference = f"tuned:{folder / INNER_BASE}"
-    base = load_tower(reference, modality="text")
+    base = load_tower(beside(folder, tuning.base), modality="text")
     if base.fingerprint != tuning.base_fingerprint:
         raise errors.StoreError(
             f"the base {tuning.base} has fingerprint {base.fingerprint}; {folder} was trained on "

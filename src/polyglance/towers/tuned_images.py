@@ -23,6 +23,7 @@ from polyglance.towers import (
     Tower,
     TowerReference,
     Vectors,
+    beside,
     load_tower,
     weights,
 )
@@ -100,7 +101,7 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
     facts = files.read_manifest(
         folder / MANIFEST, kind="tuned-image-tower", schema_version=SCHEMA_VERSION
     )
-    tower = load_tower(facts["base"], modality="image")
+    tower = load_tower(beside(folder, facts["base"]), modality="image")
     if not isinstance(tower, TorchImageTower) or tower.fingerprint != facts["base_fingerprint"]:
         raise errors.StoreError(
             f"the base {facts['base']} has fingerprint {tower.fingerprint}; {folder} was trained "

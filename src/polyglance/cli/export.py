@@ -1,0 +1,94 @@
+"""`polyglance export`: how does a pack leave for other programs?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from polyglance.model import DualEncoder
+    from polyglance.packs import LanguagePack
+    from polyglance.results import Result
+
+HELP = "Write a language pack in a form of others: sentence-transformers, ONNX, a hub, Immich."
+
+
+def command(
+    pack: Annotated[str, typer.Argument(help="The pack: its folder, or its id on the hub.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--to", help="sentence-transformers, onnx, hub-folder or immich.", metavar="FORM"
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="The dual encoder of the pack: for the image side, and for --results.",
+        ),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            "--language", "-l", help="The one language to export, of a pack with adapters or LoRA."
+        ),
+    ] = None,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option("--results", "-r", help="Results of polyglance eval, for the model card."),
+    ] = None,
+    license: Annotated[
+        str, typer.Option("--license", help="SPDX id of the weights, as in apache-2.0.")
+    ] = "",
+) -> None:
+    """Load the pack, write the form, compare it with the pack, and say how near it is."""
+    from polyglance import export
+    from polyglance.languages import normalise_language
+    from polyglance.model import DualEncoder
+    from polyglance.packs import LanguagePack
+
+    loaded = LanguagePack.load(pack)
+    encoder = None if model is None else DualEncoder.load(model)
+    order = export.Order(
+        pack=loaded,
+        model=encoder,
+        language=None if language is None else normalise_language(language),
+        results=_own(results, pack=loaded, encoder=encoder) if results else (),
+        license=license,
+    )
+    exported = export.export(order, form, out=out)
+    for side, difference in exported.differences.items():
+        typer.echo(f"{side} side: largest difference from the pack's vectors {difference:.1e}")
+    for note in exported.notes:
+        typer.echo(note)
+    typer.echo(f"{form} in {exported.folder}")
+
+
+def _own(
+    paths: list[Path], *, pack: LanguagePack, encoder: DualEncoder | None
+) -> tuple[Result, ...]:
+    """The results of this very model and pack among those of the files."""
+    from polyglance import errors, exchange, measure
+
+    if encoder is None:
+        raise errors.ConfigError(
+            "--results without --model; which results are of this pack is known by both",
+            hint=f"--model {pack.manifest.teacher}",
+        )
+    rows, failed = exchange.read(paths)
+    if failed:
+        raise failed[0]
+    wanted = measure.model_id(encoder.with_pack(pack, reencode=True))
+    own = tuple(row for row in rows if row.model_id == wanted)
+    if not own:
+        raise errors.ResultError(
+            f"none of the {len(rows):,} results is of this model with this pack ({wanted}); they "
+            f"are of {', '.join(sorted({row.model for row in rows})[:5]) or 'nothing'}",
+            hint=f"measure it: polyglance eval {encoder.reference} --pack PACK",
+        )
+    return own

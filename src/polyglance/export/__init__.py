@@ -1,0 +1,111 @@
+"""In which forms of others does a pack leave? One table of forms, one way to write and check them.
+
+sentence-transformers   a folder that the library's stock modules load
+onnx                    text side, and image side where a model is given, for any ONNX runtime
+hub-folder              the pack itself with a full model card, ready for a model hub
+immich                  what Immich's machine-learning service reads: textual/ and visual/
+
+Every form is written beside its place, loaded there with the library that will read it, compared
+with the pack's own vectors, and only then moved into place.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from polyglance import errors, files
+from polyglance.export import card
+from polyglance.export.order import Order, Written
+
+__all__ = ["FORMS", "Exported", "Form", "Order", "export"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """A row of the table.
+
+    Attributes:
+        module: Has `write(order, folder) -> Written`.
+        library: What the model card names as the library that reads it.
+        packages: What must be installed, by importable name.
+        extra: Brings them.
+    """
+
+    module: str
+    library: str
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+
+
+_ONNX = ("onnx", "onnxruntime", "onnxscript")
+
+FORMS: Mapping[str, Form] = MappingProxyType(
+    {
+        "sentence-transformers": Form(
+            module="polyglance.export.sentence_folder",
+            library="sentence-transformers",
+            packages=("sentence_transformers",),
+            extra="sentence",
+        ),
+        "onnx": Form(
+            module="polyglance.export.onnx_folder", library="onnx", packages=_ONNX, extra="onnx"
+        ),
+        "hub-folder": Form(module="polyglance.export.hub_folder", library="polyglance"),
+        "immich": Form(
+            module="polyglance.export.immich", library="immich", packages=_ONNX, extra="onnx"
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        folder: Where.
+        differences: By side, the largest difference of one number of a unit vector between the
+            folder, loaded by the library that reads it, and the pack.
+        notes: What whoever uses it must know.
+    """
+
+    folder: Path
+    differences: Mapping[str, float]
+    notes: tuple[str, ...]
+
+
+def export(order: Order, form: str, *, out: Path) -> Exported:
+    """Write a pack in a form of others.
+
+    Args:
+        order: The pack, and what else goes with it.
+        form: A name of `FORMS`.
+        out: A folder that is not there yet, or empty.
+
+    Raises:
+        UnknownNameError: For another form.
+        MissingExtraError: Where its library is not installed.
+        ExportError: Where the form cannot hold this pack, or does not give its vectors.
+        InputError: Where there is something in `out`.
+    """
+    if form not in FORMS:
+        raise errors.unknown_name("form of export", form, allowed=FORMS)
+    row, out = FORMS[form], Path(out)
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise errors.InputError(
+            f"{out} is not empty; an export fills a folder of its own",
+            hint=f"name another one, or remove it first: rm -r {out}",
+        )
+    for package in row.packages:
+        if importlib.util.find_spec(package) is None:
+            raise errors.missing_extra(f"exports to {form}", extra=row.extra)
+    with files.folder_in_one_step(out) as folder:
+        written: Written = importlib.import_module(row.module).write(order, folder)
+        text = card.render(order, library=row.library, usage=written.usage, notes=written.notes)
+        (folder / card.FILE).write_text(text, encoding="utf-8")
+    return Exported(folder=out, differences=written.differences, notes=written.notes)

@@ -1,0 +1,103 @@
+"""What is a pack on a model hub? The pack itself, with nothing left behind on this disk.
+
+    pack.json, head.safetensors      as they were
+    tower/                           the text tower, where its reference was a folder of this disk
+    README.md                        metadata as hubs read it, scores by language and task
+
+`huggingface_hub.upload_folder(repo_id=..., folder_path=...)` brings it there; nothing here does.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polyglance import files
+from polyglance.export.order import PROBES, Order, Written, difference
+from polyglance.languages import ENGLISH
+from polyglance.packs import PACK_FILE, LanguagePack
+from polyglance.sides import SpaceTower
+from polyglance.towers import TowerReference, parse_reference, tuned, tuned_images
+
+# What a tower's folder is brought with; no pickles, no code.
+SUFFIXES = (".json", ".safetensors", ".txt", ".model", ".jinja")
+USAGE = """
+```bash
+polyglance search 'a question' --language fr --index INDEX --pack OWNER/NAME
+```
+
+```python
+from polyglance.packs import LanguagePack
+
+pack = LanguagePack.load("OWNER/NAME")
+```
+"""
+
+
+def write(order: Order, folder: Path) -> Written:
+    """Save the pack with the towers it names by a path, and load it back.
+
+    Raises:
+        ExportError: Where what is loaded back gives other vectors.
+    """
+    order.pack.save(folder)
+    manifest = folder / PACK_FILE
+    facts = json.loads(manifest.read_text("utf-8"))
+    for name, place in (("tower", "tower"), ("content_tower", "image")):
+        if facts[name]:
+            facts[name] = _bring(facts[name], folder, place=place)
+    files.write_json(manifest, facts)
+    return Written(differences={"text": _check(order, folder)}, usage=USAGE)
+
+
+def _bring(reference: str, folder: Path, *, place: str) -> str:
+    """Copy what a reference names by a path into `folder`, and give the reference from there.
+
+    Args:
+        reference: Of a tower.
+        folder: The folder that refers to it.
+        place: The name it gets there.
+    """
+    parsed = parse_reference(reference)
+    inside = parsed.location.startswith("./")
+    at = folder / parsed.location if inside else folder / place
+    source = Path(parsed.location).expanduser()
+    if not inside and not source.is_dir():
+        return reference
+    if not inside:
+        _copy(source, at)
+    for manifest in (at / tuned.MANIFEST, at / tuned_images.MANIFEST):
+        if manifest.is_file():
+            _bring_base(manifest)
+    if inside:
+        return reference
+    # The device is the machine's, not the pack's.
+    options = {name: value for name, value in parsed.options.items() if name != "device"}
+    return str(TowerReference(parsed.library, f"./{place}", options))
+
+
+def _bring_base(manifest: Path) -> None:
+    """The base of a tuned tower, too."""
+    facts: dict[str, Any] = json.loads(manifest.read_text("utf-8"))
+    if "base" in facts:
+        facts["base"] = _bring(facts["base"], manifest.parent, place=tuned.INNER_BASE)
+        files.write_json(manifest, facts)
+
+
+def _copy(source: Path, target: Path) -> None:
+    for path in sorted(source.rglob("*")):
+        if path.is_file() and path.suffix in SUFFIXES:
+            there = target / path.relative_to(source)
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, there)
+
+
+def _check(order: Order, folder: Path) -> float:
+    loaded = LanguagePack.load(folder)
+    languages = [order.language or ENGLISH] * len(PROBES)
+    found = SpaceTower(loaded.side).encode(PROBES, languages=languages)
+    return difference(np.asarray(found), order.probe_vectors, what="pack, loaded back,")

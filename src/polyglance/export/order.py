@@ -1,0 +1,119 @@
+"""What is to be exported, and is what came out the same? The order, and the check of every form.
+
+Legend: N probes, D width of the space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from polyglance import errors
+from polyglance.affine import Vectors
+from polyglance.languages import ENGLISH
+from polyglance.model import DualEncoder
+from polyglance.packs import LanguagePack
+from polyglance.results import Result
+from polyglance.sides import SpaceTower
+from polyglance.spaces import PROBE_TEXTS
+
+# A unit vector's numbers are at most 1; this is the promise of every form.
+TOLERANCE = 1e-4
+# Several scripts, one token and many, an end of sentence, a text that is cut.
+PROBES: tuple[str, ...] = (
+    *PROBE_TEXTS,
+    "a",
+    "Ein Hund läuft über die Wiese.",
+    "एक लाल रेलगाड़ी",
+    "كلب على الشاطئ",
+    "湖の上の月",
+    "старик читает газету, а дети играют",
+    "a long walk along the river " * 40,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A pack, and what goes with it.
+
+    Attributes:
+        pack: Whose text side leaves.
+        model: The dual encoder it was made for, where the image side is wanted.
+        language: The one language that the export speaks, where the text side has parts by
+            language (adapters, low-rank changes).
+        results: Measured scores of this model and pack, for the model card.
+        license: SPDX id of the weights; empty where nobody said.
+    """
+
+    pack: LanguagePack
+    model: DualEncoder | None = None
+    language: str | None = None
+    results: Sequence[Result] = field(default=())
+    license: str = ""
+
+    def require_model(self, form: str) -> DualEncoder:
+        """The model.
+
+        Raises:
+            ExportError: Where none was given.
+        """
+        if self.model is None:
+            raise errors.ExportError(
+                f"{form} holds an image side, and no model was given",
+                hint=f"name the pack's teacher: --model {self.pack.manifest.teacher}",
+            )
+        return self.model
+
+    @cached_property
+    def probe_vectors(self) -> Vectors:
+        """What the pack itself says of the probes: float32 (N, D), unit."""
+        return self.vectors_of(PROBES)
+
+    def vectors_of(self, texts: Sequence[str]) -> Vectors:
+        """What the pack itself says of texts in the order's language: float32 (N, D), unit."""
+        languages = [self.language or ENGLISH] * len(texts)
+        return SpaceTower(self.pack.side).encode(texts, languages=languages)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a form put into its folder.
+
+    Attributes:
+        differences: See `Exported`.
+        usage: Markdown: how the folder is used.
+        notes: What whoever uses it must know.
+    """
+
+    differences: Mapping[str, float]
+    usage: str
+    notes: tuple[str, ...] = ()
+
+
+def difference(found: Any, wanted: Vectors, *, what: str) -> float:
+    """The largest difference of one number between two sets of unit vectors.
+
+    Args:
+        found: (N, D) of the exported form.
+        wanted: (N, D) of the pack.
+        what: Which side, for the message.
+
+    Raises:
+        ExportError: Where it is above `TOLERANCE`, or the shapes differ.
+
+    >>> difference(np.eye(2), np.eye(2, dtype=np.float32), what="text side")
+    0.0
+    """
+    vectors = np.asarray(found, np.float32)
+    apart = float(np.abs(vectors - wanted).max()) if vectors.shape == wanted.shape else np.inf
+    if not apart <= TOLERANCE:
+        raise errors.ExportError(
+            f"the exported {what} gives vectors of shape {vectors.shape} that are {apart:.2g} from "
+            f"the pack's own ({wanted.shape}); {TOLERANCE:g} is allowed, and nothing was written",
+            hint="take another form: hub-folder holds every pack, onnx most of them",
+        )
+    return apart

@@ -1,0 +1,118 @@
+"""How does the tokenizer of a text side leave? As tokenizer.json, checked against the tower's own.
+
+Legend: N texts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from polyglance import errors
+from polyglance.export.order import PROBES
+from polyglance.export.text_parts import TextParts
+from polyglance.languages import ENGLISH
+from polyglance.towers import huggingface, nllb
+
+FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+def write_tokenizer(parts: TextParts, folder: Path, *, max_length: int, padded: bool) -> None:
+    """Write tokenizer.json, which gives the tower's own ids, and a short tokenizer_config.json.
+
+    NLLB's puts no language first: the code stands in front of the text instead
+    (`deu_Latnein Hund`), where it becomes the very token.
+
+    Args:
+        parts: Whose tokenizer.
+        folder: Where.
+        max_length: Tokens at which texts are cut.
+        padded: Whether all rows are filled up to `max_length`.
+
+    Raises:
+        ExportError: Where the ids would be others, or the tokenizer has no such file.
+    """
+    tokenizer = _plain(parts)
+    _prepare_texts(tokenizer, prefix=parts.prefix, lower_case=parts.lower_case)
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+    _check(tokenizer, parts, max_length=max_length)
+    pad_token = tokenizer.id_to_token(parts.tower.pad_id)
+    if padded or parts.fixed_length:
+        tokenizer.enable_padding(length=max_length, pad_id=parts.tower.pad_id, pad_token=pad_token)
+    tokenizer.save(str(folder / FILES[0]))
+    facts = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "pad_token": pad_token,
+        "model_max_length": max_length,
+    }
+    (folder / FILES[1]).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def marked(texts: Sequence[str], *, parts: TextParts, language: str | None) -> list[str]:
+    """Texts as the written tokenizer wants them: NLLB's with their language code in front."""
+    code = (language or ENGLISH) if parts.tower.uses_language else ""
+    return [code + text for text in texts]
+
+
+def pad_token(folder: Path) -> str:
+    """What fills short rows, as the written files say."""
+    return str(json.loads((folder / FILES[1]).read_text("utf-8"))["pad_token"])
+
+
+def _plain(parts: TextParts) -> Any:
+    """The tokenizer of the Rust library that stands behind the tower's."""
+    from tokenizers import Tokenizer
+    from tokenizers.processors import TemplateProcessing
+
+    stored = parts.checkpoint / FILES[0]
+    loaded = None
+    if not stored.is_file() or parts.tower.uses_language:
+        loaded = huggingface.load_tokenizer(parts.checkpoint)
+    if loaded is None:
+        return Tokenizer.from_file(str(stored))
+    inner = getattr(loaded, "backend_tokenizer", None)
+    if inner is None:
+        raise errors.ExportError(
+            f"the tokenizer of {parts.checkpoint} ({type(loaded).__name__}) has no form without "
+            "Python",
+            hint="export a hub-folder or sentence-transformers instead",
+        )
+    inner = Tokenizer.from_str(inner.to_str())
+    if parts.tower.uses_language:
+        assert nllb.language_codes(loaded)
+        end = loaded.eos_token
+        inner.post_processor = TemplateProcessing(
+            single=f"$A {end}", special_tokens=[(end, loaded.eos_token_id)]
+        )
+    return inner
+
+
+def _prepare_texts(tokenizer: Any, *, prefix: str, lower_case: bool) -> None:
+    from tokenizers import normalizers
+
+    steps: list[Any] = [normalizers.Prepend(prefix)] if prefix else []
+    steps += [normalizers.Lowercase()] if lower_case else []
+    if steps and tokenizer.normalizer is not None:
+        steps.append(tokenizer.normalizer)
+    if steps:
+        tokenizer.normalizer = normalizers.Sequence(steps)
+
+
+def _check(tokenizer: Any, parts: TextParts, *, max_length: int) -> None:
+    """The tower's own ids and those of the file, probe by probe; `max_length` may cut shorter."""
+    languages = [ENGLISH] * len(PROBES) if parts.tower.uses_language else None
+    wanted = parts.tower.token_rows(PROBES, languages)
+    found = tokenizer.encode_batch(marked(PROBES, parts=parts, language=None))
+    for text, row, encoding in zip(PROBES, wanted, found, strict=True):
+        ids = encoding.ids
+        if parts.fixed_length:
+            ids = ids + [parts.tower.pad_id] * (max_length - len(ids))
+        if len(row) <= max_length and ids != list(row):
+            raise errors.ExportError(
+                f"tokenizer.json gives {text[:40]!r} the ids {ids[:8]}..., the tower's own "
+                f"tokenizer {list(row)[:8]}...",
+                hint="export a hub-folder, which keeps the tower's own tokenizer",
+            )
