@@ -1,4 +1,4 @@
-/* What does the reader's choice change? Fills, sorts and filters the tables, draws the charts.
+/* What does the reader's choice change? Fills, sorts and filters the tables; the charts follow.
  * The choice is kept behind the # of the address, so that a view can be sent to somebody. */
 (() => {
   "use strict";
@@ -6,10 +6,6 @@
   const root = document.documentElement;
   const MISSING = "–";
   const MINUS = "\u2212";
-  const FEW = 24; // languages in the chart before "show all"
-  const ROW = 18; // px of a language in the chart
-  const AXIS = 30; // px above them
-  const HEAT = 30; // px of a model in the heat map
   const collator = new Intl.Collator("en", { numeric: true });
   const $ = (at, selector) => at.querySelector(selector);
   const $$ = (at, selector) => [...at.querySelectorAll(selector)];
@@ -39,7 +35,6 @@
     $$(at, `[data-slot="${slot}"]`).forEach((found) => (found.textContent = text));
   // Letters without their marks, so that "turkce" finds Türkçe.
   const fold = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
-  const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const AXES = ["value", "direction", "variant", "partner", "split"];
   // A column that is the same in every row is one number.
   const pick = (column, i) => (Array.isArray(column) ? column[i] : column);
@@ -221,189 +216,8 @@
       ? `${total} ${noun}` : `${part.shown.length} of ${total} ${noun}`);
   }
 
-  /* --- charts ------------------------------------------------------------------------------ */
-
-  const theme = () => {
-    const text = { labelColor: colour("--muted"), titleColor: colour("--muted") };
-    const font = getComputedStyle(document.body).fontFamily;
-    return {
-      background: null, font, view: { stroke: null }, aria: false, padding: 2,
-      axis: { ...text, gridColor: colour("--line"), tickColor: colour("--line"),
-        domainColor: colour("--line"), labelFontSize: 11.5, titleFontSize: 12,
-        titleFontWeight: "normal", labelLimit: 132 },
-      axisY: { ticks: false, labelPadding: 6 },
-      legend: { labelColor: colour("--muted"), labelFontSize: 11 },
-      range: { heatmap: [colour("--cold"), colour("--hot")] },
-    };
-  };
-
-  function barRows(part, view) {
-    const { baseline, languages } = part.numbers;
-    const after = +part.state.after;
-    const some = part.state.all ? part.shown : part.shown.slice(0, FEW);
-    return some.map((i) => ({
-      language: languages[i].english, own_name: languages[i].own || MISSING,
-      before: baseline == null ? null : number(view, "values", baseline, i),
-      after: number(view, "values", after, i), low: number(view, "lows", after, i),
-      high: number(view, "highs", after, i), gain: gainOf(part, view, i)?.value ?? null,
-    }));
-  }
-
-  function scatterRows(part, view) {
-    const { splits, views, languages, models } = part.numbers;
-    const [across, up] = splits.map((split) => views.find((other) => AXES.every((axis) =>
-      other[axis] === (axis === "split" ? split : view[axis]))));
-    if (!across || !up) return [];
-    const chosen = new Set([+part.state.after, part.numbers.baseline]);
-    const rows = [];
-    models.forEach((model, m) => part.shown.forEach((i) => {
-      const [x, y] = [across, up].map((one) => number(one, "values", m, i));
-      if (x != null && y != null)
-        rows.push(pointOf(languages[i], model, { x, y, opacity: chosen.has(m) ? 0.9 : 0.45 }));
-    }));
-    return rows;
-  }
-
-  function pointOf(language, model, place) {
-    const slot = data.slots[model];
-    return {
-      language: language.english, own_name: language.own || MISSING, model, ...place,
-      colour: colour(`--m${slot}`), shape: data.shapes[slot],
-    };
-  }
-
-  function heatRows(part, view) {
-    const { models, languages } = part.numbers;
-    return models.flatMap((model, m) => part.shown.flatMap((i) => {
-      const value = number(view, "values", m, i);
-      return value == null ? [] : [{
-        id: languages[i].id, language: languages[i].english, own_name: languages[i].own || MISSING,
-        model: data.labels[model], value,
-      }];
-    }));
-  }
-
-  // Vega is 0.9 MB of script: it is compiled when the first chart comes into sight.
-  let compiled = false;
-  function compile() {
-    if (compiled) return;
-    compiled = true;
-    const made = document.createElement("script");
-    made.textContent = document.getElementById("charts").textContent;
-    document.body.append(made);
-  }
-
-  async function embed(plot, charts, kind, { spec, rows, signals, height, width }) {
-    compile();
-    plot.hidden = !rows.length; // of no rows Vega would warn
-    if (plot.hidden || !window.vegaEmbed) return;
-    if (!charts[kind])
-      charts[kind] = window.vegaEmbed(plot, { ...spec, datasets: { rows },
-        ...(height ? { height } : {}), ...(width ? { width } : {}) }, {
-        mode: "vega-lite", actions: false, renderer: "svg", config: theme(),
-        tooltip: { theme: "report" },
-      });
-    const { view } = await charts[kind];
-    for (const [name, value] of Object.entries(signals ?? {})) view.signal(name, value);
-    if (height) view.height(height);
-    if (width) view.width(width);
-    await view.data("rows", rows).resize().runAsync();
-    plot.dataset.drawn = rows.length;
-  }
-
-  // Charts are drawn when they come near the window; what changes before that waits.
-  const waiting = new Map();
-  const near = new WeakSet();
-  const watch = new IntersectionObserver((seen) => {
-    for (const { target, isIntersecting } of seen) {
-      if (!isIntersecting) { near.delete(target); continue; }
-      near.add(target);
-      waiting.get(target)?.();
-      waiting.delete(target);
-    }
-  }, { rootMargin: "300px" });
-
-  function whenNear(plot, work) {
-    if (near.has(plot)) { work(); return; }
-    waiting.set(plot, work);
-    watch.observe(plot);
-  }
-
-  function draw(part, kind, prepare) {
-    const plot = $(part.at, `[data-plot="${kind}"]`);
-    if (!plot) return;
-    plot.hidden = !part.shown.length; // what is hidden is never near
-    whenNear(plot, () => embed(plot, part.charts, kind, prepare(plot)));
-  }
-
-  function drawAll(part) {
-    const view = viewOf(part);
-    const { numbers, state } = part;
-    const ink = colour("--ink");
-    const slot = part.slots[+state.after];
-    const both = numbers.baseline != null && numbers.after != null;
-    say(part.at, "before-name", both ? data.labels[numbers.models[numbers.baseline]] : MISSING);
-    say(part.at, "after-name", data.labels[numbers.models[+state.after]]);
-    $(part.at, "[data-charts]").style.setProperty("--after", `var(--m${slot})`);
-    const more = $(part.at, '[data-slot="more"]');
-    more.hidden = part.shown.length <= FEW;
-    more.textContent = state.all ? `Show ${FEW} only` : `Show all ${part.shown.length} languages`;
-    const few = Math.min(part.shown.length, state.all ? Infinity : FEW);
-    $(part.at, '[data-plot="bars"]').style.minHeight = `${few * ROW + AXIS}px`;
-    draw(part, "heat", (plot) => {
-      const rows = heatRows(part, view);
-      return {
-        spec: data.specs.heat, rows, height: numbers.models.length * HEAT,
-        // A language is never narrower than 4 px: the plot scrolls.
-        width: Math.max(plot.clientWidth - 130, part.shown.length * 4),
-      };
-    });
-    draw(part, "bars", () => ({
-      spec: data.specs.bars, rows: barRows(part, view), height: few * ROW + AXIS,
-      signals: { before_colour: colour("--before"), after_colour: colour(`--m${slot}`), ink },
-    }));
-    draw(part, "scatter", () => {
-      const rows = scatterRows(part, view);
-      const ends = rows.flatMap((row) => [row.x, row.y]);
-      const highest = ends.reduce((a, b) => Math.max(a, b), 0);
-      return {
-        spec: data.specs.scatters[part.place], rows,
-        signals: {
-          ink, lowest: ends.reduce((a, b) => Math.min(a, b), 0),
-          highest: Math.min(1, Math.ceil(highest * 10.5) / 10) || 1,
-        },
-      };
-    });
-  }
-
-  const together = { charts: {}, drawn: null };
-  function drawPair() {
-    const plot = document.getElementById("pairs");
-    if (!plot) return;
-    const chosen = data.pairs[+(document.getElementById("pair")?.value ?? 0)];
-    const sides = ["across", "up"].map((axis) => {
-      const [place, at] = chosen[axis].at;
-      return { numbers: data.sections[place], view: data.sections[place].views[at] };
-    });
-    const rows = [];
-    sides[0].numbers.models.forEach((model, m) => {
-      const n = sides[1].numbers.models.indexOf(model);
-      sides[0].numbers.languages.forEach((language, i) => {
-        const x = number(sides[0].view, "values", m, i);
-        const j = sides[1].numbers.languages.indexOf(language);
-        const y = n < 0 || j < 0 ? null : number(sides[1].view, "values", n, j);
-        if (x != null && y != null) rows.push(pointOf(language, model, { x, y, opacity: 0.8 }));
-      });
-    });
-    const named = JSON.stringify(data.specs.pair)
-      .replaceAll('"{across}"', JSON.stringify(chosen.across.name))
-      .replaceAll('"{up}"', JSON.stringify(chosen.up.name));
-    whenNear(plot, async () => {
-      if (together.charts.pair) (await together.charts.pair).finalize();
-      together.charts = {};
-      await embed(plot, together.charts, "pair", { spec: JSON.parse(named), rows });
-    });
-  }
+  const { drawAll, drawPair, forget } =
+    reportCharts({ data, viewOf, number, gainOf, say, $, AXES, MISSING });
 
   /* --- what the reader chooses --------------------------------------------------------------- */
 
@@ -492,8 +306,7 @@
   async function repaint() {
     button.setAttribute("aria-pressed", String(isDark()));
     for (const part of parts) {
-      for (const made of Object.values(part.charts)) (await made).finalize();
-      part.charts = {};
+      await forget(part);
       drawAll(part);
     }
     drawPair();

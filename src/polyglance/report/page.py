@@ -107,7 +107,7 @@ def write_report(
         title,
         body=body,
         data=payload.as_json(data),
-        script=document.asset("page.js"),
+        script=document.asset("charts.js") + document.asset("page.js"),
         charts=plots.script(),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
