@@ -208,6 +208,11 @@ class Store:
         return tuple(self._dataset.schema.names[3:])
 
     @property
+    def is_current(self) -> bool:
+        """Whether nothing was written since this was opened; see `refresh`."""
+        return bool(self._dataset.latest_version == self._dataset.version)
+
+    @property
     def num_fragments(self) -> int:
         """In how many pieces the table lies; `compact` makes it one."""
         return len(self._dataset.get_fragments())

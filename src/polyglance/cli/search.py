@@ -13,7 +13,7 @@ import typer
 from polyglance.cli import options
 
 if TYPE_CHECKING:
-    from polyglance.search.index import Hit
+    from polyglance.search.ranked import Hit
 
 HELP = "Find pictures by a text in any language."
 

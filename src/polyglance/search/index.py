@@ -8,36 +8,24 @@ the model it was made with: without a pack, that model's own text side answers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.affine import Vectors
 from polyglance.model import TextSpeakers, load_side
 from polyglance.packs import LanguagePack
 from polyglance.search import columns
+from polyglance.search.filters import Filters, Mask
+from polyglance.search.ranked import Candidate, Hit
 from polyglance.spaces import require_equivalent
 from polyglance.store import Store
 
-
-@dataclass(frozen=True, kw_only=True)
-class Hit:
-    """One answer.
-
-    Attributes:
-        rank: From 1.
-        id: Which item.
-        score: Cosine with the query.
-        path: The file, where the item is one.
-    """
-
-    rank: int
-    id: str
-    score: float
-    path: str
+KEPT_MASKS = 64
 
 
 class Index:
@@ -51,11 +39,17 @@ class Index:
         self.path = Path(path)
         self.store = Store.open(self.path)
         self._columns: dict[str, Vectors] = {}
+        self._masks: dict[Filters, Mask] = {}
 
     @property
     def space_id(self) -> str:
         """The space that its vectors lie in."""
         return self.store.facts.space_id
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing was written since it was opened."""
+        return self.store.is_current
 
     @property
     def model(self) -> str:
@@ -73,9 +67,14 @@ class Index:
         return self.store.vectors()
 
     @cached_property
+    def keys(self) -> list[str]:
+        """Content keys of the M items."""
+        return self.store.keys()
+
+    @cached_property
     def paths(self) -> list[str]:
         """Files of the M items."""
-        return [str(path) for path in self.store.columns(["path"])["path"]]
+        return [str(path or "") for path in self.store.columns(["path"])["path"]]
 
     def speakers(self, pack: LanguagePack | None) -> TextSpeakers:
         """Who answers queries to this index; the teacher's tower is loaded only if it must speak.
@@ -127,16 +126,83 @@ class Index:
         Raises:
             ConfigError: For `top` below 1.
         """
-        if top < 1:
-            raise errors.ConfigError(f"top {top}; it must be at least 1", hint="try --top 10")
-        scores = queries @ self.vectors_for(pack).T  # (Q, M)
-        return [self._hits(row, top) for row in scores]
-
-    def _hits(self, scores: Vectors, top: int) -> list[Hit]:
-        top = min(top, len(scores))
-        best = np.argpartition(-scores, top - 1)[:top] if top < len(scores) else np.arange(top)
-        ordered = sorted(best, key=lambda i: (-scores[i], self.ids[i]))
         return [
-            Hit(rank=rank, id=self.ids[i], score=float(scores[i]), path=self.paths[i])
-            for rank, i in enumerate(ordered, 1)
+            [
+                Hit(rank=rank, id=found.id, score=found.score, path=found.path)
+                for rank, found in enumerate(listed, 1)
+            ]
+            for listed in self.candidates(queries, count=top, pack=pack)
         ]
+
+    def candidates(
+        self,
+        queries: Vectors,
+        *,
+        count: int,
+        pack: LanguagePack | None = None,
+        filters: Filters | None = None,
+    ) -> list[list[Candidate]]:
+        """The nearest items of each query that pass the filters, best first.
+
+        Args:
+            queries: Float32 (Q, D), unit.
+            count: How many at most, 1 or more.
+            pack: The pack that encoded the queries; None where the teacher did.
+            filters: What they must satisfy.
+
+        Raises:
+            ConfigError: For a count below 1, or filters that ask what the index does not hold.
+        """
+        if count < 1:
+            raise errors.ConfigError(f"top {count}; it must be at least 1", hint="try --top 10")
+        vectors = self.vectors_for(pack)
+        rows = None if filters is None else np.flatnonzero(self._mask(filters))
+        scores = queries @ (vectors if rows is None else vectors[rows]).T  # (Q, M)
+        return [
+            [self._candidate(int(i if rows is None else rows[i]), row[i]) for i in best]
+            for row, best in ((row, self._best(row, count, rows)) for row in scores)
+        ]
+
+    def vector_of(self, identity: str) -> Vectors:
+        """Float32 (D,), unit, of one item in the model's space.
+
+        Raises:
+            InputError: The index has no such item.
+        """
+        if self.store.missing([identity]):
+            raise errors.InputError(
+                f"the index has no item {identity!r}", hint="take ids from a search"
+            )
+        found: Vectors = self.store.vectors([identity])[0]
+        return found
+
+    def _best(self, scores: Vectors, count: int, rows: NDArray[np.intp] | None) -> Sequence[int]:
+        """Positions of the best scores, in order."""
+        count = min(count, len(scores))
+        if not count:
+            return []
+        # All that are as good as the last one: the ids decide among them, not where they lie.
+        worst = np.partition(scores, len(scores) - count)[len(scores) - count]
+        among = np.flatnonzero(scores >= worst).tolist()
+        among.sort(key=lambda i: (-scores[i], self.ids[i if rows is None else rows[i]]))
+        return among[:count]
+
+    def _candidate(self, row: int, score: float) -> Candidate:
+        return Candidate(
+            id=self.ids[row],
+            key=self.keys[row],
+            path=self.paths[row],
+            score=float(score),
+            vector=self.vectors[row],
+        )
+
+    def _mask(self, filters: Filters) -> Mask:
+        """Which rows pass; kept, since the same filters come again with every letter typed."""
+        if filters not in self._masks:
+            filters.require(("id", *self.store.extra_columns))
+            there = [n for n in filters.needed if n == "id" or n in self.store.extra_columns]
+            found = filters.mask(self.store.columns(there), num_rows=len(self.ids))
+            if len(self._masks) >= KEPT_MASKS:
+                self._masks.clear()
+            self._masks[filters] = found
+        return self._masks[filters]

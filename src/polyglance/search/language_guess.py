@@ -1,0 +1,137 @@
+"""In which language is a short text? Script first, then a detector, among the languages at hand.
+
+The script of the letters leaves the languages that are written in it; where that is one, it decides
+alone.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from polyglance.languages import get_language
+
+# From this share on the first guess is asked alone; below, those with this part of its share too.
+CERTAIN = 0.9
+WORTH_ASKING = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guess:
+    """A language that a text may be in.
+
+    Attributes:
+        language: Its id.
+        share: How likely, from 0 to 1; over all guesses of a text they sum to 1.
+    """
+
+    language: str
+    share: float
+
+
+# The first word of a letter's Unicode name, and the scripts of ISO 15924 that have such letters.
+SCRIPTS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "LATIN": frozenset({"Latn"}),
+        "CJK": frozenset({"Hans", "Hant", "Jpan", "Kore"}),
+        "HIRAGANA": frozenset({"Jpan"}),
+        "KATAKANA": frozenset({"Jpan"}),
+        "HANGUL": frozenset({"Hang", "Kore"}),
+        "CYRILLIC": frozenset({"Cyrl"}),
+        "ARABIC": frozenset({"Arab", "Aran"}),
+        "HEBREW": frozenset({"Hebr"}),
+        "GREEK": frozenset({"Grek"}),
+        "ARMENIAN": frozenset({"Armn"}),
+        "GEORGIAN": frozenset({"Geor"}),
+        "DEVANAGARI": frozenset({"Deva"}),
+        "BENGALI": frozenset({"Beng"}),
+        "GURMUKHI": frozenset({"Guru"}),
+        "GUJARATI": frozenset({"Gujr"}),
+        "ORIYA": frozenset({"Orya"}),
+        "TAMIL": frozenset({"Taml"}),
+        "TELUGU": frozenset({"Telu"}),
+        "KANNADA": frozenset({"Knda"}),
+        "MALAYALAM": frozenset({"Mlym"}),
+        "SINHALA": frozenset({"Sinh"}),
+        "THAI": frozenset({"Thai"}),
+        "LAO": frozenset({"Laoo"}),
+        "TIBETAN": frozenset({"Tibt"}),
+        "MYANMAR": frozenset({"Mymr"}),
+        "KHMER": frozenset({"Khmr"}),
+        "ETHIOPIC": frozenset({"Ethi"}),
+        "CHEROKEE": frozenset({"Cher"}),
+        "MONGOLIAN": frozenset({"Mong"}),
+        "TIFINAGH": frozenset({"Tfng"}),
+        "OL": frozenset({"Olck"}),
+        "SYRIAC": frozenset({"Syrc"}),
+        "THAANA": frozenset({"Thaa"}),
+        "NKO": frozenset({"Nkoo"}),
+        "ADLAM": frozenset({"Adlm"}),
+        "CANADIAN": frozenset({"Cans"}),
+        "MEETEI": frozenset({"Mtei"}),
+        "CHAKMA": frozenset({"Cakm"}),
+        "HANIFI": frozenset({"Rohg"}),
+        "GOTHIC": frozenset({"Goth"}),
+        "YI": frozenset({"Yiii"}),
+    }
+)
+
+
+def scripts_of(text: str) -> frozenset[str]:
+    """The scripts that a text may be in, by most of its letters; empty where it has none.
+
+    >>> sorted(scripts_of("Hund")), sorted(scripts_of("スイカ")), sorted(scripts_of("2024!"))
+    (['Latn'], ['Jpan'], [])
+    """
+    counted = Counter(
+        unicodedata.name(letter, "").split(" ")[0].split("-")[0]
+        for letter in text
+        if unicodedata.category(letter)[0] in "LM"
+    )
+    known = [(name, count) for name, count in counted.most_common() if name in SCRIPTS]
+    if not known:
+        return frozenset()
+    # Kana among Chinese characters decide: only Japanese mixes them.
+    kana = [name for name, _ in known if name in ("HIRAGANA", "KATAKANA", "HANGUL")]
+    return SCRIPTS[kana[0] if kana and known[0][0] == "CJK" else known[0][0]]
+
+
+def of_script(text: str, *, languages: Collection[str]) -> tuple[str, ...]:
+    """Of some languages those written in the script of a text; all where that tells nothing.
+
+    >>> of_script("собака", languages=("deu_Latn", "rus_Cyrl"))
+    ('rus_Cyrl',)
+    """
+    scripts = scripts_of(text)
+    found = tuple(name for name in languages if get_language(name).script in scripts)
+    return found or tuple(languages)
+
+
+def guess(text: str, *, languages: Collection[str]) -> tuple[Guess, ...]:
+    """The languages that a text may be in, most likely first.
+
+    Args:
+        text: A short one.
+        languages: Ids of those that can be meant, one or more.
+
+    Returns:
+        All that its script allows.
+    """
+    allowed = of_script(text, languages=languages)
+    return tuple(Guess(language=name, share=1 / len(allowed)) for name in allowed)
+
+
+def likely(text: str, *, languages: Collection[str]) -> tuple[Guess, ...]:
+    """The guesses that are worth asking: one where it is certain, else the best few.
+
+    Args:
+        text: A short one.
+        languages: Ids of those that can be meant, one or more.
+    """
+    found = guess(text, languages=languages)
+    if found[0].share >= CERTAIN:
+        return found[:1]
+    return tuple(one for one in found if one.share >= WORTH_ASKING * found[0].share)
