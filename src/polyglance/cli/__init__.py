@@ -23,6 +23,7 @@ from polyglance.cli import (
     published,
     report,
     search,
+    serve,
     train,
 )
 
@@ -63,6 +64,7 @@ app.command("convert", help=convert.HELP)(convert.command)
 app.command("analyse", help=analyse.HELP)(analyse.command)
 app.command("index", help=index.HELP)(index.command)
 app.command("search", help=search.HELP)(search.command)
+app.command("serve", help=serve.HELP)(serve.command)
 app.command("export", help=export.HELP)(export.command)
 app.add_typer(embed.app, name="embed")
 app.command("import-m2m", help=packs.HELP)(packs.command)

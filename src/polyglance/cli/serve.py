@@ -1,0 +1,104 @@
+"""`polyglance serve`: an index on the web, for people and for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from polyglance.serve.guard import App
+
+HELP = "Serve an index: a search page, and end points for programs."
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SHORTEST_TOKEN = 16
+STOP_SECONDS = 10
+# Connections that are open at once, idle ones included.
+CONNECTIONS = 1024
+
+
+def command(
+    index: Annotated[Path, typer.Option("--index", "-i", help="Folder of the index.")],
+    pack: Annotated[
+        list[str] | None,
+        typer.Option("--pack", "-p", help="A language pack: its folder or hub id; may repeat."),
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port to listen at; 0 takes a free one.")
+    ] = 8765,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            envvar="POLYGLANCE_TOKEN",
+            show_envvar=True,
+            help="What everyone has to show. Others on this machine can read a command line: "
+            "better the variable.",
+        ),
+    ] = None,
+) -> None:
+    """Open the index, listen, and stop gracefully when told to."""
+    from polyglance import errors
+
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise errors.missing_extra("servers", extra="serve") from error
+
+    token = token or None
+    warn(host, token)
+    app = open_app(index, packs=pack or [], host=host, token=token)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    listening = config.bind_socket()
+    shown = f"[{host}]" if ":" in host else host
+    typer.echo(f"http://{shown}:{listening.getsockname()[1]}  (stop with Ctrl-C)")
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def warn(host: str, token: str | None) -> None:
+    """Say on standard error what is not safe about an address and a token."""
+    if host not in LOOPBACK and token is None:
+        typer.secho(
+            f"warning: everyone who reaches {host} can search and see these pictures\n"
+            "  -> POLYGLANCE_TOKEN=... asks for a token; the default host is this machine alone",
+            fg="yellow",
+            err=True,
+        )
+    if host not in LOOPBACK and token is not None:
+        typer.secho("note: tokens and pictures travel unencrypted; put TLS in front", err=True)
+    if token is not None and len(token) < SHORTEST_TOKEN:
+        typer.secho(
+            f"warning: a token of {len(token)} characters can be guessed\n"
+            '  -> python -c "import secrets; print(secrets.token_urlsafe())"',
+            fg="yellow",
+            err=True,
+        )
+
+
+def open_app(index: Path, *, packs: list[str], host: str, token: str | None) -> App:
+    """The application over an index."""
+    from polyglance import errors
+
+    try:
+        from polyglance.serve import app
+    except ImportError as error:
+        raise errors.missing_extra("servers", extra="serve") from error
+    from polyglance.search.service import Searcher
+    from polyglance.serve.asking import Asker
+
+    return app.create(
+        Asker(Searcher(index, packs=packs)),
+        token=token,
+        loopback_only=host in LOOPBACK and token is None,
+    )

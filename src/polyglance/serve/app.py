@@ -1,0 +1,370 @@
+"""What answers where? The end points of the server, and the life of what stands behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib import resources
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Form, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from polyglance import __version__, errors
+from polyglance.search.filters import Filters, day, last_day
+from polyglance.search.queries import Query as Wanted
+from polyglance.search.queries import Term, parse
+from polyglance.serve import clip_retrieval, forms, uploads
+from polyglance.serve.asking import Asked, Asker, language_id
+from polyglance.serve.batching import Batcher
+from polyglance.serve.guard import COOKIE, App, Guard, same, session_of
+from polyglance.serve.limits import Limits
+from polyglance.serve.metrics import Metrics
+
+PAGES = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "words.js": "text/javascript",
+    "languages.js": "text/javascript",
+    "details.js": "text/javascript",
+    "docs.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+STATUS = {errors.UnavailableError: 410, errors.StoreError: 500}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": forms.Problem, "description": said}
+    for status, said in {
+        400: "What cannot be read",
+        401: "No token, or a wrong one",
+        413: "Too large",
+        422: "Out of range, or an unknown language",
+        503: "Too many requests at once, too slow, or stopping",
+    }.items()
+}
+LOST: dict[int | str, dict[str, Any]] = {
+    404: {"model": forms.Problem, "description": "The index has no such item"},
+    410: {"model": forms.Problem, "description": "Its file is gone, changed or elsewhere"},
+}
+PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/*": {}}, "description": "The picture"}
+}
+
+# An id holds slashes; it is looked up among the ids and never becomes a part of a path.
+Identity = Annotated[str, Path(description="Id of an item, as a search gave it.", max_length=4096)]
+Top = Annotated[int, Query(ge=1, le=200, description="How many answers.")]
+
+
+def create(
+    asker: Asker,
+    *,
+    limits: Limits | None = None,
+    token: str | None = None,
+    loopback_only: bool = True,
+) -> App:
+    """The server as an ASGI application.
+
+    Args:
+        asker: Answers queries.
+        limits: The bounds; None for the usual ones.
+        token: What everyone has to show; None where nobody has to.
+        loopback_only: Whether only names of this machine are answered.
+    """
+    limits = limits or Limits()
+    app = FastAPI(
+        title="polyglance",
+        summary="Search an index of pictures in any language.",
+        version=__version__,
+        docs_url=None,  # the framework's own page loads from elsewhere; ours is below
+        redoc_url=None,
+        lifespan=_lifespan,
+        responses=PROBLEMS,
+    )
+    guard = Guard(_Observed(app), limits=limits, token=token, loopback_only=loopback_only)
+    metrics = Metrics(running=lambda: guard.running, items=lambda: len(asker.catalogue.row_of))
+    app.state.metrics, app.state.asker = metrics, asker
+    app.state.limits, app.state.token = limits, token
+    app.state.batcher = Batcher(
+        asker.answers,
+        most=limits.batch_queries,
+        wait_seconds=limits.batch_seconds,
+        told=metrics.batch.observe,
+    )
+    _problems(app)
+    _search(app)
+    _files(app)
+    _facts(app)
+    _pages(app)
+    return guard
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Warm up before the first request; answer what is waiting after the last."""
+    await asyncio.to_thread(app.state.asker.warm_up)
+    yield
+    await app.state.batcher.close()
+
+
+class _Observed:
+    """Counts requests by route; the address is no label, there are too many of them."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def noted(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        finally:
+            endpoint = getattr(scope.get("route"), "path", "none")
+            self.app.state.metrics.answered(
+                endpoint, status=status, seconds=time.perf_counter() - started
+            )
+
+
+def problem(status: int, said: str, hint: str) -> JSONResponse:
+    """An error in the one form that all of them have."""
+    return JSONResponse({"error": said, "hint": hint}, status_code=status)
+
+
+def _problems(app: FastAPI) -> None:
+    """Every error says what was given, what is allowed, and what to do."""
+
+    @app.exception_handler(errors.PolyglanceError)
+    async def ours(request: Request, error: errors.PolyglanceError) -> JSONResponse:
+        status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 422)
+        return problem(status, error.message, error.hint)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:])
+        return problem(422, f"{where}: {first['msg']}", "see /docs for what is allowed")
+
+    @app.exception_handler(StarletteHTTPException)
+    async def http(request: Request, error: StarletteHTTPException) -> JSONResponse:
+        found = problem(error.status_code, str(error.detail), "see /docs for what there is")
+        found.headers.update(error.headers or {})
+        return found
+
+
+def _search(app: FastAPI) -> None:
+    """Queries: by text, by picture, by both, by a picture of the index."""
+
+    async def answered(asked: Asked) -> Response:
+        found = await app.state.batcher.ask(asked)
+        return Response(json.dumps(found, ensure_ascii=False), media_type="application/json")
+
+    @app.get("/api/search", response_model=forms.Found)
+    async def search_by_text(
+        chosen: Annotated[forms.Typed, Query()],
+    ) -> Response:
+        """Find pictures by a text in any language, or by a combined query."""
+        text = uploads.clean(chosen.q, limits=app.state.limits)
+        return await answered(wanted(text, chosen, limits=app.state.limits))
+
+    @app.post("/api/search", response_model=forms.Found)
+    async def search_by_picture(
+        chosen: Annotated[forms.Sent, Form(media_type="multipart/form-data")],
+    ) -> Response:
+        """Find pictures by a picture, by a text, or by both together."""
+        limits = app.state.limits
+        text = uploads.clean(chosen.q, limits=limits) if chosen.q else ""
+        data = await chosen.image.read() if chosen.image is not None else b""
+        if data:
+            await asyncio.to_thread(uploads.check_picture, data, limits=limits)
+        if not text and not data:
+            raise errors.InputError("neither a text nor a picture", hint="give q, image or both")
+        return await answered(wanted(text, chosen, picture=data or None, limits=limits))
+
+    @app.get("/api/similar/{identity:path}", response_model=forms.Found, responses=LOST)
+    async def similar(identity: Identity, top: Top = 24) -> Response:
+        """Find pictures like one of the index, which is left out."""
+        if identity not in app.state.asker.catalogue.row_of:
+            return _no_item(identity)
+        return await answered(
+            Asked(query=Wanted.like(identity), shown=identity, without=identity, top=top)
+        )
+
+    @app.post("/knn-service", response_model=list[forms.KnnHit], openapi_extra=clip_retrieval.BODY)
+    async def knn_service(request: Request) -> Response:
+        """The same in the form of clip-retrieval, for its clients."""
+        try:
+            # Its own client sends JSON without saying so.
+            query = forms.KnnQuery.model_validate_json(await request.body())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            return problem(422, f"{where}: {first['msg']}", "see /docs for what is allowed")
+        asked = await asyncio.to_thread(clip_retrieval.asked, query, limits=app.state.limits)
+        found = await app.state.batcher.ask(asked)
+        base = str(request.base_url).rstrip("/")
+        rows = clip_retrieval.rows(
+            found, query=query, row_of=app.state.asker.catalogue.row_of, base=base
+        )
+        return Response(json.dumps(rows, ensure_ascii=False), media_type="application/json")
+
+    @app.get("/indices-list", response_model=list[str])
+    async def indices_list() -> list[str]:
+        """The one index there is, for clip-retrieval's clients."""
+        return [app.state.asker.name]
+
+
+def wanted(
+    text: str, chosen: forms.Chosen, *, limits: Limits, picture: bytes | None = None
+) -> Asked:
+    """What a request of ours asks.
+
+    Args:
+        text: Clean; may be empty where there is a picture.
+        chosen: The rest of it.
+        limits: Of its number of terms.
+        picture: The bytes of one.
+
+    Raises:
+        InputError: The text is a combined query whose form is broken, or has too many terms.
+    """
+    terms = parse(text).terms if text else ()  # names of files in it are refused
+    if picture is not None:
+        terms = (*terms, Term(picture=picture))
+    if len(terms) > limits.num_terms:
+        raise errors.InputError(
+            f"{len(terms)} terms; {limits.num_terms} are allowed", hint="ask for less at once"
+        )
+    filters = Filters(
+        folders=() if not chosen.folder else (chosen.folder,),
+        since=day(chosen.since) if chosen.since else None,
+        until=last_day(chosen.until) if chosen.until else None,
+        min_bytes=chosen.min_bytes,
+        max_bytes=chosen.max_bytes,
+    )
+    return Asked(
+        query=Wanted(terms=terms),
+        shown=text,
+        language=language_id(chosen.language),
+        top=chosen.top,
+        filters=filters,
+        fold=chosen.fold,
+    )
+
+
+def _no_item(identity: str) -> JSONResponse:
+    return problem(404, f"the index has no item {identity[:80]!r}", "take ids from a search")
+
+
+def _files(app: FastAPI) -> None:
+    """Pictures and thumbnails, by id."""
+
+    async def sent(
+        request: Request, identity: str, read: Callable[[str], tuple[bytes, str, str]]
+    ) -> Response:
+        if identity not in app.state.asker.catalogue.row_of:
+            return _no_item(identity)
+        data, kind, key = await asyncio.to_thread(read, identity)
+        headers = {"etag": f'"{key}"', "cache-control": "private, max-age=300"}
+        if request.headers.get("if-none-match") == headers["etag"]:
+            return Response(status_code=304, headers=headers)
+        # A picture that a browser takes for a page of its own may still do nothing.
+        headers["content-security-policy"] = "default-src 'none'; sandbox"
+        return Response(data, media_type=kind, headers=headers)
+
+    @app.get("/api/images/{identity:path}", response_class=Response, responses={**LOST, **PICTURE})
+    async def image(request: Request, identity: Identity) -> Response:
+        """The file of an item, as it was indexed."""
+
+        def read(asked: str) -> tuple[bytes, str, str]:
+            data, kind = app.state.asker.catalogue.pictures.picture(asked)
+            return data, kind, app.state.asker.catalogue.pictures.row(asked).key
+
+        return await sent(request, identity, read)
+
+    @app.get(
+        "/api/thumbnails/{identity:path}", response_class=Response, responses={**LOST, **PICTURE}
+    )
+    async def thumbnail(request: Request, identity: Identity) -> Response:
+        """A small JPEG of an item."""
+
+        def read(asked: str) -> tuple[bytes, str, str]:
+            data, key = app.state.asker.catalogue.pictures.thumbnail(asked)
+            return data, "image/jpeg", f"{key}-small"
+
+        return await sent(request, identity, read)
+
+
+def _facts(app: FastAPI) -> None:
+    """What the server says of itself."""
+
+    @app.get("/api/languages", response_model=forms.Spoken)
+    async def languages() -> dict[str, Any]:
+        """The languages that this installation can be asked in, and how well it does."""
+        return {"languages": app.state.asker.languages}
+
+    @app.get("/health", response_model=forms.Health)
+    async def health() -> dict[str, Any]:
+        """Whether the server can answer; needs no token."""
+        return {
+            "status": "ok",
+            "items": len(app.state.asker.catalogue.row_of),
+            "version": __version__,
+        }
+
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    async def metrics() -> Response:
+        """Counters in the form of Prometheus."""
+        return Response(app.state.metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+def _pages(app: FastAPI) -> None:
+    """The page, its parts, the page of end points, and the form that asks for the token."""
+    folder = resources.files("polyglance.serve") / "pages"
+    # Read once: nothing that a request names reaches the file system.
+    read = {name: (folder / name).read_bytes() for name in (*PAGES, "index.html", "docs.html")}
+    form = (folder / "login.html").read_bytes()
+
+    def page(data: bytes, kind: str = "text/html") -> Response:
+        return Response(data, media_type=kind, headers={"cache-control": "no-cache"})
+
+    async def part(name: str) -> Response:
+        if name not in PAGES:
+            return problem(404, f"there is no page {name[:80]!r}", "see / and /docs")
+        return page(read[name], PAGES[name])
+
+    async def log_in(token: Annotated[str, Form(max_length=512)]) -> Response:
+        wanted = app.state.token
+        if wanted is None or not same(token, wanted):
+            return problem(401, "that is not the token", "go back and try again")
+        found = RedirectResponse("/", status_code=303)
+        found.set_cookie(COOKIE, session_of(wanted), httponly=True, samesite="strict", path="/")
+        return found
+
+    pages: dict[str, Callable[..., Awaitable[Response]]] = {}
+
+    def whole(path: str, data: bytes) -> None:
+        async def shown() -> Response:
+            return page(data)
+
+        pages[path] = shown
+
+    whole("/", read["index.html"])
+    whole("/docs", read["docs.html"])
+    whole("/login", form)
+    for path, shown in pages.items():
+        app.get(path, include_in_schema=False)(shown)
+    app.get("/pages/{name}", include_in_schema=False)(part)
+    app.post("/login", include_in_schema=False)(log_in)

@@ -1,0 +1,231 @@
+"""How does a request become an answer? Batches of queries through the searcher, answers as JSON.
+
+Queries are asked in one thread, the encoder's. What is shown beside an id is read once for each
+state of the index: when the searcher sees new rows, it is read again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from polyglance import affine, errors
+from polyglance.languages import get_language, normalise_language
+from polyglance.search.filters import Filters
+from polyglance.search.index import Index
+from polyglance.search.queries import Query
+from polyglance.search.service import Answer, Ask, Assumption, Hit, Searcher
+from polyglance.serve.pictures import Pictures
+
+SHOWN = ("caption", "url", "taken_at", "size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One question.
+
+    Attributes:
+        query: What is asked; None where a vector is given.
+        vector: D numbers of the space.
+        shown: How the answer names it.
+        language: Id of its texts' language; None has it guessed.
+        top: How many answers.
+        filters: What an answer must satisfy.
+        without: An item that is left out.
+        fold: Whether copies are left out.
+    """
+
+    query: Query | None = None
+    vector: tuple[float, ...] = ()
+    shown: str = ""
+    language: str | None = None
+    top: int = 24
+    filters: Filters | None = None
+    without: str | None = None
+    fold: bool = True
+
+
+class Catalogue:
+    """What is shown of the items of one state of an index.
+
+    Args:
+        index: Open; what it holds does not change.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self.pictures = Pictures(index.store)
+        self.row_of = {identity: row for row, identity in enumerate(index.ids)}
+        there = [name for name in SHOWN if name in index.store.extra_columns]
+        columns = index.store.columns(there)
+        nothing: list[Any] = [None] * len(self.row_of)
+        self._columns = [columns.get(name, nothing) for name in SHOWN]
+
+    def hit(self, found: Hit, rank: int) -> dict[str, Any]:
+        """A hit as `forms.FoundHit` describes it."""
+        path = quote(found.id)
+        row = self.row_of[found.id]
+        caption, url, taken, size = (column[row] for column in self._columns)
+        return {
+            "rank": rank,
+            "id": found.id,
+            "score": round(found.score, 6),
+            "folded": found.num_folded,
+            "image": f"/api/images/{path}",
+            "thumbnail": f"/api/thumbnails/{path}",
+            "caption": caption,
+            "url": url,
+            "taken_at": None if taken is None else taken.isoformat(),
+            "size": size or None,
+        }
+
+
+class Asker:
+    """Answers questions over one searcher.
+
+    Args:
+        searcher: Open.
+    """
+
+    def __init__(self, searcher: Searcher) -> None:
+        self._searcher = searcher
+        self._catalogue = Catalogue(searcher.index)
+        self.name = Path(searcher.index.path).resolve().name
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What is shown of the items that the last answer was drawn from."""
+        return self._catalogue
+
+    @cached_property
+    def languages(self) -> list[dict[str, Any]]:
+        """What `/api/languages` says."""
+        return [
+            {
+                "id": row.language,
+                "tag": get_language(row.language).bcp47,
+                "name": row.english_name,
+                "own_name": row.own_name,
+                "direction": row.direction,
+                "speaker": row.speaker,
+                "pack": row.pack,
+                "score": row.dev_score,
+            }
+            for row in self._searcher.languages()
+        ]
+
+    def warm_up(self) -> None:
+        """Load what the first queries would wait for: each encoder, and the picture side."""
+        self._searcher.warm_up()
+        first = {(row["speaker"], row["pack"]): row["id"] for row in self.languages}
+        for language in first.values():
+            self.answers([Asked(query=Query.of_text("a"), language=language)])
+        with contextlib.suppress(errors.PolyglanceError):  # vectors of others have no such side
+            self._searcher.encode_pictures([_small_picture()])
+
+    def answers(self, batch: Sequence[Asked]) -> list[dict[str, Any]]:
+        """The answers to several questions, as `forms.Found` describes them.
+
+        Raises:
+            PolyglanceError: As `Searcher.search_many`, of the first that cannot be answered.
+        """
+        asks = [
+            Ask(
+                query=asked.query,
+                # One more than asked: the item that is left out comes first.
+                top=asked.top + (asked.without is not None),
+                filters=asked.filters,
+                language=asked.language,
+                alike=1.0 if asked.fold else None,
+            )
+            for asked in batch
+            if asked.query is not None
+        ]
+        found = iter(self._searcher.search_many(asks) if asks else [])
+        answers = [next(found) if asked.query is not None else self._near(asked) for asked in batch]
+        catalogue = self._current()
+        return [
+            self._written(asked, answer, catalogue)
+            for asked, answer in zip(batch, answers, strict=True)
+        ]
+
+    def _near(self, asked: Asked) -> Answer:
+        """What lies near a vector that was given."""
+        started = time.perf_counter()
+        vector = np.asarray([asked.vector], np.float32)  # (1, D)
+        dim = self._searcher.index.store.facts.dim
+        with np.errstate(over="ignore"):
+            length = np.linalg.norm(vector)
+        if vector.shape[1] != dim or not np.isfinite(length) or not length:
+            raise errors.VectorError(
+                f"a vector of {vector.shape[1]} numbers and length {length:g}; {dim} numbers are "
+                "wanted, finite and not all 0",
+                hint="encode it with the model of the index",
+            )
+        alike = 1.0 if asked.fold else None
+        hits = self._searcher.rank(affine.unit(vector), top=asked.top, alike=alike)[0]
+        return Answer(hits=hits, assumed=(), seconds=time.perf_counter() - started)
+
+    def _current(self) -> Catalogue:
+        """The catalogue of the index as it is now."""
+        if self._catalogue.index is not self._searcher.index:
+            self._catalogue = Catalogue(self._searcher.index)
+        return self._catalogue
+
+    def _written(self, asked: Asked, answer: Answer, catalogue: Catalogue) -> dict[str, Any]:
+        hits = [
+            hit
+            for hit in answer.hits
+            if hit.id != asked.without and hit.id in catalogue.row_of  # gone since it was ranked
+        ]
+        return {
+            "query": asked.shown,
+            "language": asked.language,
+            "assumed": [_assumed(one) for one in answer.assumed],
+            "seconds": round(answer.seconds, 6),
+            "items": len(catalogue.row_of),
+            "hits": [catalogue.hit(hit, rank) for rank, hit in enumerate(hits[: asked.top], 1)],
+        }
+
+
+def language_id(given: str | None) -> str | None:
+    """The id of a language that somebody named; None where nobody did.
+
+    Raises:
+        LanguageError: There is no such language, or there are several.
+
+    >>> language_id("de"), language_id("")
+    ('deu_Latn', None)
+    """
+    return normalise_language(given) if given else None
+
+
+def _assumed(one: Assumption) -> dict[str, Any]:
+    row = None if one.language is None else get_language(one.language)
+    return {
+        "text": one.text,
+        "language": one.language,
+        "name": None if row is None else row.own_name or row.english_name,
+        "speaker": one.speaker,
+        "pack": one.pack,
+        "share": round(one.share, 4),
+    }
+
+
+def _small_picture() -> bytes:
+    """A picture to warm up with."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    written = BytesIO()
+    Image.new("RGB", (64, 64), "white").save(written, "PNG")
+    return written.getvalue()

@@ -1,0 +1,150 @@
+"""In which words does the server answer? The forms of its JSON, for its OpenAPI description.
+
+Answers are written as plain dictionaries (a query takes a millisecond; validating what we made
+ourselves would take another); a test holds them against these forms.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import UploadFile
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(_Form):
+    """What was wrong with a request, and what to do."""
+
+    error: str
+    hint: str
+
+
+class Chosen(_Form):
+    """What a search may say beside what is looked for."""
+
+    language: str | None = Field(
+        default=None, max_length=80, description="Of the query: de, deu_Latn, German."
+    )
+    top: int = Field(default=24, ge=1, le=200, description="How many answers.")
+    folder: str | None = Field(
+        default=None, max_length=1024, description="Only pictures in it and below."
+    )
+    since: str | None = Field(
+        default=None, max_length=40, description="Taken then or later: 2024-07-31, 2024-07, 2024."
+    )
+    until: str | None = Field(default=None, max_length=40, description="Taken then or earlier.")
+    min_bytes: int | None = Field(default=None, ge=0, le=2**62)
+    max_bytes: int | None = Field(default=None, ge=0, le=2**62)
+    fold: bool = Field(default=True, description="Leave copies of a picture out.")
+
+
+class Typed(Chosen):
+    """A search by text."""
+
+    q: str = Field(
+        min_length=1,
+        max_length=4096,
+        description='A text, or a combined query such as "beach" + de:Hund - "night".',
+    )
+
+
+class Sent(Chosen):
+    """A search that may bring a picture."""
+
+    q: str | None = Field(default=None, max_length=4096, description="A text, also combined.")
+    image: UploadFile | None = Field(default=None, description="A picture.")
+
+
+class Assumed(_Form):
+    """In which language a query was taken, and who answered."""
+
+    text: str = Field(description="Of the query.")
+    language: str | None = Field(description="Language id, such as deu_Latn; null where unknown.")
+    name: str | None = Field(description="The language in its own words.")
+    speaker: Literal["pack", "teacher"]
+    pack: str | None
+    share: float = Field(description="How sure: 1 where it was given, below where guessed.")
+
+
+class FoundHit(_Form):
+    """One picture."""
+
+    rank: int
+    id: str
+    score: float = Field(description="Cosine with the query; of one pack, or fused by rank.")
+    folded: int = Field(description="Copies of it that were left out.")
+    image: str = Field(description="Where its file is, on this server.")
+    thumbnail: str
+    caption: str | None
+    url: str | None
+    taken_at: str | None = Field(description="By the camera's clock, without a zone.")
+    size: int | None = Field(description="Bytes.")
+
+
+class Found(_Form):
+    """An answer."""
+
+    query: str
+    language: str | None = Field(description="The one that was given.")
+    assumed: list[Assumed]
+    seconds: float
+    items: int = Field(description="Items of the index.")
+    hits: list[FoundHit]
+
+
+class SpokenLanguage(_Form):
+    """A language that this installation can be asked in."""
+
+    id: str
+    tag: str = Field(description="BCP-47.")
+    name: str
+    own_name: str
+    direction: Literal["ltr", "rtl"]
+    speaker: Literal["pack", "teacher"]
+    pack: str | None
+    score: float | None = Field(description="Dev score of who speaks; null where not measured.")
+
+
+class Spoken(_Form):
+    """All of them."""
+
+    languages: list[SpokenLanguage]
+
+
+class Health(_Form):
+    """Whether the server can answer."""
+
+    status: Literal["ok"]
+    items: int
+    version: str
+
+
+class KnnQuery(BaseModel):
+    """What clip-retrieval's clients send; fields that mean nothing here are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    text: str | None = Field(default=None, max_length=4096)
+    image: str | None = Field(default=None, description="A picture's bytes in base64.")
+    image_url: str | None = Field(default=None, description="Refused: nothing is fetched.")
+    embedding_input: list[float] | None = Field(default=None, max_length=65536)
+    modality: str = "image"
+    num_images: int = Field(default=40, ge=1, le=1_000_000)
+    num_result_ids: int | None = Field(default=None, ge=1, le=1_000_000)
+    indice_name: str | None = None
+    deduplicate: bool = False
+    language: str | None = Field(default=None, description="Ours; theirs has none.")
+
+
+class KnnHit(BaseModel):
+    """One result in clip-retrieval's form."""
+
+    id: int
+    similarity: float
+    image_path: str | None = None
+    url: str | None = None
+    caption: str | None = None
