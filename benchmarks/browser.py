@@ -29,7 +29,7 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
     "--hide-scrollbars",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     "--remote-debugging-pipe",
 )
 # The browser reads commands from descriptor 3 and writes answers to 4; both are moved there in a
@@ -116,9 +116,13 @@ class Tab:
 
     def open(self, path: Path, *, fragment: str = "") -> None:
         """Go to a file and wait until it has loaded."""
+        self.go(path.resolve().as_uri() + fragment)
+
+    def go(self, address: str) -> None:
+        """Go to an address, of a file or of this machine, and wait until it has loaded."""
         for known in (self._events, self.said, self.requests):
             known.clear()
-        self.call("Page.navigate", url=path.resolve().as_uri() + fragment)
+        self.call("Page.navigate", url=address)
         while not any(event["method"] == "Page.loadEventFired" for event in self._events):
             self._note(self._read())
 
