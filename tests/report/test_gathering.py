@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -121,3 +122,53 @@ def test_an_unknown_baseline_is_refused_with_the_names(good, tmp_path):
     done = CliRunner().invoke(app, ["report", str(good), "--baseline", "nope"])
     assert isinstance(done.exception, errors.UnknownNameError)
     assert "hf:a/b" in done.exception.message
+
+
+def test_two_models_of_one_name_are_told_apart_by_their_fingerprints(good, tmp_path):
+    other = tmp_path / "other.jsonl"
+    moved = [
+        replace(
+            row, model_id="f" * 32, values={name: value / 2 for name, value in row.values.items()}
+        )
+        for row in ROWS
+        if row.model == "hf:a/b"
+    ]
+    results.append_results(other, moved)
+    run = ["report", str(good), str(other), "--out", str(tmp_path / "r.html")]
+    refused = CliRunner().invoke(app, run)
+    assert isinstance(refused.exception, errors.ResultError)
+    assert "--rename ffffffffffff=NAME" in refused.exception.hint
+    markdown = tmp_path / "r.md"
+    done = CliRunner().invoke(app, [*run, "--rename", "ffff=half", "--markdown", str(markdown)])
+    assert done.exit_code == 0, done.output
+    text = markdown.read_text(encoding="utf-8")
+    assert "- half is hf:a/b (ffffffffffff)." in text
+    assert "| half |" in text
+    # What makes the numbers again has the name that eval takes.
+    html = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "polyglance eval half" not in html
+    assert html.count("polyglance eval hf:a/b --task") == 2
+
+
+@pytest.mark.parametrize(
+    ("rename", "message"),
+    [
+        ("nothing", "takes OLD=NEW, not 'nothing'"),
+        ("=new", "takes OLD=NEW"),
+        ("hf:a/b=", "takes OLD=NEW"),
+        ("absent=x", "'absent' means no models; there are hf:a/b ("),
+    ],
+)
+def test_a_rename_that_means_nothing_says_what_there_is(good, rename, message):
+    with pytest.raises(errors.ConfigError, match=re.escape(message)):
+        gathering.renamed(gathering.gather([good]), [rename])
+
+
+def test_a_name_that_two_fingerprints_share_is_no_old_name(good, tmp_path):
+    other = tmp_path / "other.jsonl"
+    results.append_results(other, [replace(row, model_id="f" * 32) for row in ROWS])
+    gathered = gathering.gather([good, other])
+    with pytest.raises(errors.ConfigError, match="'hf:a/b' means 2 models"):
+        gathering.renamed(gathered, ["hf:a/b=x"])
+    found, said = gathering.renamed(gathered, ["hf:a/b + packs/c d=x"][:0])
+    assert (found, said) == (gathered, [])

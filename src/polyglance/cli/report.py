@@ -21,6 +21,14 @@ def command(
         str | None,
         typer.Option("--baseline", help="The model the others are compared with; else the first."),
     ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rename",
+            metavar="OLD=NEW",
+            help="Call a model otherwise; OLD is its name or how its fingerprint begins.",
+        ),
+    ] = None,
     title: Annotated[str, typer.Option("--title", help="Heading.")] = "Language by language",
     markdown: Annotated[
         Path | None, typer.Option("--markdown", help="Write the tables as Markdown too.")
@@ -33,18 +41,21 @@ def command(
     from polyglance.report import gathering, page, plain
 
     gathered = gathering.gather(results)
+    # Commands make the numbers again, so they have the models' own names.
+    facts = gathering.facts(gathered)
+    gathered, new_names = gathering.renamed(gathered, rename or ())
     rows, models = gathered.rows, gathered.models
     for sentence in gathered.set_aside:
         typer.secho(f"set aside: {sentence}", err=True)
     before = baseline if baseline is not None else models[0]
-    notes = gathering.notes(gathered)
+    notes = [*(f"{name}." for name in new_names), *gathering.notes(gathered)]
     page.write_report(
         out,
         title=title,
         results=rows,
         model_order=models,
         baseline=before,
-        facts=gathering.facts(gathered),
+        facts=facts,
         notes=notes,
     )
     written = [out]

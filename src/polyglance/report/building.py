@@ -80,7 +80,7 @@ def _section(rows: Sequence[Result], *, model_order: Sequence[str]) -> Section:
             by_key.setdefault(tables.view_key(row, name), []).append(row)
     views = [
         view
-        for key in sorted(by_key, key=_view_rank)
+        for key in sorted(by_key, key=lambda key: _view_rank(key, metric=rows[0].metric))
         if (view := _view(by_key[key], key=key, model_order=model_order)) is not None
     ]
     if not views:
@@ -154,7 +154,8 @@ def _model_ids(rows: Sequence[Result]) -> dict[str, str]:
             raise errors.ResultError(
                 f"two models are called {row.model!r}: {known[:12]} and {row.model_id[:12]}; "
                 "a name means one",
-                hint="give the two models different names, or leave the old results out",
+                hint=f"call one of them otherwise: polyglance report --rename "
+                f"{row.model_id[:12]}=NAME; or leave the old results out",
             )
     return found
 
@@ -176,13 +177,13 @@ def _data_ids(rows: Sequence[Result]) -> dict[str, str]:
     return {name: ", ".join(dict.fromkeys(ids)) for name, ids in by_language.items()}
 
 
-def _view_rank(key: ViewKey) -> tuple[object, ...]:
-    """Main views first: the seen split, text asks, the largest k, what stands in `VALUE_ORDER`."""
+def _view_rank(key: ViewKey, *, metric: str) -> tuple[object, ...]:
+    """Main views first: the seen split, text asks, the task's own metric, the largest k."""
     split, direction, value, variant, partner = key
     known = SPLIT_ORDER.index(split) if split in SPLIT_ORDER else len(SPLIT_ORDER)
     k = wording.hit_rate_k(value)
     rank = VALUE_ORDER.index(value) if value in VALUE_ORDER else len(VALUE_ORDER)
-    measure = (k is None, -(k or 0), rank, value)
+    measure = (value != metric, k is None, -(k or 0), rank, value)
     return (known, split, DIRECTION_ORDER.index(direction), *measure, variant, partner)
 
 

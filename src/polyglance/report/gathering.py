@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,49 @@ def facts(gathered: Gathered) -> dict[str, Any]:
 def notes(gathered: Gathered) -> list[str]:
     """What a reader should know of files and lines that were set aside."""
     return [f"Set aside: {sentence}." for sentence in gathered.set_aside]
+
+
+def renamed(gathered: Gathered, renames: Sequence[str]) -> tuple[Gathered, list[str]]:
+    """The same results with other names of models, where two would share one or a name is long.
+
+    Args:
+        gathered: What the files hold.
+        renames: `OLD=NEW`; OLD is a model's name, or how its fingerprint begins.
+
+    Returns:
+        The results, and a sentence for each new name that says what it was.
+
+    Raises:
+        ConfigError: For another form, or an OLD that means no model or several.
+    """
+    models = dict.fromkeys((row.model, row.model_id) for row in gathered.rows)
+    new_names: dict[tuple[str, str], str] = {}
+    for rename in renames:
+        # A reference may hold the sign itself, as in ?space=NAME.
+        old, sign, new = rename.rpartition("=")
+        if not (sign and old and new):
+            raise errors.ConfigError(
+                f"--rename takes OLD=NEW, not {rename!r}",
+                hint="OLD is a model's name among the results, or how its fingerprint begins",
+            )
+        meant = [model for model in models if model[0] == old]
+        meant = meant or [model for model in models if model[1].startswith(old)]
+        if len(meant) != 1:
+            listed = "; ".join(f"{name} ({id_[:12]})" for name, id_ in (meant or models))
+            raise errors.ConfigError(
+                f"--rename {rename}: {old!r} means {len(meant) or 'no'} models; there are {listed}",
+                hint="say how the fingerprint of one of them begins: "
+                f"--rename {next(iter(meant or models))[1][:12]}=NAME",
+            )
+        new_names[meant[0]] = new
+    by_file = {
+        path: [
+            replace(row, model=new_names.get((row.model, row.model_id), row.model)) for row in rows
+        ]
+        for path, rows in gathered.by_file.items()
+    }
+    said = [f"{new} is {old} ({id_[:12]})" for (old, id_), new in new_names.items()]
+    return replace(gathered, by_file=by_file), said
 
 
 def _unknown_language(row: Result) -> str | None:

@@ -12,6 +12,7 @@ from polyglance.report import (
     background,
     building,
     document,
+    hard_languages,
     headline,
     ladder,
     language_table,
@@ -186,6 +187,7 @@ def _section(
         f"{_charts(section, number=number, baseline=baseline)}"
         f"{language_table.language_table(section, number=number, baseline=baseline, after=after)}"
         f'<p class="hint">{_table_hint(after)}</p>'
+        f"{hard_languages.hard_section(section, modality=modality)}"
         f"{published_table.published_section(section, results, modality=modality)}"
         f"<h3>What was dropped</h3>{background.dropped_table(section)}"
         f'<p class="hint">Captions that took part: {escape(policy)}.{_prompts(section)}</p>'

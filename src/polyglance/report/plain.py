@@ -9,7 +9,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from polyglance import files, languages
-from polyglance.report import background, building, groups, published_table, tables, wording
+from polyglance.report import (
+    background,
+    building,
+    groups,
+    hard_languages,
+    published_table,
+    tables,
+    wording,
+)
 from polyglance.report.tables import Figure, Section, View
 from polyglance.results import Result
 
@@ -85,6 +93,7 @@ def write_markdown(
             lines += ["", f"### {_cell(tables.view_name(view.key, modality=modality))}", ""]
             lines += [*_model_rows(view), "", *_group_rows(view), ""]
             lines += _language_rows(section, view)
+        lines += _hard_rows(section, modality=modality)
         lines += _published_rows(section, results, modality=modality)
         lines += _dropped_rows(section)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -177,6 +186,27 @@ def _group_rows(view: View) -> list[str]:
         for name, (count, means) in groups.group_means(view, by).items():
             cells = " | ".join(_figure(figure) for figure in means.values())
             lines.append(f"| {title}: {_cell(name)} | {count} | {cells} |")
+    return lines
+
+
+def _hard_rows(section: Section, *, modality: str) -> list[str]:
+    """z-scores of the main view, the hardest language first."""
+    found = hard_languages.hard_languages(section.views[0])
+    if found is None:
+        return []
+    name = tables.view_name(section.views[0].key, modality=modality)
+    lines = ["", f"### Hard languages: {_cell(name)}", ""]
+    lines += [
+        "Standard deviations below or above each model's own mean over these languages."
+        f" {_cell(hard_languages.left_out_sentence(found))}".rstrip(),
+        "",
+        *_head(["Language", "Id"], ["Mean of the models", *found.by_model]),
+    ]
+    for language, mean in found.mean.items():
+        numbers = [mean, *(row[language] for row in found.by_model.values())]
+        cells = " | ".join(hard_languages.z_text(number) for number in numbers)
+        english = languages.get_language(language).english_name
+        lines.append(f"| {_cell(english)} | `{language}` | {cells} |")
     return lines
 
 
