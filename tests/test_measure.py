@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import small_world
-from polyglance import errors, measure
+from polyglance import errors, measure, results
+from polyglance.cli import eval_tables
 from polyglance.model import DualEncoder
 from polyglance.tasks.retrieval import RetrievalData
 
@@ -54,16 +55,8 @@ def tars(tmp_path):
 
 
 def run(model, *, images=None, **options):
-    return measure.measure(
-        str(model),
-        task(),
-        task="shapes",
-        pack=None,
-        images=images,
-        languages=None,
-        out=None,
-        **options,
-    )
+    settings = {"pack": None, "languages": None, "out": None, **options}
+    return measure.measure(str(model), task(), task="shapes", images=images, **settings)
 
 
 def test_tars_give_the_very_figures_of_a_folder(model_folder, picture_folder, tars):
@@ -84,8 +77,28 @@ def test_a_damaged_member_drops_its_pair_and_the_others_go_on(model_folder, tmp_
     rows[3] = (rows[3][0], rows[3][1][:60])
     write_tar(tmp_path / "one.tar", rows)
     row = run(model_folder, images=tmp_path / "one.tar")[0]
-    assert row.num_dropped["images_missing"] == 1
+    assert row.num_dropped["images_missing"] == 0
+    assert row.num_dropped["images_damaged"] == 1
+    (said,) = row.dropped_names["images_damaged"]
+    assert said.startswith(f"{IDS[3]}: ")
     assert row.num_candidates == 71
+
+
+def test_a_tar_that_is_cut_is_named(model_folder, tars, tmp_path):
+    last = tars / "00001.tar"
+    last.write_bytes(last.read_bytes()[: 512 * 9])
+    out = tmp_path / "out.jsonl"
+    row = run(model_folder, images=tars, out=out)[0]
+    assert row.num_dropped["tars_damaged"] == 1
+    (said,) = row.dropped_names["tars_damaged"]
+    assert said.startswith("00001.tar: ")
+    assert row.num_candidates == 72 - row.num_dropped["images_missing"] - len(
+        row.dropped_names.get("images_damaged", ())
+    )
+    assert results.read_results(out)[0] == row
+    table = eval_tables.result_table("shapes", [row])
+    assert "tars damaged: 1" in table
+    assert "  00001.tar: " in table
 
 
 def test_pictures_of_tars_are_encoded_once(model_folder, tars, monkeypatch):

@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from polyglance import affine, embed, errors, evaluate, files
 from polyglance.affine import Vectors
 from polyglance.model import DualEncoder, TextSpeakers, load_side
 from polyglance.packs import LanguagePack
-from polyglance.records import ImageFile
+from polyglance.records import ImageFile, Quarantined
 from polyglance.results import Result
 from polyglance.sides import Side, SpaceTower
-from polyglance.sources import images as image_source
-from polyglance.sources import webdataset
+from polyglance.sources import named_pictures
 from polyglance.tasks import ContentData, TaskData
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
 
 Contents = TypeVar("Contents", bound=ContentData)
 LoadSide = Callable[[str, Literal["content", "text"]], Side]
+
+# So many of what is dropped are named in every result; all are counted.
+NAMED_DROPPED = 5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AtHand(Generic[Contents]):
+    """A task on what is at hand of its content.
+
+    Attributes:
+        data: The task; what lacks is counted in it.
+        vectors: Float32 (M, D), unit, in the order of `data.content_ids`.
+        dropped_names: Some of what could not be read, and why, by reason.
+    """
+
+    data: Contents
+    vectors: Vectors
+    dropped_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def measure(
@@ -80,15 +97,17 @@ def measure(
         encoder = encoder.with_pack(loaded, reencode=reencode)
     if isinstance(data, ClassificationData | NeighbourData):
         data = data.with_images(images)
-    data, contents = content_vectors(encoder, data, images=images)
+    there = content_at_hand(encoder, data, images=images)
+    data = there.data
     rows: list[Result] = []
     for asked in _asked(data, prompts):
         rows += scored(
             encoder,
             asked,
             languages=None if languages is None else _of(languages, asked),
-            contents=contents_by_language(encoder, data, contents, images=images),
+            contents=contents_by_language(encoder, data, there.vectors, images=images),
             model_id=model_id(encoder),
+            dropped_names=there.dropped_names,
         )
     if not rows:
         raise errors.UnavailableError(
@@ -139,7 +158,15 @@ def _of(languages: Sequence[str], data: ContentData) -> Sequence[str]:
 def content_vectors(
     encoder: DualEncoder, data: Contents, *, images: Path | None
 ) -> tuple[Contents, Vectors]:
-    """The content items at hand and their unit vectors (M, D), each encoded once, ever.
+    """The content items at hand and their unit vectors (M, D); see `content_at_hand`."""
+    there = content_at_hand(encoder, data, images=images)
+    return there.data, there.vectors
+
+
+def content_at_hand(
+    encoder: DualEncoder, data: Contents, *, images: Path | None
+) -> AtHand[Contents]:
+    """The content items at hand and their vectors, each encoded once, ever.
 
     Raises:
         UnavailableError: Where no picture is at hand.
@@ -152,14 +179,29 @@ def content_vectors(
     tower = side.tower
     if hasattr(tower, "ids"):
         data = data.only(list(tower.ids), reason="vectors_missing")
-        return data, encoder.encode_contents(data.content_ids)
-    listed = _image_files(data, images)
+        return AtHand(data=data, vectors=encoder.encode_contents(data.content_ids))
+    listed, damaged_tars = _image_files(data, images)
+    data = data.only([item.id for item in listed], reason="images_missing")
     digest = hashlib.blake2b(f"{tower.fingerprint}\n{data.task}".encode(), digest_size=12)
     store = embed.open_image_store(files.cache_folder() / "images" / digest.hexdigest(), tower)
     report = embed.embed_images(listed, tower, store=store)
-    bad = {item.id for item in report.quarantined}
-    data = data.only([item.id for item in listed if item.id not in bad], reason="images_missing")
-    return data, affine.unit(side.through_head(store.vectors(data.content_ids)))
+    if report.quarantined:
+        bad = {item.id for item in report.quarantined}
+        good = [item.id for item in listed if item.id not in bad]
+        data = data.only(good, reason="images_damaged")
+    if damaged_tars:
+        dropped = {**data.num_dropped, "tars_damaged": len(damaged_tars)}
+        data = replace(data, num_dropped=dropped)  # type: ignore[type-var]
+    aside = {"images_damaged": report.quarantined, "tars_damaged": damaged_tars}
+    return AtHand(
+        data=data,
+        vectors=affine.unit(side.through_head(store.vectors(data.content_ids))),
+        dropped_names={reason: _named(items) for reason, items in aside.items() if items},
+    )
+
+
+def _named(items: Sequence[Quarantined]) -> tuple[str, ...]:
+    return tuple(f"{item.id}: {item.reason}" for item in items[:NAMED_DROPPED])
 
 
 def contents_by_language(
@@ -209,25 +251,17 @@ def _identity(parts: Sequence[str]) -> str:
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def _image_files(data: ContentData, folder: Path | None) -> list[ImageFile]:
-    """Where the pictures are: the task's own, or files of those names anywhere in a folder."""
+def _image_files(
+    data: ContentData, folder: Path | None
+) -> tuple[Sequence[ImageFile], Sequence[Quarantined]]:
+    """Where the pictures are: the task's own, or files of those names; and damaged tars."""
     if data.image_files:
-        return list(data.image_files)
+        return data.image_files, ()
     if folder is None:
         raise errors.UnavailableError(
             f"{data.task} does not bring its {len(data.content_ids)} pictures",
             hint="say where they are: --images FOLDER (pictures, or tars of them); or give "
             "their vectors: --image-vectors",
         )
-    by_name = {Path(found.id).name: found for found in _pictures(folder)}
-    return [replace(by_name[i], id=i) for i in data.content_ids if i in by_name]
-
-
-def _pictures(place: Path) -> list[ImageFile]:
-    """The pictures of a folder, and the members of the tars in it, or those of one tar."""
-    tars = [place] if place.is_file() else list(place.rglob("*.tar"))
-    if not tars:
-        return image_source.find_images(place)
-    loose = () if place.is_file() else image_source.survey_folder(place).images
-    shards = webdataset.read_shards(place)
-    return [*loose, *(sample.image for sample in webdataset.all_samples(shards))]
+    found = named_pictures.find_named(folder, data.content_ids)
+    return found.images, found.damaged_tars

@@ -46,6 +46,7 @@ class Result:
         num_queries: How many asked.
         num_candidates: How many could be found.
         num_dropped: What could not take part, by reason.
+        dropped_names: What some of that is called, and why it could not, by reason.
         model: How the model is called.
         model_id: Fingerprint of model and pack.
         data_id: Fingerprint of texts and contents.
@@ -79,6 +80,7 @@ class Result:
     captions_duplicated: int = 0
     most_repeated_caption: str = ""
     most_repeated_times: int = 0
+    dropped_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def comparable_with(self, other: Result) -> bool:
         """Whether the two may be set beside each other: same task, split, metric, policy..."""
@@ -184,6 +186,7 @@ def from_row(row: Mapping[str, Any]) -> Result:
         raise ValueError(f"its schema_version is not {SCHEMA_VERSION}")
     found["values"] = {k: float(v) for k, v in found["values"].items()}
     found["intervals"] = {k: (v[0], v[1]) for k, v in found.get("intervals", {}).items()}
+    found["dropped_names"] = {k: tuple(v) for k, v in found.get("dropped_names", {}).items()}
     return Result(**found)
 
 

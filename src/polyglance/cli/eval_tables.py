@@ -16,6 +16,7 @@ WIDTH = 80
 LANGUAGE_WIDTH, ASKED_WIDTH, CELL_WIDTH = 16, 20, 22
 MAX_COLUMNS = 2
 SHOWN_MISSING = 5
+SHOWN_DROPPED = 5
 
 # What a table shows, the task's own metric first and as far as there is room: heading, direction,
 # value. The rest is in --json and --out.
@@ -156,6 +157,9 @@ def _dropped(rows: Sequence[Result]) -> list[str]:
         else:
             where = f"in {num_affected} of {len(counts)} languages"
             lines.append(f"{name}: up to {counts[worst]:,} ({worst}), {where}")
+        named = dict.fromkeys(said for row in rows for said in row.dropped_names.get(reason, ()))
+        for said in list(named)[:SHOWN_DROPPED]:
+            lines += textwrap.wrap(said, WIDTH, initial_indent="  ", subsequent_indent="    ")
     return lines
 
 

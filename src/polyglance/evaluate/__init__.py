@@ -8,6 +8,7 @@ Legend: M content items, D width.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -67,6 +68,7 @@ def evaluate(
     languages: Sequence[str] | None = None,
     out: Path | None = None,
     cache: VectorCache | None = None,
+    dropped_names: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> list[Result]:
     """Score a model on a task, language by language.
 
@@ -82,6 +84,7 @@ def evaluate(
         languages: Which ones; None takes all that the task has.
         out: File of results to add to.
         cache: Keeps what towers gave.
+        dropped_names: Of content items that could not take part, for the results to say.
 
     Returns:
         Results in the order of languages, then as the kind of task gives them.
@@ -106,6 +109,7 @@ def evaluate(
                     name=name,
                     model_id=model_id,
                 )
+                rows = [replace(row, dropped_names=dict(dropped_names)) for row in rows]
                 if out is not None:
                     results.append_results(out, rows)
             measured += rows

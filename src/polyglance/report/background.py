@@ -13,10 +13,12 @@ _REASONS = {
     "captions_beyond_first": "captions after the first of the same item",
     "captions_repeated": "captions that repeat another of the same item",
     "captions_without_content": "captions whose item is not at hand",
-    "images_missing": "images that are missing or cannot be read",
+    "images_damaged": "images that cannot be read",
+    "images_missing": "images that are missing",
     "images_of_unnamed_classes": "images of a class that has no name in the language",
     "pairs_without_score": "pairs that people gave no score",
     "pairs_with_an_empty_side": "pairs with an empty side",
+    "tars_damaged": "tars that cannot be read to their end",
     "repeated_candidates": "candidates that repeat another, found as one",
     "vectors_missing": "items without a precomputed vector",
 }
@@ -35,7 +37,7 @@ def dropped_table(section: Section) -> str:
     if not section.dropped:
         return "<p>Nothing was dropped.</p>"
     rows = "".join(
-        f'<tr><th scope="row">{escape(reason_name(row.reason))}</th>'
+        f'<tr><th scope="row">{escape(reason_name(row.reason))}{_names(row.names)}</th>'
         f'<td class="num">{row.total:,}</td><td class="num">{row.num_languages:,}</td>'
         f'<td class="num">{row.most:,} '
         f"({escape(languages.get_language(row.most_language).english_name)})</td></tr>"
@@ -48,6 +50,10 @@ def dropped_table(section: Section) -> str:
         '<th scope="col" class="num">Languages</th><th scope="col" class="num">'
         f"Most in one</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
+
+
+def _names(names: Sequence[str]) -> str:
+    return "".join(f'<span class="ci why">{escape(name)}</span>' for name in names)
 
 
 def repeated_table(section: Section) -> str:
@@ -82,7 +88,7 @@ def reason_name(reason: str) -> str:
     """A reason in words.
 
     >>> reason_name("images_missing"), reason_name("too_long")
-    ('images that are missing or cannot be read', 'too long')
+    ('images that are missing', 'too long')
     """
     return _REASONS.get(reason, reason.replace("_", " "))
 

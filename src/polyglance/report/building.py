@@ -205,6 +205,11 @@ def _dropped(rows: Sequence[Result]) -> list[Dropped]:
                 num_languages=len(by_language),
                 most=by_language[most_language],
                 most_language=most_language,
+                names=tuple(
+                    dict.fromkeys(
+                        said for row in rows for said in row.dropped_names.get(reason, ())
+                    )
+                ),
             )
         )
     return sorted(listed, key=lambda dropped: (-dropped.total, dropped.reason))

@@ -235,7 +235,7 @@ def _dropped_rows(section: Section) -> list[str]:
         lines += ["", "### What was dropped", "", "| What | Count | Languages |"]
         lines.append("| --- | ---: | ---: |")
         for row in section.dropped:
-            reason = _cell(background.reason_name(row.reason))
+            reason = _cell("; ".join([background.reason_name(row.reason), *row.names]))
             lines.append(f"| {reason} | {row.total:,} | {row.num_languages} |")
     if section.repeated:
         total = sum(row.count for row in section.repeated)

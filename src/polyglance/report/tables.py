@@ -94,6 +94,7 @@ class Dropped:
         num_languages: How many languages lost something.
         most: The largest loss of one language.
         most_language: Which one.
+        names: Some of it, by name, and why.
     """
 
     reason: str
@@ -101,6 +102,7 @@ class Dropped:
     num_languages: int
     most: int
     most_language: str
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,21 +135,23 @@ def describe(sample: Sample) -> dict[str, str]:
     Returns:
         `caption` and `url`, those that are there.
     """
-    found: dict[str, str] = {}
-    facts = _json(sample) if "json" in sample.fields else {}
-    if isinstance(facts, Mapping):
-        found = {k: facts[k] for k in ("caption", "url") if isinstance(facts.get(k), str)}
+    facts = facts_of(sample)
+    found = {k: facts[k] for k in ("caption", "url") if isinstance(facts.get(k), str)}
     if "txt" in sample.fields:
         text = read_span(sample.image.path, sample.fields["txt"])
         found["caption"] = text.decode("utf-8", "replace").strip()
     return found
 
 
-def _json(sample: Sample) -> Any:
+def facts_of(sample: Sample) -> Mapping[str, Any]:
+    """The object in the `json` beside a picture; empty without one, or where it is no object."""
+    if "json" not in sample.fields:
+        return {}
     try:
-        return json.loads(read_span(sample.image.path, sample.fields["json"]))
+        facts = json.loads(read_span(sample.image.path, sample.fields["json"]))
     except ValueError:
-        return None
+        return {}
+    return facts if isinstance(facts, Mapping) else {}
 
 
 def _utf8(name: str) -> str:

@@ -50,6 +50,11 @@ class ContentData(TaskData, Protocol):
         """The pictures, where the task brings them; empty where the user does."""
         ...
 
+    @property
+    def num_dropped(self) -> Mapping[str, int]:
+        """What could not take part, by reason."""
+        ...
+
     def only(self, content_ids: Sequence[str], *, reason: str) -> Self:
         """The task on the content items that are at hand; the others are dropped and counted."""
         ...

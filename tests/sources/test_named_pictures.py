@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from picture_files import make_tar, png
+from polyglance import errors
+from polyglance.sources import named_pictures
+from polyglance.sources.webdataset import read_span
+
+NAMES = ["red.png", "blue.png", "green.png", "white.png", "absent.png"]
+
+
+def colours(found):
+    return {
+        image.id: read_span(image.path, image.span) if image.span else image.path.read_bytes()
+        for image in found.images
+    }
+
+
+def test_a_numbered_member_goes_by_what_stands_beside_it(tmp_path):
+    beside = {
+        "0.json": json.dumps({"caption": "x", "file_name": "val/red.png"}).encode(),
+        "1.txt": b" blue.png\n",
+        "2.json": json.dumps({"url": "any://host/a/green.png?size=9"}).encode(),
+        "3.json": b"{",
+        "4.json": b"[]",
+    }
+    pictures = {f"{i}.png": png(name) for i, name in enumerate(("red", "blue", "green", "black"))}
+    make_tar(tmp_path / "a.tar", {**pictures, **beside, "x/white.png": png("white")})
+    found = named_pictures.find_named(tmp_path, NAMES)
+    assert colours(found) == {
+        f"{name}.png": png(name) for name in ("red", "blue", "green", "white")
+    }
+    assert [image.id for image in found.images] == NAMES[:4]
+    assert found.damaged_tars == ()
+
+
+def test_what_stands_beside_is_believed_before_a_number_that_looks_like_a_name(tmp_path):
+    make_tar(
+        tmp_path / "a.tar",
+        {
+            "1.png": png("red"),
+            "1.json": b'{"file_name": "2.png"}',
+            "2.png": png("blue"),
+            "2.json": b'{"file_name": "1.png"}',
+            # A name that nobody asked for says nothing.
+            "3.png": png("green"),
+            "3.json": b'{"file_name": "other.png", "url": 7}',
+        },
+    )
+    found = colours(named_pictures.find_named(tmp_path / "a.tar", ["1.png", "2.png", "3.png"]))
+    assert found == {"1.png": png("blue"), "2.png": png("red"), "3.png": png("green")}
+
+
+def test_loose_files_go_before_tars_and_damaged_tars_are_named(tmp_path):
+    (tmp_path / "red.png").write_bytes(png("red"))
+    make_tar(tmp_path / "a.tar", {"red.png": png("blue"), "blue.png": png("blue")})
+    (tmp_path / "b.tar").write_bytes(b"x" * 2000)
+    found = named_pictures.find_named(tmp_path, NAMES)
+    assert colours(found) == {"red.png": png("red"), "blue.png": png("blue")}
+    assert [item.id for item in found.damaged_tars] == ["b.tar"]
+    assert "Error" in found.damaged_tars[0].reason
+
+
+def test_beside_the_end_of_a_cut_tar(tmp_path):
+    path = make_tar(
+        tmp_path / "a.tar", {"0.png": png("red"), "0.json": b'{"file_name": "red.png"}'}
+    )
+    path.write_bytes(path.read_bytes()[: 512 * 3 + 4])  # in the middle of the json
+    found = named_pictures.find_named(path, ["red.png", "0.png"])
+    assert [image.id for image in found.images] == ["0.png"]
+
+
+def test_neither_pictures_nor_tars(tmp_path):
+    with pytest.raises(errors.InputError, match="there is no image in"):
+        named_pictures.find_named(tmp_path, NAMES)
