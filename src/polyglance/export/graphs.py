@@ -274,10 +274,10 @@ def run_graph(path: Path) -> Callable[[Mapping[str, NDArray[Any]]], NDArray[np.f
 def _free_the_name(model: Any) -> None:
     """Inner values that torch called as the output is called get another name."""
     outputs = {id(value) for value in model.graph.outputs}
-    for node in model.graph:
-        for value in node.outputs:
-            if value.name == VECTORS and id(value) not in outputs:
-                value.name = f"{VECTORS}_inner"
+    made = [value for node in model.graph for value in node.outputs]
+    for value in [*made, *model.graph.initializers.values()]:
+        if value.name == VECTORS and id(value) not in outputs:
+            value.name = f"{VECTORS}_inner"
 
 
 @contextmanager

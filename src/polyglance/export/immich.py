@@ -20,7 +20,7 @@ Legend: B rows of a batch, L tokens, S side of a picture in pixels, D width.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,7 +35,7 @@ from polyglance.affine import Vectors
 from polyglance.export import graphs, onnx_folder, tokens
 from polyglance.export.order import PROBES, Order, Written, difference
 from polyglance.export.text_parts import TextParts, text_parts
-from polyglance.sides import Side
+from polyglance.packs import PackManifest
 
 VERSION = "2.2.3"
 # The service's default; each query is padded to it, so longer ones would cost every query.
@@ -122,7 +122,12 @@ def write(order: Order, folder: Path) -> Written:
     order.require_model("immich")
     parts = text_parts(order)
     side, _ = onnx_folder.content_side(order)
-    width, name = place(order, is_nllb=parts.tower.uses_language)
+    width = width_of(order.pack.dim, is_nllb=parts.tower.uses_language)
+    shipped = shipped_name(order.pack.manifest)
+    if parts.tower.uses_language:
+        shipped = None  # their service would not put the language in front
+    names = NLLB_NAMES if parts.tower.uses_language else NAMES
+    name = shipped or names[width]
     preprocess = preprocess_cfg(onnx_folder.pixel_facts(side))
     text = _write_text(parts, order, folder / "textual", width=width)
     image = _write_image(order, folder / "visual", preprocess=preprocess, width=width)
@@ -138,31 +143,37 @@ def write(order: Order, folder: Path) -> Written:
     return Written(
         differences={"text": text, "image": image},
         usage=_usage(name),
-        notes=tuple(_notes(order, name, side=side, width=width, preprocess=preprocess)),
+        notes=tuple(_notes(order, shipped, width=width, preprocess=preprocess)),
     )
 
 
-def place(order: Order, *, is_nllb: bool) -> tuple[int, str]:
-    """The width that the service is to see, and the listed name to put the folder under.
+def width_of(dim: int, *, is_nllb: bool) -> int:
+    """The width that the service is to see: the next that it knows.
 
     Args:
-        order: The pack.
-        is_nllb: Whether its texts need their language's code in front.
+        dim: Of the space.
+        is_nllb: Whether texts need their language's code in front, which two names alone get.
 
     Raises:
         ExportError: For a space wider than any listed model.
+
+    >>> width_of(384, is_nllb=False), width_of(512, is_nllb=True)
+    (512, 768)
     """
     names = NLLB_NAMES if is_nllb else NAMES
-    width = next((each for each in names if each >= order.pack.dim), None)
+    width = next((each for each in names if each >= dim), None)
     if width is None:
         raise errors.ExportError(
-            f"the space has {order.pack.dim} dimensions; Immich knows models of up to {max(names)}",
+            f"the space has {dim} dimensions; Immich knows models of up to {max(names)}",
             hint="export it with --to onnx for another program",
         )
-    manifest = order.pack.manifest
+    return width
+
+
+def shipped_name(manifest: PackManifest) -> str | None:
+    """Immich's own name of the pack's teacher, where it ships it; none where contents change."""
     teacher = manifest.teacher.partition(":")[2].partition("?")[0]
-    shipped = SHIPPED.get(teacher) if manifest.content == "unchanged" and not is_nllb else None
-    return width, shipped or names[width]
+    return SHIPPED.get(teacher) if manifest.content == "unchanged" else None
 
 
 def preprocess_cfg(pixels: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,7 +224,7 @@ def _write_text(parts: TextParts, order: Order, folder: Path, *, width: int) -> 
     tokens.write_tokenizer(parts, folder, max_length=length, padded=True)
     tokenizer = Tokenizer.from_file(str(folder / tokens.FILES[0]))
     texts = [text for text in PROBES if _fits(text, parts, length)]
-    encoded = tokenizer.encode_batch(tokens.marked(texts, parts=parts, language=order.language))
+    encoded = tokenizer.encode_batch(tokens.marked(texts, parts))
     rows = [np.array([row.ids], np.int32) for row in encoded]
     inner = onnx_folder.text_module(parts, order.pack.side, width=width)
     path = folder / "model.onnx"
@@ -225,13 +236,13 @@ def _write_text(parts: TextParts, order: Order, folder: Path, *, width: int) -> 
     )
     run = graphs.run_graph(path)
     found = np.concatenate([run({"text": row}) for row in rows])
-    wanted = _widened(order.vectors_of(texts), width)
+    wanted = _widened(order.vectors_of(texts, language=parts.language), width)
     return difference(found, wanted, what="text side in Immich's form")
 
 
 def _fits(text: str, parts: TextParts, length: int) -> bool:
     """Whether the tower itself reads no more of a text than the service hands on."""
-    tags = ["eng_Latn"] if parts.tower.uses_language else None
+    tags = [parts.language] if parts.tower.uses_language else None
     return parts.max_length <= length or len(parts.tower.token_rows([text], tags)[0]) <= length
 
 
@@ -291,30 +302,29 @@ cp -r FOLDER/. MODEL_CACHE/clip/{name}/
 
 
 def _notes(
-    order: Order, name: str, *, side: Side, width: int, preprocess: Mapping[str, Any]
-) -> list[str]:
-    notes = []
-    if name in SHIPPED.values() and order.pack.manifest.content == "unchanged":
-        notes.append(
-            f"The image side is that of Immich's own {name}: a library indexed with it needs no "
+    order: Order, shipped: str | None, *, width: int, preprocess: Mapping[str, Any]
+) -> Iterator[str]:
+    """What whoever uses it must know."""
+    if shipped is not None:
+        yield (
+            f"The image side is that of Immich's own {shipped}: a library indexed with it needs no "
             "new index, and it is enough to replace `textual/` and `config.json`."
         )
     else:
-        notes.append(
-            f"Immich knows no such model, so it stands under a listed name of its width ({name}). "
-            "A library that was indexed with another model has to be indexed again."
+        yield (
+            "Immich knows no such model, so it stands under a listed name of its width. A library "
+            "that was indexed with another model has to be indexed again."
         )
     if width != order.pack.dim:
-        notes.append(
+        yield (
             f"The vectors have {order.pack.dim} numbers and zeros up to {width}, the next width "
             "that Immich knows; cosines do not change."
         )
     if preprocess["resize_mode"] == "squash":
-        notes.append(
+        yield (
             "Pictures are brought to a square without a crop. Older services do not read "
             "`resize_mode` and crop, so their image vectors differ."
         )
-    return notes
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -114,7 +114,7 @@ def _write_transformer(
     parts: TextParts, order: Order, folder: Path
 ) -> tuple[float, dict[str, Any], str]:
     tokens.write_tokenizer(parts, folder, max_length=parts.max_length, padded=False)
-    texts = tokens.marked(PROBES, parts=parts, language=order.language)
+    texts = tokens.marked(PROBES, parts)
     batch = _token_batch(folder, texts[:3], pad_id=parts.tower.pad_id)
     if parts.fixed_length:
         del batch["attention_mask"]
@@ -128,7 +128,7 @@ def _write_transformer(
     groups = [texts, *([text] for text in texts)]
     batches = [_token_batch(folder, group, pad_id=parts.tower.pad_id) for group in groups]
     found = [run({name: made[name] for name in batch}) for made in batches]
-    wanted = order.probe_vectors
+    wanted = order.vectors_of(PROBES, language=parts.language)
     apart = difference(
         np.concatenate(found), np.concatenate([wanted, wanted]), what="text side in onnxruntime"
     )
@@ -171,6 +171,7 @@ def _write_ngrams(
 ) -> tuple[float, dict[str, Any], str]:
     from polyglance.export.ngram_rows import rows
 
+    order.refuse_language("a text side that reads all of them by the same table")
     side, num_buckets = order.pack.side, len(tower.tensors["table"])
     module = graphs.IntoSpace(graphs.Ngrams(tower), heads=graphs.heads_of(side))
     example = {n: torch.from_numpy(a) for n, a in rows(PROBES[:2], num_buckets=num_buckets).items()}
@@ -180,7 +181,7 @@ def _write_ngrams(
     run = graphs.run_graph(path)
     single = [run(rows([text], num_buckets=num_buckets)) for text in PROBES]
     found = np.concatenate([run(rows(PROBES, num_buckets=num_buckets)), *single])
-    wanted = np.concatenate([order.probe_vectors, order.probe_vectors])
+    wanted = np.concatenate([order.vectors_of(PROBES)] * 2)
     facts = {
         "inputs": list(example),
         "num_buckets": num_buckets,
@@ -193,9 +194,9 @@ def _write_ngrams(
 def _write_image(
     side: Side, behind: affine.Head | None, path: Path
 ) -> tuple[float, dict[str, Any]]:
+    module = graphs.IntoSpace(graphs.image_module(side), heads=graphs.heads_of(side, behind))
     pictures = probe_pictures()
     arrays = pixel_arrays(side, pictures)
-    module = graphs.IntoSpace(graphs.image_module(side), heads=graphs.heads_of(side, behind))
     example = {"pixel_values": torch.from_numpy(arrays)}
     graphs.write_graph(graphs.Traced(module=module, batch=example, axes={0: "batch"}), path)
     run, wanted = graphs.run_graph(path), wanted_of(side, behind, pictures)

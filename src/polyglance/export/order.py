@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -68,15 +67,30 @@ class Order:
             )
         return self.model
 
-    @cached_property
-    def probe_vectors(self) -> Vectors:
-        """What the pack itself says of the probes: float32 (N, D), unit."""
-        return self.vectors_of(PROBES)
+    @property
+    def languages_apart(self) -> tuple[str, ...]:
+        """Languages that the text side has parts of their own for: adapters, low-rank changes."""
+        tuning = getattr(self.pack.side.tower, "tuning", None)
+        return () if tuning is None else tuple(tuning.languages)
 
-    def vectors_of(self, texts: Sequence[str]) -> Vectors:
-        """What the pack itself says of texts in the order's language: float32 (N, D), unit."""
-        languages = [self.language or ENGLISH] * len(texts)
-        return SpaceTower(self.pack.side).encode(texts, languages=languages)
+    def refuse_language(self, why: str) -> None:
+        """Refuse a language where it selects nothing.
+
+        Args:
+            why: What the export holds instead, for the message.
+
+        Raises:
+            ExportError: Where the order has one.
+        """
+        if self.language is not None:
+            raise errors.ExportError(
+                f"one language ({self.language}) of {why}",
+                hint="leave --language out",
+            )
+
+    def vectors_of(self, texts: Sequence[str], *, language: str = ENGLISH) -> Vectors:
+        """What the pack itself says of texts: float32 (N, D), unit."""
+        return SpaceTower(self.pack.side).encode(texts, languages=[language] * len(texts))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,7 +80,9 @@ def write(order: Order, folder: Path) -> Written:
     stock += [*tail, *_head(order.pack.side), _normalize()]
     _write_modules(stock, folder)
     _write_json(folder / "sentence_bert_config.json", {"max_seq_length": parts.max_length})
-    return Written(differences={"text": _check(order, folder)}, usage=USAGE)
+    return Written(
+        differences={"text": _check(order, folder, language=parts.language)}, usage=USAGE
+    )
 
 
 def _refuse(parts: TextParts, order: Order) -> None:
@@ -255,7 +257,7 @@ def _write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _check(order: Order, folder: Path) -> float:
+def _check(order: Order, folder: Path, *, language: str) -> float:
     """The folder by the library alone, all probes in one batch and in several."""
     from sentence_transformers import SentenceTransformer
 
@@ -265,5 +267,5 @@ def _check(order: Order, folder: Path) -> float:
     found = [
         model.encode(list(PROBES), batch_size=size, show_progress_bar=False) for size in (1, 64)
     ]
-    wanted = np.concatenate([order.probe_vectors] * 2)
+    wanted = np.concatenate([order.vectors_of(PROBES, language=language)] * 2)
     return difference(np.concatenate(found), wanted, what="folder in sentence-transformers")

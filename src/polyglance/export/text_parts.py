@@ -39,6 +39,7 @@ class TextParts:
         lower_case: Whether texts are lower-cased first.
         own_weights: Whether the tensors differ from the checkpoint's.
         adapter: Whether a bottleneck stands behind the blocks, which stock modules have not.
+        language: The one that is in it, of a tower with parts by language; else English.
         max_length: Tokens that the tower reads at most, special ones included.
         fixed_length: Whether it reads every text padded to that length, without a mask.
         ends_with_pad: Whether the id that fills rows also ends a text, as in CLIP.
@@ -50,6 +51,7 @@ class TextParts:
     lower_case: bool = False
     own_weights: bool = False
     adapter: bool = False
+    language: str = ENGLISH
     max_length: int = 0
     fixed_length: bool = False
     ends_with_pad: bool = False
@@ -64,6 +66,8 @@ def text_parts(order: Order) -> TextParts:
         LanguageError: For a language that it has no part for.
     """
     side = order.pack.side
+    if not order.languages_apart:
+        order.refuse_language("a text side that reads all of them by the same weights")
     found = _parts_of(side.tower, side.reference, order=order)
     tower = _on_cpu(found.tower)
     tags = [ENGLISH] if tower.uses_language else None
@@ -86,8 +90,10 @@ def _parts_of(tower: Tower, reference: str, *, order: Order) -> TextParts:
         inner = _parts_of(tower.base, tower.tuning.base, order=order)
         language = _language_of(tower, order)
         if tower.tuning.method == "adapters":
-            return replace(inner, tower=_with_adapter(tower, language), adapter=True)
-        return replace(inner, tower=_with_change(tower, language), own_weights=True)
+            adapted = _with_adapter(tower, language)
+            return replace(inner, tower=adapted, adapter=True, language=language)
+        changed = _with_change(tower, language)
+        return replace(inner, tower=changed, own_weights=True, language=language)
     if not isinstance(tower, TorchTextTower):
         raise errors.ExportError(
             f"the text tower {reference} ({type(tower).__name__}) is no transformer whose layers "

@@ -13,7 +13,6 @@ from typing import Any
 from polyglance import errors
 from polyglance.export.order import PROBES
 from polyglance.export.text_parts import TextParts
-from polyglance.languages import ENGLISH
 from polyglance.towers import huggingface, nllb
 
 FILES = ("tokenizer.json", "tokenizer_config.json")
@@ -51,9 +50,9 @@ def write_tokenizer(parts: TextParts, folder: Path, *, max_length: int, padded: 
     (folder / FILES[1]).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
-def marked(texts: Sequence[str], *, parts: TextParts, language: str | None) -> list[str]:
+def marked(texts: Sequence[str], parts: TextParts) -> list[str]:
     """Texts as the written tokenizer wants them: NLLB's with their language code in front."""
-    code = (language or ENGLISH) if parts.tower.uses_language else ""
+    code = parts.language if parts.tower.uses_language else ""
     return [code + text for text in texts]
 
 
@@ -103,9 +102,9 @@ def _prepare_texts(tokenizer: Any, *, prefix: str, lower_case: bool) -> None:
 
 def _check(tokenizer: Any, parts: TextParts, *, max_length: int) -> None:
     """The tower's own ids and those of the file, probe by probe; `max_length` may cut shorter."""
-    languages = [ENGLISH] * len(PROBES) if parts.tower.uses_language else None
+    languages = [parts.language] * len(PROBES) if parts.tower.uses_language else None
     wanted = parts.tower.token_rows(PROBES, languages)
-    found = tokenizer.encode_batch(marked(PROBES, parts=parts, language=None))
+    found = tokenizer.encode_batch(marked(PROBES, parts))
     for text, row, encoding in zip(PROBES, wanted, found, strict=True):
         ids = encoding.ids
         if parts.fixed_length:

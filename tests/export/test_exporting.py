@@ -1,0 +1,143 @@
+"""`export`: the table of forms, what is refused, and that a folder comes whole or not at all."""
+
+import importlib
+import importlib.util
+
+import numpy as np
+import pytest
+from export_packs import pack_of
+
+from polyglance import errors, export
+from polyglance.export import order, text_parts, tokens
+from polyglance.towers import load_tower
+
+
+@pytest.mark.parametrize("name", sorted(export.FORMS))
+def test_every_form_resolves(name):
+    assert callable(importlib.import_module(export.FORMS[name].module).write)
+
+
+def test_an_unknown_form_names_the_nearest(bert_reference, tmp_path):
+    with pytest.raises(errors.UnknownNameError, match="onnx") as refused:
+        export.export(export.Order(pack=pack_of(bert_reference)), "onxx", out=tmp_path / "out")
+    assert "did you mean onnx?" in refused.value.hint
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_is_there_is_not_written_over(kind, bert_reference, tmp_path):
+    out = tmp_path / "out"
+    if kind == "folder":
+        out.mkdir()
+        (out / "mine.txt").write_text("mine")
+    else:
+        out.write_text("mine")
+    with pytest.raises(errors.InputError, match="is not empty"):
+        export.export(export.Order(pack=pack_of(bert_reference)), "hub-folder", out=out)
+    assert (out / "mine.txt" if kind == "folder" else out).read_text() == "mine"
+
+
+@pytest.mark.parametrize("form", ["onnx", "immich", "sentence-transformers"])
+def test_a_missing_extra_is_named(form, bert_reference, tmp_path, monkeypatch):
+    row = export.FORMS[form]
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == row.packages[-1] else real(name)
+    )
+    with pytest.raises(errors.MissingExtraError) as refused:
+        export.export(export.Order(pack=pack_of(bert_reference)), form, out=tmp_path / "out")
+    assert f"polyglance[{row.extra}]" in refused.value.hint
+
+
+def test_a_failure_leaves_nothing(bert_reference, tmp_path, monkeypatch):
+    wanted = order.Order.vectors_of
+    monkeypatch.setattr(order.Order, "vectors_of", lambda *given, **named: -wanted(*given, **named))
+    pytest.importorskip("sentence_transformers", reason="extra `sentence` is not installed")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(errors.ExportError, match="nothing was written"):
+        export.export(
+            export.Order(pack=pack_of(bert_reference)),
+            "sentence-transformers",
+            out=tmp_path / "out",
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "found", [np.eye(2) + 2e-4, np.eye(3), np.full((2, 2), np.nan), np.eye(2)[:1]]
+)
+def test_vectors_that_differ_are_refused(found):
+    with pytest.raises(errors.ExportError, match="text side"):
+        order.difference(found, np.eye(2, dtype=np.float32), what="text side")
+
+
+def test_tokens_that_differ_are_refused(letters_reference, tmp_path):
+    parts = text_parts.text_parts(export.Order(pack=pack_of(letters_reference)))
+    parts.tower.token_rows = lambda texts, languages: [[7, 8] for _ in texts]
+    with pytest.raises(errors.ExportError, match="the tower's own tokenizer"):
+        tokens.write_tokenizer(parts, tmp_path, max_length=16, padded=False)
+
+
+def test_parts_know_how_a_tower_reads(make_checkpoint, bert_reference):
+    def read(reference):
+        tower = load_tower(reference, modality="text")
+        return text_parts.text_parts(export.Order(pack=pack_of(reference, tower=tower)))
+
+    clip, siglip, bert = (
+        read(f"hf:{make_checkpoint('clip')}"),
+        read(f"hf:{make_checkpoint('siglip')}"),
+        read(bert_reference),
+    )
+    assert (clip.max_length, clip.fixed_length, clip.ends_with_pad) == (20, False, True)
+    assert (siglip.max_length, siglip.fixed_length) == (20, True)
+    assert (bert.max_length, bert.fixed_length, bert.ends_with_pad) == (16, False, False)
+
+
+def test_the_command_says_how_near_it_is(run, pack_folder, model_folder, tmp_path):
+    out = tmp_path / "out"
+    code, said, err = run("export", pack_folder, "--to", "hub-folder", "--out", out)
+    assert (code, err) == (0, "")
+    assert "text side: largest difference from the pack's vectors 0.0e+00" in said
+    assert (out / "README.md").is_file()
+    code, _, err = run("export", pack_folder, "--to", "hub-folder", "--out", out)
+    assert code == 2
+    assert "is not empty" in err
+    code, _, err = run("export", pack_folder, "--to", "onnx", "--out", tmp_path / "other")
+    assert code == 2
+    assert "is no transformer" in err
+
+
+def test_scores_are_those_of_the_very_pack(
+    run, pack_folder, model_folder, picture_folder, tmp_path
+):
+    import small_world
+    from polyglance import measure
+    from polyglance.model import DualEncoder
+    from polyglance.packs import LanguagePack
+    from polyglance.results import Result, append_results
+
+    own = measure.model_id(DualEncoder.load(model_folder).with_pack(LanguagePack.load(pack_folder)))
+    facts = {"task": "t", "split": "test", "direction": "text_to_content", "metric": "hit_rate"}
+    facts |= {"caption_policy": "first", "num_queries": 3, "num_candidates": 3, "data_id": "d"}
+    rows = [
+        Result(language=name, model="m", model_id=which, values={"hit_rate_at_10": value}, **facts)
+        for name, which, value in (
+            (small_world.LANGUAGES[0], own, 0.421),
+            (small_world.LANGUAGES[1], "another", 0.987),
+        )
+    ]
+    append_results(tmp_path / "r.jsonl", rows)
+    argv = ("export", pack_folder, "--to", "hub-folder", "--results", tmp_path / "r.jsonl")
+    code, _, err = run(*argv, "--out", tmp_path / "a")
+    assert code == 2
+    assert "--results without --model" in err
+    code, _, err = run(*argv, "--model", model_folder, "--out", tmp_path / "b")
+    assert (code, err) == (0, "")
+    text = (tmp_path / "b" / "README.md").read_text()
+    assert "42.1" in text
+    assert "98.7" not in text
+    append_results(tmp_path / "other.jsonl", rows[1:])
+    argv = (*argv[:-1], tmp_path / "other.jsonl", "--model", model_folder)
+    code, _, err = run(*argv, "--out", tmp_path / "c")
+    assert code == 2
+    assert "none of the 1 results" in err
