@@ -144,6 +144,11 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             description="every recipe against what it starts from, on pictograms, in a minute",
             target=1.0,
         ),
+        "serve-load": Benchmark(
+            module="benchmarks.serve_load",
+            description="fifty clients of the server against a bare loop of encode and search",
+            target=0.7,
+        ),
         "encode-text": Benchmark(
             module="benchmarks.encode_text",
             description="text encoding against sentence-transformers' own encode, same model",

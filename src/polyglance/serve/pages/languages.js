@@ -70,6 +70,7 @@ const toggle = (shownNow) => {
   if (!shownNow) return;
   find.value = "";
   draw();
+  mark(current ? rows.indexOf(current) + 1 : 0);
   find.focus();
 };
 
