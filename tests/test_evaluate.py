@@ -86,6 +86,21 @@ def test_a_language_the_task_lacks(teacher, contents):
         measure(teacher, contents, languages=["fra_Latn"])
 
 
+def test_without_somebody_to_tell_a_language_the_tower_lacks_stops_the_run(teacher, contents):
+    class Lacking:
+        def encode_texts(self, texts, *, languages, cache=None):
+            if "eng_Latn" in languages:
+                raise errors.TowerLacksLanguageError("no English", hint="another tower")
+            return teacher.encode_texts(texts, languages=languages)
+
+    with pytest.raises(errors.TowerLacksLanguageError, match="no English"):
+        measure(Lacking(), contents)
+    told = []
+    rows = measure(Lacking(), contents, set_aside=told.append)
+    assert {row.language for row in rows} == {"deu_Latn"}
+    assert [item.id for item in told] == ["eng_Latn"]
+
+
 def test_vectors_of_another_width(teacher):
     with pytest.raises(errors.VectorError, match="width 24.*width 3"):
         measure(teacher, np.eye(len(IDS), 3, dtype=np.float32) + 1)

@@ -33,6 +33,10 @@ class LanguageError(PolyglanceError):
     """A language code that is unknown, ambiguous, or missing where a tower needs one."""
 
 
+class TowerLacksLanguageError(LanguageError):
+    """A language that a tower cannot read; one that reads it may do."""
+
+
 class UnknownNameError(PolyglanceError):
     """A name that its table does not hold: a tower, recipe, task, field or option."""
 

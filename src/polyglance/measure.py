@@ -56,6 +56,7 @@ def measure(
     prompts: Sequence[str] = (),
     image_vectors: str | None = None,
     load: LoadSide = load_side,
+    set_aside: Callable[[Quarantined], None] | None = None,
 ) -> list[Result]:
     """Measure a model, with a pack or without, on one task.
 
@@ -75,6 +76,8 @@ def measure(
         image_vectors: Vectors of the pictures, in place of the model's image tower:
             `precomputed:FOLDER?space=SPACE`, of the model's own space.
         load: Gives a side of the model; for several tasks, one that remembers.
+        set_aside: Told of each language that is left out, and why: the model cannot read it, or
+            there are no such prompts. None stops at the first that the model cannot read.
 
     Raises:
         UnavailableError: Where nothing could be measured in any of the languages.
@@ -83,12 +86,15 @@ def measure(
     name = model if pack is None else f"{model} + {pack}"
     loaded = None if pack is None else LanguagePack.load(pack)
     cache = embed.VectorCache(files.cache_folder() / "texts")
-    scored = functools.partial(evaluate.evaluate, name=name, out=out, cache=cache)
+    scored = functools.partial(
+        evaluate.evaluate, name=name, out=out, cache=cache, set_aside=set_aside
+    )
     if not isinstance(data, ContentData):
         text = load(model, "text")
         speakers = TextSpeakers(text.dim, lambda: text, loaded)
         identity = _identity(_text_parts(text, loaded))
-        return scored(speakers, data, languages=languages, model_id=identity)
+        rows = scored(speakers, data, languages=languages, model_id=identity)
+        return _some(rows, task=task, languages=languages or data.languages)
     content = load(model, "content")
     if image_vectors is not None:
         content = _given_vectors(image_vectors, space_id=content.space_id)
@@ -99,21 +105,27 @@ def measure(
         data = data.with_images(images)
     there = content_at_hand(encoder, data, images=images)
     data = there.data
-    rows: list[Result] = []
+    rows = []
     for asked in _asked(data, prompts):
         rows += scored(
             encoder,
             asked,
-            languages=None if languages is None else _of(languages, asked),
+            languages=_of(languages, asked, set_aside=set_aside),
             contents=contents_by_language(encoder, data, there.vectors, images=images),
             model_id=model_id(encoder),
             dropped_names=there.dropped_names,
         )
+    return _some(rows, task=task, languages=languages or data.languages)
+
+
+def _some(rows: list[Result], *, task: str, languages: Sequence[str]) -> list[Result]:
+    """Results, refused where there are none."""
     if not rows:
         raise errors.UnavailableError(
-            f"{task} has nothing to measure in {', '.join(languages or data.languages)}: no "
-            "picture at hand is of a class that is named there, or there are no such prompts",
-            hint="give more pictures, other languages or other --prompts",
+            f"{task} has nothing to measure in {', '.join(languages)}: the model cannot read "
+            "them, or no picture at hand is of a class that is named there, or there are no such "
+            "prompts",
+            hint="choose other languages, give more pictures, or other --prompts",
         )
     return rows
 
@@ -148,11 +160,21 @@ def _asked(data: ContentData, prompts: Sequence[str]) -> list[ContentData]:
     return [data.asked_as(variant) for variant in dict.fromkeys(prompts)]
 
 
-def _of(languages: Sequence[str], data: ContentData) -> Sequence[str]:
+def _of(
+    languages: Sequence[str] | None,
+    data: ContentData,
+    *,
+    set_aside: Callable[[Quarantined], None] | None,
+) -> Sequence[str] | None:
     """Which languages to measure: of a classification, those that can be asked in this way."""
     if not isinstance(data, ClassificationData) or data.variant != "translated":
         return languages
-    return [language for language in languages if language in data.languages]
+    wanted = list(data.labels) if languages is None else languages
+    if set_aside is not None:
+        for language in wanted:
+            if language in data.labels and language not in data.languages:
+                set_aside(Quarantined(language, "they have no --prompts translated"))
+    return [language for language in wanted if language in data.languages]
 
 
 def content_vectors(

@@ -293,3 +293,44 @@ class TestCommand:
         code, _, err = run(*argv, world / "pictures", "--prompts", "translated", "-l", "hi")
         assert code == 2
         assert "nothing to measure in hin_Deva" in err
+
+    def test_languages_without_templates_are_named(self, run, model_folder, world):
+        argv = ("eval", model_folder, "--task", "babel-imagenet", "--data", world, "--images")
+        code, out, err = run(*argv, world / "pictures", "--prompts", "translated")
+        assert code == 0
+        assert "deu_Latn" in out
+        assert err == (
+            "babel-imagenet: 1 of 3 languages set aside, they have no --prompts translated:\n"
+            "  hin_Deva\n"
+        )
+
+    def test_a_language_that_the_model_cannot_read_is_named_and_asked_again(
+        self, run, model_folder, world, tmp_path, monkeypatch
+    ):
+        def strict(self, items, *, languages=None, output="embedding"):
+            if "hin_Deva" in languages:
+                raise errors.TowerLacksLanguageError("no Hindi", hint="leave it out")
+            return encode(self, items, languages=languages, output=output)
+
+        encode = small_world.WordTower.encode
+        out_file = tmp_path / "out.jsonl"
+        argv = ("eval", model_folder, "--task", "babel-imagenet", "--data", world, "--images")
+        argv += (world / "pictures", "--prompts", "labels", "--out", out_file)
+        with monkeypatch.context() as patch:
+            patch.setattr(small_world.WordTower, "encode", strict)
+            code, _, err = run(*argv)
+            assert code == 0
+            assert err == (
+                "babel-imagenet: 1 of 3 languages set aside, the model cannot read them: hin_Deva\n"
+            )
+            there = {row.language for row in results.read_results(out_file)}
+            assert there == {"deu_Latn", "eng_Latn"}
+            # Where that is all that was asked for, nothing was measured.
+            code, _, err = run(*argv, "--language", "hi")
+            assert code == 2
+            assert "the model cannot read them" in err
+        before = out_file.read_text(encoding="utf-8")
+        code, _, err = run(*argv)
+        assert (code, err) == (0, "")
+        added = out_file.read_text(encoding="utf-8").removeprefix(before)
+        assert {json.loads(line)["language"] for line in added.splitlines()} == {"hin_Deva"}

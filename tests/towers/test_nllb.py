@@ -53,7 +53,7 @@ def test_languages_are_required(tower):
 def test_an_unknown_language_names_the_nearest(tower):
     with pytest.raises(errors.LanguageError, match=r"deu_Latin; it has 3(.|\n)*deu_Latn"):
         tower.encode(["a dog"], languages=["deu_Latin"])
-    with pytest.raises(errors.LanguageError, match="leave those rows out"):
+    with pytest.raises(errors.TowerLacksLanguageError, match="leave those rows out"):
         tower.encode(["a dog"], languages=["~~~~~~~~"])
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from polyglance.records import Quarantined
     from polyglance.results import Result
     from polyglance.tasks import Task
 
@@ -80,6 +81,24 @@ def result_table(
     lines += _means(rows, shown, groups=groups or {})
     lines += [typer.style(line, dim=True) for line in _dropped(rows)]
     return "\n".join(lines)
+
+
+def set_aside_lines(task: str, items: Sequence[Quarantined], *, num_asked: int) -> list[str]:
+    """Which languages were left out of a task, all by name, reason by reason.
+
+    Args:
+        task: Its name.
+        items: Ids of languages, and why.
+        num_asked: How many languages were asked for.
+    """
+    by_reason: dict[str, list[str]] = {}
+    for item in items:
+        by_reason.setdefault(item.reason, []).append(item.id)
+    lines = []
+    for reason, names in by_reason.items():
+        said = f"{task}: {len(names):,} of {num_asked:,} languages set aside, {reason}: "
+        lines += textwrap.wrap(said + ", ".join(names), WIDTH, subsequent_indent="  ")
+    return lines
 
 
 def _asked(row: Result, rows: Iterable[Result]) -> str:

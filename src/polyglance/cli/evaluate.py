@@ -13,6 +13,7 @@ import typer
 from polyglance.cli import options
 
 if TYPE_CHECKING:
+    from polyglance.records import Quarantined
     from polyglance.tasks import TaskData
 
 HELP = "Measure a model in every language of one task or several."
@@ -86,6 +87,7 @@ def command(
     for name, texts in loaded.items():
         if not chosen[name]:
             continue
+        set_aside: list[Quarantined] = []
         rows = measure.measure(
             model,
             texts,
@@ -97,12 +99,15 @@ def command(
             out=out,
             prompts=prompts or (),
             load=load,
+            set_aside=set_aside.append,
         )
         measured += rows
         groups = get_task(name).groups
         if not as_json:
             table = eval_tables.result_table(name, rows, groups=groups() if groups else None)
             typer.echo(table + ("\n" if len(loaded) > 1 else ""))
+        for sentence in eval_tables.set_aside_lines(name, set_aside, num_asked=len(chosen[name])):
+            typer.secho(sentence, err=True)
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in measured], ensure_ascii=False, indent=2))
 

@@ -18,6 +18,7 @@ from polyglance.affine import Vectors
 from polyglance.embed import VectorCache
 from polyglance.evaluate import classification, neighbours, retrieval, text
 from polyglance.evaluate.encoders import Encoder, FunctionEncoder
+from polyglance.records import Quarantined
 from polyglance.results import Result
 from polyglance.tasks import TaskData
 from polyglance.tasks.classification import ClassificationData
@@ -26,6 +27,10 @@ from polyglance.tasks.retrieval import RetrievalData
 from polyglance.tasks.text import BitextData, SimilarityData
 
 __all__ = ["Encoder", "FunctionEncoder", "evaluate"]
+
+
+# Why a language is set aside.
+LACKING = "the model cannot read them"
 
 
 class Scorer(Protocol):
@@ -69,6 +74,7 @@ def evaluate(
     out: Path | None = None,
     cache: VectorCache | None = None,
     dropped_names: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    set_aside: Callable[[Quarantined], None] | None = None,
 ) -> list[Result]:
     """Score a model on a task, language by language.
 
@@ -85,12 +91,15 @@ def evaluate(
         out: File of results to add to.
         cache: Keeps what towers gave.
         dropped_names: Of content items that could not take part, for the results to say.
+        set_aside: Told of each language that the tower cannot read; the others go on, and a later
+            run asks again. None stops at the first.
 
     Returns:
         Results in the order of languages, then as the kind of task gives them.
 
     Raises:
-        LanguageError: For a language that the task lacks.
+        LanguageError: For a language that the task lacks; without `set_aside`, that the tower
+            cannot read.
         VectorError: Where texts and contents differ in width.
     """
     known = _known(out, data, model_id)
@@ -100,17 +109,23 @@ def evaluate(
         for language in chosen:
             rows = known.get((language, data.data_id(language)))
             if rows is None:
-                rows = SCORERS[type(data)](
-                    encoder,
-                    data,
-                    language=language,
-                    contents=contents(language) if callable(contents) else contents,
-                    cache=cache,
-                    name=name,
-                    model_id=model_id,
-                )
+                try:
+                    rows = SCORERS[type(data)](
+                        encoder,
+                        data,
+                        language=language,
+                        contents=contents(language) if callable(contents) else contents,
+                        cache=cache,
+                        name=name,
+                        model_id=model_id,
+                    )
+                except errors.TowerLacksLanguageError:
+                    if set_aside is None:
+                        raise
+                    set_aside(Quarantined(language, LACKING))
+                    rows = []
                 rows = [replace(row, dropped_names=dict(dropped_names)) for row in rows]
-                if out is not None:
+                if out is not None and rows:
                     results.append_results(out, rows)
             measured += rows
             advance(1)

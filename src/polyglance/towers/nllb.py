@@ -50,7 +50,7 @@ def token_rows(tokenizer: Any, *, max_length: int, prefix: str = "") -> batching
         unknown = sorted(set(by_language) - set(codes))
         if unknown:
             near = errors.nearest(unknown[0], codes)
-            raise errors.LanguageError(
+            raise errors.TowerLacksLanguageError(
                 f"NLLB has no language {', '.join(unknown[:5])}; it has {len(codes)}",
                 hint=f"did you mean {' or '.join(near)}?" if near else "leave those rows out",
             )
