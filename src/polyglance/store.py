@@ -203,6 +203,11 @@ class Store:
         return int(self._dataset.count_rows())
 
     @property
+    def table(self) -> lance.LanceDataset:
+        """The Lance table as it is open, for who searches it; written to within `writing` alone."""
+        return self._dataset
+
+    @property
     def extra_columns(self) -> tuple[str, ...]:
         """The names of the columns beyond id, key and vector."""
         return tuple(self._dataset.schema.names[3:])
