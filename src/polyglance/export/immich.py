@@ -31,11 +31,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from polyglance import errors
-from polyglance.affine import Vectors
+from polyglance.affine import Head, Vectors
 from polyglance.export import graphs, onnx_folder, tokens
 from polyglance.export.order import PROBES, Order, Written, difference
 from polyglance.export.text_parts import TextParts, text_parts
 from polyglance.packs import PackManifest
+from polyglance.sides import Side
 
 VERSION = "2.2.3"
 # The service's default; each query is padded to it, so longer ones would cost every query.
@@ -121,16 +122,15 @@ def write(order: Order, folder: Path) -> Written:
     """
     order.require_model("immich")
     parts = text_parts(order)
-    side, _ = onnx_folder.content_side(order)
-    width = width_of(order.pack.dim, is_nllb=parts.tower.uses_language)
-    shipped = shipped_name(order.pack.manifest)
-    if parts.tower.uses_language:
-        shipped = None  # their service would not put the language in front
-    names = NLLB_NAMES if parts.tower.uses_language else NAMES
-    name = shipped or names[width]
+    side, behind = onnx_folder.content_side(order)
+    is_nllb = parts.tower.uses_language
+    width = width_of(order.pack.dim, is_nllb=is_nllb)
+    # Under another name than NLLB's their service puts no language in front.
+    shipped = None if is_nllb else shipped_name(order.pack.manifest)
+    name = shipped or (NLLB_NAMES if is_nllb else NAMES)[width]
     preprocess = preprocess_cfg(onnx_folder.pixel_facts(side))
     text = _write_text(parts, order, folder / "textual", width=width)
-    image = _write_image(order, folder / "visual", preprocess=preprocess, width=width)
+    image = _write_image(side, behind, folder / "visual", preprocess=preprocess, width=width)
     config = {
         "embed_dim": width,
         "vision_cfg": {"image_size": preprocess["size"][0]},
@@ -197,9 +197,9 @@ def preprocess_cfg(pixels: Mapping[str, Any]) -> dict[str, Any]:
         and size[0] == size[1]
         and pixels["resample"] in FILTERS
         and np.isclose(pixels.get("scale", 1 / 255), 1 / 255)
-        and (tuple(crop) == size if pixels["fit"] == "shortest" and crop else not crop)
+        and (tuple(crop) if crop else None) == (size if pixels["fit"] == "shortest" else None)
     )
-    if not plain or (pixels["fit"] == "shortest" and not crop):
+    if not plain:
         raise errors.ExportError(
             f"pictures are prepared by {dict(pixels)}; Immich resizes to a square, or the shorter "
             "side and crops, bilinear or bicubic",
@@ -246,10 +246,11 @@ def _fits(text: str, parts: TextParts, length: int) -> bool:
     return parts.max_length <= length or len(parts.tower.token_rows([text], tags)[0]) <= length
 
 
-def _write_image(order: Order, folder: Path, *, preprocess: Mapping[str, Any], width: int) -> float:
+def _write_image(
+    side: Side, behind: Head | None, folder: Path, *, preprocess: Mapping[str, Any], width: int
+) -> float:
     folder.mkdir()
     _write_json(folder / "preprocess_cfg.json", preprocess)
-    side, behind = onnx_folder.content_side(order)
     inner = graphs.IntoSpace(
         graphs.image_module(side), heads=graphs.heads_of(side, behind), width=width
     )
