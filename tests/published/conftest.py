@@ -36,7 +36,8 @@ def write_tables(tmp_path, monkeypatch):
         forget()
 
     def forget():
-        for cached in (published.tables, published.errata, published._numbers):
+        cached_ones = (published.tables, published.errata, published._numbers, published._by_place)
+        for cached in cached_ones:
             cached.cache_clear()
 
     monkeypatch.setattr(published, "FOLDER", tmp_path)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from polyglance import errors, published
-from polyglance.languages import normalise_language
+from polyglance.languages import all_languages, normalise_language
 from polyglance.results import Result
 
 PAPERS = Path("/work/shared/papers")
@@ -255,3 +256,75 @@ def test_a_damaged_table_is_named(write_tables, changes, said):
     write_tables(**changes)
     with pytest.raises(errors.PolyglanceError, match=re.escape(said)):
         published.published_numbers()
+
+
+def test_a_cosine_of_two_languages_meets_its_like_whichever_is_named_first():
+    asked = result(
+        task="sts17",
+        direction="text_with_other",
+        metric="spearman",
+        caption_policy="none",
+        values={"spearman": 0.5},
+        language="arb_Arab",
+        other_language="eng_Latn",
+    )
+    found = {n.model: n.fraction for n in published.comparable(asked)}
+    assert found["LaBSE"] == pytest.approx(0.745)
+    # Arabic within itself is another number, and only that.
+    within = published.comparable(dataclasses.replace(asked, other_language="arb_Arab"))
+    assert {n.model: n.printed for n in within}["LaBSE"] == "69.1"
+    assert {n.other_language for n in within} == {"arb_Arab"}
+
+
+def test_tatoeba_has_our_names_and_no_direction_so_that_nothing_stands_beside(write_tables):
+    asked = result(
+        task="tatoeba",
+        direction="text_to_other",
+        metric="accuracy",
+        caption_policy="none",
+        values={"accuracy": 0.9},
+        other_language="eng_Latn",
+    )
+    # ETCL's tables 15 and 16 do not say who asks; a table that does is offered for that way alone.
+    head = "model\tlanguage\tother_language\ttask\tsplit\tmetric\tdirection\tcaption_policy\t"
+    rows = "".join(
+        f"{direction}\t{language}\teng_Latn\ttatoeba\ttest\taccuracy\t{direction}\tnone\t92.0\n"
+        for language in ("deu_Latn", "group:14")
+        for direction in ("unknown", "text_to_other", "other_to_text")
+    )
+    write_tables(head=f"{head}value\tnote\n", rows=rows, by_direction="")
+    assert [n.model for n in published.comparable(asked)] == ["text_to_other"]
+    other_way = dataclasses.replace(asked, direction="other_to_text")
+    assert [n.model for n in published.comparable(other_way)] == ["other_to_text"]
+
+
+def test_etcls_tatoeba_numbers_bear_the_names_of_our_results():
+    numbers = published.published_numbers(task="tatoeba")
+    assert len(numbers) == 472
+    assert {(n.metric, n.split, n.direction, n.caption_policy) for n in numbers} == {
+        ("accuracy", "test", "unknown", "none")
+    }
+    for direction in ("text_to_other", "other_to_text"):
+        asked = result(
+            task="tatoeba",
+            direction=direction,
+            metric="accuracy",
+            caption_policy="none",
+            values={"accuracy": 0.9},
+            other_language="eng_Latn",
+        )
+        assert published.comparable(asked) == []
+
+
+def test_three_models_in_two_hundred_languages_take_no_time():
+    languages = [row.id for row in all_languages()][:201]
+    asked = [
+        result(language=language, model=model, task="xtd200")
+        for model in "abc"
+        for language in languages
+    ]
+    published.comparable(asked[0])  # the tables are read
+    start = time.perf_counter()
+    for row in asked:
+        published.comparable(row)
+    assert time.perf_counter() - start < 0.25

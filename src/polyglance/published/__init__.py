@@ -229,18 +229,35 @@ def comparable(result: Result) -> list[PublishedNumber]:
 
     Only those of the same task, split, language, direction, caption policy and variant, and of a
     metric that the result has a value of. Never what is known to be wrong without being known
-    right; `PublishedNumber.fraction` is in the unit of `Result.values`.
+    right, nor a direction that the paper does not say; `PublishedNumber.fraction` is in the unit
+    of `Result.values`.
     """
-    shared = ("task", "split", "language", "other_language", "variant", "caption_policy")
     return [
         number
-        for number in published_numbers(language=result.language)
-        if all(getattr(number, name) == getattr(result, name) for name in shared)
+        for number in _by_place(tables()).get(_place(result), ())
         # What is a mean over both directions stands in the results of either.
-        and number.direction in (result.direction, "both")
+        if number.direction in (result.direction, "both")
         and number.metric in result.values
         and number.fraction is not None
     ]
+
+
+@cache
+def _by_place(rows: tuple[Table, ...]) -> dict[tuple[object, ...], list[PublishedNumber]]:
+    """All numbers by what they share with results that may stand beside them."""
+    found: dict[tuple[object, ...], list[PublishedNumber]] = {}
+    for number in (number for table in rows for number in _numbers(table)):
+        found.setdefault(_place(number), []).append(number)
+    return found
+
+
+def _place(row: Result | PublishedNumber) -> tuple[object, ...]:
+    """What a number and a result must share, beside direction and metric."""
+    pair: object = (row.language, row.other_language)
+    if row.direction == "text_with_other":
+        # A cosine does not know which of two languages is named first.
+        pair = frozenset((row.language, row.other_language))
+    return (row.task, row.split, pair, row.variant, row.caption_policy)
 
 
 @cache
