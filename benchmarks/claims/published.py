@@ -5,11 +5,12 @@ Languages are what is drawn for the interval; of seeds the authors published one
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 from benchmarks.claims.scores import Measured
 from benchmarks.real_pairs import SHARED
+
+from polyglance.languages import ENGLISH
+from polyglance.published.author_files import read_author_file
 
 NAME = "published"
 M2M_FOLDER = SHARED / "m2m_metrics"
@@ -26,8 +27,12 @@ M2M_FILES = {
     "texts-5000": "en_5K_mse_klclip_jina_multiMpnet_multiMpnet",
     "texts-50000": "en_50K_mse_klclip_jina_multiMpnet_multiMpnet",
 }
-BABEL_PROMPTS = {"prompts-label": "label", "prompts-own": "nllb_dist13b_prompts"}
-XTD_KEY = "eval/R@10/t2i/"
+# XTD10's, in the order of its caption files' names, which the draws of an interval follow.
+M2M_LANGUAGES = (
+    "deu_Latn fra_Latn jpn_Jpan eng_Latn spa_Latn ita_Latn kor_Hang pol_Latn rus_Cyrl tur_Latn "
+    "zho_Hans"
+)
+BABEL_PROMPTS = {"prompts-label": "labels", "prompts-own": "translated"}
 
 
 def is_there() -> bool:
@@ -39,20 +44,24 @@ def measured() -> dict[str, Measured]:
     """The authors' figures by arm: M2M on XTD by language, Babel-ImageNet over twelve models."""
     found = {}
     for arm, name in M2M_FILES.items():
-        row = json.loads((M2M_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
-        keys = sorted(key for key in row if key.startswith(XTD_KEY))
-        found[arm] = _measured(arm, "text_to_content", [row[key] / 100 for key in keys])
+        by_language = {
+            number.language: number.fraction
+            for number in read_author_file(M2M_FOLDER / f"{name}.json")
+            if (number.metric, number.direction) == ("hit_rate_at_10", "text_to_content")
+        }
+        values = [by_language[language] for language in M2M_LANGUAGES.split()]
+        found[arm] = _measured(arm, "text_to_content", values)
     models = [
-        json.loads(path.read_text(encoding="utf-8"))["results"]
+        {(number.variant, number.language): number.fraction for number in read_author_file(path)}
         for path in sorted(BABEL_FOLDER.glob("*.json"))
     ]
-    for arm, prompt in BABEL_PROMPTS.items():
-        of_model = [
-            {r["lang"]: r["accuracy"] for r in rows if r["prompt"] == prompt} for rows in models
-        ]
-        both = [{r["lang"] for r in rows if r["prompt"] != "label"} - {"EN"} for rows in models]
-        shared = sorted(set.intersection(*both))
-        means = [float(np.mean([each[name] for each in of_model])) for name in shared]
+    shared = [
+        name
+        for variant, name in models[0]
+        if variant == "translated" and name != ENGLISH and all((variant, name) in m for m in models)
+    ]
+    for arm, variant in BABEL_PROMPTS.items():
+        means = [float(np.mean([rows[variant, name] for rows in models])) for name in shared]
         found[arm] = _measured(arm, "content_to_text", means)
     return found
 
