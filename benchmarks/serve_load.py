@@ -4,9 +4,9 @@ The index is the demo's: pictograms by one artist, with the language pack that l
 over a hundred languages. The bare loop encodes one query after the other in one process and ranks
 the whole index exactly: no network, no JSON. The server runs in a process of its own, as
 `polyglance serve` starts it; its clients are in this one, each asks its next query when the last is
-answered. Queries are distinct, a pictogram's name in one of the languages and a number, so that nothing can
-be kept from one to the next. Both are timed in turns, loop, server, loop; the loop's better turn
-counts.
+answered. Queries are distinct, a pictogram's name in one of the languages and a number, so that
+nothing can be kept from one to the next. Both are timed in turns, loop, server, loop; the loop's
+better turn counts.
 """
 
 from __future__ import annotations

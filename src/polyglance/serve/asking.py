@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -71,7 +71,7 @@ class Catalogue:
 
     def hit(self, found: Hit, rank: int) -> dict[str, Any]:
         """A hit as `forms.FoundHit` describes it."""
-        path = quote(found.id)
+        path = _quoted(found.id)
         row = self.row_of[found.id]
         caption, url, taken, size = (column[row] for column in self._columns)
         return {
@@ -160,9 +160,9 @@ class Asker:
     def _near(self, asked: Asked) -> Answer:
         """What lies near a vector that was given."""
         started = time.perf_counter()
-        vector = np.asarray([asked.vector], np.float32)  # (1, D)
         dim = self._searcher.index.store.facts.dim
         with np.errstate(over="ignore"):
+            vector = np.asarray([asked.vector], np.float32)  # (1, D)
             length = np.linalg.norm(vector)
         if vector.shape[1] != dim or not np.isfinite(length) or not length:
             raise errors.VectorError(
@@ -206,6 +206,11 @@ def language_id(given: str | None) -> str | None:
     ('deu_Latn', None)
     """
     return normalise_language(given) if given else None
+
+
+@lru_cache(maxsize=65_536)
+def _quoted(identity: str) -> str:
+    return quote(identity)
 
 
 def _assumed(one: Assumption) -> dict[str, Any]:

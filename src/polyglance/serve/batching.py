@@ -18,6 +18,10 @@ Asked = TypeVar("Asked")
 Given = TypeVar("Given")
 
 
+class StoppingError(errors.UnavailableError):
+    """A question that came after the last one."""
+
+
 class Batcher(Generic[Asked, Given]):
     """Answers single questions by a function of many; used from one event loop.
 
@@ -47,10 +51,10 @@ class Batcher(Generic[Asked, Given]):
         """The answer to one question.
 
         Raises:
-            UnavailableError: The server is stopping.
+            StoppingError: The server is stopping.
         """
         if self._closed:
-            raise errors.UnavailableError("the server is stopping", hint="ask again later")
+            raise StoppingError("the server is stopping", hint="ask again later")
         answer: asyncio.Future[Given] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, answer))
         if self._running is None:

@@ -6,7 +6,7 @@ ourselves would take another); a test holds them against these forms.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
@@ -148,3 +148,20 @@ class KnnHit(BaseModel):
     image_path: str | None = None
     url: str | None = None
     caption: str | None = None
+
+
+def parameters(form: type[BaseModel]) -> dict[str, Any]:
+    """The fields of a form as the parameters of an address, for the OpenAPI description."""
+    schema = form.model_json_schema()
+    return {
+        "parameters": [
+            {
+                "name": name,
+                "in": "query",
+                "required": name in schema.get("required", ()),
+                "description": field.get("description", ""),
+                "schema": field,
+            }
+            for name, field in schema["properties"].items()
+        ]
+    }

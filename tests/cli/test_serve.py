@@ -1,0 +1,60 @@
+"""`polyglance serve` listens, warns, and stops gracefully."""
+
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from polyglance.cli import serve
+
+pytest.importorskip("fastapi", reason="pip install 'polyglance[serve]'")
+
+
+@pytest.mark.parametrize(
+    ("host", "token", "said"),
+    [
+        ("127.0.0.1", None, []),
+        ("127.0.0.1", "x" * 20, []),
+        ("127.0.0.1", "short", ["can be guessed"]),
+        ("0.0.0.0", None, ["everyone who reaches 0.0.0.0"]),
+        ("0.0.0.0", "x" * 20, ["unencrypted"]),
+    ],
+)
+def test_what_is_not_safe_is_said(capsys, host, token, said):
+    serve.warn(host, token)
+    warned = capsys.readouterr().err
+    assert [part in warned for part in said] == [True] * len(said)
+    assert bool(warned) == bool(said)
+
+
+def test_an_index_that_is_not_there(run, tmp_path):
+    code, _, err = run("serve", "--index", tmp_path / "nothing")
+    assert code == 2
+    assert "nothing" in err
+
+
+def test_a_server_answers_and_stops_when_told(run, picture_folder, tmp_path):
+    index = tmp_path / "index"
+    argv = ("index", picture_folder, "--model", "tiny:pictograms-image", "--out", index)
+    assert run(*argv)[0] == 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "polyglance", "serve", "--index", str(index), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "POLYGLANCE_TOKEN": "a long and secret token"},
+    )
+    try:
+        address = process.stdout.readline().split()[0]
+        with urllib.request.urlopen(f"{address}/health", timeout=60) as answer:
+            assert answer.status == 200
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"{address}/api/languages", timeout=60)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode in (0, -signal.SIGTERM), err
+    assert "Traceback" not in err
