@@ -71,7 +71,11 @@ def hits(model, language):
 def test_differences_are_those_of_pictures_drawn_one_by_one():
     first, second = contestant(GOOD), contestant(WEAK)
     found = compare(first, second, num_draws=60, seed=5)[0]
-    assert (found.split, found.direction, found.k) == ("test", "text_to_content", 1)
+    assert (found.split, found.direction, found.value) == (
+        "test",
+        "text_to_content",
+        "hit_rate_at_1",
+    )
     rng = np.random.default_rng(5)
     drawn = rng.integers(0, NUM, size=(60, NUM))
     by_language = []

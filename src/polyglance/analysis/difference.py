@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from polyglance import embed, errors, files, measure
-from polyglance.evaluate import pairing
+from polyglance import embed, files, measure
+from polyglance.evaluate import correctness, pairing
 from polyglance.evaluate.pairing import Contestant, Correction, Pairing
-from polyglance.model import DualEncoder
+from polyglance.model import DualEncoder, TextSpeakers, load_side
 from polyglance.packs import LanguagePack
-from polyglance.tasks import TaskData
-from polyglance.tasks.retrieval import RetrievalData
+from polyglance.tasks import ContentData, TaskData
+from polyglance.tasks.classification import ClassificationData
 
 
 def load_encoder(model: str, *, pack: str | Path | None) -> DualEncoder:
@@ -20,9 +20,15 @@ def load_encoder(model: str, *, pack: str | Path | None) -> DualEncoder:
     return encoder if pack is None else encoder.with_pack(LanguagePack.load(pack))
 
 
+def load_speakers(model: str, *, pack: str | Path | None) -> TextSpeakers:
+    """The text side of a model by its reference, with a pack or without."""
+    text = load_side(model, "text")
+    return TextSpeakers(text.dim, lambda: text, None if pack is None else LanguagePack.load(pack))
+
+
 def difference(
-    first: DualEncoder,
-    second: DualEncoder,
+    first: DualEncoder | TextSpeakers,
+    second: DualEncoder | TextSpeakers,
     *,
     data: TaskData,
     images: Path | None,
@@ -35,31 +41,22 @@ def difference(
     Args:
         first: The model in question.
         second: What it is held against.
-        data: A retrieval task; content items that one of the models lacks drop out for both.
+        data: A task whose items are right or wrong; content items that one of the models lacks drop
+            out for both. Both models are dual encoders where it has content.
         images: Folder of the pictures by file name, as `measure.content_vectors` takes it.
         languages: Which ones; None takes all that the task has.
         k: A hit is a right candidate among the first k.
         correction: Of the p-values of the languages.
 
     Raises:
-        ConfigError: For a task of another kind.
+        ConfigError: For a task whose items are not right or wrong.
     """
-    if not isinstance(data, RetrievalData):
-        raise errors.ConfigError(
-            f"{data.task} is no retrieval task; models are compared query by query on those",
-            hint="choose one of kind retrieval: polyglance eval --list",
-        )
-    data, _ = measure.content_vectors(first, data, images=images)
-    data, vectors = measure.content_vectors(second, data, images=images)
-    # The first again, on what both have: its vectors come from the store now.
-    data, own = measure.content_vectors(first, data, images=images)
-    contestants = [
-        Contestant(
-            encoder=encoder,
-            contents=measure.contents_by_language(encoder, data, contents, images=images),
-        )
-        for encoder, contents in ((first, own), (second, vectors))
-    ]
+    correctness.require_asked(data)
+    if isinstance(first, DualEncoder) and isinstance(second, DualEncoder):
+        assert isinstance(data, ContentData)
+        data, contestants = _with_contents(first, second, data=data, images=images)
+    else:
+        contestants = [Contestant(encoder=encoder, contents=None) for encoder in (first, second)]
     return pairing.compare_models(
         *contestants,
         data=data,
@@ -68,3 +65,22 @@ def difference(
         correction=correction,
         cache=embed.VectorCache(files.cache_folder() / "texts"),
     )
+
+
+def _with_contents(
+    first: DualEncoder, second: DualEncoder, *, data: ContentData, images: Path | None
+) -> tuple[TaskData, list[Contestant]]:
+    """The task on what both models have, and either's vectors of it."""
+    if isinstance(data, ClassificationData):
+        data = data.with_images(images)
+    data, _ = measure.content_vectors(first, data, images=images)
+    data, vectors = measure.content_vectors(second, data, images=images)
+    # The first again, on what both have: its vectors come from the store now.
+    data, own = measure.content_vectors(first, data, images=images)
+    return data, [
+        Contestant(
+            encoder=encoder,
+            contents=measure.contents_by_language(encoder, data, contents, images=images),
+        )
+        for encoder, contents in ((first, own), (second, vectors))
+    ]

@@ -28,7 +28,7 @@ def command(
     against: Annotated[
         str | None, typer.Argument(help="The other model; none: the same without its pack.")
     ] = None,
-    task: Annotated[str, typer.Option("--task", help="A retrieval task; eval --list.")] = "",
+    task: Annotated[str, typer.Option("--task", help="Which task; eval --list.")] = "",
     pack: Annotated[
         str | None, typer.Option("--pack", "-p", help="A pack of the model in question.")
     ] = None,
@@ -42,7 +42,12 @@ def command(
     images: Annotated[
         Path | None, typer.Option("--images", help="Folder of the pictures, by file name.")
     ] = None,
-    k: Annotated[int, typer.Option("--k", help="A hit is among the first k: 1, 5 or 10.")] = 10,
+    prompts: Annotated[
+        str, typer.Option("--prompts", help="Of classes: labels, english, translated or best.")
+    ] = "best",
+    k: Annotated[
+        int, typer.Option("--k", help="Of retrieval: a hit is among the first k: 1, 5 or 10.")
+    ] = 10,
     correction: Annotated[
         str, typer.Option("--correction", help="Over languages: holm or benjamini-hochberg.")
     ] = "holm",
@@ -52,7 +57,8 @@ def command(
     from polyglance import errors
     from polyglance.analysis import difference
     from polyglance.evaluate.pairing import CORRECTIONS
-    from polyglance.tasks import get_task
+    from polyglance.tasks import ContentData, get_task
+    from polyglance.tasks.classification import ClassificationData
 
     if (against or model, against_pack) == (model, pack):
         raise errors.ConfigError(
@@ -64,9 +70,12 @@ def command(
         raise errors.unknown_name("correction", correction, allowed=CORRECTIONS)
     chosen = options.language_ids(languages)
     loaded = get_task(task).load(data, chosen)
+    if isinstance(loaded, ClassificationData):
+        loaded = loaded.asked_as(prompts)
+    load = difference.load_encoder if isinstance(loaded, ContentData) else difference.load_speakers
     found = difference.difference(
-        difference.load_encoder(model, pack=pack),
-        difference.load_encoder(against or model, pack=against_pack),
+        load(model, pack=pack),
+        load(against or model, pack=against_pack),
         data=loaded,
         images=images,
         languages=chosen,
@@ -82,8 +91,11 @@ def command(
 
 def _print(pairing: Pairing) -> None:
     """One split and direction in 80 columns, per cent; the languages that gain most first."""
-    asks = "text to image" if pairing.direction == "text_to_content" else "image to text"
-    typer.secho(f"{pairing.task}, {pairing.split}, {asks}, R@{pairing.k}", bold=True)
+    from polyglance.report import wording
+
+    asks = wording.direction_name(pairing.direction, modality="image")
+    value = wording.value_name(pairing.value)
+    typer.secho(f"{pairing.task}, {pairing.split}, {asks}, {value}", bold=True)
     typer.echo(
         f"{'language':<12}{'model':>8}{'against':>9}{'difference':>24}{'p':>8}{'corrected p':>13}"
     )

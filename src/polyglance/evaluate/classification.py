@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,23 @@ from polyglance.tasks.classification import ClassificationData
 
 NUM_SUBSETS = 10
 SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Best:
+    """What the pictures of a language's classes are taken for.
+
+    Attributes:
+        prompts: Which ones were asked with.
+        rows: Int64 (N,), which of the M items are asked about.
+        weights: Float32 (C, D), unit, the classes.
+        guesses: Of the N items.
+    """
+
+    prompts: str
+    rows: NDArray[np.int64]
+    weights: Vectors
+    guesses: Guesses
 
 
 def score(
@@ -45,12 +63,67 @@ def score(
         VectorError: Where texts and contents differ in width.
     """
     assert contents is not None
+    best = best_guesses(encoder, data, language=language, contents=contents, cache=cache)
+    if best is None:
+        return []
+    rows, weights, found = best.rows, best.weights, best.guesses
+    values, intervals = _summarise(found, num_classes=len(weights))
+    whole = _result(
+        data,
+        language,
+        split="test",
+        values=values,
+        intervals=intervals,
+        num_queries=len(rows),
+        num_classes=len(weights),
+        prompts=best.prompts,
+        name=name,
+        model_id=model_id,
+    )
+    parts = [whole]
+    for size in data.subset_sizes:
+        hits, clusters = subset_hits(contents, weights, rows=rows, truth=found.truth, size=size)
+        if len(np.unique(clusters)) < 2:
+            continue
+        drawn = statistics.bootstrap_means(hits[:, None], clusters=clusters, seed=SEED).intervals()
+        parts.append(
+            _result(
+                data,
+                language,
+                split=f"subset-{size}",
+                values={"accuracy": drawn[0].mean},
+                intervals={"accuracy": (drawn[0].low, drawn[0].high)},
+                num_queries=len(np.unique(clusters)),
+                num_classes=min(size, len(weights)),
+                prompts=best.prompts,
+                name=name,
+                model_id=model_id,
+            )
+        )
+    return parts
+
+
+def best_guesses(
+    encoder: Encoder,
+    data: ClassificationData,
+    *,
+    language: str,
+    contents: Vectors,
+    cache: VectorCache | None,
+) -> Best | None:
+    """What the pictures are taken for, by the prompts of the highest accuracy.
+
+    None in a language that names no class of a picture at hand.
+
+    Raises:
+        VectorError: Where texts and contents differ in width.
+    """
     rows, truth = _of_named_classes(data, language)
     if not len(rows):
-        return []
+        return None
     # A tower knows the language, not the variety of it that a data set keeps apart.
     spoken = get_language(language).base_id
-    best: tuple[str, Vectors, Guesses] | None = None
+    best: Best | None = None
     for prompts, templates in data.choices(language).items():
         weights = class_weights(
             data.labels[language].labels,
@@ -66,44 +139,9 @@ def score(
                 hint="encode both with the same model",
             )
         found = guess(contents, weights, rows=rows, truth=truth)
-        if best is None or found.accuracy > best[2].accuracy:
-            best = prompts, weights, found
-    assert best is not None
-    prompts, weights, found = best
-    values, intervals = _summarise(found, num_classes=len(weights))
-    whole = _result(
-        data,
-        language,
-        split="test",
-        values=values,
-        intervals=intervals,
-        num_queries=len(rows),
-        num_classes=len(weights),
-        prompts=prompts,
-        name=name,
-        model_id=model_id,
-    )
-    parts = [whole]
-    for size in data.subset_sizes:
-        hits, clusters = subset_hits(contents, weights, rows=rows, truth=truth, size=size)
-        if len(np.unique(clusters)) < 2:
-            continue
-        drawn = statistics.bootstrap_means(hits[:, None], clusters=clusters, seed=SEED).intervals()
-        parts.append(
-            _result(
-                data,
-                language,
-                split=f"subset-{size}",
-                values={"accuracy": drawn[0].mean},
-                intervals={"accuracy": (drawn[0].low, drawn[0].high)},
-                num_queries=len(np.unique(clusters)),
-                num_classes=min(size, len(weights)),
-                prompts=prompts,
-                name=name,
-                model_id=model_id,
-            )
-        )
-    return parts
+        if best is None or found.accuracy > best.guesses.accuracy:
+            best = Best(prompts=prompts, rows=rows, weights=weights, guesses=found)
+    return best
 
 
 def subset_hits(

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from polyglance import comparisons, errors, progress, statistics
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache
-from polyglance.evaluate import retrieval
+from polyglance.evaluate.correctness import Correct, all_members, ask
 from polyglance.evaluate.encoders import Encoder
-from polyglance.evaluate.retrieval import KS, Part
+from polyglance.evaluate.retrieval import KS
 from polyglance.results import Direction
 from polyglance.statistics import DEFAULT_DRAWS, BootstrapMeans, PairedDifference
-from polyglance.tasks.retrieval import RetrievalData
+from polyglance.tasks import TaskData
 
 Correction = Literal["holm", "benjamini-hochberg"]
 
@@ -44,11 +44,12 @@ class Contestant:
     Attributes:
         encoder: Gives text vectors in the space of `contents`.
         contents: By language, float32 (M, D), unit, in the order of the task's content ids. The
-            two models of a pair may have spaces and widths of their own.
+            two models of a pair may have spaces and widths of their own. None where the task has
+            texts alone.
     """
 
     encoder: Encoder
-    contents: Callable[[str], Vectors]
+    contents: Callable[[str], Vectors] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +57,8 @@ class LanguageDifference:
     """How much the first model is above the second in one language.
 
     Attributes:
-        first: Hit rate of the first model.
-        second: Hit rate of the second model.
+        first: Share that the first model gets right.
+        second: Share that the second model gets right.
         difference: First less second, with its interval and p-value.
         corrected_p_value: After the correction over the languages.
         num_queries: Q.
@@ -78,7 +79,7 @@ class Pairing:
         task: Name of the task.
         split: Name of the split.
         direction: Which side asks.
-        k: A hit is a right candidate among the first k.
+        value: What is compared: `hit_rate_at_10`, or `accuracy`.
         correction: Of the p-values of the languages.
         languages: By language.
         macro: Mean over the languages, each counted once; all under the same draws of content
@@ -88,7 +89,7 @@ class Pairing:
     task: str
     split: str
     direction: Direction
-    k: int
+    value: str
     correction: Correction
     languages: Mapping[str, LanguageDifference]
     macro: PairedDifference
@@ -98,7 +99,7 @@ def compare_models(
     first: Contestant,
     second: Contestant,
     *,
-    data: RetrievalData,
+    data: TaskData,
     languages: Sequence[str],
     k: int = 10,
     correction: Correction = "holm",
@@ -113,7 +114,7 @@ def compare_models(
         second: What it is held against.
         data: The task, the same for both.
         languages: Which of its languages.
-        k: One of `KS`.
+        k: Of retrieval, one of `KS`.
         correction: How the p-values of many languages are made honest.
         cache: Keeps what towers gave.
         seed: Of the draws.
@@ -123,22 +124,25 @@ def compare_models(
         One for each split and direction.
 
     Raises:
-        ConfigError: For another k or correction, or no language.
+        ConfigError: For another k or correction, no language, or a task whose items are not right
+            or wrong.
+        UnavailableError: Where nothing can be asked in any of the languages.
         VectorError: Where texts and contents of a model differ in width.
     """
     _check(languages, k=k, correction=correction)
     # By split and direction, then by language.
-    pairs: dict[tuple[str, Direction], dict[str, tuple[Part, Part]]] = {}
+    pairs: dict[tuple[str, Direction], dict[str, tuple[Correct, Correct]]] = {}
     with progress.bar("comparing", total=len(languages)) as advance:
         for language in languages:
             both = zip(
                 *(
-                    retrieval.score_language(
+                    ask(
                         model.encoder,
                         data,
                         language=language,
-                        contents=model.contents(language),
+                        contents=None if model.contents is None else model.contents(language),
                         cache=cache,
+                        k=k,
                     )
                     for model in (first, second)
                 ),
@@ -147,11 +151,16 @@ def compare_models(
             for a, b in both:
                 pairs.setdefault((a.split, a.direction), {})[language] = (a, b)
             advance(1)
+    if not pairs:
+        raise errors.UnavailableError(
+            f"{data.task} asks nothing in {', '.join(languages)}: no picture at hand is of a "
+            "class that is named there",
+            hint="choose other languages, or give more pictures",
+        )
     return [
         _pairing(
             data.task,
             parts,
-            k=k,
             correction=correction,
             seed=seed,
             num_draws=num_draws or max(DEFAULT_DRAWS, DRAWS_PER_LANGUAGE * len(languages)),
@@ -162,15 +171,16 @@ def compare_models(
 
 def _pairing(
     task: str,
-    parts: Mapping[str, tuple[Part, Part]],
+    parts: Mapping[str, tuple[Correct, Correct]],
     *,
-    k: int,
     correction: Correction,
     seed: int,
     num_draws: int,
 ) -> Pairing:
+    members = all_members([a for a, _ in parts.values()])
     drawn = _draw(
-        {language: (a, _hits(a, k) - _hits(b, k)) for language, (a, b) in parts.items()},
+        [(a, a.values - b.values) for a, b in parts.values()],
+        members=members,
         seed=seed,
         num_draws=num_draws,
     )
@@ -185,21 +195,21 @@ def _pairing(
         task=task,
         split=some.split,
         direction=some.direction,
-        k=k,
+        value=some.value,
         correction=correction,
         languages={
             language: LanguageDifference(
-                first=float(_hits(a, k).mean()),
-                second=float(_hits(b, k).mean()),
+                first=float(a.values.mean()),
+                second=float(b.values.mean()),
                 difference=found[language],
                 corrected_p_value=corrected[language],
-                num_queries=len(a.hits),
+                num_queries=len(a.values),
             )
             for language, (a, b) in parts.items()
         },
         macro=PairedDifference(
             difference=statistics.interval_of(
-                macro, mean=float(drawn.means.mean()), num_clusters=len(some.members)
+                macro, mean=float(drawn.means.mean()), num_clusters=len(members)
             ),
             p_value=statistics.p_value_of(macro),
         ),
@@ -207,24 +217,24 @@ def _pairing(
 
 
 def _draw(
-    values: Mapping[str, tuple[Part, NDArray[np.float64]]], *, seed: int, num_draws: int
+    values: Sequence[tuple[Correct, NDArray[np.float64]]],
+    *,
+    members: NDArray[np.int64],
+    seed: int,
+    num_draws: int,
 ) -> BootstrapMeans:
-    """Drawn means of each language's (Q,) values, all over the same content items of the split."""
+    """Drawn means of each language's (Q,) values, all over the same content items."""
     sums, counts = [], []
-    for part, differences in values.values():
-        size = int(part.members.max()) + 1
-        sums.append(np.bincount(part.clusters, differences, minlength=size)[part.members])
-        counts.append(np.bincount(part.clusters, minlength=size)[part.members])
+    size = int(members.max()) + 1
+    for part, differences in values:
+        sums.append(np.bincount(part.clusters, differences, minlength=size)[members])
+        counts.append(np.bincount(part.clusters, minlength=size)[members])
     return statistics.bootstrap_totals(
         np.stack(sums, axis=1),
         np.stack(counts, axis=1).astype(np.float64),
         seed=seed,
         num_draws=num_draws,
     )
-
-
-def _hits(part: Part, k: int) -> NDArray[np.float64]:
-    return np.asarray(part.hits[:, KS.index(k)])
 
 
 def _check(languages: Sequence[str], *, k: int, correction: str) -> None:

@@ -6,6 +6,7 @@ Legend: N pairs, D width, B bootstrap draws.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,23 @@ from polyglance.results import Direction, Result
 from polyglance.tasks.text import BitextData, SimilarityData
 
 Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Hits:
+    """One way of asking for translations.
+
+    Attributes:
+        direction: Which side asks.
+        hits: Float64 (N,), the chance that the nearest is right, ties by expectation.
+        clusters: Int64 (N,), the distinct text of the other side behind each pair.
+        num_candidates: How many could be found.
+    """
+
+    direction: Direction
+    hits: Doubles
+    clusters: NDArray[np.int64]
+    num_candidates: int
 
 
 def score_similarity(
@@ -90,6 +108,36 @@ def score_bitext(
     """
     del contents
     pairs = data.pairs[language]
+    return [
+        Result(
+            task=data.task,
+            split="test",
+            language=language,
+            other_language=data.other_language,
+            direction=way.direction,
+            metric="accuracy",
+            caption_policy=data.policy,
+            values={"accuracy": float(way.hits.mean())},
+            intervals=_interval(way.hits, way.clusters),
+            num_queries=len(pairs),
+            num_candidates=way.num_candidates,
+            num_dropped={
+                "pairs_with_an_empty_side": data.num_empty[language],
+                "repeated_candidates": len(pairs) - way.num_candidates,
+            },
+            model=name,
+            model_id=model_id,
+            data_id=data.data_id(language),
+        )
+        for way in bitext_hits(encoder, data, language=language, cache=cache)
+    ]
+
+
+def bitext_hits(
+    encoder: Encoder, data: BitextData, *, language: str, cache: VectorCache | None
+) -> list[Hits]:
+    """Which sentences of one language find their translation, and which are found; both ways."""
+    pairs = data.pairs[language]
     texts = [pair.text_a for pair in pairs]
     others = [pair.text_b for pair in pairs]
     first, second = _both_sides(
@@ -106,32 +154,19 @@ def score_bitext(
         relevance=Relevance.of([sorted(right) for right in positives]),
         ks=(1,),
     )
-    directions: tuple[tuple[Direction, Doubles, int], ...] = (
-        ("text_to_other", found.text_to_content.hits[1][text_ids], len(other_rows)),
-        ("other_to_text", found.content_to_text.hits[1][other_ids], len(text_rows)),
-    )
     return [
-        Result(
-            task=data.task,
-            split="test",
-            language=language,
-            other_language=data.other_language,
-            direction=direction,
-            metric="accuracy",
-            caption_policy=data.policy,
-            values={"accuracy": float(hits.mean())},
-            intervals=_interval(hits, other_ids),
-            num_queries=len(pairs),
-            num_candidates=num_candidates,
-            num_dropped={
-                "pairs_with_an_empty_side": data.num_empty[language],
-                "repeated_candidates": len(pairs) - num_candidates,
-            },
-            model=name,
-            model_id=model_id,
-            data_id=data.data_id(language),
-        )
-        for direction, hits, num_candidates in directions
+        Hits(
+            direction="text_to_other",
+            hits=found.text_to_content.hits[1][text_ids],
+            clusters=other_ids,
+            num_candidates=len(other_rows),
+        ),
+        Hits(
+            direction="other_to_text",
+            hits=found.content_to_text.hits[1][other_ids],
+            clusters=other_ids,
+            num_candidates=len(text_rows),
+        ),
     ]
 
 
