@@ -1,7 +1,10 @@
 """In which language is a short text? Script first, then a detector, among the languages at hand.
 
 The script of the letters leaves the languages that are written in it; where that is one, it decides
-alone.
+alone, and nothing is loaded. Else py3langid shares the text out among those that are left. It was
+chosen on 3,851 labels of one to three words in a hundred languages, with script and limiting: its
+first guess is right for 56 %, one of its first three for 74 %; lingua's for 53 and 67 %, with 24 s
+and 0.8 GB to start, and in its low mode for 46 and 62 %.
 """
 
 from __future__ import annotations
@@ -10,13 +13,19 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
+from typing import Any
 
 from polyglance.languages import get_language
 
 # From this share on the first guess is asked alone; below, those with this part of its share too.
 CERTAIN = 0.9
 WORTH_ASKING = 0.2
+# Of a language that the detector does not know, before all are scaled to sum to 1.
+UNKNOWN_SHARE = 1e-4
+# Where the detector names a language otherwise than ISO 639.
+OTHER_CODES: Mapping[str, str] = MappingProxyType({"nob": "no", "kok": "gom"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +130,20 @@ def guess(text: str, *, languages: Collection[str]) -> tuple[Guess, ...]:
         All that its script allows.
     """
     allowed = of_script(text, languages=languages)
-    return tuple(Guess(language=name, share=1 / len(allowed)) for name in allowed)
+    if len(allowed) == 1:
+        return (Guess(language=allowed[0], share=1.0),)
+    shares = dict.fromkeys(allowed, UNKNOWN_SHARE)
+    by_code: dict[str, list[str]] = {}
+    for name in allowed:
+        if code := _detector_code(name):
+            by_code.setdefault(code, []).append(name)
+    # Spaces around it, since the detector counts where words begin and end.
+    for code, share in _detector().rank(f" {text} "):
+        for name in by_code.get(code, ()):
+            shares[name] = max(UNKNOWN_SHARE, share / len(by_code[code]))
+    total = sum(shares.values())
+    ordered = sorted(shares, key=lambda name: (-shares[name], name))
+    return tuple(Guess(language=name, share=shares[name] / total) for name in ordered)
 
 
 def likely(text: str, *, languages: Collection[str]) -> tuple[Guess, ...]:
@@ -135,3 +157,23 @@ def likely(text: str, *, languages: Collection[str]) -> tuple[Guess, ...]:
     if found[0].share >= CERTAIN:
         return found[:1]
     return tuple(one for one in found if one.share >= WORTH_ASKING * found[0].share)
+
+
+def _detector_code(language: str) -> str | None:
+    """What the detector calls a language; None where it does not know it."""
+    row, known = get_language(language), _detector_codes()
+    named = (OTHER_CODES.get(row.iso639_3), row.iso639_1, row.iso639_3)
+    return next((code for code in named if code in known), None)
+
+
+@cache
+def _detector_codes() -> frozenset[str]:
+    return frozenset(_detector().nb_classes)
+
+
+@cache
+def _detector() -> Any:
+    """The detector, loaded once (half a second, 80 MB); it has no state and may be shared."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -16,7 +16,7 @@ import math
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,8 @@ class Assumption:
         language: Its id; None where none was given and none could be guessed.
         speaker: `pack`, or `teacher` for the model's own text side.
         pack: Which pack; None for the teacher.
-        share: How sure: 1 where the language was given, below where it was guessed.
+        share: How sure: 1 where the language was given; where it was guessed, the shares of all
+            guesses to which this speaker gives this very answer.
     """
 
     text: str
@@ -293,14 +294,16 @@ class Searcher:
         if language is not None or not candidates:
             voice = self._voices.of(language)
             return [(voice, _assumption(text, language, voice, 1.0))]
-        found: dict[Voice, Assumption] = {}
+        found: dict[tuple[Voice, str | None], Assumption] = {}
         for one in language_guess.likely(text, languages=candidates):
             voice = self._voices.of(one.language)
-            if voice in found and not voice.uses_language:
-                continue  # it would give the very same vector
-            if len(found) < MAX_READINGS:
-                found.setdefault(voice, _assumption(text, one.language, voice, one.share))
-        return list(found.items())
+            key = voice, one.language if voice.uses_language else None
+            if key in found:  # it would give the very same vector
+                share = found[key].share + one.share
+                found[key] = replace(found[key], share=share)
+            elif len(found) < MAX_READINGS:
+                found[key] = _assumption(text, one.language, voice, one.share)
+        return [(voice, assumption) for (voice, _), assumption in found.items()]
 
     def _answer(
         self, ask: Ask, readings: Sequence[list[Encoded] | None], index: Index
