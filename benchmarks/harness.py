@@ -170,6 +170,11 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             description="pictures indexed with thumbnails, against a plain loop that encodes",
             target=1.5,
         ),
+        "search-million": Benchmark(
+            module="benchmarks.search_million",
+            description="1,000,000 x 512 searched, against stacking all vectors for each query",
+            target=30.0,
+        ),
         "gradient-cache": Benchmark(
             module="benchmarks.gradient_cache",
             description="a step of 4,096 in the memory of 256, time against one direct step",

@@ -12,6 +12,8 @@ import typer
 from polyglance.cli import options
 
 if TYPE_CHECKING:
+    from polyglance.affine import Vectors
+    from polyglance.packs import LanguagePack
     from polyglance.search.indexing import IndexReport
 
 HELP = "Index pictures, or vectors that exist; resumes."
@@ -62,6 +64,7 @@ def command(
         space=space,
     )
     print_report(report, out)
+    _vector_index(out, None)
     if pack is not None:
         _pack_column(source, out, pack, reencode=reencode, drop=drop)
 
@@ -81,6 +84,35 @@ def print_report(report: IndexReport, out: Path) -> None:
         typer.echo(f"{report.num_videos:,} videos left out")
     if report.num_heic:
         typer.echo(f"{report.num_heic:,} HEIC files left out; to read them: {HEIC_INSTALL}")
+
+
+def _vector_index(out: Path, pack: LanguagePack | None) -> None:
+    """Give an index, or the column of a pack, its vector index where that pays; say how good."""
+    import numpy as np
+
+    from polyglance import errors
+    from polyglance.languages import ENGLISH
+    from polyglance.model import load_side
+    from polyglance.search import columns, vector_building
+    from polyglance.sides import SpaceTower
+    from polyglance.store import Store
+
+    def encode(texts: list[str]) -> Vectors:
+        try:
+            side = load_side(store.extra_facts["model"], "text") if pack is None else pack.side
+            return SpaceTower(side).encode(texts, languages=[ENGLISH] * len(texts))
+        except errors.PolyglanceError as error:
+            typer.echo(f"the vector index is measured without texts: {error}", err=True)
+            return np.empty((0, store.facts.dim), np.float32)
+
+    store = Store.open(out if pack is None else columns.column_path(out, pack))
+    facts = vector_building.build_if_it_pays(store, encode=encode)
+    if facts is not None:
+        texts = "" if facts.recall_texts is None else f", of texts {facts.recall_texts:.1%}"
+        typer.echo(
+            f"vector index over {facts.num_rows:,} rows in {facts.seconds:.0f} s: finds "
+            f"{facts.recall_rows:.1%} of the ten nearest of pictures{texts}"
+        )
 
 
 def _name(what: str, ids: Sequence[str]) -> None:
@@ -107,8 +139,10 @@ def _pack_column(source: Path, out: Path, pack: str, *, reencode: bool, drop: bo
     elif reencode:
         report = columns.reencode(base, loaded, images=gather(source).images)
         print_report(report, columns.column_path(out, loaded))
+        _vector_index(out, loaded)
     elif loaded.manifest.content == "unchanged":
         typer.echo(f"{pack} needs no column: it leaves the content side as it is")
     else:
         column, new = columns.project(base, loaded)
         typer.echo(f"{new:,} vectors projected for {pack}; {len(column):,} in its column")
+        _vector_index(out, loaded)

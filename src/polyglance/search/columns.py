@@ -60,7 +60,9 @@ def project(base: Store, pack: LanguagePack) -> tuple[Store, int]:
     column = Store.open_or_create(column_path(base.path, pack), facts)
     keys, ids = base.keys(), base.ids()
     id_of = dict(zip(keys, ids, strict=True))
-    missing = column.missing(keys)
+    missing, held = column.missing(keys), set(keys)
+    # What left the index must not be found by who searches the column alone.
+    column.delete([key for key in column.ids() if key not in held])
     with column.writing(), progress.bar("projecting", total=len(missing)) as advance:
         for start in range(0, len(missing), BLOCK_ROWS):
             block = missing[start : start + BLOCK_ROWS]

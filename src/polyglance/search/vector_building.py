@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,9 +29,6 @@ from polyglance.search.vector_index import (
 )
 from polyglance.store import Store
 
-if TYPE_CHECKING:
-    import lance
-
 LEAST_ROWS = 100_000
 # More rows than this outside the index, and as a share of all, and it is extended.
 LEAST_NEW_ROWS = 5_000
@@ -46,12 +43,15 @@ LEAST_PROBES = 16
 GROWTH = 1.25
 
 
-def build_if_it_pays(store: Store, *, texts: Vectors | None = None) -> IndexFacts | None:
+def build_if_it_pays(
+    store: Store, *, encode: Callable[[list[str]], Vectors] | None = None
+) -> IndexFacts | None:
     """Build or extend the index of a store, where that pays.
 
     Args:
         store: Unit vectors.
-        texts: Float32 (S, D), unit: texts as queries, to measure with.
+        encode: The text side that asks: English texts to float32 (N, D), unit. Called only where
+            something is built; None where there is none at hand.
 
     Returns:
         What was built and measured; None where nothing had to be done.
@@ -62,12 +62,29 @@ def build_if_it_pays(store: Store, *, texts: Vectors | None = None) -> IndexFact
     """
     if len(store) < LEAST_ROWS:
         return None
-    known = facts_of(store.table)
-    if known is not None and _num_new(store.table) <= max(
-        LEAST_NEW_ROWS, EXTENDED_SHARE * len(store)
-    ):
-        return None
-    return build(store, texts=texts)
+    if facts_of(store.table) is not None:
+        num_new = store.table.stats.index_stats(INDEX_NAME)["num_unindexed_rows"]
+        if num_new <= max(LEAST_NEW_ROWS, EXTENDED_SHARE * len(store)):
+            return None
+    return build(store, texts=None if encode is None else encode(query_texts()))
+
+
+def query_texts() -> list[str]:
+    """Plain English like what people ask, to measure with where nobody's real queries are at hand.
+
+    >>> texts = query_texts()
+    >>> len(texts), texts[0], texts[-1]
+    (200, 'dog', 'an old photo of a street at night')
+    """
+    things = ["dog", "cat", "child", "woman", "hat", "red car", "bicycle", "boat", "cake", "street"]
+    forms = (
+        "{}|two of {}|a {} on the beach|a {} in the snow|a {} in front of a house|{} in the rain|"
+        "a {} on the grass|close-up of a {}|a {} with many people|a {} from far away|"
+        "black and white {}|{} and a tree|a {} near the water|a {} on a table|a funny {}|"
+        "somebody takes a photo of a {}|a {} in the mountains|{} seen through a window|"
+        "a small {} at a party|an old photo of a {} at night"
+    )
+    return [form.format(thing) for form in forms.split("|") for thing in things]
 
 
 def build(store: Store, *, texts: Vectors | None = None) -> IndexFacts:
@@ -75,7 +92,7 @@ def build(store: Store, *, texts: Vectors | None = None) -> IndexFacts:
 
     Args:
         store: Unit vectors, at least one row a partition.
-        texts: As for `build_if_it_pays`.
+        texts: Float32 (S, D), unit: texts as queries, to measure with.
 
     Raises:
         StoreError, DiskFullError: As for `build_if_it_pays`.
@@ -154,45 +171,40 @@ def exact_nearest(store: Store, queries: Vectors, *, top: int) -> Rows:
     return best_rows
 
 
-def recall(index: Nearest, queries: Vectors, *, truth: Rows, num_probes: int) -> float:
+def recall(
+    index: Nearest, queries: Vectors, *, truth: Rows, beside: int = 0, num_probes: int | None = None
+) -> float:
     """Which share of the true nearest the index finds.
 
     Args:
         index: What is measured.
         queries: Float32 (S, D), unit.
         truth: Int64 (S, K).
-        num_probes: Partitions to look into.
+        beside: Answers beyond K that do not count: 1 for queries that find themselves.
+        num_probes: Partitions to look into; None for as many as a search does.
     """
-    found = index.search(queries, top=truth.shape[1], num_probes=num_probes)
+    found = index.search(queries, top=truth.shape[1] + beside, num_probes=num_probes)
     hits = [len(np.intersect1d(one.rows, right)) for one, right in zip(found, truth, strict=True)]
     return float(np.sum(hits) / truth.size)
 
 
 def _measured(store: Store, facts: IndexFacts, *, texts: Vectors | None) -> IndexFacts:
     """The facts with as many probes as are needed, and the recall they give."""
-    rng = np.random.default_rng(0)
     ids = store.ids()
-    sampled = sorted(rng.choice(len(ids), size=min(NUM_MEASURED, len(ids)), replace=False))
-    rows = store.vectors([ids[row] for row in sampled])
-    texts = None if texts is None else texts[:NUM_MEASURED]
-    queries = rows if texts is None else np.concatenate([rows, texts])
-    truth = exact_nearest(store, queries, top=min(TOP, len(ids)))
+    top = min(TOP, len(ids) - 1)
+    own = np.sort(np.random.default_rng(0).permutation(len(ids))[:NUM_MEASURED])  # (S,)
+    rows = store.vectors([ids[row] for row in own])
+    texts = np.empty((0, store.facts.dim), np.float32) if texts is None else texts[:NUM_MEASURED]
+    near = exact_nearest(store, np.concatenate([rows, texts]), top=top + 1)
+    others = [each[each != row][:top] for each, row in zip(near, own, strict=False)]
     index = Nearest(store.table, facts=facts)
-    probes = LEAST_PROBES
+    probes = min(LEAST_PROBES, facts.num_partitions)
     while True:
-        probes = min(probes, facts.num_partitions)
-        of_rows = recall(index, rows, truth=truth[: len(rows)], num_probes=probes)
-        of_texts = (
-            None
-            if texts is None
-            else recall(index, texts, truth=truth[len(rows) :], num_probes=probes)
-        )
+        of_rows = recall(index, rows, truth=np.stack(others), beside=1, num_probes=probes)
+        of_texts = None
+        if len(texts):
+            of_texts = recall(index, texts, truth=near[len(own) :, :top], num_probes=probes)
         reached = min(of_rows, 1.0 if of_texts is None else of_texts) >= WANTED_RECALL
         if reached or probes == facts.num_partitions:
             return replace(facts, num_probes=probes, recall_rows=of_rows, recall_texts=of_texts)
-        probes = round(probes * GROWTH)
-
-
-def _num_new(table: lance.LanceDataset) -> int:
-    """How many rows came after the index."""
-    return int(table.stats.index_stats(INDEX_NAME)["num_unindexed_rows"])
+        probes = min(round(probes * GROWTH), facts.num_partitions)

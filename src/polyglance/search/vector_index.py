@@ -27,6 +27,7 @@ from polyglance.affine import Vectors
 
 if TYPE_CHECKING:
     import lance
+    import pyarrow
 
 Rows = NDArray[np.int64]
 
@@ -35,6 +36,7 @@ FACTS_KEY = "polyglance.vector_index"
 # Five bits a number find the right ones among twice as many candidates (200,000 x 512: recall
 # 0.997 by 20 candidates as by 100); to fetch a candidate's exact vector costs about 0.03 ms.
 CANDIDATES = 2
+LEAST_CANDIDATES = 20
 # What a filter lets through is compared row by row up to here, and probed wider above.
 EXACT_ROWS = 20_000
 FILTERED_PROBES = 4
@@ -190,7 +192,7 @@ class Nearest:
             nearest={
                 "column": "vector",
                 "q": query,
-                "k": CANDIDATES * top,
+                "k": max(CANDIDATES * top, LEAST_CANDIDATES),
                 "metric": "cosine",
                 "minimum_nprobes": num_probes,
                 "maximum_nprobes": None if where is not None else num_probes,
@@ -199,7 +201,7 @@ class Nearest:
         ).to_table()
         parts = [store_rows.matrix(chunk) for chunk in found["vector"].chunks]
         vectors = np.concatenate(parts) if parts else np.empty((0, len(query)), np.float32)
-        rows = np.searchsorted(self._addresses, found["_rowid"].to_numpy()).astype(np.int64)
+        rows = self._positions(found)
         scores = vectors @ query  # (C,)
         best = np.lexsort((rows, -scores))[:top]
         return Found(
@@ -244,7 +246,12 @@ class Nearest:
                 f"the condition {where!r} cannot be decided: {error}",
                 hint="conditions are Lance's; columns are those of the index",
             ) from error
-        return np.searchsorted(self._addresses, found["_rowid"].to_numpy()).astype(np.int64)
+        return self._positions(found)
+
+    def _positions(self, found: pyarrow.Table) -> Rows:
+        """Lance's numbers of rows as positions."""
+        rows: Rows = np.searchsorted(self._addresses, found["_rowid"].to_numpy()).astype(np.int64)
+        return rows
 
     def _take(self, rows: Rows) -> Vectors:
         """Float32 (len(rows), D)."""
@@ -252,7 +259,8 @@ class Nearest:
             width = self._table.schema.field("vector").type.list_size
             return np.empty((0, width), np.float32)
         taken = self._table.take(rows.tolist(), columns=["vector"])["vector"]
-        return np.concatenate([store_rows.matrix(chunk) for chunk in taken.chunks])
+        found: Vectors = np.concatenate([store_rows.matrix(chunk) for chunk in taken.chunks])
+        return found
 
     @cached_property
     def _addresses(self) -> NDArray[np.uint64]:
