@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,8 +63,18 @@ def command(
     )
     listening = config.bind_socket()
     shown = f"[{host}]" if ":" in host else host
-    typer.echo(f"http://{shown}:{listening.getsockname()[1]}  (stop with Ctrl-C)")
-    uvicorn.Server(config).run(sockets=[listening])
+    address = f"http://{shown}:{listening.getsockname()[1]}"
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:  # warm, and listening
+                typer.echo(f"{address}  (stop with Ctrl-C)")
+
+    server = Server(config)
+    server.run(sockets=[listening])
+    if not server.started:
+        raise typer.Exit(1)
 
 
 def warn(host: str, token: str | None) -> None:

@@ -126,9 +126,11 @@ class Asker:
         """Load what the first queries would wait for: each encoder, and the picture side."""
         self._searcher.warm_up()
         first = {(row["speaker"], row["pack"]): row["id"] for row in self.languages}
+        # What cannot be had, such as the model behind vectors of others, is said when it is asked.
         for language in first.values():
-            self.answers([Asked(query=Query.of_text("a"), language=language)])
-        with contextlib.suppress(errors.PolyglanceError):  # vectors of others have no such side
+            with contextlib.suppress(errors.PolyglanceError):
+                self.answers([Asked(query=Query.of_text("a"), language=language)])
+        with contextlib.suppress(errors.PolyglanceError):
             self._searcher.encode_pictures([_small_picture()])
 
     def answers(self, batch: Sequence[Asked]) -> list[dict[str, Any]]:

@@ -1,0 +1,60 @@
+"""Requests made up from the server's own description never end in a server error."""
+# ruff: noqa: E402, B023 (the extras are asked for first)
+
+import json
+
+import pytest
+
+pytest.importorskip("fastapi", reason="pip install 'polyglance[serve]'")
+schemathesis = pytest.importorskip("schemathesis")
+
+from hypothesis import HealthCheck, Phase, given, settings
+
+import small_world
+from polyglance.recipes import ridge
+from polyglance.search import indexing
+from polyglance.search.service import Searcher
+from polyglance.serve import app
+from polyglance.serve.asking import Asker
+from polyglance.sides import Side
+
+pytestmark = pytest.mark.slow
+EXAMPLES = 100
+
+
+def test_no_made_up_request_is_a_server_error(picture_folder, model_folder, teacher, tmp_path):
+    from fastapi.testclient import TestClient
+
+    indexing.build(picture_folder, model=str(model_folder), out=tmp_path / "index")
+    tower = Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
+    pack = ridge.train(
+        small_world.PHRASES, teacher=teacher, tower=tower, config=ridge.RidgeConfig()
+    )
+    asker = Asker(Searcher(tmp_path / "index", packs=[pack]))
+    with TestClient(app.create(asker), base_url="http://127.0.0.1") as client:
+        schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
+        seen = {}
+        for operation in schema.get_all_operations():
+            operation = operation.ok()
+
+            @given(case=operation.as_strategy())
+            @settings(
+                max_examples=EXAMPLES,
+                deadline=None,
+                database=None,
+                derandomize=True,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )
+            def ask(case, operation=operation):
+                facts = case.as_transport_kwargs(base_url="http://127.0.0.1")
+                facts.pop("headers", None)
+                answer = client.request(**{k: v for k, v in facts.items() if v is not None})
+                seen.setdefault(operation.label, set()).add(answer.status_code)
+                assert answer.status_code < 500, (operation.label, facts, answer.text)
+                if answer.status_code >= 400:
+                    assert set(json.loads(answer.content)) == {"error", "hint"}
+
+            ask()
+    assert len(seen) == 10
+    assert 200 in seen["GET /api/search"]
