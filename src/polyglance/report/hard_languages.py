@@ -66,7 +66,7 @@ def hard_languages(view: View) -> HardLanguages | None:
 def hard_section(section: Section, *, modality: str) -> str:
     """Bars about the mean with the same numbers as a table; empty where there is nothing to say.
 
-    It shows the section's main view, needs no script, and is folded: it is looked up.
+    It shows the main view of the section and needs no script.
     """
     found = hard_languages(section.views[0])
     if found is None:
