@@ -2,8 +2,9 @@
 
 Legend: Q queries, M indexed items, D width of the space.
 
-An index is a store of unit vectors in the model's space, so that a search is one product. It notes
-the model it was made with: without a pack, that model's own text side answers.
+An index is a store of unit vectors in the model's space, so that a search is one product; a large
+one has a vector index (`vector_index`), which looks at the likely part of them, and is not read
+into memory. It notes the model it was made with: without a pack, its own text side answers.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from polyglance.packs import LanguagePack
 from polyglance.search import columns
 from polyglance.search.filters import Filters, Mask
 from polyglance.search.ranked import Candidate, Hit
+from polyglance.search.vector_index import Nearest
 from polyglance.spaces import require_equivalent
 from polyglance.store import Store
 
@@ -62,6 +64,11 @@ class Index:
         return self.store.ids()
 
     @cached_property
+    def nearest(self) -> Nearest:
+        """The base column with its vector index, if it has one."""
+        return Nearest(self.store.table)
+
+    @cached_property
     def vectors(self) -> Vectors:
         """Float32 (M, D), unit."""
         return self.store.vectors()
@@ -95,6 +102,13 @@ class Index:
                 encode=lambda texts: alone.encode_texts(texts, languages=None),
             )
         return TextSpeakers(self.store.facts.dim, teacher, pack)
+
+    def warm_up(self) -> None:
+        """Read now what the first search would wait for."""
+        if self.nearest.facts is not None:
+            self.nearest.warm_up()
+        else:
+            _ = self.ids, self.keys, self.paths, self.vectors
 
     def vectors_for(self, pack: LanguagePack | None) -> Vectors:
         """What the queries of a pack are compared with: the base column, or the pack's own.
@@ -155,6 +169,9 @@ class Index:
         """
         if count < 1:
             raise errors.ConfigError(f"top {count}; it must be at least 1", hint="try --top 10")
+        unchanged = pack is None or pack.manifest.content == "unchanged"
+        if unchanged and self.nearest.facts is not None:
+            return self._probed(queries, count=count, filters=filters)
         vectors = self.vectors_for(pack)
         rows = None if filters is None else np.flatnonzero(self._mask(filters))
         scores = queries @ (vectors if rows is None else vectors[rows]).T  # (Q, M)
@@ -176,6 +193,28 @@ class Index:
         found: Vectors = self.store.vectors([identity])[0]
         return found
 
+    def _probed(
+        self, queries: Vectors, *, count: int, filters: Filters | None
+    ) -> list[list[Candidate]]:
+        """As `candidates`, through the vector index."""
+        where = None
+        if filters is not None:
+            self._require(filters)
+            where = filters.condition(self.store.extra_columns)
+        found = self.nearest.search(queries, top=count, where=where, columns=("id", "key", "path"))
+        return [
+            [
+                Candidate(id=identity, key=key, path=path or "", score=score, vector=vector)
+                for identity, key, path, score, vector in zip(
+                    *(each.columns[name] for name in ("id", "key", "path")),
+                    each.scores.tolist(),
+                    each.vectors,
+                    strict=True,
+                )
+            ]
+            for each in found
+        ]
+
     def _best(self, scores: Vectors, count: int, rows: NDArray[np.intp] | None) -> Sequence[int]:
         """Positions of the best scores, in order."""
         count = min(count, len(scores))
@@ -196,10 +235,13 @@ class Index:
             vector=self.vectors[row],
         )
 
+    def _require(self, filters: Filters) -> None:
+        filters.require(("id", *self.store.extra_columns))
+
     def _mask(self, filters: Filters) -> Mask:
         """Which rows pass; kept, since the same filters come again with every letter typed."""
         if filters not in self._masks:
-            filters.require(("id", *self.store.extra_columns))
+            self._require(filters)
             there = [n for n in filters.needed if n == "id" or n in self.store.extra_columns]
             found = filters.mask(self.store.columns(there), num_rows=len(self.ids))
             if len(self._masks) >= KEPT_MASKS:

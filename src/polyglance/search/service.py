@@ -11,8 +11,6 @@ A searcher is safe to share between threads. Whoever has several queries at hand
 
 from __future__ import annotations
 
-import itertools
-import math
 import threading
 import time
 from collections.abc import Sequence
@@ -24,13 +22,14 @@ import numpy as np
 from polyglance import affine, errors
 from polyglance.affine import Vectors
 from polyglance.model import load_side
-from polyglance.packs import LanguagePack, Speaker
-from polyglance.search import language_guess, ranked
+from polyglance.packs import LanguagePack
+from polyglance.search import ranked, readings
 from polyglance.search.filters import Filters
 from polyglance.search.index import Index
 from polyglance.search.queries import Picture, Query, Term
 from polyglance.search.ranked import Candidate, Hit
-from polyglance.search.voices import LanguageRow, Voice, Voices
+from polyglance.search.readings import Assumption, Encoded
+from polyglance.search.voices import LanguageRow, Voices
 from polyglance.sides import SpaceTower
 from polyglance.sources.images import decode_image
 
@@ -49,30 +48,8 @@ __all__ = [
 
 # An index is looked at again for new rows after so long.
 REFRESH_SECONDS = 1.0
-# Readings of one query that are asked and fused at most.
-MAX_READINGS = 3
 # The candidates of a query, so that folding and fusing have something to choose from.
 LEAST_CANDIDATES = 50
-
-
-@dataclass(frozen=True, kw_only=True)
-class Assumption:
-    """In which language a text was read, and who answered it.
-
-    Attributes:
-        text: Of the query.
-        language: Its id; None where none was given and none could be guessed.
-        speaker: `pack`, or `teacher` for the model's own text side.
-        pack: Which pack; None for the teacher.
-        share: How sure: 1 where the language was given; where it was guessed, the shares of all
-            guesses to which this speaker gives this very answer.
-    """
-
-    text: str
-    language: str | None
-    speaker: Speaker
-    pack: str | None
-    share: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,19 +77,6 @@ class Ask:
     filters: Filters | None = None
     language: str | None = None
     alike: float | None = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoded:
-    """A text as a vector.
-
-    Attributes:
-        vector: Float32 (D,), unit; of a pack's own width where it has a content head.
-        assumption: Who made it, in which language.
-    """
-
-    vector: Vectors
-    assumption: Assumption
 
 
 class Searcher:
@@ -150,7 +114,7 @@ class Searcher:
 
     def warm_up(self) -> None:
         """Read the vectors and load the packs' encoders now, so that the first query is quick."""
-        _ = self._index.ids, self._index.keys, self._index.paths, self._index.vectors
+        self._index.warm_up()
         for voice in self._voices.packs:
             voice.encode(["warm"], languages=[voice.a_language])
 
@@ -201,14 +165,12 @@ class Searcher:
             for term in ask.query.terms
             if term.text is not None
         ]
-        encoded = iter(self.encode_readings(texts))
+        encoded = iter(readings.encode(texts, self._voices))
         found = []
         for ask in asks:
-            readings = [
-                next(encoded) if term.text is not None else None for term in ask.query.terms
-            ]
-            assumed = tuple(one.assumption for each in readings for one in each or ())
-            hits = self._answer(ask, readings, index)
+            read = [next(encoded) if term.text is not None else None for term in ask.query.terms]
+            assumed = tuple(one.assumption for each in read for one in each or ())
+            hits = self._answer(ask, read, index)
             found.append((hits, assumed))
         seconds = time.perf_counter() - started
         return [Answer(hits=hits, assumed=assumed, seconds=seconds) for hits, assumed in found]
@@ -219,40 +181,7 @@ class Searcher:
         Args:
             texts: T texts, each with its language id or None.
         """
-        return [readings[0] for readings in self.encode_readings(texts)]
-
-    def encode_readings(self, texts: Sequence[tuple[str, str | None]]) -> list[list[Encoded]]:
-        """All readings of each text, most likely first: one where its language is given.
-
-        Args:
-            texts: T texts, each with its language id or None.
-        """
-        readings = [self._readings(text, language) for text, language in texts]
-        asked: dict[Voice, list[tuple[str, str | None]]] = {}
-        for (text, _), each in zip(texts, readings, strict=True):
-            for voice, assumption in each:
-                asked.setdefault(voice, []).append((text, assumption.language))
-        vector_of: dict[tuple[Voice, str, str | None], Vectors] = {}
-        for voice, pairs in asked.items():
-            distinct = list(dict.fromkeys(pairs))
-            # The teacher is asked with a language or without, never with both in one call.
-            for known in (True, False):
-                part = [pair for pair in distinct if (pair[1] is not None) == known]
-                if part:
-                    vectors = voice.encode(
-                        [text for text, _ in part],
-                        languages=[name for _, name in part if name is not None] or None,
-                    )
-                    vector_of |= {
-                        (voice, *pair): row for pair, row in zip(part, vectors, strict=True)
-                    }
-        return [
-            [
-                Encoded(vector=vector_of[voice, text, one.language], assumption=one)
-                for voice, one in each
-            ]
-            for (text, _), each in zip(texts, readings, strict=True)
-        ]
+        return [found[0] for found in readings.encode(texts, self._voices)]
 
     def rank(
         self,
@@ -270,11 +199,8 @@ class Searcher:
             filters: As for `search`.
             alike: As for `search`.
         """
-        index = self._index
-        return [
-            tuple(_folded(index, row, None, top=top, filters=filters, alike=alike))
-            for row in vectors
-        ]
+        look = _Look(self._index, filters=filters, alike=alike)
+        return [tuple(look.nearest(row, None, top=top)) for row in vectors]
 
     def encode_pictures(self, pictures: Sequence[Picture]) -> Vectors:
         """Pictures as float32 (N, D), unit, in the model's space.
@@ -288,54 +214,35 @@ class Searcher:
                 self._content = SpaceTower(load_side(self._index.model, "content"))
             return self._content.encode(images)
 
-    def _readings(self, text: str, language: str | None) -> list[tuple[Voice, Assumption]]:
-        """Who is asked for a text, and in which language; the likeliest first."""
-        candidates = self._voices.candidates
-        if language is not None or not candidates:
-            voice = self._voices.of(language)
-            return [(voice, _assumption(text, language, voice, 1.0))]
-        found: dict[tuple[Voice, str | None], Assumption] = {}
-        for one in language_guess.likely(text, languages=candidates):
-            voice = self._voices.of(one.language)
-            key = voice, one.language if voice.uses_language else None
-            if key in found:  # it would give the very same vector
-                share = found[key].share + one.share
-                found[key] = replace(found[key], share=share)
-            elif len(found) < MAX_READINGS:
-                found[key] = _assumption(text, one.language, voice, one.share)
-        return [(voice, assumption) for (voice, _), assumption in found.items()]
-
     def _answer(
-        self, ask: Ask, readings: Sequence[list[Encoded] | None], index: Index
+        self, ask: Ask, read: Sequence[list[Encoded] | None], index: Index
     ) -> tuple[Hit, ...]:
-        """The hits of one question."""
-        variants = _variants(readings)
-        pictures = iter(
-            self.encode_pictures([t.picture for t in ask.query.terms if t.picture is not None])
-            if any(term.picture is not None for term in ask.query.terms)
-            else ()
-        )
-        given = [
-            next(pictures)
+        """The hits of one question; items that it names are not among them."""
+        given = self._given(ask.query, index)
+        named = {term.item for term in ask.query.terms} - {None}
+        look = _Look(index, filters=ask.filters, alike=ask.alike)
+        ways = readings.combinations(read)
+        summed = [self._sum(ask.query, chosen, given) for chosen, _ in ways]
+        top = ask.top + len(named)
+        if len(ways) == 1:
+            hits = look.nearest(*summed[0], top=top)
+        else:
+            hits = look.fused(summed, shares=[share for _, share in ways], top=top)
+        kept = [hit for hit in hits if hit.id not in named][: ask.top]
+        return tuple(replace(hit, rank=rank) for rank, hit in enumerate(kept, 1))
+
+    def _given(self, query: Query, index: Index) -> list[Vectors | None]:
+        """The vectors of pictures and items, in the order of the terms; None for texts."""
+        pictures = [term.picture for term in query.terms if term.picture is not None]
+        encoded = iter(self.encode_pictures(pictures) if pictures else ())
+        return [
+            next(encoded)
             if term.picture is not None
-            else index.vector_of(term.item)
-            if term.item is not None
             else None
-            for term in ask.query.terms
+            if term.item is None
+            else index.vector_of(term.item)
+            for term in query.terms
         ]
-        listed: list[list[Candidate]] = []
-        count = max(LEAST_CANDIDATES, 2 * ask.top)
-        summed = [self._sum(ask.query, chosen, given) for chosen in variants]
-        if len(variants) == 1:
-            vector, pack = summed[0]
-            return tuple(
-                _folded(index, vector, pack, top=ask.top, filters=ask.filters, alike=ask.alike)
-            )
-        for vector, pack in summed:
-            listed += index.candidates(vector[None], count=count, pack=pack, filters=ask.filters)
-        shares = [math.prod(one.assumption.share for one in v if one is not None) for v in variants]
-        fused = ranked.fuse(listed, shares=shares)
-        return tuple(ranked.fold(fused, top=ask.top, alike=ask.alike))
 
     def _sum(
         self,
@@ -384,44 +291,47 @@ def _column(pack: LanguagePack | None) -> str | None:
     return None if pack is None or pack.manifest.content == "unchanged" else pack.column_id
 
 
-def _assumption(text: str, language: str | None, voice: Voice, share: float) -> Assumption:
-    return Assumption(
-        text=text, language=language, speaker=voice.speaker, pack=voice.name, share=share
-    )
+@dataclass(frozen=True)
+class _Look:
+    """How an index is looked at for one question: what may answer, and what counts as the same."""
+
+    index: Index
+    filters: Filters | None
+    alike: float | None
+
+    def nearest(self, vector: Vectors, pack: LanguagePack | None, *, top: int) -> list[Hit]:
+        """The first `top` answers that differ; looks further where many are the same."""
+        count = _num_candidates(top)
+        while True:
+            found = self._candidates(vector, pack, count)
+            hits = ranked.fold(found, top=top, alike=self.alike)
+            if len(hits) == top or len(found) < count:
+                return hits
+            count *= 8
+
+    def fused(
+        self,
+        summed: Sequence[tuple[Vectors, LanguagePack | None]],
+        *,
+        shares: Sequence[float],
+        top: int,
+    ) -> list[Hit]:
+        """The first `top` answers that differ, of several readings."""
+        count = _num_candidates(top)
+        listed = [self._candidates(vector, pack, count) for vector, pack in summed]
+        return ranked.fold(ranked.fuse(listed, shares=shares), top=top, alike=self.alike)
+
+    def _candidates(
+        self, vector: Vectors, pack: LanguagePack | None, count: int
+    ) -> list[Candidate]:
+        return self.index.candidates(vector[None], count=count, pack=pack, filters=self.filters)[0]
 
 
-def _variants(
-    readings: Sequence[list[Encoded] | None],
-) -> list[tuple[Encoded | None, ...]]:
-    """The likeliest combinations of one reading a term; None for a term that is no text."""
-    choices: list[Sequence[Encoded | None]] = [each or [None] for each in readings]
-    every = itertools.product(*choices)
-    ordered = sorted(
-        itertools.islice(every, 64),
-        key=lambda chosen: -math.prod(one.assumption.share for one in chosen if one is not None),
-    )
-    return ordered[:MAX_READINGS]
-
-
-def _folded(
-    index: Index,
-    vector: Vectors,
-    pack: LanguagePack | None,
-    *,
-    top: int,
-    filters: Filters | None,
-    alike: float | None,
-) -> list[Hit]:
-    """The first `top` answers that differ; looks further where many are the same."""
+def _num_candidates(top: int) -> int:
+    """How many to look at for so many answers."""
     if top < 1:
         raise errors.ConfigError(f"top {top}; it must be at least 1", hint="try --top 10")
-    count = max(LEAST_CANDIDATES, 2 * top)
-    while True:
-        found = index.candidates(vector[None], count=count, pack=pack, filters=filters)[0]
-        hits = ranked.fold(found, top=top, alike=alike)
-        if len(hits) == top or len(found) < count:
-            return hits
-        count *= 8
+    return max(LEAST_CANDIDATES, 2 * top)
 
 
 def _decode(picture: Picture) -> object:
