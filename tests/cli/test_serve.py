@@ -55,6 +55,6 @@ def test_a_server_answers_and_stops_when_told(run, picture_folder, tmp_path):
             urllib.request.urlopen(f"{address}/api/languages", timeout=60)
     finally:
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=30)
     assert process.returncode in (0, -signal.SIGTERM), err
     assert "Traceback" not in err
