@@ -16,7 +16,6 @@ from __future__ import annotations
 import multiprocessing
 import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -298,6 +297,7 @@ def _search_ours(index: Path, world: World, truth: NDArray[np.int64]) -> dict[st
     hits, seconds = np.zeros(len(queries)), np.zeros(len(queries))
     for row in order[:20]:
         nearest.search(queries[row : row + 1], top=TOP)
+    resident = [psutil.Process().memory_info().rss]
     before = _processor_seconds()
     for row in order:
         started = time.perf_counter()
@@ -305,6 +305,7 @@ def _search_ours(index: Path, world: World, truth: NDArray[np.int64]) -> dict[st
         seconds[row] = time.perf_counter() - started
         hits[row] = len(np.intersect1d(found.rows, truth[row])) / TOP
     processor = _processor_seconds() - before
+    resident.append(psutil.Process().memory_info().rss)
     num_texts = len(world.queries_text)
     return {
         **_percentiles(seconds),
@@ -314,8 +315,7 @@ def _search_ours(index: Path, world: World, truth: NDArray[np.int64]) -> dict[st
         "recall_text": round(float(hits[:num_texts].mean()), 4),
         "recall_photo": round(float(hits[num_texts:].mean()), 4),
         "opening_seconds": round(opening, 2),
-        "resident_gb": round(psutil.Process().memory_info().rss / 1e9, 2),
-        "peak_resident_gb": round(_peak_resident() / 1e9, 2),
+        "resident_gb": round(max(resident) / 1e9, 2),
     }
 
 
@@ -369,12 +369,6 @@ def _processor_seconds() -> float:
     """Of all threads of this process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-
-
-def _peak_resident() -> int:
-    """Of this process, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _told(found: dict[str, Any]) -> str:

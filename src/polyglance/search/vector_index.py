@@ -196,7 +196,6 @@ class Nearest:
                 "metric": "cosine",
                 "minimum_nprobes": num_probes,
                 "maximum_nprobes": None if where is not None else num_probes,
-                "approx_mode": "accurate",
             },
         ).to_table()
         parts = [store_rows.matrix(chunk) for chunk in found["vector"].chunks]
