@@ -276,7 +276,9 @@ class TestCommand:
         assert code == 0
         assert "accuracy" in out
         assert len(encoded) == 72
-        assert max(map(len, out.splitlines())) <= 80
+        # The model's own line is as long as its path.
+        told = [line for line in out.splitlines() if not line.startswith("of ")]
+        assert max(map(len, told)) <= 80
 
     def test_without_pictures(self, run, model_folder, world):
         argv = ("eval", model_folder, "--task", "babel-imagenet", "--data", world)
