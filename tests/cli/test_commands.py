@@ -114,7 +114,7 @@ def test_ctrl_c_says_how_to_go_on(run, monkeypatch, tmp_path):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("polyglance.search.index.Index", interrupted)
+    monkeypatch.setattr("polyglance.search.service.Searcher", interrupted)
     code, _, err = run("search", "x", "--index", tmp_path)
     assert code == 130
     assert "goes on from there" in err

@@ -19,6 +19,7 @@ from polyglance.cli import (
     evaluate,
     export,
     index,
+    languages,
     packs,
     published,
     report,
@@ -64,6 +65,7 @@ app.command("convert", help=convert.HELP)(convert.command)
 app.command("analyse", help=analyse.HELP)(analyse.command)
 app.command("index", help=index.HELP)(index.command)
 app.command("search", help=search.HELP)(search.command)
+app.command("languages", help=languages.HELP)(languages.command)
 app.command("serve", help=serve.HELP)(serve.command)
 app.command("export", help=export.HELP)(export.command)
 app.add_typer(embed.app, name="embed")

@@ -1,71 +1,241 @@
-"""`polyglance search`: ask an index in any language."""
+"""`polyglance search`: ask an index in any language, by picture, or by both."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from polyglance.cli import options
 
 if TYPE_CHECKING:
-    from polyglance.search.ranked import Hit
+    from polyglance.cli.terminal import Way
+    from polyglance.search.queries import Query
+    from polyglance.search.service import Answer, Filters, Searcher
 
-HELP = "Find pictures by a text in any language."
+HELP = "Find pictures by a text in any language, by a picture, or by both."
+WIDTH = 80
 
 
 def command(
-    query: Annotated[str, typer.Argument(help="What to look for.")],
+    query: Annotated[
+        str | None,
+        typer.Argument(
+            help="What to look for: a text, or terms such as "
+            '\'"beach" + photo.jpg - "night"\', each perhaps with a language (de:Strand) '
+            'and a weight (0.5*"night").'
+        ),
+    ] = None,
+    *,
     index: Annotated[Path, typer.Option("--index", "-i", help="Folder of the index.")],
     pack: Annotated[
-        str | None, typer.Option("--pack", "-p", help="A language pack: its folder or hub id.")
+        list[str] | None,
+        typer.Option(
+            "--pack",
+            "-p",
+            help="A language pack: its folder or hub id. With several, the best speaks.",
+        ),
     ] = None,
     language: Annotated[
         str | None,
         typer.Option(
             "--language",
             "-l",
-            help="Language of the query; else POLYGLANCE_LANGUAGE, else the pack answers as it is.",
+            help="Language of the texts; else POLYGLANCE_LANGUAGE, else it is guessed.",
         ),
     ] = None,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option("--image", help="A picture that answers are to be like; may repeat."),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", help="A text to keep away from; may repeat."),
+    ] = None,
+    folder: Annotated[
+        list[str] | None,
+        typer.Option("--folder", help="Only pictures in this folder or below; may repeat."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Taken on this day or later: 2024-07-31, 2024.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="Taken on this day or earlier.")
+    ] = None,
+    min_size: Annotated[
+        str | None, typer.Option("--min-size", help="Files of at least this size: 300kB, 2MB.")
+    ] = None,
+    max_size: Annotated[
+        str | None, typer.Option("--max-size", help="Files of at most this size.")
+    ] = None,
     top: Annotated[int, typer.Option("--top", "-k", help="How many answers.")] = 10,
+    alike: Annotated[
+        float,
+        typer.Option(
+            "--alike",
+            min=0.5,
+            max=1.0,
+            help="Cosine from which pictures are folded into one; 1 folds copies alone.",
+        ),
+    ] = 1.0,
+    keep_copies: Annotated[bool, typer.Option("--keep-copies", help="Fold nothing.")] = False,
     as_json: options.JsonOutput = False,
+    paths: Annotated[
+        bool, typer.Option("--paths", help="Print the paths alone, one a line.")
+    ] = False,
+    thumbnails: Annotated[
+        bool | None,
+        typer.Option(
+            "--thumbnails/--no-thumbnails",
+            help="Show thumbnails; by default where the terminal says that it can.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Encode the query, rank the index, print ranked ids with scores."""
-    from polyglance import errors
     from polyglance.languages import normalise_language
-    from polyglance.packs import LanguagePack
-    from polyglance.search.index import Index
+    from polyglance.search.service import Searcher
 
-    if not query.strip():
-        raise errors.InputError("an empty query", hint='ask for something: polyglance search "cat"')
+    asked = _query(query, images=image or [], without=without or [])
     given = language or os.environ.get("POLYGLANCE_LANGUAGE") or None
     language_id = None if given is None else normalise_language(given)
-    opened = Index(index)
-    loaded = LanguagePack.load(pack) if pack else None
-    speakers = opened.speakers(loaded)
-    languages = None if language_id is None else [language_id]
-    vectors = speakers.encode_texts([query], languages=languages)
-    speaker = speakers.speaker(language_id)
-    hits = opened.search(vectors, top=top, pack=loaded if speaker == "pack" else None)[0]
+    filters = _filters(folder or [], since=since, until=until, low=min_size, high=max_size)
+    searcher = Searcher(index, packs=pack or [])
+    answer = searcher.search(
+        asked,
+        top=top,
+        filters=filters,
+        language=language_id,
+        alike=None if keep_copies else alike,
+    )
     if as_json:
-        answer = {
-            "query": query,
-            "language": language_id,
-            "answered_by": speaker,
-            "hits": [asdict(hit) for hit in hits],
-        }
-        typer.echo(json.dumps(answer, ensure_ascii=False, indent=2))
-        return
-    _print_table(hits, speaker=speaker, language_id=language_id)
+        typer.echo(json.dumps(_for_programs(query, answer), ensure_ascii=False, indent=2))
+    elif paths:
+        for hit in answer.hits:
+            typer.echo(hit.path or hit.id)
+    else:
+        _print_table(searcher, answer, thumbnails=thumbnails)
 
 
-def _print_table(hits: list[Hit], *, speaker: str, language_id: str | None) -> None:
-    for hit in hits:
-        typer.echo(f"{hit.rank:>3}  {hit.score:6.3f}  {hit.id}")
-    said = language_id or "no language given: say --language en for the model's own English"
-    typer.secho(f"     answered by the {speaker} ({said})", dim=True, err=True)
+def _query(text: str | None, *, images: Sequence[Path], without: Sequence[str]) -> Query:
+    """The question that text, pictures and what to keep away from make together."""
+    from polyglance import errors
+    from polyglance.search.queries import Query, Term, parse
+
+    if text is None and not images:
+        raise errors.InputError(
+            "neither a text nor a picture to look for",
+            hint='polyglance search "cat" --index INDEX, or --image photo.jpg',
+        )
+    terms = () if text is None else parse(text, pictures=Path).terms
+    return Query(
+        terms=(
+            *terms,
+            *(Term(picture=path) for path in images),
+            *(
+                replace(term, weight=-term.weight)
+                for each in without
+                for term in parse(each, pictures=Path).terms
+            ),
+        )
+    )
+
+
+def _filters(
+    folders: Sequence[str],
+    *,
+    since: str | None,
+    until: str | None,
+    low: str | None,
+    high: str | None,
+) -> Filters | None:
+    """What the options leave; None where they leave everything."""
+    from polyglance.search.filters import Filters, day, last_day, num_bytes
+
+    found = Filters(
+        folders=tuple(folders),
+        since=None if since is None else day(since),
+        until=None if until is None else last_day(until),
+        min_bytes=None if low is None else num_bytes(low),
+        max_bytes=None if high is None else num_bytes(high),
+    )
+    return None if found == Filters() else found
+
+
+def _for_programs(query: str | None, answer: Answer) -> dict[str, Any]:
+    """The answer as JSON; the first reading stands in front as well."""
+    first = answer.assumed[0] if answer.assumed else None
+    return {
+        "query": query,
+        "language": first and first.language,
+        "answered_by": first and first.speaker,
+        "assumed": [asdict(one) for one in answer.assumed],
+        "seconds": round(answer.seconds, 4),
+        "hits": [asdict(hit) for hit in answer.hits],
+    }
+
+
+def _print_table(searcher: Searcher, answer: Answer, *, thumbnails: bool | None) -> None:
+    """Ranked ids with scores on 80 columns, then who answered."""
+    from polyglance.cli import terminal
+    from polyglance.search.thumbnails import Thumbnails
+
+    way = terminal.picture_way(os.environ, is_terminal=sys.stdout.isatty())
+    if thumbnails and way is None:
+        typer.secho("this terminal does not say that it can show pictures", dim=True, err=True)
+    shown = (
+        Thumbnails(searcher.index.store) if way is not None and thumbnails is not False else None
+    )
+    for hit in answer.hits:
+        same = f"  +{hit.num_folded} the same" if hit.num_folded else ""
+        head = f"{hit.rank:>3}  {hit.score:6.3f}  "
+        room = WIDTH - len(head) - len(same)
+        typer.echo(head + terminal.fitted(hit.id, room) + same)
+        if shown is not None and way is not None:
+            _show(shown, hit.id, way)
+    if not answer.hits:
+        typer.echo("nothing passes the filters, or the index is empty")
+    for line in _who_answered(answer):
+        typer.secho(f"     {line}", dim=True, err=True)
+
+
+def _show(thumbnails: Any, identity: str, way: Way) -> None:
+    """One thumbnail, where there is one."""
+    from polyglance import errors
+    from polyglance.cli import terminal
+
+    try:
+        picture = thumbnails.get(identity)
+    except (errors.UnavailableError, errors.InputError):
+        return  # vectors of others have no picture, and a file may be gone
+    typer.echo(terminal.picture(picture, way=way))
+
+
+def _who_answered(answer: Answer) -> list[str]:
+    """A line for each reading: who answered, and what was assumed."""
+    from polyglance.languages import get_language
+
+    lines = []
+    several = len({one.text for one in answer.assumed}) > 1
+    for one in answer.assumed:
+        who = f"{f'{one.text}: ' if several else ''}answered by the {one.speaker}"
+        if one.pack is not None and one.pack != "pack":
+            who += f" {one.pack}"
+        if one.language is None:
+            said = "no language given: say --language en for the model's own English"
+        elif one.share >= 1:
+            said = one.language
+        else:
+            names = [get_language(name).english_name for name in (one.language, *one.others)]
+            listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            said = f"taken for {listed}: {100 * one.share:.0f} %"
+        lines.append(f"{who} ({said})")
+    if any(one.language is not None and one.share < 1 for one in answer.assumed):
+        lines.append("a guess; --language LANGUAGE says which")
+    return lines

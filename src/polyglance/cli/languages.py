@@ -1,0 +1,64 @@
+"""`polyglance languages`: what an installation can be asked in, and how well, as measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polyglance.cli import options
+
+HELP = "What an index can be asked in, and how well."
+OWN_WIDTH, ENGLISH_WIDTH, SPEAKER_WIDTH = 19, 21, 12
+
+
+def command(
+    index: Annotated[Path, typer.Option("--index", "-i", help="Folder of the index.")],
+    pack: Annotated[
+        list[str] | None,
+        typer.Option("--pack", "-p", help="A language pack: its folder or hub id; may repeat."),
+    ] = None,
+    as_json: options.JsonOutput = False,
+) -> None:
+    """List languages with who speaks them and the measured dev score."""
+    from polyglance.cli import terminal
+    from polyglance.search.service import Searcher
+
+    rows = Searcher(index, packs=pack or []).languages()
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=2))
+        return
+    typer.echo(
+        f"{'id':<12}{'own name':<{OWN_WIDTH}}{'in English':<{ENGLISH_WIDTH}}"
+        f"{'who speaks':<{SPEAKER_WIDTH}}{'score':>7}{'before':>8}"
+    )
+    for row in rows:
+        typer.echo(
+            terminal.padded(row.language, 12)
+            + terminal.padded(row.own_name, OWN_WIDTH - 1)
+            + " "
+            + terminal.padded(row.english_name, ENGLISH_WIDTH - 1)
+            + " "
+            + terminal.padded(row.pack or row.speaker, SPEAKER_WIDTH)
+            + f"{_per_cent(row.dev_score):>7}{_per_cent(row.teacher_score):>8}"
+        )
+    measured = sum(row.dev_score is not None for row in rows)
+    typer.secho(
+        f"{len(rows)} languages, {measured} measured. score: dev score of who speaks, per cent.\n"
+        "before: dev score of the model's own text side.\n" + _further(bool(pack)),
+        dim=True,
+    )
+
+
+def _further(has_packs: bool) -> str:
+    """What the list does not say."""
+    if has_packs:
+        return "Languages that are not listed go to the first pack, unmeasured."
+    return "Without a pack the model answers, whatever it knows."
+
+
+def _per_cent(score: float | None) -> str:
+    return "-" if score is None else f"{100 * score:.1f}"

@@ -1,0 +1,137 @@
+"""Folder, date and size: the mask in memory and the condition of Lance decide alike."""
+
+import os
+import time
+from datetime import date, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from polyglance import errors
+from polyglance.search import filters
+from polyglance.search.filters import Filters
+
+# Half past midnight of the second of July, by the clock of this computer.
+JULY_2 = int(datetime(2024, 7, 2, 0, 30).timestamp()) * 10**9
+ROWS = {
+    "id": ["a/one.jpg", "a/b/two.jpg", "ab/three.jpg", "four.jpg", "o'brien/five.jpg"],
+    "path": [f"/photos/{name}" for name in "12345"],
+    "size": [10, 200, 3000, 40_000, 0],
+    "mtime_ns": [JULY_2, JULY_2, 0, JULY_2 - 86_400 * 10**9, JULY_2],
+    "taken_at": [None, datetime(2020, 1, 1, 12), datetime(2024, 7, 1, 23, 59, 59), None, None],
+}
+CASES = [
+    (Filters(), [0, 1, 2, 3, 4]),
+    (Filters(folders=("a",)), [0, 1]),
+    (Filters(folders=("a/",)), [0, 1]),
+    (Filters(folders=("./a/b",)), [1]),
+    (Filters(folders=("o'brien", "ab")), [2, 4]),
+    (Filters(folders=("/photos",)), [0, 1, 2, 3, 4]),
+    (Filters(folders=("/phot",)), []),
+    (Filters(min_bytes=200), [1, 2, 3]),
+    (Filters(max_bytes=200), [0, 1, 4]),
+    (Filters(min_bytes=11, max_bytes=3000), [1, 2]),
+    (Filters(since=date(2024, 7, 2)), [0, 4]),
+    (Filters(until=date(2024, 7, 1)), [1, 2, 3]),
+    (Filters(since=date(2024, 7, 1), until=date(2024, 7, 1)), [2, 3]),
+    (Filters(since=date(2019, 1, 1), until=date(2020, 12, 31), folders=("a",)), [1]),
+]
+
+
+@pytest.fixture
+def far_from_greenwich(monkeypatch):
+    before = time.tzname
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    assert time.tzname != before or os.environ["TZ"] == "Asia/Tokyo"
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(("asked", "expected"), CASES)
+def test_mask(asked, expected):
+    assert np.flatnonzero(asked.mask(ROWS, num_rows=5)).tolist() == expected
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    import lance
+
+    types = {"size": pa.int64(), "mtime_ns": pa.int64(), "taken_at": pa.timestamp("s")}
+    columns = {name: pa.array(values, types.get(name)) for name, values in ROWS.items()}
+    uri = str(tmp_path_factory.mktemp("filters") / "t.lance")
+    return lance.write_dataset(pa.table(columns), uri)
+
+
+@pytest.mark.parametrize(("asked", "expected"), CASES)
+def test_lance_decides_the_same(table, asked, expected):
+    found = table.to_table(columns=["id"], filter=asked.condition(list(ROWS)))["id"].to_pylist()
+    assert found == [ROWS["id"][row] for row in expected]
+
+
+def test_days_are_days_of_this_computer(table, far_from_greenwich):
+    moment = int(datetime(2024, 7, 2, 0, 30).timestamp()) * 10**9
+    rows = {"mtime_ns": [moment], "taken_at": [None]}
+    assert Filters(since=date(2024, 7, 2)).mask(rows, num_rows=1).all()
+    assert not Filters(until=date(2024, 7, 1)).mask(rows, num_rows=1).any()
+
+
+def test_without_a_camera_time_the_file_decides():
+    rows = {name: values for name, values in ROWS.items() if name != "taken_at"}
+    asked = Filters(since=date(2024, 7, 2))
+    assert np.flatnonzero(asked.mask(rows, num_rows=5)).tolist() == [0, 1, 4]
+    assert "taken_at" not in asked.condition(list(rows))
+
+
+def test_what_the_index_does_not_know_is_refused():
+    with pytest.raises(errors.ConfigError, match="does not know the size"):
+        Filters(min_bytes=1).require(["id", "path"])
+    Filters(since=date(2024, 1, 1)).require(["id", "mtime_ns"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"since": date(2024, 2, 1), "until": date(2024, 1, 1)},
+        {"min_bytes": 5, "max_bytes": 4},
+        {"min_bytes": -1},
+        {"max_bytes": -1},
+    ],
+)
+def test_ranges_the_wrong_way_round(wrong):
+    with pytest.raises(errors.ConfigError):
+        Filters(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("typed", "first", "last"),
+    [
+        ("2024", date(2024, 1, 1), date(2024, 12, 31)),
+        ("2023-12", date(2023, 12, 1), date(2023, 12, 31)),
+        ("2024-02-29", date(2024, 2, 29), date(2024, 2, 29)),
+    ],
+)
+def test_days_as_typed(typed, first, last):
+    assert (filters.day(typed), filters.last_day(typed)) == (first, last)
+
+
+@pytest.mark.parametrize("typed", ["", "yesterday", "2024-13", "2023-02-29", "2024-1-1-1", "0"])
+def test_no_days(typed):
+    with pytest.raises(errors.InputError, match="2024-07-31"):
+        filters.day(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [("0", 0), ("300kB", 300_000), ("1.5 GiB", 1_610_612_736), ("7b", 7), ("2M", 2_000_000)],
+)
+def test_sizes_as_typed(typed, expected):
+    assert filters.num_bytes(typed) == expected
+
+
+@pytest.mark.parametrize("typed", ["", "big", "3 apples", "MB", "inf"])
+def test_no_sizes(typed):
+    with pytest.raises(errors.InputError, match="bytes are wanted"):
+        filters.num_bytes(typed)

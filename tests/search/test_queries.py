@@ -1,0 +1,137 @@
+"""What is typed becomes terms: signs, weights, languages, pictures; and plain texts stay plain."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polyglance import errors
+from polyglance.search.queries import Query, Term, parse
+
+
+def terms(text):
+    found = parse(text, pictures=Path).terms
+    return [(term.weight, term.language, term.text or term.picture) for term in found]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "beach",
+        "T-shirt",
+        "C++",
+        "-5 degrees",
+        "rock & roll",
+        'the "big" dog',
+        '"big" dog',
+        "Star Wars: A new hope",
+        "2*4",
+        "photo.jpg",
+        "https://x.y/a-b+c",
+        '"beach',
+        "a -b",
+        "C:\\photos",
+    ],
+)
+def test_a_text_without_operators_stays_as_it_is(text):
+    assert terms(text) == [(1, None, text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            '"beach" + photo.jpg - "night"',
+            [(1, None, "beach"), (1, None, Path("photo.jpg")), (-1, None, "night")],
+        ),
+        (
+            'de:Strand + 2*fr:plage - 0.5*"la nuit"',
+            [(1, "deu_Latn", "Strand"), (2, "fra_Latn", "plage"), (-0.5, None, "la nuit")],
+        ),
+        ("de:Strand", [(1, "deu_Latn", "Strand")]),
+        ('"de:Strand"', [(1, None, "de:Strand")]),
+        ('image:"my photo.jpg" + dog', [(1, None, Path("my photo.jpg")), (1, None, "dog")]),
+        ("image:odd.name", [(1, None, Path("odd.name"))]),
+        ('"photo.jpg" + dog', [(1, None, "photo.jpg"), (1, None, "dog")]),
+        ('"rock - roll"', [(1, None, "rock - roll")]),
+        (r'"a \"b\" \\ c" + d', [(1, None, r'a "b" \ c'), (1, None, "d")]),
+        (r"a \- b - c", [(1, None, "a - b"), (-1, None, "c")]),
+        ("« la plage » - „die Nacht“", [(1, None, "la plage"), (-1, None, "die Nacht")]),
+        ("「浜」 − 「夜」", [(1, None, "浜"), (-1, None, "夜")]),
+        ('dogs -"cats"', [(1, None, "dogs"), (-1, None, "cats")]),
+        ('- "night" + beach', [(-1, None, "night"), (1, None, "beach")]),
+        ("big dog + red car", [(1, None, "big dog"), (1, None, "red car")]),
+    ],
+)
+def test_operators_make_terms(text, expected):
+    assert terms(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "column"),
+    [
+        ("beach -", "nothing follows the -", 8),
+        ('"beach + night', 'the quote " is not closed', 1),
+        ('a + "b', 'the quote " is not closed', 5),
+        ('"a" "b" + c', "an operator is wanted", 5),
+        ("a + 0*b", "a weight of 0", 5),
+        ('a + ""', "an empty text", 5),
+    ],
+)
+def test_a_broken_form_is_pointed_at(text, said, column):
+    with pytest.raises(errors.InputError, match=said) as caught:
+        parse(text, pictures=Path)
+    assert f"(column {column})" in caught.value.message
+    mark = caught.value.message.splitlines()[-1]
+    assert mark.index("^") - 2 == column - 1
+
+
+def test_an_unknown_language_is_pointed_at():
+    with pytest.raises(errors.LanguageError, match="'xx'.*column 9"):
+        parse("beach + xx:foo")
+
+
+def test_only_what_to_keep_away_from_is_no_question():
+    with pytest.raises(errors.InputError, match="nothing is asked for"):
+        parse('- "night"')
+    with pytest.raises(errors.InputError, match="nothing is asked for"):
+        Query(terms=())
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_nothing_typed(text):
+    with pytest.raises(errors.InputError, match="empty query"):
+        parse(text)
+
+
+def test_names_of_pictures_are_refused_where_no_files_may_be_read():
+    with pytest.raises(errors.InputError, match="names of pictures are not read"):
+        parse("dog + /etc/secret.png")
+    assert parse("/etc/secret.png").terms[0].text == "/etc/secret.png"
+
+
+@pytest.mark.parametrize("weight", [0.0, float("nan"), float("inf")])
+def test_weights_that_count_nothing(weight):
+    with pytest.raises(errors.InputError, match="weight"):
+        Term(text="x", weight=weight)
+
+
+@pytest.mark.parametrize("parts", [{}, {"text": "a", "item": "b"}, {"text": " "}])
+def test_a_term_is_one_thing(parts):
+    with pytest.raises(errors.InputError):
+        Term(**parts)
+
+
+@given(st.text(min_size=1))
+def test_anything_typed_is_a_query_or_a_plain_refusal(text):
+    with contextlib.suppress(errors.InputError, errors.LanguageError):
+        assert parse(text).terms
+
+
+@given(st.text(min_size=1).filter(str.strip))
+def test_quotes_make_a_plain_text_of_anything(text):
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    found = parse(f'"{escaped}" + other').terms
+    assert [term.text for term in found] == [text.strip(), "other"]

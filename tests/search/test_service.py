@@ -1,0 +1,318 @@
+"""An index is asked in any language, by picture, combined, filtered, from many threads at once."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import small_world
+from polyglance import affine, errors
+from polyglance.packs import LanguagePack, LanguageScore
+from polyglance.recipes import ridge
+from polyglance.search import indexing, service
+from polyglance.search.queries import Query, Term, parse
+from polyglance.search.service import Ask, Filters, Searcher
+from polyglance.sides import Side
+
+QUERY = "big red circle"
+
+
+@pytest.fixture
+def index_path(picture_folder, model_folder, tmp_path):
+    indexing.build(picture_folder, model=str(model_folder), out=tmp_path / "index")
+    return tmp_path / "index"
+
+
+@pytest.fixture(scope="module")
+def plain_pack(teacher):
+    tower = Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
+    return ridge.train(
+        small_world.PHRASES, teacher=teacher, tower=tower, config=ridge.RidgeConfig()
+    )
+
+
+def with_scores(pack, scores):
+    """The pack as if it had been measured: language to its own and the teacher's score."""
+    rows = {
+        language: LanguageScore(
+            pack=own, teacher=teachers, speaks="pack" if own > teachers else "teacher"
+        )
+        for language, (own, teachers) in scores.items()
+    }
+    return LanguagePack(replace(pack.manifest, languages=rows), pack.side, pack.probes)
+
+
+@pytest.fixture(scope="module")
+def pack(plain_pack):
+    scores = dict.fromkeys(small_world.LANGUAGES, (0.8, 0.1))
+    return with_scores(plain_pack, {**scores, "eng_Latn": (0.5, 0.9)})
+
+
+@pytest.fixture
+def searcher(index_path, pack):
+    return Searcher(index_path, packs=[pack])
+
+
+def ids(answer):
+    return [hit.id for hit in answer.hits]
+
+
+def file_of(phrase):
+    return phrase.replace(" ", "-") + ".png"
+
+
+def unit_sum(searcher, parts):
+    """What a query's vector is, literally: the unit sum of weighted unit vectors."""
+    rows = [
+        weight * searcher.encode_texts([(text, language)])[0].vector
+        for weight, text, language in parts
+    ]
+    return affine.unit(np.sum(rows, axis=0, keepdims=True))[0]
+
+
+@pytest.mark.parametrize("language", small_world.LANGUAGES)
+def test_the_pack_answers_in_its_languages(searcher, language):
+    query = Query.of_text(small_world.translate(QUERY, language))
+    answer = searcher.search(query, top=3, language=language)
+    assert file_of(QUERY) in ids(answer)
+    (assumed,) = answer.assumed
+    assert (assumed.speaker, assumed.language, assumed.share) == ("pack", language, 1.0)
+    assert answer.seconds > 0
+
+
+def test_english_goes_to_the_teacher_with_its_very_vector(searcher, teacher):
+    (encoded,) = searcher.encode_texts([(QUERY, "eng_Latn")])
+    assert (encoded.assumption.speaker, encoded.assumption.pack) == ("teacher", None)
+    np.testing.assert_array_equal(
+        encoded.vector, teacher.encode_texts([QUERY], languages=["eng_Latn"])[0]
+    )
+
+
+def test_a_script_of_one_language_is_guessed(searcher):
+    query = small_world.translate(QUERY, "hin_Deva")
+    answer = searcher.search(Query.of_text(query), top=3)
+    assert file_of(QUERY) in ids(answer)
+    assert [(one.language, one.share) for one in answer.assumed] == [("hin_Deva", 1.0)]
+
+
+def test_an_unsure_text_is_asked_in_both_ways_and_fused_by_rank(searcher, monkeypatch):
+    guesses = (
+        service.readings.language_guess.Guess(language="eng_Latn", share=0.6),
+        service.readings.language_guess.Guess(language="deu_Latn", share=0.4),
+    )
+    monkeypatch.setattr(
+        service.readings.language_guess, "likely", lambda text, *, languages: guesses
+    )
+    answer = searcher.search(Query.of_text(QUERY), top=5)
+    assert [(one.speaker, one.share) for one in answer.assumed] == [("teacher", 0.6), ("pack", 0.4)]
+    sums = {}
+    for language, share in (("eng_Latn", 0.6), ("deu_Latn", 0.4)):
+        alone = searcher.search(Query.of_text(QUERY), top=50, language=language)
+        for hit in alone.hits:
+            sums[hit.id] = sums.get(hit.id, 0) + share / (60 + hit.rank)
+    assert ids(answer) == sorted(sums, key=lambda name: (-sums[name], name))[:5]
+
+
+def test_guesses_with_the_same_vector_are_one_reading(searcher, monkeypatch):
+    guess = service.readings.language_guess.Guess
+    guesses = (guess(language="deu_Latn", share=0.5), guess(language="arb_Arab", share=0.5))
+    monkeypatch.setattr(
+        service.readings.language_guess, "likely", lambda text, *, languages: guesses
+    )
+    (assumed,) = searcher.search(Query.of_text("x y"), top=1).assumed
+    assert (assumed.language, assumed.others, assumed.share) == ("deu_Latn", ("arb_Arab",), 1.0)
+
+
+def test_a_combined_query_is_the_unit_sum_of_its_terms(searcher):
+    german = small_world.translate("big red", "deu_Latn")
+    query = parse(f'2*en:"circle" + de:"{german}" - 0.5*en:"small"')
+    parts = [(2, "circle", "eng_Latn"), (1, german, "deu_Latn"), (-0.5, "small", "eng_Latn")]
+    expected = searcher.rank(unit_sum(searcher, parts)[None], top=5)[0]
+    answer = searcher.search(query, top=5)
+    assert ids(answer) == [hit.id for hit in expected]
+    assert [hit.score for hit in answer.hits] == pytest.approx([hit.score for hit in expected])
+    assert [one.text for one in answer.assumed] == ["circle", german, "small"]
+
+
+def test_by_picture_and_by_item(searcher, picture_folder):
+    path = picture_folder / file_of(QUERY)
+    by_file = searcher.search(Query(terms=(Term(picture=path),)), top=2)
+    by_bytes = searcher.search(Query(terms=(Term(picture=path.read_bytes()),)), top=2)
+    assert ids(by_file) == ids(by_bytes)
+    assert (by_file.hits[0].id, by_file.assumed) == (file_of(QUERY), ())
+    assert by_file.hits[0].score == pytest.approx(1, abs=1e-5)
+    like = searcher.search(Query.like(file_of(QUERY)), top=1)
+    assert ids(like) == ids(by_file)[1:]
+    assert like.hits[0].rank == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture"])
+def test_a_picture_that_is_none(searcher, content, tmp_path):
+    with pytest.raises(errors.InputError):
+        searcher.search(Query(terms=(Term(picture=content),)))
+    with pytest.raises(errors.InputError, match="cannot be read"):
+        searcher.search(Query(terms=(Term(picture=tmp_path / "none.png"),)))
+
+
+def test_an_item_that_is_not_there(searcher):
+    with pytest.raises(errors.InputError, match="no item 'nowhere'"):
+        searcher.search(Query.like("nowhere"))
+
+
+def test_terms_that_cancel(searcher):
+    with pytest.raises(errors.InputError, match="cancel"):
+        searcher.search(parse('"red" - "red"'), language="eng_Latn")
+
+
+def test_filters_are_decided_before_ranking(searcher, picture_folder):
+    wanted = {name for name in searcher.index.ids if name.startswith("small")}
+    big = {p.name for p in picture_folder.iterdir() if p.stat().st_size > 120}
+    answer = searcher.search(
+        Query.of_text(QUERY), top=100, language="eng_Latn", filters=Filters(min_bytes=121)
+    )
+    assert set(ids(answer)) == big
+    assert wanted
+    nothing = searcher.search(
+        Query.of_text(QUERY), language="eng_Latn", filters=Filters(folders=("nowhere",))
+    )
+    assert nothing.hits == ()
+
+
+def test_copies_are_folded_and_counted(picture_folder, model_folder, tmp_path):
+    path = picture_folder / file_of(QUERY)
+    for number in range(120):  # more than are looked at first
+        (picture_folder / f"copy-{number:03}.png").write_bytes(path.read_bytes())
+    indexing.build(picture_folder, model=str(model_folder), out=tmp_path / "i")
+    searcher = Searcher(tmp_path / "i")
+    query = Query(terms=(Term(picture=path),))
+    answer = searcher.search(query, top=3)
+    assert [hit.num_folded for hit in answer.hits] == [120, 0, 0]
+    assert len(set(ids(answer))) == 3
+    kept = searcher.search(query, top=3, alike=None)
+    assert all(hit.id.startswith(("big-red", "copy")) for hit in kept.hits)
+    alike = searcher.search(query, top=3, alike=answer.hits[1].score - 0.001)
+    assert alike.hits[0].num_folded == 121
+
+
+def test_the_pack_with_the_better_dev_score_speaks(index_path, plain_pack):
+    first = with_scores(plain_pack, {"deu_Latn": (0.4, 0.1), "hin_Deva": (0.9, 0.1)})
+    second = with_scores(plain_pack, {"deu_Latn": (0.6, 0.1), "hin_Deva": (0.3, 0.5)})
+    searcher = Searcher(index_path, packs=[first, second])
+    spoke = {row.language: (row.speaker, row.pack, row.dev_score) for row in searcher.languages()}
+    assert spoke == {
+        "deu_Latn": ("pack", "ridge-2", 0.6),
+        "eng_Latn": ("teacher", None, None),
+        "hin_Deva": ("pack", "ridge", 0.9),
+    }
+    (encoded,) = searcher.encode_texts([("x", "deu_Latn")])
+    assert encoded.assumption.pack == "ridge-2"
+
+
+def test_where_no_pack_is_better_the_teacher_speaks_and_its_score_is_told(index_path, plain_pack):
+    poor = with_scores(plain_pack, {"deu_Latn": (0.1, 0.3)})
+    rows = {row.language: row for row in Searcher(index_path, packs=[poor]).languages()}
+    german = rows["deu_Latn"]
+    assert (german.speaker, german.pack, german.dev_score) == ("teacher", None, 0.3)
+    assert german.own_name == "Deutsch"
+
+
+def test_without_a_pack_the_teacher_answers_without_a_guess(index_path):
+    answer = Searcher(index_path).search(Query.of_text(QUERY), top=3)
+    (assumed,) = answer.assumed
+    assert (assumed.speaker, assumed.language) == ("teacher", None)
+    assert file_of(QUERY) in ids(answer)
+
+
+def test_an_unmeasured_pack_answers_without_a_guess(index_path, plain_pack):
+    searcher = Searcher(index_path, packs=[plain_pack])
+    query = small_world.translate(QUERY, "deu_Latn")
+    answer = searcher.search(Query.of_text(query), top=3)
+    (assumed,) = answer.assumed
+    assert (assumed.speaker, assumed.language) == ("pack", None)
+    assert file_of(QUERY) in ids(answer)
+
+
+def test_questions_asked_together_meet_the_encoder_once(searcher, monkeypatch):
+    calls = []
+    (voice,) = searcher._voices.packs
+    encode = voice.encode
+    monkeypatch.setattr(
+        voice, "encode", lambda texts, **kw: calls.append(list(texts)) or encode(texts, **kw)
+    )
+    words = [small_world.translate(p, "deu_Latn") for p in small_world.PHRASES[:5]]
+    asks = [
+        Ask(query=Query.of_text(word), top=2, language="deu_Latn") for word in [*words, words[0]]
+    ]
+    together = searcher.search_many(asks)
+    assert calls == [words]
+    alone = [searcher.search(ask.query, top=2, language="deu_Latn") for ask in asks]
+    assert [ids(answer) for answer in together] == [ids(answer) for answer in alone]
+
+
+def test_many_threads_get_the_answers_of_one(index_path, pack):
+    asked = [
+        (small_world.translate(phrase, language), language)
+        for phrase in small_world.PHRASES[:12]
+        for language in small_world.LANGUAGES
+    ]
+    alone = Searcher(index_path, packs=[pack])
+    expected = [ids(alone.search(Query.of_text(t), language=lang)) for t, lang in asked]
+    shared, gate = Searcher(index_path, packs=[pack]), threading.Barrier(8)
+
+    def ask(number):
+        if number < 8:
+            gate.wait()
+        text, language = asked[number]
+        return ids(shared.search(Query.of_text(text), language=language))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(len(asked)))) == expected
+
+
+def test_new_rows_are_seen(searcher, picture_folder, model_folder, monkeypatch):
+    before = searcher.index
+    assert not searcher.refresh()
+    small_world.draw(QUERY, seed=3).save(picture_folder / "new.png")
+    indexing.build(picture_folder, model=str(model_folder), out=before.path)
+    monkeypatch.setattr(service, "REFRESH_SECONDS", 0.0)
+    query = Query.of_text(QUERY)
+    answer = searcher.search(query, top=5, language="eng_Latn", alike=None)
+    assert "new.png" in ids(answer)
+    assert "new.png" not in before.ids
+
+
+def test_rows_are_found_through_a_vector_index(index_path, pack):
+    """The small world is below where it pays, so it is built by hand."""
+    from polyglance.search import vector_building
+    from polyglance.store import Store
+
+    exact = Searcher(index_path, packs=[pack])
+    query = Query.of_text(QUERY)
+    some = Filters(min_bytes=1, folders=(str(exact.index.paths[0]).rsplit("/", 1)[0],))
+    expected = [
+        ids(exact.search(query, top=5, language="eng_Latn", filters=f)) for f in (None, some)
+    ]
+    vector_building.build(Store.open(index_path))
+    searcher = Searcher(index_path, packs=[pack])
+    assert searcher.index.nearest.facts is not None
+    found = [
+        ids(searcher.search(query, top=5, language="eng_Latn", filters=f)) for f in (None, some)
+    ]
+    assert [set(each) for each in found] == [set(each) for each in expected]
+    assert "vectors" not in vars(searcher.index)  # nothing was read into memory
+
+
+@pytest.mark.parametrize("top", [0, -1])
+def test_no_answers_asked(searcher, top):
+    with pytest.raises(errors.ConfigError, match=f"top {top}"):
+        searcher.search(Query.of_text(QUERY), top=top, language="eng_Latn")
+
+
+def test_a_pack_of_another_space_is_refused(index_path, plain_pack):
+    other = LanguagePack(
+        replace(plain_pack.manifest, space_id="elsewhere"), plain_pack.side, plain_pack.probes
+    )
+    with pytest.raises(errors.SpaceMismatchError):
+        Searcher(index_path, packs=[other])
