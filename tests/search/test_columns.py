@@ -68,6 +68,17 @@ def test_it_is_projected_once_and_follows_the_index(teacher, index_folder, pictu
     np.testing.assert_array_equal(base.vectors(base.ids()[:72]), before)
 
 
+def test_what_left_the_index_leaves_its_column(teacher, index_folder):
+    base, pack = Store.open(index_folder), pack_of(teacher)
+    column, _ = columns.project(base, pack)
+    gone = base.ids()[:3]
+    keys = dict(zip(base.ids(), base.keys(), strict=True))
+    base.delete(gone)
+    columns.project(base, pack)
+    column.refresh()
+    assert sorted(column.ids()) == sorted({keys[i] for i in base.ids()})
+
+
 def test_two_packs_have_two_columns_and_each_goes_alone(teacher, index_folder):
     base, one, two = Store.open(index_folder), pack_of(teacher), pack_of(teacher, seed=1)
     columns.project(base, one)

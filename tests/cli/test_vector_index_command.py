@@ -1,0 +1,53 @@
+"""`polyglance index` gives a large index its vector index and says how well that finds."""
+
+import json
+
+import pytest
+
+from polyglance import errors, model
+from polyglance.search import vector_building
+from polyglance.search.vector_index import facts_of
+from polyglance.store import Store
+
+
+@pytest.fixture(autouse=True)
+def pays_at_once(monkeypatch):
+    monkeypatch.setattr(vector_building, "LEAST_ROWS", 10)
+
+
+@pytest.fixture
+def words(monkeypatch):
+    """The invented world knows no other words."""
+    texts = ["big red circle", "small blue square", "big green ring"]
+    monkeypatch.setattr(vector_building, "query_texts", lambda: texts)
+
+
+def test_it_is_built_measured_and_asked(run, picture_folder, model_folder, tmp_path, words):
+    argv = ("index", picture_folder, "--model", model_folder, "--out", tmp_path / "index")
+    code, out, _ = run(*argv)
+    facts = facts_of(Store.open(tmp_path / "index").table)
+    assert code == 0
+    assert "vector index over 72 rows" in out
+    assert f"{facts.recall_rows:.1%} of the ten nearest of pictures" in out
+    assert f"of texts {facts.recall_texts:.1%}" in out
+    assert "vector index" not in run(*argv)[1]  # nothing new, nothing to build
+    code, out, _ = run(
+        "search", "big red circle", "--index", tmp_path / "index", "--language", "en", "--json"
+    )
+    assert code == 0
+    assert "big-red-circle.png" in [hit["id"] for hit in json.loads(out)["hits"]]
+
+
+def test_without_a_text_side_it_is_built_all_the_same(
+    run, picture_folder, model_folder, tmp_path, monkeypatch
+):
+    def load_side(reference, name):
+        raise errors.UnavailableError(f"no {name} side here", hint="none")
+
+    monkeypatch.setattr(model, "load_side", load_side)
+    argv = ("index", picture_folder, "--model", model_folder, "--out", tmp_path / "index")
+    code, out, err = run(*argv)
+    assert code == 0
+    assert "measured without texts: no text side here" in err
+    assert "vector index over 72 rows" in out
+    assert facts_of(Store.open(tmp_path / "index").table).recall_texts is None
