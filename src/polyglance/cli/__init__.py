@@ -91,7 +91,9 @@ def _options(
 
 def main() -> None:
     """Run the command line; what the user can mend ends in two lines, not in a traceback."""
-    # Tokenizers warn about forks that never happen here, and transformers about what it loads.
+    # Tokenizers warn about forks that never happen here, transformers about what it loads, and
+    # Lance about partitions that are empty.
+    os.environ.setdefault("LANCE_LOG", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
