@@ -165,6 +165,11 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             target=3.0,
             direction="at most",
         ),
+        "language-guess": Benchmark(
+            module="benchmarks.language_guess",
+            description="the language of short queries guessed, against the detector alone",
+            target=1.1,
+        ),
         "index-images": Benchmark(
             module="benchmarks.index_images",
             description="pictures indexed with thumbnails, against a plain loop that encodes",

@@ -193,7 +193,13 @@ def test_every_recipe_builds_its_default_config_and_has_train(name):
 
 @pytest.mark.parametrize(
     "module",
-    ["polyglance", "polyglance.search.index", "polyglance.search.indexing", "polyglance.packs"],
+    [
+        "polyglance",
+        "polyglance.search.index",
+        "polyglance.search.indexing",
+        "polyglance.search.service",
+        "polyglance.packs",
+    ],
 )
 def test_what_the_user_waits_for_does_not_import_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

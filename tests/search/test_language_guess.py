@@ -20,6 +20,32 @@ def test_a_script_of_one_language_decides_alone(text, language):
     assert (found.language, found.share) == (language, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("text", "languages"),
+    [
+        ("狮子", ("zho_Hans",)),
+        ("獅子", ("zho_Hant", "jpn_Jpan")),
+        ("山", ("zho_Hans", "zho_Hant", "jpn_Jpan")),
+        ("狮獅", ("zho_Hans", "zho_Hant", "jpn_Jpan")),
+    ],
+)
+def test_characters_of_one_way_to_write_chinese(text, languages):
+    at_hand = ("zho_Hans", "zho_Hant", "jpn_Jpan", "eng_Latn")
+    found = set(language_guess.of_script(text, languages=at_hand))
+    assert set(languages) <= found | {"jpn_Jpan"}
+    assert found <= set(languages) | {"jpn_Jpan"}
+
+
+def test_letters_of_a_language_that_the_detector_does_not_know():
+    assert language_guess.of_script("Хӑйӑр", languages=("rus_Cyrl", "chv_Cyrl")) == ("chv_Cyrl",)
+    assert language_guess.of_script("Хӑйӑр", languages=("rus_Cyrl",)) == ("rus_Cyrl",)
+
+
+def test_own_letters_are_nobody_elses():
+    letters = list(language_guess.OWN_LETTERS.values())
+    assert sum(map(len, letters)) == len(frozenset().union(*letters))
+
+
 def test_where_the_script_decides_no_detector_is_loaded():
     code = (
         "import sys; from polyglance.search import language_guess as g; "
