@@ -215,7 +215,8 @@ class Store:
     @property
     def is_current(self) -> bool:
         """Whether nothing was written since this was opened; see `refresh`."""
-        return bool(self._dataset.latest_version == self._dataset.version)
+        with store_rows.reading(self.path):
+            return bool(self._dataset.latest_version == self._dataset.version)
 
     @property
     def num_fragments(self) -> int:

@@ -316,3 +316,54 @@ def test_a_pack_of_another_space_is_refused(index_path, plain_pack):
     )
     with pytest.raises(errors.SpaceMismatchError):
         Searcher(index_path, packs=[other])
+
+
+@pytest.fixture(scope="module")
+def turning_pack(pack):
+    """A pack whose head turns the pictures' vectors round, and its texts with them."""
+    turn = affine.AffineMap(-np.eye(pack.dim, dtype=np.float32), np.zeros(pack.dim, np.float32))
+    side = replace(pack.side, head=turn.after(pack.side.head))
+    manifest = replace(pack.manifest, content="head")
+    return LanguagePack(manifest, side, pack.probes, content_head=turn)
+
+
+def test_a_pack_with_a_column_of_its_own_finds_the_same(index_path, pack, turning_pack):
+    text = small_world.translate(QUERY, "deu_Latn")
+    query = Query(terms=(Term(text=text, language="deu_Latn"), Term(item=file_of(QUERY))))
+    found = [
+        ids(Searcher(index_path, packs=[one]).search(query, top=5)) for one in (pack, turning_pack)
+    ]
+    assert found[0] == found[1]
+
+
+def test_threads_that_need_a_column_make_it_once(index_path, turning_pack):
+    searcher = Searcher(index_path, packs=[turning_pack])
+    text = small_world.translate(QUERY, "deu_Latn")
+
+    def ask(_):
+        return ids(searcher.search(Query.of_text(text), top=3, language="deu_Latn"))
+
+    with ThreadPoolExecutor(8) as pool:
+        first, *others = pool.map(ask, range(16))
+    assert all(each == first for each in others)
+
+
+def test_texts_that_are_compared_with_different_vectors_are_refused(index_path, turning_pack):
+    searcher = Searcher(index_path, packs=[turning_pack])
+    german = small_world.translate("red", "deu_Latn")
+    with pytest.raises(errors.LanguageError, match="different ways"):
+        searcher.search(parse(f"en:circle + de:{german}"))
+
+
+def test_a_guess_that_does_not_add_up_gives_way(index_path, turning_pack, monkeypatch):
+    guess = service.readings.language_guess.Guess
+    guesses = (guess(language="eng_Latn", share=0.6), guess(language="deu_Latn", share=0.4))
+    monkeypatch.setattr(
+        service.readings.language_guess, "likely", lambda text, *, languages: guesses
+    )
+    searcher = Searcher(index_path, packs=[turning_pack])
+    german = small_world.translate("red", "deu_Latn")
+    unsure = small_world.translate("circle", "deu_Latn")
+    found = searcher.search(parse(f"de:{german} + {unsure}"), top=5)
+    assert ids(found) == ids(searcher.search(parse(f"de:{german} + de:{unsure}"), top=5))
+    assert [one.language for one in found.assumed] == ["deu_Latn", "deu_Latn"]

@@ -9,6 +9,7 @@ into memory. It notes the model it was made with: without a pack, its own text s
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
@@ -40,6 +41,7 @@ class Index:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.store = Store.open(self.path)
+        self._lock = threading.Lock()
         self._columns: dict[str, Vectors] = {}
         self._masks: dict[Filters, Mask] = {}
 
@@ -123,9 +125,10 @@ class Index:
         """
         if pack is None or pack.manifest.content == "unchanged":
             return self.vectors
-        if pack.column_id not in self._columns:
-            self._columns[pack.column_id] = columns.column_vectors(self.store, pack)
-        return self._columns[pack.column_id]
+        with self._lock:  # two threads would both make the column
+            if pack.column_id not in self._columns:
+                self._columns[pack.column_id] = columns.column_vectors(self.store, pack)
+            return self._columns[pack.column_id]
 
     def search(
         self, queries: Vectors, *, top: int = 10, pack: LanguagePack | None = None

@@ -27,7 +27,7 @@ from polyglance.search import ranked, readings
 from polyglance.search.filters import Filters
 from polyglance.search.index import Index
 from polyglance.search.queries import Picture, Query, Term
-from polyglance.search.ranked import Candidate, Hit
+from polyglance.search.ranked import Hit
 from polyglance.search.readings import Assumption, Encoded
 from polyglance.search.voices import LanguageRow, Voices
 from polyglance.sides import SpaceTower
@@ -50,6 +50,10 @@ __all__ = [
 REFRESH_SECONDS = 1.0
 # The candidates of a query, so that folding and fusing have something to choose from.
 LEAST_CANDIDATES = 50
+# A sum of unit vectors that is shorter has no direction that means anything.
+SHORTEST = 1e-4
+
+Way = tuple[tuple[Encoded | None, ...], float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,9 +173,7 @@ class Searcher:
         found = []
         for ask in asks:
             read = [next(encoded) if term.text is not None else None for term in ask.query.terms]
-            assumed = tuple(one.assumption for each in read for one in each or ())
-            hits = self._answer(ask, read, index)
-            found.append((hits, assumed))
+            found.append(self._answer(ask, read, index))
         seconds = time.perf_counter() - started
         return [Answer(hits=hits, assumed=assumed, seconds=seconds) for hits, assumed in found]
 
@@ -200,7 +202,7 @@ class Searcher:
             alike: As for `search`.
         """
         look = _Look(self._index, filters=filters, alike=alike)
-        return [tuple(look.nearest(row, None, top=top)) for row in vectors]
+        return [tuple(look.hits([(row, None)], shares=[1.0], top=top)) for row in vectors]
 
     def encode_pictures(self, pictures: Sequence[Picture]) -> Vectors:
         """Pictures as float32 (N, D), unit, in the model's space.
@@ -216,20 +218,25 @@ class Searcher:
 
     def _answer(
         self, ask: Ask, read: Sequence[list[Encoded] | None], index: Index
-    ) -> tuple[Hit, ...]:
-        """The hits of one question; items that it names are not among them."""
+    ) -> tuple[tuple[Hit, ...], tuple[Assumption, ...]]:
+        """The hits of one question, items that it names left out; and how it was read."""
         given = self._given(ask.query, index)
         named = {term.item for term in ask.query.terms} - {None}
         look = _Look(index, filters=ask.filters, alike=ask.alike)
-        ways = readings.combinations(read)
-        summed = [self._sum(ask.query, chosen, given) for chosen, _ in ways]
-        top = ask.top + len(named)
-        if len(ways) == 1:
-            hits = look.nearest(*summed[0], top=top)
-        else:
-            hits = look.fused(summed, shares=[share for _, share in ways], top=top)
+        ways = _comparable(readings.combinations(read), voices=self._voices)
+        hits = look.hits(
+            [self._sum(ask.query, chosen, given) for chosen, _ in ways],
+            shares=[share for _, share in ways],
+            top=ask.top + len(named),
+        )
         kept = [hit for hit in hits if hit.id not in named][: ask.top]
-        return tuple(replace(hit, rank=rank) for rank, hit in enumerate(kept, 1))
+        assumed = dict.fromkeys(
+            one.assumption
+            for same_term in zip(*(chosen for chosen, _ in ways), strict=True)
+            for one in same_term
+            if one is not None
+        )
+        return tuple(replace(hit, rank=rank) for rank, hit in enumerate(kept, 1)), tuple(assumed)
 
     def _given(self, query: Query, index: Index) -> list[Vectors | None]:
         """The vectors of pictures and items, in the order of the terms; None for texts."""
@@ -253,37 +260,59 @@ class Searcher:
         """The unit vector of a query in one reading, and the pack whose column it is for.
 
         Raises:
-            LanguageError: Its texts go to packs with different content sides.
+            ConfigError: A picture or item beside a text whose pack has another content tower.
             InputError: The terms cancel.
         """
-        packs = {
-            one.assumption.pack: self._voices.pack(one.assumption.pack)
-            for one in encoded
-            if one is not None
-        }
-        columns = {_column(p): p for p in packs.values()}
-        if len(columns) > 1:
-            raise errors.LanguageError(
-                "the terms of this query are answered by packs that look at the pictures in "
-                f"different ways ({', '.join(str(name or 'the model') for name in packs)})",
-                hint="ask in one language, or leave one pack out",
-            )
-        column, pack = next(iter(columns.items()), (None, None))
+        packs = [self._voices.pack(one.assumption.pack) for one in encoded if one is not None]
+        pack = packs[0] if packs and _column(packs[0]) is not None else None
         parts = []
         for term, one, vector in zip(query.terms, encoded, given, strict=True):
             if one is not None:
                 part = one.vector
             else:
                 assert vector is not None
-                part = vector if column is None or pack is None else pack.project(vector[None])[0]
+                part = vector if pack is None else _projected(vector, pack)
             parts.append(np.float32(term.weight) * part)
         total: Vectors = np.sum(parts, axis=0, dtype=np.float32)
-        if np.linalg.norm(total) < 1e-6:
+        if np.linalg.norm(total) < SHORTEST:
             raise errors.InputError(
                 "the terms of this query cancel: nothing is left to look for",
                 hint="change a weight, or leave a term out",
             )
-        return affine.unit(total[None])[0], pack if column is not None else None
+        return affine.unit(total[None])[0], pack
+
+
+def _comparable(ways: Sequence[Way], *, voices: Voices) -> list[Way]:
+    """The ways to read a query in which all its texts are compared with the same vectors.
+
+    Raises:
+        LanguageError: There is none.
+    """
+    found = [
+        (chosen, share)
+        for chosen, share in ways
+        if len({_column(voices.pack(one.assumption.pack)) for one in chosen if one}) <= 1
+    ]
+    if not found:
+        names = {one.assumption.pack or "the model" for one in ways[0][0] if one is not None}
+        raise errors.LanguageError(
+            "the texts of this query are answered by some that look at the pictures in different "
+            f"ways ({', '.join(sorted(names))}); their vectors do not add up",
+            hint="ask in one language, or leave one pack out",
+        )
+    return found
+
+
+def _projected(vector: Vectors, pack: LanguagePack) -> Vectors:
+    """A vector of the model's space as a pack's texts are compared with it."""
+    if pack.content_head is None:
+        raise errors.ConfigError(
+            f"a picture beside a text that is answered by a pack with another content tower "
+            f"({pack.manifest.content_tower}); the two do not add up",
+            hint="ask with the picture alone, or with the text alone",
+        )
+    projected: Vectors = pack.project(vector[None])[0]
+    return projected
 
 
 def _column(pack: LanguagePack | None) -> str | None:
@@ -299,39 +328,29 @@ class _Look:
     filters: Filters | None
     alike: float | None
 
-    def nearest(self, vector: Vectors, pack: LanguagePack | None, *, top: int) -> list[Hit]:
-        """The first `top` answers that differ; looks further where many are the same."""
-        count = _num_candidates(top)
-        while True:
-            found = self._candidates(vector, pack, count)
-            hits = ranked.fold(found, top=top, alike=self.alike)
-            if len(hits) == top or len(found) < count:
-                return hits
-            count *= 8
-
-    def fused(
+    def hits(
         self,
-        summed: Sequence[tuple[Vectors, LanguagePack | None]],
+        queries: Sequence[tuple[Vectors, LanguagePack | None]],
         *,
         shares: Sequence[float],
         top: int,
     ) -> list[Hit]:
-        """The first `top` answers that differ, of several readings."""
-        count = _num_candidates(top)
-        listed = [self._candidates(vector, pack, count) for vector, pack in summed]
-        return ranked.fold(ranked.fuse(listed, shares=shares), top=top, alike=self.alike)
+        """The first `top` answers that differ, of one query in one reading or several.
 
-    def _candidates(
-        self, vector: Vectors, pack: LanguagePack | None, count: int
-    ) -> list[Candidate]:
-        return self.index.candidates(vector[None], count=count, pack=pack, filters=self.filters)[0]
-
-
-def _num_candidates(top: int) -> int:
-    """How many to look at for so many answers."""
-    if top < 1:
-        raise errors.ConfigError(f"top {top}; it must be at least 1", hint="try --top 10")
-    return max(LEAST_CANDIDATES, 2 * top)
+        Looks further where many are the same.
+        """
+        if top < 1:
+            raise errors.ConfigError(f"top {top}; it must be at least 1", hint="try --top 10")
+        count = max(LEAST_CANDIDATES, 2 * top)
+        while True:
+            listed = [
+                self.index.candidates(vector[None], count=count, pack=pack, filters=self.filters)[0]
+                for vector, pack in queries
+            ]
+            found = ranked.fold(ranked.fuse(listed, shares=shares), top=top, alike=self.alike)
+            if len(found) == top or all(len(each) < count for each in listed):
+                return found
+            count *= 8
 
 
 def _decode(picture: Picture) -> object:
