@@ -279,6 +279,15 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert_same(module, go(tmp_path / "run")[0])
 
 
+@pytest.fixture
+def listens_to_ctrl_c():
+    """A job in the background of a shell ignores Ctrl-C, and so would its tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listens_to_ctrl_c")
 def test_a_second_ctrl_c_acts_at_once(tmp_path):
     def step(rows):
         signal.raise_signal(signal.SIGINT)
