@@ -28,12 +28,8 @@ def command(
     task: Annotated[str, typer.Option("--task", help="A retrieval task; eval --list.")],
     out: options.Out,
     languages: options.Languages = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Folder of the publisher's text files.")
-    ] = None,
-    images: Annotated[
-        Path | None, typer.Option("--images", help="Folder of the pictures, by file name.")
-    ] = None,
+    data: options.Data = None,
+    images: options.Images = None,
     method: Annotated[
         str, typer.Option("--method", help="Of the maps: tsne, or umap (an extra).")
     ] = "tsne",

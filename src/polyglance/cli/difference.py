@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,12 +35,8 @@ def command(
         str | None, typer.Option("--against-pack", help="A pack of the other model.")
     ] = None,
     languages: options.Languages = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Folder of the publisher's text files.")
-    ] = None,
-    images: Annotated[
-        Path | None, typer.Option("--images", help="Folder of the pictures, by file name.")
-    ] = None,
+    data: options.Data = None,
+    images: options.Images = None,
     prompts: Annotated[
         str, typer.Option("--prompts", help="Of classes: labels, english, translated or best.")
     ] = "best",

@@ -15,15 +15,15 @@ Model = Annotated[
         help="The dual encoder: hf:NAME, openclip:NAME, or a folder with a model.json.",
     ),
 ]
-Pack = Annotated[
-    list[Path] | None,
-    typer.Option("--pack", "-p", help="A language pack: its folder, or its id on the hub."),
-]
 Languages = Annotated[
     list[str] | None,
     typer.Option(
         "--language", "-l", help="A language, as de, deu, deu_Latn or German; may be repeated."
     ),
+]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder of the publisher's text files.")]
+Images = Annotated[
+    Path | None, typer.Option("--images", help="Folder of the pictures, by file name.")
 ]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]

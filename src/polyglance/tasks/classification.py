@@ -21,6 +21,7 @@ from polyglance.languages import ENGLISH
 from polyglance.records import ImageFile, LabelSet, PromptSet
 from polyglance.results import CaptionPolicy
 from polyglance.sources import class_images, labels
+from polyglance.tasks.at_hand import at_hand
 
 Variant = Literal["labels", "english", "translated", "best"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
@@ -171,8 +172,14 @@ class ClassificationData:
         Raises:
             UnavailableError: Where none is at hand.
         """
-        there = set(content_ids)
-        keep = np.array([content_id in there for content_id in self.content_ids], bool)
+        left = at_hand(
+            self.content_ids,
+            content_ids,
+            image_files=self.image_files,
+            num_dropped=self.num_dropped,
+            reason=reason,
+        )
+        keep = left.keep
         if not keep.any():
             raise errors.UnavailableError(
                 f"not one of the {len(keep)} images of {self.task} is at hand",
@@ -180,10 +187,10 @@ class ClassificationData:
             )
         return replace(
             self,
-            content_ids=tuple(np.array(self.content_ids, object)[keep]),
+            content_ids=left.content_ids,
             classes=self.classes[keep],
-            image_files=tuple(file for file in self.image_files if file.id in there),
-            num_dropped={**self.num_dropped, reason: int((~keep).sum())},
+            image_files=left.image_files,
+            num_dropped=left.num_dropped,
         )
 
 

@@ -21,6 +21,7 @@ from polyglance.languages import ENGLISH
 from polyglance.records import ImageFile
 from polyglance.results import CaptionPolicy
 from polyglance.sources import class_images
+from polyglance.tasks.at_hand import at_hand
 
 TRAIN, VALIDATION = "train/", "val/"
 
@@ -105,8 +106,14 @@ class NeighbourData:
         Raises:
             UnavailableError: Where either part has nothing at hand.
         """
-        there = set(content_ids)
-        keep = np.array([content_id in there for content_id in self.content_ids], bool)
+        left = at_hand(
+            self.content_ids,
+            content_ids,
+            image_files=self.image_files,
+            num_dropped=self.num_dropped,
+            reason=reason,
+        )
+        keep = left.keep
         if not (keep & self.asking).any() or not (keep & ~self.asking).any():
             raise errors.UnavailableError(
                 f"{self.task} has no picture at hand that asks, or none to be found",
@@ -114,10 +121,10 @@ class NeighbourData:
             )
         return replace(
             self,
-            content_ids=tuple(np.array(self.content_ids, object)[keep]),
+            content_ids=left.content_ids,
             classes=self.classes[keep],
-            image_files=tuple(file for file in self.image_files if file.id in there),
-            num_dropped={**self.num_dropped, reason: int((~keep).sum())},
+            image_files=left.image_files,
+            num_dropped=left.num_dropped,
         )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from polyglance import errors
 from polyglance.records import Caption, ImageFile
 from polyglance.results import CaptionPolicy
+from polyglance.tasks.at_hand import at_hand
 
 Metric = Literal["hit_rate", "mean_reciprocal_rank", "average_recall"]
 Candidates = Literal["all", "captioned"]
@@ -83,8 +84,14 @@ class RetrievalData:
         Raises:
             UnavailableError: Where none is at hand.
         """
-        there = set(content_ids)
-        keep = np.array([content_id in there for content_id in self.content_ids], bool)
+        left = at_hand(
+            self.content_ids,
+            content_ids,
+            image_files=self.image_files,
+            num_dropped=self.num_dropped,
+            reason=reason,
+        )
+        keep = left.keep
         if not keep.any():
             raise errors.UnavailableError(
                 f"not one of the {len(keep)} images of {self.task} is at hand; "
@@ -93,8 +100,8 @@ class RetrievalData:
             )
         return replace(
             self,
-            content_ids=tuple(np.array(self.content_ids, object)[keep]),
-            image_files=tuple(file for file in self.image_files if file.id in there),
+            content_ids=left.content_ids,
+            image_files=left.image_files,
             splits={name: members[keep] for name, members in self.splits.items()},
-            num_dropped={**self.num_dropped, reason: int((~keep).sum())},
+            num_dropped=left.num_dropped,
         )
