@@ -177,7 +177,7 @@ def _for_programs(query: str | None, answer: Answer) -> dict[str, Any]:
         "answered_by": first and first.speaker,
         "assumed": [asdict(one) for one in answer.assumed],
         "seconds": round(answer.seconds, 4),
-        "hits": [asdict(hit) for hit in answer.hits],
+        "hits": [hit._asdict() for hit in answer.hits],
     }
 
 

@@ -23,7 +23,7 @@ from polyglance.model import TextSpeakers, load_side
 from polyglance.packs import LanguagePack
 from polyglance.search import columns
 from polyglance.search.filters import Filters, Mask
-from polyglance.search.ranked import Candidate, Hit
+from polyglance.search.ranked import Candidates, Hit
 from polyglance.search.vector_index import Nearest
 from polyglance.spaces import require_equivalent
 from polyglance.store import Store
@@ -110,7 +110,7 @@ class Index:
         if self.nearest.facts is not None:
             self.nearest.warm_up()
         else:
-            _ = self.ids, self.keys, self.paths, self.vectors
+            _ = self._order_of_ids, self.keys, self.paths, self.vectors
 
     def vectors_for(self, pack: LanguagePack | None) -> Vectors:
         """What the queries of a pack are compared with: the base column, or the pack's own.
@@ -145,8 +145,10 @@ class Index:
         """
         return [
             [
-                Hit(rank=rank, id=found.id, score=found.score, path=found.path)
-                for rank, found in enumerate(listed, 1)
+                Hit(rank, *found)
+                for rank, found in enumerate(
+                    zip(listed.ids, listed.scores, listed.paths, strict=True), 1
+                )
             ]
             for listed in self.candidates(queries, count=top, pack=pack)
         ]
@@ -158,7 +160,7 @@ class Index:
         count: int,
         pack: LanguagePack | None = None,
         filters: Filters | None = None,
-    ) -> list[list[Candidate]]:
+    ) -> list[Candidates]:
         """The nearest items of each query that pass the filters, best first.
 
         Args:
@@ -178,10 +180,13 @@ class Index:
         vectors = self.vectors_for(pack)
         rows = None if filters is None else np.flatnonzero(self._mask(filters))
         scores = queries @ (vectors if rows is None else vectors[rows]).T  # (Q, M)
-        return [
-            [self._candidate(int(i if rows is None else rows[i]), row[i]) for i in best]
-            for row, best in ((row, self._best(row, count, rows)) for row in scores)
-        ]
+        return [self._best(row, count=count, rows=rows) for row in scores]
+
+    def vectors_at(self, rows: Sequence[int]) -> Vectors:
+        """Float32 (rows, D), unit, in the model's space: of these rows, in their order."""
+        if self.nearest.facts is not None:
+            return self.nearest.vectors_at(np.asarray(rows, np.int64))
+        return self.vectors[rows]
 
     def vector_of(self, identity: str) -> Vectors:
         """Float32 (D,), unit, of one item in the model's space.
@@ -196,9 +201,7 @@ class Index:
         found: Vectors = self.store.vectors([identity])[0]
         return found
 
-    def _probed(
-        self, queries: Vectors, *, count: int, filters: Filters | None
-    ) -> list[list[Candidate]]:
+    def _probed(self, queries: Vectors, *, count: int, filters: Filters | None) -> list[Candidates]:
         """As `candidates`, through the vector index."""
         where = None
         if filters is not None:
@@ -206,37 +209,45 @@ class Index:
             where = filters.condition(self.store.extra_columns)
         found = self.nearest.search(queries, top=count, where=where, columns=("id", "key", "path"))
         return [
-            [
-                Candidate(id=identity, key=key, path=path or "", score=score, vector=vector)
-                for identity, key, path, score, vector in zip(
-                    *(each.columns[name] for name in ("id", "key", "path")),
-                    each.scores.tolist(),
-                    each.vectors,
-                    strict=True,
-                )
-            ]
+            Candidates(
+                rows=each.rows.tolist(),
+                ids=each.columns["id"],
+                keys=each.columns["key"],
+                paths=[path or "" for path in each.columns["path"]],
+                scores=each.scores.tolist(),
+            )
             for each in found
         ]
 
-    def _best(self, scores: Vectors, count: int, rows: NDArray[np.intp] | None) -> Sequence[int]:
-        """Positions of the best scores, in order."""
-        count = min(count, len(scores))
-        if not count:
-            return []
-        # All that are as good as the last one: the ids decide among them, not where they lie.
-        worst = np.partition(scores, len(scores) - count)[len(scores) - count]
-        among = np.flatnonzero(scores >= worst).tolist()
-        among.sort(key=lambda i: (-scores[i], self.ids[i if rows is None else rows[i]]))
-        return among[:count]
+    def _best(self, scores: Vectors, *, count: int, rows: NDArray[np.intp] | None) -> Candidates:
+        """The best of the scores, in order; of equal ones whose id comes first.
 
-    def _candidate(self, row: int, score: float) -> Candidate:
-        return Candidate(
-            id=self.ids[row],
-            key=self.keys[row],
-            path=self.paths[row],
-            score=float(score),
-            vector=self.vectors[row],
+        Args:
+            scores: Float32, of all rows or of some.
+            count: How many at most.
+            rows: Which rows the scores are of; None for all.
+        """
+        worst = len(scores) - min(count, len(scores))
+        least = np.partition(scores, worst)[worst] if len(scores) else np.inf
+        # All that are as good as the last one: the ids decide among them, not where they lie.
+        among = np.flatnonzero(scores >= least)
+        at = among if rows is None else rows[among]
+        order = np.lexsort((self._order_of_ids[at], -scores[among]))[:count]
+        best = at[order].tolist()
+        return Candidates(
+            rows=best,
+            ids=[self.ids[row] for row in best],
+            keys=[self.keys[row] for row in best],
+            paths=[self.paths[row] for row in best],
+            scores=scores[among[order]].tolist(),
         )
+
+    @cached_property
+    def _order_of_ids(self) -> NDArray[np.int64]:
+        """The place of each row's id among all of them, sorted: (M,)."""
+        order = np.empty(len(self.ids), np.int64)
+        order[sorted(range(len(self.ids)), key=self.ids.__getitem__)] = np.arange(len(self.ids))
+        return order
 
     def _require(self, filters: Filters) -> None:
         filters.require(("id", *self.store.extra_columns))

@@ -177,8 +177,8 @@ class _Reader:
         if not operand.strip():
             self.at = start
             raise self._broken("an empty text")
-        is_name = not quoted and Path(operand).suffix.lower() in PICTURE_SUFFIXES
-        if is_name and self._combined and language is None:
+        may_be_name = self._combined and not quoted and language is None
+        if may_be_name and Path(operand).suffix.lower() in PICTURE_SUFFIXES:
             return Term(weight=weight, picture=self._picture(operand, start))
         return Term(weight=weight, text=operand, language=language)
 

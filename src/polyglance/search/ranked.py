@@ -9,8 +9,10 @@ Clarke and Buettcher 2009, with their constant).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +21,7 @@ from polyglance.affine import Vectors
 FUSION_RANK = 60
 
 
-@dataclass(frozen=True, kw_only=True)
-class Hit:
+class Hit(NamedTuple):
     """One answer.
 
     Attributes:
@@ -40,25 +41,29 @@ class Hit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """An item that may be an answer.
+class Candidates:
+    """Items that may be answers to one query, best first; C values in each list.
 
     Attributes:
-        id: Which.
-        key: Its content.
-        path: Its file, or an empty text.
-        score: Cosine with the query.
-        vector: Float32 (D,), unit.
+        rows: Where in the index.
+        ids: Which.
+        keys: Their content.
+        paths: Their files, or empty texts.
+        scores: Cosines with the query.
     """
 
-    id: str
-    key: str
-    path: str
-    score: float
-    vector: Vectors
+    rows: Sequence[int]
+    ids: Sequence[str]
+    keys: Sequence[str]
+    paths: Sequence[str]
+    scores: Sequence[float]
+
+    def __len__(self) -> int:
+        """C."""
+        return len(self.rows)
 
 
-def fuse(readings: Sequence[Sequence[Candidate]], *, shares: Sequence[float]) -> list[Candidate]:
+def fuse(readings: Sequence[Candidates], *, shares: Sequence[float]) -> Candidates:
     """One order of several; of one reading, that one.
 
     Args:
@@ -66,19 +71,33 @@ def fuse(readings: Sequence[Sequence[Candidate]], *, shares: Sequence[float]) ->
         shares: How much each counts, above 0.
     """
     if len(readings) == 1:
-        return list(readings[0])
+        return readings[0]
     sums: dict[str, float] = {}
-    best: dict[str, tuple[int, Candidate]] = {}
+    best: dict[str, tuple[int, Candidates]] = {}  # by id: the best place, and in which reading
     for found, share in zip(readings, shares, strict=True):
-        for rank, candidate in enumerate(found, 1):
-            sums[candidate.id] = sums.get(candidate.id, 0.0) + share / (FUSION_RANK + rank)
-            if candidate.id not in best or rank < best[candidate.id][0]:
-                best[candidate.id] = rank, candidate
+        for place, identity in enumerate(found.ids):
+            sums[identity] = sums.get(identity, 0.0) + share / (FUSION_RANK + place + 1)
+            if identity not in best or place < best[identity][0]:
+                best[identity] = place, found
     ordered = sorted(sums, key=lambda identity: (-sums[identity], identity))
-    return [best[identity][1] for identity in ordered]
+    places = [best[identity] for identity in ordered]
+    return Candidates(
+        rows=[found.rows[place] for place, found in places],
+        ids=ordered,
+        keys=[found.keys[place] for place, found in places],
+        paths=[found.paths[place] for place, found in places],
+        scores=[found.scores[place] for place, found in places],
+    )
 
 
-def fold(found: Sequence[Candidate], *, top: int, alike: float | None) -> list[Hit]:
+def fold(
+    found: Candidates,
+    *,
+    top: int,
+    alike: float | None,
+    vectors_at: Callable[[Sequence[int]], Vectors],
+    without: Collection[str] = (),
+) -> list[Hit]:
     """The first `top` that differ, each with the count of the candidates that are the same.
 
     Args:
@@ -86,25 +105,32 @@ def fold(found: Sequence[Candidate], *, top: int, alike: float | None) -> list[H
         top: How many.
         alike: Cosine from which two pictures count as the same; 1 folds the same content only,
             None folds nothing.
+        vectors_at: The unit vectors of rows, float32 (rows, D); asked only for an `alike` below 1.
+        without: Ids that are left out.
     """
-    kept: list[Candidate] = []
+    vectors = vectors_at(found.rows) if alike is not None and alike < 1 and len(found) else None
+    if vectors is None and not without and (alike is None or len(set(found.keys)) == len(found)):
+        # All differ, as nearly always.
+        first = itertools.islice(zip(found.ids, found.scores, found.paths, strict=True), top)
+        return [Hit(rank, *one) for rank, one in enumerate(first, 1)]
+    kept: list[int] = []
     num_folded: list[int] = []
     place_of: dict[str, int] = {}
-    vectors = np.empty((min(top, len(found)), len(found[0].vector) if found else 0), np.float32)
-    for candidate in found:
-        place = None if alike is None else place_of.get(candidate.key)
-        if place is None and alike is not None and alike < 1 and kept:
-            cosines = vectors[: len(kept)] @ candidate.vector
-            nearest = int(cosines.argmax())
+    for candidate, (identity, key) in enumerate(zip(found.ids, found.keys, strict=True)):
+        if identity in without:
+            continue
+        place = None if alike is None else place_of.get(key)
+        if place is None and vectors is not None and kept:
+            cosines = vectors[kept] @ vectors[candidate]
+            nearest = int(np.argmax(cosines))
             place = nearest if cosines[nearest] >= alike else None
         if place is not None:
             num_folded[place] += 1
         elif len(kept) < top:
-            vectors[len(kept)] = candidate.vector
-            place_of[candidate.key] = len(kept)
+            place_of[key] = len(kept)
             kept.append(candidate)
             num_folded.append(0)
     return [
-        Hit(rank=rank, id=one.id, score=one.score, path=one.path, num_folded=count)
+        Hit(rank, found.ids[one], found.scores[one], found.paths[one], count)
         for rank, (one, count) in enumerate(zip(kept, num_folded, strict=True), 1)
     ]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from polyglance.search import ranked, readings
 from polyglance.search.filters import Filters
 from polyglance.search.index import Index
 from polyglance.search.queries import Picture, Query, Term
-from polyglance.search.ranked import Hit
+from polyglance.search.ranked import Candidates, Hit
 from polyglance.search.readings import Assumption, Encoded
 from polyglance.search.voices import LanguageRow, Voices
 from polyglance.sides import SpaceTower
@@ -170,12 +170,18 @@ class Searcher:
             if term.text is not None
         ]
         encoded = iter(readings.encode(texts, self._voices))
-        found = []
+        looks, assumed = [], []
         for ask in asks:
             read = [next(encoded) if term.text is not None else None for term in ask.query.terms]
-            found.append(self._answer(ask, read, index))
+            ways = _comparable(readings.combinations(read), voices=self._voices)
+            looks.append(self._look(ask, ways, index))
+            assumed.append(_assumptions(ways))
+        hits = _hits(index, looks)
         seconds = time.perf_counter() - started
-        return [Answer(hits=hits, assumed=assumed, seconds=seconds) for hits, assumed in found]
+        return [
+            Answer(hits=each, assumed=said, seconds=seconds)
+            for each, said in zip(hits, assumed, strict=True)
+        ]
 
     def encode_texts(self, texts: Sequence[tuple[str, str | None]]) -> list[Encoded]:
         """Texts as vectors, each in its language, or in the one that it most likely is in.
@@ -201,8 +207,11 @@ class Searcher:
             filters: As for `search`.
             alike: As for `search`.
         """
-        look = _Look(self._index, filters=filters, alike=alike)
-        return [tuple(look.hits([(row, None)], shares=[1.0], top=top)) for row in vectors]
+        looks = [
+            _Look(ways=[(row, None)], shares=[1.0], top=top, filters=filters, alike=alike)
+            for row in vectors
+        ]
+        return _hits(self._index, looks)
 
     def encode_pictures(self, pictures: Sequence[Picture]) -> Vectors:
         """Pictures as float32 (N, D), unit, in the model's space.
@@ -216,27 +225,17 @@ class Searcher:
                 self._content = SpaceTower(load_side(self._index.model, "content"))
             return self._content.encode(images)
 
-    def _answer(
-        self, ask: Ask, read: Sequence[list[Encoded] | None], index: Index
-    ) -> tuple[tuple[Hit, ...], tuple[Assumption, ...]]:
-        """The hits of one question, items that it names left out; and how it was read."""
+    def _look(self, ask: Ask, ways: Sequence[Way], index: Index) -> _Look:
+        """What one question looks for, each reading as a vector; items that it names left out."""
         given = self._given(ask.query, index)
-        named = {term.item for term in ask.query.terms} - {None}
-        look = _Look(index, filters=ask.filters, alike=ask.alike)
-        ways = _comparable(readings.combinations(read), voices=self._voices)
-        hits = look.hits(
-            [self._sum(ask.query, chosen, given) for chosen, _ in ways],
+        return _Look(
+            ways=[self._sum(ask.query, chosen, given) for chosen, _ in ways],
             shares=[share for _, share in ways],
-            top=ask.top + len(named),
+            top=ask.top,
+            filters=ask.filters,
+            alike=ask.alike,
+            without=frozenset(term.item for term in ask.query.terms if term.item is not None),
         )
-        kept = [hit for hit in hits if hit.id not in named][: ask.top]
-        assumed = dict.fromkeys(
-            one.assumption
-            for same_term in zip(*(chosen for chosen, _ in ways), strict=True)
-            for one in same_term
-            if one is not None
-        )
-        return tuple(replace(hit, rank=rank) for rank, hit in enumerate(kept, 1)), tuple(assumed)
 
     def _given(self, query: Query, index: Index) -> list[Vectors | None]:
         """The vectors of pictures and items, in the order of the terms; None for texts."""
@@ -265,6 +264,8 @@ class Searcher:
         """
         packs = [self._voices.pack(one.assumption.pack) for one in encoded if one is not None]
         pack = packs[0] if packs and _column(packs[0]) is not None else None
+        if len(encoded) == 1 and encoded[0] is not None and query.terms[0].weight > 0:
+            return encoded[0].vector, pack  # one text: unit as it is
         parts = []
         for term, one, vector in zip(query.terms, encoded, given, strict=True):
             if one is not None:
@@ -320,37 +321,79 @@ def _column(pack: LanguagePack | None) -> str | None:
     return None if pack is None or pack.manifest.content == "unchanged" else pack.column_id
 
 
-@dataclass(frozen=True)
-class _Look:
-    """How an index is looked at for one question: what may answer, and what counts as the same."""
+def _assumptions(ways: Sequence[Way]) -> tuple[Assumption, ...]:
+    """What was assumed of each text, term by term, the likeliest first."""
+    by_term = zip(*(chosen for chosen, _ in ways), strict=True)
+    return tuple(
+        dict.fromkeys(one.assumption for term in by_term for one in term if one is not None)
+    )
 
-    index: Index
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Look:
+    """What one question looks for.
+
+    Attributes:
+        ways: Of each reading the unit vector, and the pack whose column it is for.
+        shares: Of each reading.
+        top, filters, alike: As for `Searcher.search`.
+        without: Items that are left out.
+    """
+
+    ways: Sequence[tuple[Vectors, LanguagePack | None]]
+    shares: Sequence[float]
+    top: int
     filters: Filters | None
     alike: float | None
+    without: frozenset[str] = frozenset()
 
-    def hits(
-        self,
-        queries: Sequence[tuple[Vectors, LanguagePack | None]],
-        *,
-        shares: Sequence[float],
-        top: int,
-    ) -> list[Hit]:
-        """The first `top` answers that differ, of one query in one reading or several.
 
-        Looks further where many are the same.
-        """
-        if top < 1:
-            raise errors.ConfigError(f"top {top}; it must be at least 1", hint="try --top 10")
-        count = max(LEAST_CANDIDATES, 2 * top)
-        while True:
-            listed = [
-                self.index.candidates(vector[None], count=count, pack=pack, filters=self.filters)[0]
-                for vector, pack in queries
-            ]
-            found = ranked.fold(ranked.fuse(listed, shares=shares), top=top, alike=self.alike)
-            if len(found) == top or all(len(each) < count for each in listed):
-                return found
-            count *= 8
+def _hits(index: Index, looks: Sequence[_Look]) -> list[tuple[Hit, ...]]:
+    """The first answers that differ, of each question; looks further where many are the same."""
+    hits: list[tuple[Hit, ...]] = [()] * len(looks)
+    counts: dict[int, int] = {}
+    for place, look in enumerate(looks):
+        if look.top < 1:
+            raise errors.ConfigError(f"top {look.top}; it must be at least 1", hint="try --top 10")
+        counts[place] = max(LEAST_CANDIDATES, 2 * (look.top + len(look.without)))
+    while counts:
+        listed = _candidates(index, [(looks[place], count) for place, count in counts.items()])
+        for (place, count), found in zip(list(counts.items()), listed, strict=True):
+            look = looks[place]
+            hits[place] = tuple(
+                ranked.fold(
+                    ranked.fuse(found, shares=look.shares),
+                    top=look.top,
+                    alike=look.alike,
+                    vectors_at=index.vectors_at,
+                    without=look.without,
+                )
+            )
+            if len(hits[place]) == look.top or all(len(each) < count for each in found):
+                del counts[place]
+            else:
+                counts[place] = 8 * count
+    return hits
+
+
+def _candidates(index: Index, looks: Sequence[tuple[_Look, int]]) -> list[list[Candidates]]:
+    """So many candidates of every reading of each question.
+
+    Readings that are compared with the same vectors are compared in one product.
+    """
+    alike: dict[tuple[LanguagePack | None, Filters | None, int], list[tuple[int, int]]] = {}
+    for place, (look, count) in enumerate(looks):
+        for way, (_, pack) in enumerate(look.ways):
+            alike.setdefault((pack, look.filters, count), []).append((place, way))
+    found: dict[tuple[int, int], Candidates] = {}
+    for (pack, filters, count), places in alike.items():
+        queries = np.stack([looks[place][0].ways[way][0] for place, way in places])  # (Q, D)
+        listed = index.candidates(queries, count=count, pack=pack, filters=filters)
+        found.update(zip(places, listed, strict=True))
+    return [
+        [found[place, way] for way in range(len(look.ways))]
+        for place, (look, _) in enumerate(looks)
+    ]
 
 
 def _decode(picture: Picture) -> object:

@@ -74,13 +74,11 @@ class Found:
     Attributes:
         rows: Int64 (K,), positions in the order of the table, as of `Store.ids`.
         scores: Float32 (K,), exact products with the query.
-        vectors: Float32 (K, D).
         columns: What was asked for beside, K values a name.
     """
 
     rows: Rows
     scores: Vectors
-    vectors: Vectors
     columns: Mapping[str, list[Any]]
 
 
@@ -206,7 +204,6 @@ class Nearest:
         return Found(
             rows=rows[best],
             scores=scores[best],
-            vectors=vectors[best],
             columns={name: found[name].take(best).to_pylist() for name in columns},
         )
 
@@ -216,12 +213,12 @@ class Nearest:
             vectors = self._matrix if allowed is None else self._matrix[allowed]
         else:
             assert allowed is not None
-            vectors = self._take(allowed)
+            vectors = self.vectors_at(allowed)
         found = []
         for scores in queries @ vectors.T:  # (A,)
             best = best_of(scores, top=top)
             rows = best if allowed is None else allowed[best]
-            found.append(Found(rows=rows, scores=scores[best], vectors=vectors[best], columns={}))
+            found.append(Found(rows=rows, scores=scores[best], columns={}))
         return found
 
     def _with_columns(self, found: Found, columns: Sequence[str]) -> Found:
@@ -232,7 +229,6 @@ class Nearest:
         return Found(
             rows=found.rows,
             scores=found.scores,
-            vectors=found.vectors,
             columns={name: taken[name].to_pylist() for name in columns},
         )
 
@@ -252,8 +248,8 @@ class Nearest:
         rows: Rows = np.searchsorted(self._addresses, found["_rowid"].to_numpy()).astype(np.int64)
         return rows
 
-    def _take(self, rows: Rows) -> Vectors:
-        """Float32 (len(rows), D)."""
+    def vectors_at(self, rows: Rows) -> Vectors:
+        """The vectors at positions, in their order: float32 (rows, D)."""
         if not len(rows):
             width = self._table.schema.field("vector").type.list_size
             return np.empty((0, width), np.float32)

@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,6 +26,7 @@ from polyglance.search.service import Answer, Ask, Assumption, Hit, Searcher
 from polyglance.serve.pictures import Pictures
 
 SHOWN = ("caption", "url", "taken_at", "size")
+KEPT_ITEMS = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +70,22 @@ class Catalogue:
         nothing: list[Any] = [None] * len(self.row_of)
         self._columns = [columns.get(name, nothing) for name in SHOWN]
 
+        self._told: dict[str, dict[str, Any]] = {}
+
     def hit(self, found: Hit, rank: int) -> dict[str, Any]:
         """A hit as `forms.FoundHit` describes it."""
-        path = _quoted(found.id)
-        row = self.row_of[found.id]
+        told = self._told.get(found.id) or self._tell(found.id)
+        score = round(found.score, 6)
+        return {"rank": rank, "score": score, "folded": found.num_folded, **told}
+
+    def _tell(self, identity: str) -> dict[str, Any]:
+        """What is the same in every answer; kept for the items that come again and again."""
+        path, row = quote(identity), self.row_of[identity]
         caption, url, taken, size = (column[row] for column in self._columns)
-        return {
-            "rank": rank,
-            "id": found.id,
-            "score": round(found.score, 6),
-            "folded": found.num_folded,
+        if len(self._told) >= KEPT_ITEMS:
+            self._told.clear()
+        self._told[identity] = {
+            "id": identity,
             "image": f"/api/images/{path}",
             "thumbnail": f"/api/thumbnails/{path}",
             "caption": caption,
@@ -86,6 +93,7 @@ class Catalogue:
             "taken_at": None if taken is None else taken.isoformat(),
             "size": size or None,
         }
+        return self._told[identity]
 
 
 class Asker:
@@ -208,11 +216,6 @@ def language_id(given: str | None) -> str | None:
     ('deu_Latn', None)
     """
     return normalise_language(given) if given else None
-
-
-@lru_cache(maxsize=65_536)
-def _quoted(identity: str) -> str:
-    return quote(identity)
 
 
 def _assumed(one: Assumption) -> dict[str, Any]:

@@ -30,8 +30,9 @@ def clean(text: str, *, limits: Limits) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise errors.InputError("text that is no valid Unicode", hint="mend it") from error
-    found = "".join(" " if unicodedata.category(c) == "Cc" else c for c in text)
-    found = " ".join(found.split())
+    if not text.isprintable():
+        text = "".join(" " if unicodedata.category(c) == "Cc" else c for c in text)
+    found = " ".join(text.split())
     if not found:
         raise errors.InputError("an empty query", hint="ask for something")
     return found
