@@ -9,8 +9,8 @@ NAME ?=
 
 help:
 	@echo "make demo        an English-only model learns over a hundred languages; results in $(DEMO)/"
-	@echo "make test        the default tests: offline, five minutes"
-	@echo "make test-slow   pictograms, kills, fuzzing"
+	@echo "make test        the default tests: offline, two minutes"
+	@echo "make test-slow   all tests with their coverage: pictograms, kills, fuzzing, a browser"
 	@echo "make check       format, lint, types"
 	@echo "make bench       list the benchmarks; make bench NAME=ridge-vs-loop runs one"
 	@echo "make claims      check the papers' claims, about an hour; docs/claims.md"
@@ -34,11 +34,14 @@ demo: $(VENV)/demo.stamp
 	@$(BIN)/polyglance demo --out $(DEMO)
 
 # One thread a worker: two workers with two threads each would wait for each other.
+FAST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not network and not gpu"
+
 test: $(VENV)/dev.stamp
-	@OMP_NUM_THREADS=1 $(BIN)/coverage erase
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report= -m "not slow and not network and not gpu"
+	@$(FAST)
 
 test-slow: $(VENV)/dev.stamp
+	@$(BIN)/coverage erase
+	@$(FAST) --cov --cov-report=
 	@$(BIN)/python -m pytest --cov --cov-append --cov-report=term --cov-fail-under=90 -m "slow and not network and not gpu"
 
 check: $(VENV)/dev.stamp
@@ -46,7 +49,11 @@ check: $(VENV)/dev.stamp
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-bench: $(VENV)/dev.stamp
+$(VENV)/bench.stamp: $(VENV)/dev.stamp
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	@touch $@
+
+bench: $(VENV)/bench.stamp
 	@$(BIN)/python -m benchmarks $(NAME)
 
 # What has been run is kept; a stopped run goes on.

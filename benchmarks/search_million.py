@@ -340,7 +340,7 @@ def _search_flat(index: Path, world: World, truth: NDArray[np.int64]) -> dict[st
     try:
         import faiss
     except ImportError:
-        return {"p50_ms": float("nan"), "absent": "pip install faiss-cpu"}
+        return {"p50_ms": float("nan"), "absent": "pip install 'polyglance[bench]'"}
     flat = faiss.IndexFlatIP(WIDTH)
     for _, block in Store.open(index).blocks():
         flat.add(np.ascontiguousarray(block))

@@ -42,6 +42,7 @@ FLOORS = (
     "store_rows",
     "store",
     # building
+    "image_batches",
     "image_rows",
     "embed",
     "sides",

@@ -253,7 +253,7 @@ def embed_images(
         images: N files with distinct ids.
         tower: An image tower; one with `preprocess` has that run in the threads.
         store: Of this tower, as `open_image_store` makes it.
-        num_threads: How many read ahead, 1 or more.
+        num_threads: How many read ahead, and how many batches are encoded at once, 1 or more.
         look: Is shown each file that is read, and fills further columns of the store.
 
     Returns:
@@ -272,7 +272,7 @@ def embed_images(
             hint="give each image once",
         )
     with store.writing():
-        run = image_rows.ImageRun(store, tower, look=look)
+        run = image_rows.ImageRun(store, tower, num_threads=num_threads, look=look)
         changed = [image for image in images if not run.is_unchanged(image)]
         preprocess = getattr(tower, "preprocess", None)
         ahead = image_rows.read_ahead(
@@ -282,7 +282,7 @@ def embed_images(
             num_threads=num_threads,
             look=look,
         )
-        with _bar("images", total=len(changed)) as advance, closing(ahead):
+        with _bar("images", total=len(changed)) as advance, closing(run), closing(ahead):
             try:
                 for read in ahead:
                     run.take(read)

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
+from polyglance.image_batches import BatchEncoder
 from polyglance.records import ImageFile, Quarantined
 from polyglance.sources.images import Photo, decode_photo
 from polyglance.sources.webdataset import read_span
@@ -186,6 +187,7 @@ class ImageRun:
     Args:
         store: With `image_columns()`.
         tower: Encodes what is new.
+        num_threads: Batches that are encoded at once at most.
         look: Is shown what has to be read a second time.
 
     Attributes:
@@ -194,7 +196,9 @@ class ImageRun:
         known_keys: Content that has a vector: content key to an id of the table that has it.
     """
 
-    def __init__(self, store: Store, tower: Tower, *, look: Look | None = None) -> None:
+    def __init__(
+        self, store: Store, tower: Tower, *, num_threads: int = 1, look: Look | None = None
+    ) -> None:
         self.quarantined: list[Quarantined] = []
         self.num_new = 0
         self._store, self._tower, self._look = store, tower, look
@@ -210,7 +214,11 @@ class ImageRun:
         self.known_keys = dict(zip(table["key"], table["id"], strict=True))
         marks = zip(table["path"], table["size"], table["mtime_ns"], strict=True)
         self._mark_of = dict(zip(table["id"], marks, strict=True))
+        output = cast("Output", store.facts.output)
+        self._encoder = BatchEncoder(tower, output=output, num_threads=num_threads)
         self._to_encode: dict[str, ReadImage] = {}  # by key: distinct content
+        self._encoding: deque[tuple[list[str], Future[Vectors]]] = deque()  # their keys
+        self._on_way: set[str] = set()  # all of these
         self._rows: list[ReadImage] = []  # to be written, with the vector of their key
         self._vector_of: dict[str, Vectors] = {}  # encoded since the last append
         self._bad: dict[str, str] = {}  # content without a usable vector
@@ -234,7 +242,7 @@ class ImageRun:
         if read.reason is not None:
             self.quarantined.append(Quarantined(read.file.id, read.reason))
             return
-        if not self._has_vector(read.key) and read.key not in self._bad:
+        if self._is_new(read.key):
             if read.item is None and read.key not in self._to_encode:
                 # Its content was known when it was read; the row that had it has changed since.
                 preprocess = getattr(self._tower, "preprocess", None)
@@ -247,6 +255,8 @@ class ImageRun:
         if full or len(self._to_encode) >= ENCODE_ROWS:
             # Before an append all of it: copies of what waits for the tower would wait with it.
             self._encode()
+        if full:
+            self._settle()
         late = time.monotonic() - self._last_append > APPEND_SECONDS
         if full or (late and self._vector_of):
             self._append()
@@ -254,32 +264,53 @@ class ImageRun:
     def finish(self) -> None:
         """Encode and append what is left."""
         self._encode()
+        self._settle()
         self._append()
 
     def keep_encoded(self) -> None:
         """Append what has a vector, after something went wrong elsewhere than in an append."""
+        while (
+            self._encoding and self._encoding[0][1].done() and not self._encoding[0][1].exception()
+        ):
+            self._settle(num_left=len(self._encoding) - 1)
         if not self._writing:
             self._append()
+
+    def close(self) -> None:
+        """End the threads that encode."""
+        self._encoder.close()
 
     def _has_vector(self, key: str) -> bool:
         return key in self.known_keys or key in self._vector_of
 
+    def _is_new(self, key: str) -> bool:
+        """Whether nobody has begun to encode a content."""
+        return not (self._has_vector(key) or key in self._on_way or key in self._bad)
+
     def _encode(self) -> None:
-        """Have the batch encoded; content without a usable vector is noted."""
+        """Hand the batch to the tower, when fewer than it may take are before it."""
         if not self._to_encode:
             return
-        batch = list(self._to_encode.values())
-        vectors = self._tower.encode(
-            [read.item for read in batch], output=cast("Output", self._store.facts.output)
-        )  # (B, D)
-        check_shape(vectors, dim=self._store.facts.dim, num_rows=len(batch))
-        bad = unusable_rows(vectors)
-        for b, read in enumerate(batch):
-            if b in bad:
-                self._bad[read.key] = f"the tower gave a vector of {bad[b]}"
-            else:
-                self._vector_of[read.key] = vectors[b]
-        self._to_encode.clear()
+        batch, self._to_encode = self._to_encode, {}
+        self._on_way.update(batch)
+        items = [read.item for read in batch.values()]
+        self._encoding.append((list(batch), self._encoder.submit(items)))
+        self._settle(num_left=self._encoder.num_ahead)
+
+    def _settle(self, *, num_left: int = 0) -> None:
+        """Take what was encoded, all but so many batches; content without a vector is noted."""
+        while len(self._encoding) > num_left:
+            keys, found = self._encoding[0]
+            vectors = found.result()  # (B, D)
+            check_shape(vectors, dim=self._store.facts.dim, num_rows=len(keys))
+            bad = unusable_rows(vectors)
+            for b, key in enumerate(keys):
+                if b in bad:
+                    self._bad[key] = f"the tower gave a vector of {bad[b]}"
+                else:
+                    self._vector_of[key] = vectors[b]
+            self._encoding.popleft()
+            self._on_way.difference_update(keys)
 
     def _append(self) -> None:
         """Write the rows that have a vector; those whose content has none are set aside."""
@@ -307,7 +338,8 @@ class ImageRun:
                 )
         for read in ready:
             self._note(read)
-        self._rows = [read for read in self._rows if read.key in self._to_encode]
+        waiting = self._to_encode.keys() | self._on_way
+        self._rows = [read for read in self._rows if read.key in waiting]
         self._vector_of.clear()
         self._last_append = time.monotonic()
         self._writing = False

@@ -104,6 +104,11 @@ class SpaceTower:
         self.space_id = side.space_id
         self.fingerprint = side.space_id
 
+    @property
+    def encodes_in_threads(self) -> bool:
+        """As the tower's."""
+        return getattr(self.side.tower, "encodes_in_threads", False)
+
     def preprocess(self, image: Any) -> Any:
         """As the tower does it, where it does."""
         prepare = getattr(self.side.tower, "preprocess", None)

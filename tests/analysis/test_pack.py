@@ -136,6 +136,7 @@ def test_maps_refuse(monkeypatch):
     assert "polyglance[analysis]" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_umap_lays_texts_out():
     pytest.importorskip("umap")
     rows = np.random.default_rng(0).standard_normal((40, 8)).astype(np.float32)

@@ -54,6 +54,7 @@ def widened(found, wanted):
     assert not found[..., width:].any()
 
 
+@pytest.mark.slow
 def test_both_sides_of_clip_as_the_service_reads_them(make_checkpoint, texts, pictures, tmp_path):
     reference = f"hf:{make_checkpoint('clip_of_bytes')}"
     model = DualEncoder.load(reference)

@@ -44,6 +44,7 @@ def agrees(found, wanted):
     assert np.abs(found - wanted).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_text_side_of_a_sentence_tower_with_a_head_that_bends(bert_reference, tmp_path):
     import onnx
 
@@ -88,6 +89,7 @@ def test_a_tower_of_full_length_has_no_mask(make_checkpoint, texts, tmp_path):
     agrees(text_vectors(tmp_path / "out", texts), vectors(pack, texts))
 
 
+@pytest.mark.slow
 def test_both_sides_of_a_dual_encoder_with_a_content_head(
     make_checkpoint, texts, pictures, tmp_path
 ):

@@ -174,6 +174,11 @@ class LaterTower:
         self._loaded: SpaceTower | None = None
         self._loading = threading.Lock()
 
+    @property
+    def encodes_in_threads(self) -> bool:
+        """As the tower's, which is loaded for it."""
+        return self._tower().encodes_in_threads
+
     def preprocess(self, image: Any) -> Any:
         """As the tower does it; in the threads that read, so that bad files alone load nothing."""
         return self._tower().preprocess(image)

@@ -67,7 +67,11 @@ class Tower(Protocol):
 
 @runtime_checkable
 class ImageTower(Tower, Protocol):
-    """An image tower also shows its preprocessing, so that threads can run it ahead of `encode`."""
+    """An image tower also shows its preprocessing, so that threads can run it ahead of `encode`.
+
+    One of torch that may be asked by several threads at once says so by a true
+    `encodes_in_threads`.
+    """
 
     def preprocess(self, image: Any) -> NDArray[Any]:
         """One PIL image to the array that `encode` takes in its place; thread-safe."""

@@ -186,6 +186,11 @@ class TorchImageTower:
         self.device = device
         self.dtype = dtype
 
+    @property
+    def encodes_in_threads(self) -> bool:
+        """Whether several threads gain anything: an accelerator takes one batch at a time."""
+        return self.device.type == "cpu"
+
     def preprocess(self, image: Any) -> NDArray[np.float32]:
         """One PIL image to (C, H, W); thread-safe."""
         return pixels.to_array(image, recipe=self.recipe)

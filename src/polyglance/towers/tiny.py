@@ -107,6 +107,7 @@ class TinyImageTower:
 
     modality: Modality = "image"
     uses_language = False
+    encodes_in_threads = True
 
     def __init__(self, net: TinyImageNet) -> None:
         self.net = net.eval()

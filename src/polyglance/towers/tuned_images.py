@@ -58,6 +58,11 @@ class TunedImageTower:
             if value.is_floating_point()
         }
 
+    @property
+    def encodes_in_threads(self) -> bool:
+        """As the base's."""
+        return self.tower.encodes_in_threads
+
     def preprocess(self, image: Any) -> NDArray[Any]:
         """One PIL image to its array; thread-safe."""
         return self.tower.preprocess(image)
