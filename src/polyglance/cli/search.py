@@ -100,10 +100,14 @@ def command(
 ) -> None:
     """Encode the query, rank the index, print ranked ids with scores."""
     from polyglance.languages import normalise_language
+    from polyglance.search import language_guess
+
+    given = language or os.environ.get("POLYGLANCE_LANGUAGE") or None
+    if given is None and query is not None and pack:
+        language_guess.load_ahead()
     from polyglance.search.service import Searcher
 
     asked = _query(query, images=image or [], without=without or [])
-    given = language or os.environ.get("POLYGLANCE_LANGUAGE") or None
     language_id = None if given is None else normalise_language(given)
     filters = _filters(folder or [], since=since, until=until, low=min_size, high=max_size)
     searcher = Searcher(index, packs=pack or [])

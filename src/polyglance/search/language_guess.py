@@ -9,6 +9,7 @@ to start, and in its low mode for 46 and 62 %.
 
 from __future__ import annotations
 
+import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -18,6 +19,8 @@ from types import MappingProxyType
 from typing import Any
 
 from polyglance.languages import get_language
+
+_loading = threading.Lock()
 
 # From this share on the first guess is asked alone; below, those with this part of its share too.
 CERTAIN = 0.9
@@ -166,7 +169,7 @@ def guess(text: str, *, languages: Collection[str]) -> tuple[Guess, ...]:
         if code := _detector_code(name):
             by_code.setdefault(code, []).append(name)
     # Spaces around it, since the detector counts where words begin and end.
-    for code, share in _detector().rank(f" {text} "):
+    for code, share in detector().rank(f" {text} "):
         for name in by_code.get(code, ()):
             shares[name] = max(UNKNOWN_SHARE, share / len(by_code[code]))
     total = sum(shares.values())
@@ -196,12 +199,22 @@ def _detector_code(language: str) -> str | None:
 
 @cache
 def _detector_codes() -> frozenset[str]:
-    return frozenset(_detector().nb_classes)
+    return frozenset(detector().nb_classes)
+
+
+def detector() -> Any:
+    """The detector, loaded once (half a second, 80 MB); it has no state and may be shared."""
+    with _loading:
+        return _load()
+
+
+def load_ahead() -> None:
+    """Begin to load the detector, beside what else there is to do: most of it is unpacking."""
+    threading.Thread(target=detector, name="language-detector", daemon=True).start()
 
 
 @cache
-def _detector() -> Any:
-    """The detector, loaded once (half a second, 80 MB); it has no state and may be shared."""
+def _load() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
