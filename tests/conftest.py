@@ -1,5 +1,6 @@
 """Fixtures that several test files share; see small_world."""
 
+import subprocess
 import sys
 from types import MappingProxyType
 
@@ -86,3 +87,19 @@ def index_folder(run, model_folder, picture_folder, tmp_path):
     assert code == 0
     assert "72 new, 0 known" in out
     return tmp_path / "i"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 2 MB; only root may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("no disk can be mounted here; tests/test_store.py plays a full one instead")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -167,22 +167,6 @@ def test_ctrl_c_leaves_a_table_that_opens(world):
     assert len(store) == NUM_TEXTS
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 2 MB; only root may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("no disk can be mounted here; tests/test_store.py plays a full one instead")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_a_disk_that_is_full(world, small_disk):
     from towers import Tower
 

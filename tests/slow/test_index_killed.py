@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from polyglance import embed
+from polyglance import affine, embed, errors
 from polyglance.search import indexing, thumbnails
+from polyglance.search.service import Searcher
 from polyglance.sources.images import find_images
 from polyglance.store import Store
 
@@ -115,6 +116,52 @@ def test_two_indexers_at_once(world):
     assert "one writer at a time" in refused[0]
     store = Store.open(world / "index")
     assert len(set(store.ids())) == len(store) == NUM_IMAGES
+
+
+def test_searched_while_it_is_indexed(world):
+    """Rows appear while others ask; every answer is one of some moment, and in the end of all."""
+    (process,) = begin(world)
+    index = world / "index"
+    while not (index / "store.json").exists() or not len(Store.open(index)):
+        time.sleep(0.02)
+    searcher, sizes = Searcher(index), []
+    queries = affine.unit(np.random.default_rng(0).standard_normal((3, 384), dtype=np.float32))
+    there = {image.id for image in find_images(world / "photos")}
+    while process.poll() is None:
+        searcher.refresh()
+        for hits in searcher.rank(queries, top=NUM_IMAGES, alike=None):
+            found, scores = [hit.id for hit in hits], [hit.score for hit in hits]
+            assert len(set(found)) == len(found) == len(searcher.index.ids)
+            assert set(found) <= there
+            assert scores == sorted(scores, reverse=True)
+        sizes.append(len(searcher.index.ids))
+        assert searcher.index.vector_of(found[0]) @ queries[-1] == pytest.approx(scores[0])
+    finish(process)
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) > 5, f"the searches fell outside the work: {sizes}"
+    searcher.refresh()
+    assert {hit.id for hit in searcher.rank(queries, top=2 * NUM_IMAGES)[0]} == there
+
+
+def test_a_disk_that_is_full(world, small_disk):
+    photos, index = world / "photos", small_disk / "index"
+    kept, rest = world / "rest", sorted(photos.iterdir())[40:]
+    kept.mkdir()
+    for path in rest:
+        path.rename(kept / path.name)
+    assert indexing.build(photos, model=MODEL, out=index).new == 40
+    with pytest.raises(OSError, match="No space left"):
+        (small_disk / "fill").write_bytes(b"x" * 4_000_000)
+    for path in rest:
+        (kept / path.name).rename(path)
+    with pytest.raises(errors.DiskFullError, match="no room left"):
+        indexing.build(photos, model=MODEL, out=index)
+    assert len(Store.open(index)) == 40
+    assert len(Searcher(index).rank(np.eye(384, dtype=np.float32)[:1], top=50)[0]) == 40
+    (small_disk / "fill").unlink()
+    report = indexing.build(photos, model=MODEL, out=index)
+    assert (report.new, report.known, report.quarantined) == (NUM_IMAGES - 40, 40, ())
+    assert len(list((index / thumbnails.FOLDER).glob("*/*"))) == NUM_IMAGES
 
 
 def malformed(chance, form):
