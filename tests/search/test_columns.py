@@ -1,6 +1,7 @@
 """A derived column is made once, kept apart, follows the index, and goes again."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from PIL import Image
 import small_world
 from polyglance import affine, errors
 from polyglance.packs import LanguagePack, PackManifest
-from polyglance.search import columns
+from polyglance.search import columns, vector_building
+from polyglance.search.filters import Filters
 from polyglance.search.index import Index
 from polyglance.search.indexing import build
 from polyglance.sides import Side
@@ -60,7 +62,7 @@ def test_it_is_projected_once_and_follows_the_index(teacher, index_folder, pictu
     column, new = columns.project(base, pack)
     assert (new, len(column)) == (72, 72)
     assert columns.project(base, pack)[1] == 0
-    np.testing.assert_allclose(columns.column_vectors(base, pack), pack.project(before), atol=1e-6)
+    np.testing.assert_allclose(columns.Column(base, pack).vectors, pack.project(before), atol=1e-6)
     small_world.draw("big red ring", seed=5).save(picture_folder / "another.png")
     build(picture_folder, model=base.extra_facts["model"], out=index_folder)
     base.refresh()
@@ -92,20 +94,62 @@ def test_two_packs_have_two_columns_and_each_goes_alone(teacher, index_folder):
 def test_a_pack_with_another_tower_needs_reencode(teacher, index_folder, picture_folder):
     base, pack = Store.open(index_folder), pack_of(teacher, content="new-tower")
     with pytest.raises(errors.SpaceMismatchError, match="another content tower"):
-        columns.column_vectors(base, pack)
+        columns.Column(base, pack)
     with pytest.raises(errors.SpaceMismatchError, match="another content tower"):
         teacher.with_pack(pack)
     assert teacher.with_pack(pack, reencode=True).pack is pack
     report = columns.reencode(base, pack, images=images.find_images(picture_folder))
     assert report.new == 72
-    found = columns.column_vectors(base, pack)
+    found = columns.Column(base, pack).vectors
     assert found.shape == (72, 5)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
 
 
+@pytest.fixture
+def copied(index_folder, picture_folder, model_folder):
+    """The index again, with three items of one content."""
+    first = sorted(picture_folder.glob("*.png"))[0]
+    for name in ("copy-1.png", "copy-2.png"):
+        shutil.copy(first, picture_folder / name)
+    build(picture_folder, model=str(model_folder), out=index_folder)
+    return index_folder
+
+
+@pytest.mark.parametrize("content", ["head", "new-tower"])
+def test_through_a_vector_index_it_answers_as_without(
+    teacher, copied, picture_folder, content, monkeypatch
+):
+    base, pack = Store.open(copied), pack_of(teacher, content=content)
+    if content == "new-tower":
+        columns.reencode(base, pack, images=images.find_images(picture_folder))
+    queries = affine.unit(np.random.default_rng(3).standard_normal((6, 5), np.float32))
+    some = Filters(max_bytes=sorted(base.columns(["size"])["size"])[40])
+    exact = Index(copied)
+    expected = {
+        filters: exact.candidates(queries, count=9, pack=pack, filters=filters)
+        for filters in (None, some)
+    }
+    vector_building.build(columns.column_store(base, pack))
+    index = Index(copied)
+    for exact_rows in (columns.EXACT_ROWS, 0):  # 0: filters are asked through the index, too
+        monkeypatch.setattr(columns, "EXACT_ROWS", exact_rows)
+        for filters, wanted in expected.items():
+            found = index.candidates(queries, count=9, pack=pack, filters=filters)
+            for one, other in zip(found, wanted, strict=True):
+                np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+                assert set(one.ids) == set(other.ids)
+                assert (len(one), len(set(one.ids))) == (9, 9)
+                assert [index.ids[row] for row in one.rows] == one.ids
+    column = index._columns[pack.column_id]
+    assert column.nearest.facts is not None
+    assert "vectors" not in vars(column)  # nothing was read into memory
+    copies = {"copy-1.png", "copy-2.png"}
+    everything = index.candidates(queries, count=74, pack=pack)
+    assert all(len(set(each.ids)) == 74 and copies < set(each.ids) for each in everything)
+
+
 def test_a_column_where_none_is_needed(teacher, index_folder):
     base, plain = Store.open(index_folder), pack_of(teacher, content="unchanged")
-    np.testing.assert_array_equal(columns.column_vectors(base, plain), base.vectors())
     with pytest.raises(errors.ConfigError, match="only one with a head"):
         columns.project(base, plain)
     with pytest.raises(errors.ConfigError, match="no picture again"):

@@ -11,17 +11,24 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from polyglance import embed, errors, progress
 from polyglance.affine import Vectors
 from polyglance.packs import LanguagePack
 from polyglance.records import ImageFile
+from polyglance.search.vector_index import EXACT_ROWS, Nearest, Rows, best_of
 from polyglance.sides import SpaceTower
 from polyglance.store import Store, StoreFacts
 
 FOLDER = "packs"
 BLOCK_ROWS = 8192
+# How long a search waits for another process that projects the same column.
+WAIT_SECONDS = 120.0
 
 
 def column_path(index: Path, pack: LanguagePack) -> Path:
@@ -60,15 +67,18 @@ def project(base: Store, pack: LanguagePack) -> tuple[Store, int]:
     column = Store.open_or_create(column_path(base.path, pack), facts)
     keys, ids = base.keys(), base.ids()
     id_of = dict(zip(keys, ids, strict=True))
-    missing, held = column.missing(keys), set(keys)
-    # What left the index must not be found by who searches the column alone.
-    column.delete([key for key in column.ids() if key not in held])
-    with column.writing(), progress.bar("projecting", total=len(missing)) as advance:
-        for start in range(0, len(missing), BLOCK_ROWS):
-            block = missing[start : start + BLOCK_ROWS]
-            vectors = base.vectors([id_of[key] for key in block])  # (B, D)
-            column.append(block, block, vectors=pack.project(vectors))
-            advance(len(block))
+    if set(column.ids()) == id_of.keys():
+        return column, 0
+    with column.writing(wait_seconds=WAIT_SECONDS):
+        missing = column.missing(list(id_of))
+        # What left the index must not be found by who searches the column alone.
+        column.delete([key for key in column.ids() if key not in id_of])
+        with progress.bar("projecting", total=len(missing)) as advance:
+            for start in range(0, len(missing), BLOCK_ROWS):
+                block = missing[start : start + BLOCK_ROWS]
+                vectors = base.vectors([id_of[key] for key in block])  # (B, D)
+                column.append(block, block, vectors=pack.project(vectors))
+                advance(len(block))
         if len(missing) > BLOCK_ROWS:
             column.compact()
     return column, len(missing)
@@ -99,34 +109,102 @@ def reencode(
     )
 
 
-def column_vectors(base: Store, pack: LanguagePack) -> Vectors:
-    """The vectors that a pack's queries are compared with, in the order of the index.
+def column_store(base: Store, pack: LanguagePack) -> Store:
+    """The derived column of a pack, brought up to date.
 
     Args:
         base: The index's store.
-        pack: Any pack of its space.
-
-    Returns:
-        Float32 (M, E), unit.
+        pack: Of its space, with a content side of its own.
 
     Raises:
         SpaceMismatchError: For a pack with another content tower whose pictures are not encoded.
     """
-    if pack.manifest.content == "unchanged":
-        return base.vectors()
     if pack.manifest.content == "head":
-        return project(base, pack)[0].vectors(base.keys())
+        return project(base, pack)[0]
     path = column_path(base.path, pack)
     if path.is_dir():
         column = Store.open(path)
         if not column.missing(base.ids()):
-            return column.vectors(base.ids())
+            return column
     raise errors.SpaceMismatchError(
         f"the pack brings another content tower ({pack.manifest.content_tower}), by which the "
         f"pictures of {base.path} are not encoded",
         hint="encode them again: polyglance index FOLDER --model MODEL --out INDEX --pack PACK "
         "--reencode",
     )
+
+
+class Column:
+    """The derived column of a pack, open for search beside its index.
+
+    Its rows are contents, those of the index are items: a content answers with all items that have
+    it. One with a vector index is not read into memory.
+
+    Args:
+        base: The index's store.
+        pack: As for `column_store`.
+
+    Attributes:
+        store: Of the column.
+        nearest: The column with its vector index, if it has one.
+    """
+
+    def __init__(self, base: Store, pack: LanguagePack) -> None:
+        self.store = column_store(base, pack)
+        self.nearest = Nearest(self.store.table)
+        self._base, self._by_content = base, pack.manifest.content == "head"
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        """Float32 (M, E), unit, in the order of the index."""
+        return self.store.vectors(self._base.keys() if self._by_content else self._base.ids())
+
+    def near(
+        self, queries: Vectors, *, count: int, allowed: Rows | None
+    ) -> list[tuple[Rows, Vectors]]:
+        """The nearest items of each query by the vector index: rows of the index, and scores.
+
+        Args:
+            queries: Float32 (Q, E), unit.
+            count: How many at most.
+            allowed: Rows of the index that may answer, rising; None for all.
+        """
+        if allowed is not None and len(allowed) <= EXACT_ROWS:
+            names = self._base.keys() if self._by_content else self._base.ids()
+            vectors = self.store.vectors([names[row] for row in allowed])  # (A, E)
+            scored = [(row, best_of(row, top=count)) for row in queries @ vectors.T]
+            return [(allowed[best], row[best]) for row, best in scored]
+        return [self._probe(query, count=count, allowed=allowed) for query in queries]
+
+    def _probe(self, query: Vectors, *, count: int, allowed: Rows | None) -> tuple[Rows, Vectors]:
+        """One query; looks further where filters or copies leave too few."""
+        keys, order = self._items
+        wanted = count
+        while True:
+            found = self.nearest.search(query[None], top=wanted, columns=["key"])[0]
+            score_of: dict[str, np.float32] = {}
+            for key, score in zip(found.columns["key"], found.scores, strict=True):
+                score_of.setdefault(key, score)
+            contents = np.array([key.encode() for key in score_of])
+            first, last = (np.searchsorted(keys, contents, side) for side in ("left", "right"))
+            rows = np.concatenate(
+                [order[a:b] for a, b in zip(first, last, strict=True)] or [order[:0]]
+            )
+            scores = np.repeat(np.fromiter(score_of.values(), np.float32), last - first)
+            if allowed is not None:
+                passes = np.isin(rows, allowed)
+                rows, scores = rows[passes], scores[passes]
+            if len(rows) >= count or len(found.rows) < wanted:
+                return rows[:count], scores[:count]
+            wanted *= 4
+
+    @cached_property
+    def _items(self) -> tuple[NDArray[np.bytes_], Rows]:
+        """The content keys of the index, sorted, and the row of each: (M,) and (M,)."""
+        names = self._base.keys()
+        keys = np.array([key.encode() for key in names])
+        order: Rows = np.argsort(keys, kind="stable")
+        return keys[order], order
 
 
 def drop(base: Store, pack: LanguagePack) -> bool:

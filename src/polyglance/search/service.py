@@ -11,6 +11,7 @@ A searcher is safe to share between threads. Whoever has several queries at hand
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -48,8 +49,8 @@ __all__ = [
 
 # An index is looked at again for new rows after so long.
 REFRESH_SECONDS = 1.0
-# The candidates of a query, so that folding and fusing have something to choose from.
-LEAST_CANDIDATES = 50
+# Candidates of a query for each answer, so that folding and fusing have something to choose from.
+CANDIDATES = 1.5
 # A sum of unit vectors that is shorter has no direction that means anything.
 SHORTEST = 1e-4
 
@@ -355,7 +356,7 @@ def _hits(index: Index, looks: Sequence[_Look]) -> list[tuple[Hit, ...]]:
     for place, look in enumerate(looks):
         if look.top < 1:
             raise errors.ConfigError(f"top {look.top}; it must be at least 1", hint="try --top 10")
-        counts[place] = max(LEAST_CANDIDATES, 2 * (look.top + len(look.without)))
+        counts[place] = math.ceil(CANDIDATES * (look.top + len(look.without)))
     while counts:
         listed = _candidates(index, [(looks[place], count) for place, count in counts.items()])
         for (place, count), found in zip(list(counts.items()), listed, strict=True):

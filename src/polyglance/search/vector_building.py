@@ -110,12 +110,13 @@ def build(store: Store, *, texts: Vectors | None = None) -> IndexFacts:
             known = None
             table.create_index(
                 "vector",
-                "IVF_RQ",
+                # Widths that the quantiser does not take are rare: the partitions alone do.
+                "IVF_FLAT" if store.facts.dim % 8 else "IVF_RQ",
                 name=INDEX_NAME,
                 metric="cosine",
                 num_partitions=partitions,
-                num_bits=NUM_BITS,
                 replace=True,
+                **({} if store.facts.dim % 8 else {"num_bits": NUM_BITS}),
             )
         else:
             # A part of its own: merging would let Lance join partitions as it sees fit.
