@@ -27,6 +27,7 @@ from polyglance.serve.pictures import Pictures
 
 SHOWN = ("caption", "url", "taken_at", "size")
 KEPT_ITEMS = 65_536
+SHOWN_GUESSES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,7 @@ class Asker:
         self._searcher.warm_up()
         first = {(row["speaker"], row["pack"]): row["id"] for row in self.languages}
         # What cannot be had, such as the model behind vectors of others, is said when it is asked.
-        for language in first.values():
+        for language in (*first.values(), None):  # None: the detector
             with contextlib.suppress(errors.PolyglanceError):
                 self.answers([Asked(query=Query.of_text("a"), language=language)])
         with contextlib.suppress(errors.PolyglanceError):
@@ -221,15 +222,20 @@ def language_id(given: str | None) -> str | None:
 
 
 def _assumed(one: Assumption) -> dict[str, Any]:
-    row = None if one.language is None else get_language(one.language)
     return {
         "text": one.text,
         "language": one.language,
-        "name": None if row is None else row.own_name or row.english_name,
+        "name": None if one.language is None else _own_name(one.language),
+        "others": [_own_name(language) for language in one.others[:SHOWN_GUESSES]],
         "speaker": one.speaker,
         "pack": one.pack,
         "share": round(one.share, 4),
     }
+
+
+def _own_name(language: str) -> str:
+    row = get_language(language)
+    return row.own_name or row.english_name
 
 
 def _small_picture() -> bytes:

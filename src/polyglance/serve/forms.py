@@ -65,6 +65,9 @@ class Assumed(_Form):
     text: str = Field(description="Of the query.")
     language: str | None = Field(description="Language id, such as deu_Latn; null where unknown.")
     name: str | None = Field(description="The language in its own words.")
+    others: list[str] = Field(
+        description="What else it may be, likely ones first; the answer is the same."
+    )
     speaker: Literal["pack", "teacher"]
     pack: str | None
     share: float = Field(description="How sure: 1 where it was given, below where guessed.")

@@ -19,8 +19,9 @@ const name = (id) => id.split("/").pop();
 
 /** Who answered, in the page's words. */
 const who = (assumed) => [...new Set(assumed.map((one) => {
-  const speaker = one.speaker === "pack" ? word("pack", { who: one.pack ?? "" }) : word("model");
-  return one.name ? `${speaker} (${one.name})` : speaker;
+  const speaker = one.speaker === "pack" ? word("pack", { who: `"${one.pack ?? ""}"` }) : word("model");
+  const names = [one.name, ...one.others].filter(Boolean).join(", ");
+  return names ? `${speaker} (${names}${one.share < 1 ? "?" : ""})` : speaker;
 }))].join(" · ") || word("image_side");
 
 const request = (signal) => {
