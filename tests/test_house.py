@@ -39,6 +39,7 @@ FLOORS = (
     # edges
     "towers",
     "sources",
+    "store_facts",
     "store_rows",
     "store",
     # building

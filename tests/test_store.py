@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyglance import errors, store_rows
-from polyglance.store import Store, StoreFacts
+from polyglance.store import Store
+from polyglance.store_facts import StoreFacts
 
 FACTS = StoreFacts(modality="text", dim=4, fingerprint="tower-1", space_id="space-1")
 
@@ -517,3 +518,25 @@ def test_opening_brings_no_torch_and_is_quick(tmp_path):
             break
         time.sleep(0.2)
     assert min(seconds) < 0.2
+
+
+@pytest.mark.parametrize("form", ["file://{}/s", "file://{}/s/", "file://{}/s/vectors.lance"])
+def test_the_table_alone_is_opened_by_its_address(tmp_path, form):
+    here, ids, vectors = filled(tmp_path / "here")
+    (tmp_path / "s").mkdir()
+    shutil.copytree(tmp_path / "here" / "vectors.lance", tmp_path / "s" / "vectors.lance")
+    store = Store.open(form.format(tmp_path))
+    assert (store.facts, store.extra_facts, store.ids()) == (FACTS, here.extra_facts, ids)
+    np.testing.assert_array_equal(store.vectors(), vectors)
+    assert store.is_current
+    with pytest.raises(errors.StoreError, match=r"file://.* can be read only"):
+        store.append(["a"], ["a"], vectors=some_vectors(1))
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["vectors.lance"]
+
+
+def test_no_table_at_an_address(tmp_path):
+    with pytest.raises(errors.UnavailableError, match=r"no table can be opened at .*nowhere"):
+        Store.open(f"file://{tmp_path}/nowhere")
+    lance.write_dataset(pa.table({"a": [1]}), str(tmp_path / "other.lance"))
+    with pytest.raises(errors.StoreError, match="does not say its modality"):
+        Store.open(f"file://{tmp_path}/other.lance")

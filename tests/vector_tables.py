@@ -3,7 +3,8 @@
 import numpy as np
 
 from polyglance import affine
-from polyglance.store import Store, StoreFacts
+from polyglance.store import Store
+from polyglance.store_facts import StoreFacts
 
 DIM = 32
 

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from polyglance import errors, files, image_rows, progress
 from polyglance.records import ImageFile, Quarantined
-from polyglance.store import MANIFEST_NAME, Store, StoreFacts
+from polyglance.store import MANIFEST_NAME, Store
+from polyglance.store_facts import StoreFacts
 from polyglance.store_rows import check_shape, unusable_rows
 from polyglance.towers import Output, Tower
 

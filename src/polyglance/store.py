@@ -6,6 +6,9 @@ A store is a folder: `vectors.lance` (columns `id`, `key`, `vector` and those th
 created with) and `store.json`, written last, which says whose vectors these are. One tower and one
 output a store. An `append` is one Lance version: all of its rows are there, or none. A `Store`
 reads the version it opened until `refresh()` or the next `writing()`.
+
+The table says whose vectors it holds, too. So what goes to object storage is the table alone, and
+it is opened by its address, to be read: locks and what lies beside it need a folder.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import __version__, errors, files, store_rows
+from polyglance import __version__, errors, files, store_facts, store_rows
+from polyglance.store_facts import TABLE_NAME, StoreFacts
 
 if TYPE_CHECKING:
     import lance
@@ -32,7 +36,6 @@ Vectors = NDArray[np.float32]
 
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "store.json"
-TABLE_NAME = "vectors.lance"
 LOCK_NAME = "store.lock"
 READ_ROWS = 8192
 # Below this share of the table rows are taken one by one; above, reading all of it is quicker
@@ -42,36 +45,26 @@ TAKE_SHARE = 0.25
 KEEP_SECONDS = 3600.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoreFacts:
-    """Whose vectors a store holds; two towers never share one.
-
-    Attributes:
-        modality: `image`, `text` or `audio`.
-        dim: Width D.
-        fingerprint: Which tower made them.
-        space_id: Which space they lie in.
-        output: `embedding`, or `pre_projection` for the features in front of the projection.
-    """
-
-    modality: str
-    dim: int
-    fingerprint: str
-    space_id: str
-    output: str = "embedding"
-
-
 class Store:
     """An open store; see the module. Make one with `create`, `open` or `open_or_create`.
 
     Attributes:
-        path: The folder.
+        path: The folder; of one that was opened by its address, a name that no file has.
+        address: Where it was opened, if that is no folder.
         facts: Whose vectors these are.
         extra_facts: What its maker noted beside.
     """
 
-    def __init__(self, path: Path, facts: StoreFacts, extra_facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        facts: StoreFacts,
+        extra_facts: Mapping[str, Any],
+        *,
+        address: str | None = None,
+    ) -> None:
         self.path = path
+        self.address = address
         self.facts = facts
         self.extra_facts = extra_facts
         self._lock = files.FolderLock(path / LOCK_NAME, owner=f"the store {path}")
@@ -112,25 +105,36 @@ class Store:
                         f"there is a store at {path} already", hint="open it, or give a new folder"
                     )
                 shutil.rmtree(path / TABLE_NAME, ignore_errors=True)
-                lance.write_dataset(schema.empty_table(), _uri(path))
                 content = {
                     **asdict(facts),
                     "created_by": f"polyglance {__version__}",
                     "facts": dict(extra_facts or {}),
                 }
+                table = lance.write_dataset(schema.empty_table(), _uri(path))
+                store_facts.note(table, content)
                 files.write_manifest(
                     path / MANIFEST_NAME, content, kind="store", schema_version=SCHEMA_VERSION
                 )
         return cls.open(path)
 
     @classmethod
-    def open(cls, path: Path) -> Store:
+    def open(cls, path: Path | str) -> Store:
         """Open a store that exists.
 
+        Args:
+            path: Its folder, or an address that Lance knows (`s3://`, `gs://`, `az://`, `file://`),
+                of the folder or of the table; what that storage wants to know is in the
+                environment.
+
         Raises:
-            UnavailableError: There is none.
+            UnavailableError: There is none, or it cannot be reached.
             StoreError: It is damaged, or of another schema version.
         """
+        if store_facts.is_address(path):
+            address = str(path)
+            found = store_facts.noted_at(address)
+            facts = store_facts.facts_in(found, place=address)
+            return cls(Path(address), facts, found.get("facts", {}), address=address)
         path = Path(path).absolute()  # the folder that is meant now, wherever the process goes
         if not (path / MANIFEST_NAME).exists():
             raise errors.UnavailableError(
@@ -140,13 +144,7 @@ class Store:
         found = files.read_manifest(
             path / MANIFEST_NAME, kind="store", schema_version=SCHEMA_VERSION
         )
-        names = StoreFacts.__dataclass_fields__
-        if missing := [name for name in names if name not in found]:
-            raise errors.StoreError(
-                f"{path / MANIFEST_NAME} does not say its {', '.join(missing)}",
-                hint="the store is damaged: delete the folder and embed again",
-            )
-        facts = StoreFacts(**{name: found[name] for name in names})
+        facts = store_facts.facts_in(found, place=path / MANIFEST_NAME)
         return cls(path, facts, found.get("facts", {}))
 
     @classmethod
@@ -329,6 +327,10 @@ class Store:
         Raises:
             StoreError: Another process or thread is writing; names it.
         """
+        if self.address is not None:
+            raise errors.StoreError(
+                f"{self.address} can be read only", hint="write in a folder, then copy its table"
+            )
         nested = self._lock.held
         with self._lock.hold(wait_seconds=wait_seconds):
             if not nested and self._dataset.latest_version != self._dataset.version:
@@ -469,6 +471,8 @@ class Store:
         import lance
 
         with store_rows.reading(self.path):
+            if self.address is not None:
+                return lance.dataset(store_facts.table_at(self.address))
             return lance.dataset(_uri(self.path))
 
 

@@ -1,5 +1,6 @@
 """An index is asked in any language, by picture, combined, filtered, from many threads at once."""
 
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -367,3 +368,18 @@ def test_a_guess_that_does_not_add_up_gives_way(index_path, turning_pack, monkey
     found = searcher.search(parse(f"de:{german} + {unsure}"), top=5)
     assert ids(found) == ids(searcher.search(parse(f"de:{german} + de:{unsure}"), top=5))
     assert [one.language for one in found.assumed] == ["deu_Latn", "deu_Latn"]
+
+
+def test_a_copy_is_searched_by_its_address(index_path, pack, turning_pack, tmp_path):
+    """On object storage lies the table alone; what a pack adds is made in memory."""
+    copy = tmp_path / "elsewhere" / "vectors.lance"
+    shutil.copytree(index_path / "vectors.lance", copy)
+    text, query = small_world.translate(QUERY, "deu_Latn"), Query.like(file_of(QUERY))
+    for one in (pack, turning_pack):
+        here = Searcher(index_path, packs=[one])
+        there = Searcher(f"file://{copy.parent}", packs=[one])
+        for asked, language in ((Query.of_text(text), "deu_Latn"), (query, None)):
+            answers = [each.search(asked, top=5, language=language) for each in (here, there)]
+            assert answers[0].hits == answers[1].hits
+        assert not there.refresh()
+    assert [path.name for path in copy.parent.iterdir()] == ["vectors.lance"]

@@ -161,20 +161,14 @@ def test_equal_scores_come_in_the_order_of_the_rows(tmp_path):
     assert Nearest(store.table).search(row, top=3)[0].rows.tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("form", ["{}", "file://{}"])
-def test_a_table_is_searched_by_its_address_alone(store, queries, tmp_path, form):
+def test_it_goes_with_the_table(store, queries, tmp_path):
     """What goes to object storage is the Lance table; no file beside it is read."""
-    alone = tmp_path / "elsewhere" / "table"
-    shutil.copytree(store.path / "vectors.lance", alone)
-    nearest = Nearest.at(form.format(alone))
+    shutil.copytree(store.path / "vectors.lance", tmp_path / "elsewhere" / "vectors.lance")
+    copied = Store.open(f"file://{tmp_path / 'elsewhere'}")
+    nearest = Nearest(copied.table)
     assert nearest.facts == vector_index.facts_of(store.table)
     here = Nearest(store.table).search(queries, top=5, columns=["id"])
     assert ids_of(nearest.search(queries, top=5, columns=["id"])) == ids_of(here)
-
-
-def test_no_table_there(tmp_path):
-    with pytest.raises(errors.UnavailableError, match=r"no table can be opened.*nowhere"):
-        Nearest.at(str(tmp_path / "nowhere"))
 
 
 def test_bad_questions(store, queries):

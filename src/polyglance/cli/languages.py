@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -16,11 +14,8 @@ OWN_WIDTH, ENGLISH_WIDTH, SPEAKER_WIDTH = 19, 21, 12
 
 
 def command(
-    index: Annotated[Path, typer.Option("--index", "-i", help="Folder of the index.")],
-    pack: Annotated[
-        list[str] | None,
-        typer.Option("--pack", "-p", help="A language pack: its folder or hub id; may repeat."),
-    ] = None,
+    index: options.Index,
+    pack: options.Packs = None,
     as_json: options.JsonOutput = False,
 ) -> None:
     """List languages with who speaks them and the measured dev score."""

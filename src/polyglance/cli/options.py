@@ -25,6 +25,20 @@ Data = Annotated[Path | None, typer.Option("--data", help="Folder of the publish
 Images = Annotated[
     Path | None, typer.Option("--images", help="Folder of the pictures, by file name.")
 ]
+Index = Annotated[
+    str,
+    typer.Option(
+        "--index", "-i", help="Folder of the index, or its address, as s3://BUCKET/INDEX."
+    ),
+]
+Packs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pack",
+        "-p",
+        help="A language pack: its folder or hub id. With several, the best speaks.",
+    ),
+]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 

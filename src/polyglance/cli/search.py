@@ -33,15 +33,8 @@ def command(
         ),
     ] = None,
     *,
-    index: Annotated[Path, typer.Option("--index", "-i", help="Folder of the index.")],
-    pack: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--pack",
-            "-p",
-            help="A language pack: its folder or hub id. With several, the best speaks.",
-        ),
-    ] = None,
+    index: options.Index,
+    pack: options.Packs = None,
     language: Annotated[
         str | None,
         typer.Option(

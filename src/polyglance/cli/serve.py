@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from polyglance.cli import options
+
 if TYPE_CHECKING:
     from polyglance.serve.guard import App
 
@@ -20,11 +22,8 @@ CONNECTIONS = 1024
 
 
 def command(
-    index: Annotated[Path, typer.Option("--index", "-i", help="Folder of the index.")],
-    pack: Annotated[
-        list[str] | None,
-        typer.Option("--pack", "-p", help="A language pack: its folder or hub id; may repeat."),
-    ] = None,
+    index: options.Index,
+    pack: options.Packs = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port to listen at; 0 takes a free one.")
@@ -97,7 +96,7 @@ def warn(host: str, token: str | None) -> None:
         )
 
 
-def open_app(index: Path, *, packs: list[str], host: str, token: str | None) -> App:
+def open_app(index: Path | str, *, packs: list[str], host: str, token: str | None) -> App:
     """The application over an index."""
     from polyglance import errors
 

@@ -21,7 +21,8 @@ from polyglance.embed import VectorCache, text_key, text_vectors
 from polyglance.languages import ENGLISH
 from polyglance.model import DualEncoder
 from polyglance.sides import Side
-from polyglance.store import Store, StoreFacts
+from polyglance.store import Store
+from polyglance.store_facts import StoreFacts
 
 
 @dataclass(frozen=True, eq=False)

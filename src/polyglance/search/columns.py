@@ -23,7 +23,8 @@ from polyglance.packs import LanguagePack
 from polyglance.records import ImageFile
 from polyglance.search.vector_index import EXACT_ROWS, Nearest, Rows, best_of
 from polyglance.sides import SpaceTower
-from polyglance.store import Store, StoreFacts
+from polyglance.store import Store
+from polyglance.store_facts import StoreFacts
 
 FOLDER = "packs"
 BLOCK_ROWS = 8192
@@ -138,31 +139,37 @@ class Column:
     """The derived column of a pack, open for search beside its index.
 
     Its rows are contents, those of the index are items: a content answers with all items that have
-    it. One with a vector index is not read into memory.
+    it. One with a vector index is not read into memory. Of an index on object storage it is made
+    in memory.
 
     Args:
         base: The index's store.
         pack: As for `column_store`.
 
     Attributes:
-        store: Of the column.
-        nearest: The column with its vector index, if it has one.
+        nearest: The column with its vector index; None where every row is compared.
     """
 
     def __init__(self, base: Store, pack: LanguagePack) -> None:
-        self.store = column_store(base, pack)
-        self.nearest = Nearest(self.store.table)
-        self._base, self._by_content = base, pack.manifest.content == "head"
+        self._base, self._pack = base, pack
+        self._by_content = pack.manifest.content == "head"
+        self._store = None
+        if base.address is None or not self._by_content:
+            self._store = column_store(base, pack)
+        nearest = None if self._store is None else Nearest(self._store.table)
+        self.nearest = None if nearest is None or nearest.facts is None else nearest
 
     @cached_property
     def vectors(self) -> Vectors:
         """Float32 (M, E), unit, in the order of the index."""
-        return self.store.vectors(self._base.keys() if self._by_content else self._base.ids())
+        if self._store is None:
+            return self._pack.project(self._base.vectors())
+        return self._store.vectors(self._base.keys() if self._by_content else self._base.ids())
 
     def near(
         self, queries: Vectors, *, count: int, allowed: Rows | None
     ) -> list[tuple[Rows, Vectors]]:
-        """The nearest items of each query by the vector index: rows of the index, and scores.
+        """The nearest items of each query by `nearest`: rows of the index, and scores.
 
         Args:
             queries: Float32 (Q, E), unit.
@@ -170,14 +177,16 @@ class Column:
             allowed: Rows of the index that may answer, rising; None for all.
         """
         if allowed is not None and len(allowed) <= EXACT_ROWS:
+            assert self._store is not None
             names = self._base.keys() if self._by_content else self._base.ids()
-            vectors = self.store.vectors([names[row] for row in allowed])  # (A, E)
+            vectors = self._store.vectors([names[row] for row in allowed])  # (A, E)
             scored = [(row, best_of(row, top=count)) for row in queries @ vectors.T]
             return [(allowed[best], row[best]) for row, best in scored]
         return [self._probe(query, count=count, allowed=allowed) for query in queries]
 
     def _probe(self, query: Vectors, *, count: int, allowed: Rows | None) -> tuple[Rows, Vectors]:
         """One query; looks further where filters or copies leave too few."""
+        assert self.nearest is not None
         keys, order = self._items
         wanted = count
         while True:

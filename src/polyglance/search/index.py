@@ -39,12 +39,12 @@ class Index:
     """An index that is open for search.
 
     Args:
-        path: The folder that `indexing.build` wrote.
+        path: The folder that `indexing.build` wrote, or the address of a copy on object storage.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        self.store = Store.open(self.path)
+    def __init__(self, path: Path | str) -> None:
+        self.path = path
+        self.store = Store.open(path)
         self._lock = threading.Lock()
         self._columns: dict[str, Column] = {}
         self._masks: dict[Filters, Mask] = {}
@@ -174,7 +174,7 @@ class Index:
         if count < 1:
             raise errors.ConfigError(f"top {count}; it must be at least 1", hint="try --top 10")
         column = self._column(pack)
-        if (self.nearest if column is None else column.nearest).facts is not None:
+        if self.nearest.facts is not None if column is None else column.nearest is not None:
             return self._probed(queries, count=count, filters=filters, column=column)
         vectors = self.vectors if column is None else column.vectors
         rows = None if filters is None else np.flatnonzero(self._mask(filters))

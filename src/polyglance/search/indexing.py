@@ -25,7 +25,8 @@ from polyglance.search.gathering import Describe, Gathered, gather
 from polyglance.search.rows import add_index_columns, index_columns, looked_at
 from polyglance.sides import SpaceTower
 from polyglance.sources.images import Photo
-from polyglance.store import MANIFEST_NAME, Store, StoreFacts
+from polyglance.store import MANIFEST_NAME, Store
+from polyglance.store_facts import StoreFacts
 from polyglance.towers import Modality, Output
 
 

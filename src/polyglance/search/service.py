@@ -88,7 +88,7 @@ class Searcher:
     """An index that is asked in any language; see the module.
 
     Args:
-        index: Its folder.
+        index: Its folder, or its address on object storage.
         packs: Language packs of its space: folders, ids on the hub, or packs that are loaded.
 
     Raises:
@@ -96,7 +96,9 @@ class Searcher:
         SpaceMismatchError: A pack of another space.
     """
 
-    def __init__(self, index: Path, *, packs: Sequence[str | Path | LanguagePack] = ()) -> None:
+    def __init__(
+        self, index: Path | str, *, packs: Sequence[str | Path | LanguagePack] = ()
+    ) -> None:
         self._index = Index(index)
         self._voices = Voices(self._index, packs)
         self._lock = threading.Lock()

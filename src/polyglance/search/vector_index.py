@@ -7,8 +7,7 @@ partitions are probed, and the best candidates compared again with their exact v
 exact, and what is missed is said by the index's facts, which `vector_building` measured. Rows that
 were added since the index was built are all compared; rows that are gone never answer.
 
-The index and its facts lie inside the Lance table. So a table on object storage is searched by its
-URI alone (`Nearest.at`); indexing takes locks and keeps files beside, and needs a local folder.
+The index and its facts lie inside the Lance table, and go with it to object storage.
 """
 
 from __future__ import annotations
@@ -106,27 +105,6 @@ class Nearest:
     def __init__(self, table: lance.LanceDataset, *, facts: IndexFacts | None = None) -> None:
         self._table = table
         self.facts = facts or facts_of(table)
-
-    @classmethod
-    def at(cls, uri: str, *, storage_options: Mapping[str, str] | None = None) -> Nearest:
-        """Open a table by its address: a path, `file://`, `s3://`, `gs://`, `az://`, ...
-
-        Args:
-            uri: Of the table itself, the folder `vectors.lance` of an index.
-            storage_options: What the storage wants to know, as Lance names it.
-
-        Raises:
-            UnavailableError: There is no table, or it cannot be reached.
-        """
-        import lance
-
-        try:
-            return cls(lance.dataset(uri, storage_options=dict(storage_options or {}) or None))
-        except (OSError, ValueError) as error:
-            raise errors.UnavailableError(
-                f"no table can be opened at {uri}: {error}",
-                hint="give the address of an index's vectors.lance",
-            ) from error
 
     def warm_up(self) -> None:
         """Read the index, or the vectors where there is none, so that the first query is quick."""

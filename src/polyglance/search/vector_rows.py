@@ -18,7 +18,8 @@ from polyglance import affine, embed, errors, image_rows, progress
 from polyglance.model import load_side
 from polyglance.records import Quarantined
 from polyglance.search.rows import index_columns
-from polyglance.store import MANIFEST_NAME, Store, StoreFacts
+from polyglance.store import MANIFEST_NAME, Store
+from polyglance.store_facts import StoreFacts
 from polyglance.store_rows import unusable_rows
 from polyglance.towers import precomputed
 
