@@ -538,5 +538,5 @@ def test_no_table_at_an_address(tmp_path):
     with pytest.raises(errors.UnavailableError, match=r"no table can be opened at .*nowhere"):
         Store.open(f"file://{tmp_path}/nowhere")
     lance.write_dataset(pa.table({"a": [1]}), str(tmp_path / "other.lance"))
-    with pytest.raises(errors.StoreError, match="does not say its modality"):
+    with pytest.raises(errors.StoreError, match="does not say whose vectors"):
         Store.open(f"file://{tmp_path}/other.lance")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 TABLE_NAME = "vectors.lance"
 KEY = "polyglance.store"
+# Object stores answer with whole pages.
+SHOWN_CHARACTERS = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +67,14 @@ def note(table: lance.LanceDataset, content: Mapping[str, Any]) -> None:
 
 
 def noted_at(address: str) -> dict[str, Any]:
-    """What the table at an address says; empty where it says nothing.
+    """What the table at an address says.
 
     Args:
         address: As for `Store.open`.
 
     Raises:
         UnavailableError: There is no table, or it cannot be reached.
+        StoreError: It says nothing.
     """
     import lance
 
@@ -79,11 +82,16 @@ def noted_at(address: str) -> dict[str, Any]:
         noted = lance.dataset(table_at(address)).config().get(KEY)
     except (OSError, ValueError) as error:
         raise errors.UnavailableError(
-            f"no table can be opened at {table_at(address)}: {error}",
+            f"no table can be opened at {table_at(address)}: {str(error)[:SHOWN_CHARACTERS]}",
             hint="give the address of an index; keys and end points of a storage are taken from "
             "the environment, as AWS_ACCESS_KEY_ID and AWS_ENDPOINT",
         ) from error
-    found: dict[str, Any] = json.loads(noted or "{}")
+    if noted is None:
+        raise errors.StoreError(
+            f"the table at {table_at(address)} does not say whose vectors it holds",
+            hint="index again with this version of polyglance, then copy the table",
+        )
+    found: dict[str, Any] = json.loads(noted)
     return found
 
 
