@@ -218,7 +218,7 @@ def _table(folder: Path, world: World, *, num_rows: int) -> tuple[Path, bool, di
     from polyglance.search import indexing, vector_building, vector_index
     from polyglance.store import Store
 
-    path = folder / f"index-{num_rows}-{SEED}"
+    path = folder / f"imported-{num_rows}-{SEED}"
     if path.is_dir():
         kept = Store.open(path)
         facts = vector_index.facts_of(kept.table)

@@ -39,8 +39,8 @@ FLOORS = (
     # edges
     "towers",
     "sources",
-    "store_facts",
     "store_rows",
+    "store_facts",
     "store",
     # building
     "image_batches",

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from polyglance import embed, image_rows
+from polyglance import embed, errors, image_rows
 from polyglance.image_batches import MAX_ENCODERS, BatchEncoder
 from polyglance.records import ImageFile
 
@@ -46,7 +46,7 @@ def rows(value):
 
 def test_batches_run_together_and_cores_are_given_back():
     tower, before = Slow(), torch.get_num_threads()
-    encoder = BatchEncoder(tower, output="embedding", num_threads=2)
+    encoder = BatchEncoder(tower, output="embedding", dim=DIM, num_threads=2)
     found = [encoder.submit(rows(value)) for value in range(6)]
     assert [one.result()[0, 0] for one in found] == list(range(6))
     encoder.close()
@@ -59,7 +59,7 @@ def test_batches_run_together_and_cores_are_given_back():
 def test_one_after_the_other_where_that_is_all_there_is(threads, allowed):
     tower = Slow()
     tower.encodes_in_threads = allowed
-    encoder = BatchEncoder(tower, output="embedding", num_threads=threads)
+    encoder = BatchEncoder(tower, output="embedding", dim=DIM, num_threads=threads)
     assert encoder.submit(rows(1)).done()
     assert encoder.num_ahead == 0
     assert tower.torch_threads == {torch.get_num_threads()}
@@ -67,7 +67,7 @@ def test_one_after_the_other_where_that_is_all_there_is(threads, allowed):
 
 
 def test_never_more_than_memory_is_meant_for():
-    encoder = BatchEncoder(Slow(), output="embedding", num_threads=64)
+    encoder = BatchEncoder(Slow(), output="embedding", dim=DIM, num_threads=64)
     encoder.submit(rows(1)).result()
     encoder.close()
     assert encoder.num_ahead == MAX_ENCODERS
@@ -127,3 +127,45 @@ def test_a_bad_vector_sets_its_picture_and_its_copies_aside(images, tmp_path):
     assert len(bad) > 1
     assert sorted(one.id for one in report.quarantined) == sorted(bad)
     assert len(store) == len(images) - len(bad)
+
+
+def test_batches_that_run_when_something_fails_are_waited_for_and_kept(images, tmp_path):
+    class Failing(Slow):
+        def encode(self, items, *, languages=None, output="embedding"):
+            if items[0][1] < 10:  # the first batch: at once
+                raise RuntimeError("no more memory")
+            time.sleep(0.3)
+            return super().encode(items)
+
+    store = embed.open_image_store(tmp_path / "store", Failing())
+    with pytest.raises(RuntimeError, match="no more memory"):
+        embed.embed_images(images, Failing(), store=store, num_threads=3)
+    assert len(store) >= image_rows.ENCODE_ROWS
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_vectors_of_another_form_cost_their_batch_alone(images, tmp_path, threads):
+    class Doubles(Slow):
+        def encode(self, items, *, languages=None, output="embedding"):
+            found = super().encode(items)
+            return found.astype(np.float64) if any(item[1] == 150 for item in items) else found
+
+    store = embed.open_image_store(tmp_path / "store", Doubles())
+    with pytest.raises(errors.VectorError, match="float64"):
+        embed.embed_images(images, Doubles(), store=store, num_threads=threads)
+    assert len(store) >= 2 * image_rows.ENCODE_ROWS
+
+
+def test_runs_side_by_side_give_back_what_the_first_took():
+    before = torch.get_num_threads()
+    torch.set_num_threads(8)
+    try:
+        one, two = (BatchEncoder(Slow(), output="embedding", dim=DIM, num_threads=2) for _ in "ab")
+        for encoder in (one, two):
+            encoder.submit(rows(1)).result()
+        one.close()
+        assert torch.get_num_threads() == 4
+        two.close()
+        assert torch.get_num_threads() == 8
+    finally:
+        torch.set_num_threads(before)

@@ -144,7 +144,7 @@ def write_manifest(
         kind: What the folder is: `store`, `pack`, ...
         schema_version: The version of its form, from 1.
     """
-    write_json(path, {"schema_version": schema_version, "kind": kind, **content})
+    write_json(path, manifest(content, kind=kind, schema_version=schema_version))
 
 
 def read_manifest(path: Path, *, kind: str, schema_version: int) -> dict[str, Any]:
@@ -163,17 +163,35 @@ def read_manifest(path: Path, *, kind: str, schema_version: int) -> dict[str, An
         StoreError: Of another kind or version.
     """
     found = read_json(path)
+    return checked_manifest(found, place=path.parent, kind=kind, schema_version=schema_version)
+
+
+def manifest(content: Mapping[str, Any], *, kind: str, schema_version: int) -> dict[str, Any]:
+    """What a manifest says: kind and schema version in front of its content."""
+    return {"schema_version": schema_version, "kind": kind, **content}
+
+
+def checked_manifest(
+    found: Any, *, place: Path | str, kind: str, schema_version: int
+) -> dict[str, Any]:
+    """The content of a manifest that was read; see `read_manifest`.
+
+    Args:
+        found: What `manifest` made.
+        place: Of what it tells, for the message.
+        kind: The kind expected.
+        schema_version: The highest version that can be read.
+    """
     given = found.get("kind") if isinstance(found, dict) else None
     if given != kind:
         raise errors.StoreError(
-            f"{path.parent} is of the kind {given!r}; a {kind} is expected here",
+            f"{place} is of the kind {given!r}; a {kind} is expected here",
             hint=f"give the folder of a {kind}",
         )
     version = found.get("schema_version")
     if not isinstance(version, int) or not 1 <= version <= schema_version:
         raise errors.StoreError(
-            f"{path.parent} has schema version {version!r}; this program reads 1 to "
-            f"{schema_version}",
+            f"{place} has schema version {version!r}; this program reads 1 to {schema_version}",
             hint="pip install --upgrade polyglance, or make the folder again",
         )
     return {name: value for name, value in found.items() if name not in MANIFEST_HEAD}

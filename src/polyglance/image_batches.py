@@ -10,6 +10,7 @@ Legend: B rows of a batch, D width.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from polyglance.store_rows import check_shape
 from polyglance.towers import Output, Tower
 
 Vectors = NDArray[np.float32]
@@ -25,24 +27,52 @@ Vectors = NDArray[np.float32]
 MAX_ENCODERS = 4
 
 
+class _Cores:
+    """The threads that torch takes for one operation: fewer while anybody encodes in several."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = self._before = 0
+
+    def share_out(self, among: int) -> None:
+        import torch
+
+        with self._lock:
+            if not self._users:
+                self._before = torch.get_num_threads()
+                torch.set_num_threads(max(1, self._before // among))
+            self._users += 1
+
+    def give_back(self) -> None:
+        import torch
+
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                torch.set_num_threads(self._before)
+
+
+_CORES = _Cores()
+
+
 class BatchEncoder:
     """A tower that is given batches before it has finished the last.
 
     Args:
         tower: Who encodes.
         output: What is asked of it.
+        dim: Width D that it shall give.
         num_threads: Batches at once at most, where the tower allows several.
 
     Attributes:
         num_ahead: Batches that may be on their way; who submits more waits for the first.
     """
 
-    def __init__(self, tower: Tower, *, output: Output, num_threads: int) -> None:
+    def __init__(self, tower: Tower, *, output: Output, dim: int, num_threads: int) -> None:
         self.num_ahead = 0
-        self._tower, self._output = tower, output
+        self._tower, self._output, self._dim = tower, output, dim
         self._wanted = min(num_threads, MAX_ENCODERS)
         self._threads: ThreadPoolExecutor | None = None
-        self._torch_threads = 0
         self._begun = False
 
     def submit(self, items: Sequence[Any]) -> Future[Vectors]:
@@ -58,22 +88,21 @@ class BatchEncoder:
     def close(self) -> None:
         """Let go of what has not begun, and wait for the rest."""
         if self._threads is not None:
-            import torch
-
-            self._threads.shutdown(cancel_futures=True)
-            self._threads = None
-            torch.set_num_threads(self._torch_threads)
+            threads, self._threads = self._threads, None
+            try:
+                threads.shutdown(cancel_futures=True)
+            finally:
+                _CORES.give_back()
 
     def _begin(self) -> None:
         """Share out the cores; first here, since the tower may not be loaded before."""
         self._begun = True
         if self._wanted > 1 and getattr(self._tower, "encodes_in_threads", False):
-            import torch
-
-            self._torch_threads = torch.get_num_threads()
-            torch.set_num_threads(max(1, self._torch_threads // self._wanted))
+            _CORES.share_out(self._wanted)
             self._threads = ThreadPoolExecutor(self._wanted, thread_name_prefix="encode-images")
             self.num_ahead = self._wanted
 
     def _encode(self, items: Sequence[Any]) -> Vectors:
-        return self._tower.encode(items, output=self._output)
+        vectors = self._tower.encode(items, output=self._output)
+        check_shape(vectors, dim=self._dim, num_rows=len(items))
+        return vectors

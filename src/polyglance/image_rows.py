@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -30,7 +30,7 @@ from polyglance.records import ImageFile, Quarantined
 from polyglance.sources.images import Photo, decode_photo
 from polyglance.sources.webdataset import read_span
 from polyglance.store import Store
-from polyglance.store_rows import check_shape, unusable_rows
+from polyglance.store_rows import unusable_rows
 from polyglance.towers import Output, Tower
 
 if TYPE_CHECKING:
@@ -215,7 +215,9 @@ class ImageRun:
         marks = zip(table["path"], table["size"], table["mtime_ns"], strict=True)
         self._mark_of = dict(zip(table["id"], marks, strict=True))
         output = cast("Output", store.facts.output)
-        self._encoder = BatchEncoder(tower, output=output, num_threads=num_threads)
+        self._encoder = BatchEncoder(
+            tower, output=output, dim=store.facts.dim, num_threads=num_threads
+        )
         self._to_encode: dict[str, ReadImage] = {}  # by key: distinct content
         self._encoding: deque[tuple[list[str], Future[Vectors]]] = deque()  # their keys
         self._on_way: set[str] = set()  # all of these
@@ -250,7 +252,7 @@ class ImageRun:
                 self.take(again)
                 return
             self._to_encode.setdefault(read.key, read)
-        self._rows.append(read)
+        self._rows.append(replace(read, item=None))  # pixels are held until they are encoded
         full = len(self._rows) >= APPEND_ROWS
         if full or len(self._to_encode) >= ENCODE_ROWS:
             # Before an append all of it: copies of what waits for the tower would wait with it.
@@ -268,11 +270,17 @@ class ImageRun:
         self._append()
 
     def keep_encoded(self) -> None:
-        """Append what has a vector, after something went wrong elsewhere than in an append."""
-        while (
-            self._encoding and self._encoding[0][1].done() and not self._encoding[0][1].exception()
-        ):
-            self._settle(num_left=len(self._encoding) - 1)
+        """Append what has a vector, after something went wrong elsewhere than in an append.
+
+        Batches that are being encoded are waited for: their threads cannot be stopped.
+        """
+        self._encoder.close()
+        self._encoding = deque(
+            (keys, found)
+            for keys, found in self._encoding
+            if not found.cancelled() and not found.exception()
+        )
+        self._settle()
         if not self._writing:
             self._append()
 
@@ -302,14 +310,13 @@ class ImageRun:
         while len(self._encoding) > num_left:
             keys, found = self._encoding[0]
             vectors = found.result()  # (B, D)
-            check_shape(vectors, dim=self._store.facts.dim, num_rows=len(keys))
+            self._encoding.popleft()
             bad = unusable_rows(vectors)
             for b, key in enumerate(keys):
                 if b in bad:
                     self._bad[key] = f"the tower gave a vector of {bad[b]}"
                 else:
                     self._vector_of[key] = vectors[b]
-            self._encoding.popleft()
             self._on_way.difference_update(keys)
 
     def _append(self) -> None:

@@ -14,6 +14,7 @@ it is opened by its address, to be read: locks and what lies beside it need a fo
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import __version__, errors, files, store_facts, store_rows
-from polyglance.store_facts import TABLE_NAME, StoreFacts
+from polyglance.store_facts import KIND, SCHEMA_VERSION, TABLE_NAME, StoreFacts
 
 if TYPE_CHECKING:
     import lance
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 Vectors = NDArray[np.float32]
 
-SCHEMA_VERSION = 1
 MANIFEST_NAME = "store.json"
 LOCK_NAME = "store.lock"
 READ_ROWS = 8192
@@ -49,7 +49,7 @@ class Store:
     """An open store; see the module. Make one with `create`, `open` or `open_or_create`.
 
     Attributes:
-        path: The folder; of one that was opened by its address, a name that no file has.
+        path: The folder; of one that was opened by its address, a path that no file can have.
         address: Where it was opened, if that is no folder.
         facts: Whose vectors these are.
         extra_facts: What its maker noted beside.
@@ -105,15 +105,11 @@ class Store:
                         f"there is a store at {path} already", hint="open it, or give a new folder"
                     )
                 shutil.rmtree(path / TABLE_NAME, ignore_errors=True)
-                content = {
-                    **asdict(facts),
-                    "created_by": f"polyglance {__version__}",
-                    "facts": dict(extra_facts or {}),
-                }
+                content = cls._manifest(facts, extra_facts or {})
                 table = lance.write_dataset(schema.empty_table(), _uri(path))
                 store_facts.note(table, content)
                 files.write_manifest(
-                    path / MANIFEST_NAME, content, kind="store", schema_version=SCHEMA_VERSION
+                    path / MANIFEST_NAME, content, kind=KIND, schema_version=SCHEMA_VERSION
                 )
         return cls.open(path)
 
@@ -134,18 +130,21 @@ class Store:
             address = str(path)
             found = store_facts.noted_at(address)
             facts = store_facts.facts_in(found, place=address)
-            return cls(Path(address), facts, found.get("facts", {}), address=address)
+            return cls(Path(os.devnull, address), facts, found.get("facts", {}), address=address)
         path = Path(path).absolute()  # the folder that is meant now, wherever the process goes
         if not (path / MANIFEST_NAME).exists():
             raise errors.UnavailableError(
                 f"there is no store at {path} (no {MANIFEST_NAME} in it)",
                 hint="make one: polyglance embed --help",
             )
-        found = files.read_manifest(
-            path / MANIFEST_NAME, kind="store", schema_version=SCHEMA_VERSION
-        )
+        found = files.read_manifest(path / MANIFEST_NAME, kind=KIND, schema_version=SCHEMA_VERSION)
         facts = store_facts.facts_in(found, place=path / MANIFEST_NAME)
         return cls(path, facts, found.get("facts", {}))
+
+    @staticmethod
+    def _manifest(facts: StoreFacts, extra_facts: Mapping[str, Any]) -> dict[str, Any]:
+        made_by = f"polyglance {__version__}"
+        return {**asdict(facts), "created_by": made_by, "facts": dict(extra_facts)}
 
     @classmethod
     def open_or_create(
@@ -212,9 +211,17 @@ class Store:
 
     @property
     def is_current(self) -> bool:
-        """Whether nothing was written since this was opened; see `refresh`."""
-        with store_rows.reading(self.path):
-            return bool(self._dataset.latest_version == self._dataset.version)
+        """Whether nothing was written since this was opened; see `refresh`.
+
+        As far as is known: of a storage that does not answer, yes.
+        """
+        try:
+            with store_rows.reading(self.address or self.path):
+                return bool(self._dataset.latest_version == self._dataset.version)
+        except errors.StoreError:
+            if self.address is None:
+                raise
+            return True
 
     @property
     def num_fragments(self) -> int:
@@ -239,7 +246,7 @@ class Store:
         for name in names:
             if name not in allowed:
                 raise errors.unknown_name("column", name, allowed=allowed)
-        with store_rows.reading(self.path):
+        with store_rows.reading(self.address or self.path):
             table = self._dataset.to_table(columns=list(names))
             return {name: table[name].to_pylist() for name in names}
 
@@ -275,7 +282,7 @@ class Store:
         distinct, inverse = np.unique(rows, return_inverse=True)
         if not len(distinct):
             return np.empty((0, self.facts.dim), dtype=np.float32)
-        with store_rows.reading(self.path):
+        with store_rows.reading(self.address or self.path):
             taken = self._dataset.take(distinct.tolist(), columns=["vector"])["vector"]
             parts = [store_rows.matrix(chunk) for chunk in taken.chunks]
             return np.concatenate(parts)[inverse]  # (N, D)
@@ -289,7 +296,7 @@ class Store:
         Yields:
             Ids and float32 (rows, D).
         """
-        with store_rows.reading(self.path):
+        with store_rows.reading(self.address or self.path):
             scanner = self._dataset.scanner(
                 columns=["id", "vector"],
                 batch_size=rows,
@@ -343,6 +350,12 @@ class Store:
                 if not nested:
                     self.refresh()
                 raise
+
+    def note_facts(self) -> None:
+        """Have the table say whose vectors it holds, where an older version made it."""
+        with self.writing():
+            store_facts.note(self._dataset, self._manifest(self.facts, self.extra_facts))
+            self.refresh()
 
     def append(
         self,
@@ -455,7 +468,7 @@ class Store:
         """All vectors, filled in batch by batch, so that memory peaks at one copy."""
         found = np.empty((len(self), self.facts.dim), dtype=np.float32)  # (N, D)
         filled = 0
-        with store_rows.reading(self.path):
+        with store_rows.reading(self.address or self.path):
             for batch in self._dataset.to_batches(columns=["vector"], batch_size=READ_ROWS):
                 found[filled : filled + len(batch)] = store_rows.matrix(batch["vector"])
                 filled += len(batch)
@@ -470,7 +483,7 @@ class Store:
     def _open_dataset(self) -> lance.LanceDataset:
         import lance
 
-        with store_rows.reading(self.path):
+        with store_rows.reading(self.address or self.path):
             if self.address is not None:
                 return lance.dataset(store_facts.table_at(self.address))
             return lance.dataset(_uri(self.path))

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyglance import errors
+from polyglance import errors, files, store_rows
 
 if TYPE_CHECKING:
     import lance
 
 TABLE_NAME = "vectors.lance"
 KEY = "polyglance.store"
-# Object stores answer with whole pages.
-SHOWN_CHARACTERS = 300
+KIND, SCHEMA_VERSION = "store", 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +61,10 @@ def facts_in(found: Mapping[str, Any], *, place: Path | str) -> StoreFacts:
 
 
 def note(table: lance.LanceDataset, content: Mapping[str, Any]) -> None:
-    """Write a manifest's content into the table as well."""
-    table.update_config({KEY: json.dumps(content)})
+    """Write a manifest's content into the table as well, unless it is there."""
+    if KEY not in table.config():
+        said = files.manifest(content, kind=KIND, schema_version=SCHEMA_VERSION)
+        table.update_config({KEY: json.dumps(said)})
 
 
 def noted_at(address: str) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def noted_at(address: str) -> dict[str, Any]:
 
     Raises:
         UnavailableError: There is no table, or it cannot be reached.
-        StoreError: It says nothing.
+        StoreError: It says nothing, or is of another schema version.
     """
     import lance
 
@@ -82,7 +83,8 @@ def noted_at(address: str) -> dict[str, Any]:
         noted = lance.dataset(table_at(address)).config().get(KEY)
     except (OSError, ValueError) as error:
         raise errors.UnavailableError(
-            f"no table can be opened at {table_at(address)}: {str(error)[:SHOWN_CHARACTERS]}",
+            f"no table can be opened at {table_at(address)}: "
+            f"{str(error)[: store_rows.SHOWN_CHARACTERS]}",
             hint="give the address of an index; keys and end points of a storage are taken from "
             "the environment, as AWS_ACCESS_KEY_ID and AWS_ENDPOINT",
         ) from error
@@ -91,8 +93,9 @@ def noted_at(address: str) -> dict[str, Any]:
             f"the table at {table_at(address)} does not say whose vectors it holds",
             hint="index again with this version of polyglance, then copy the table",
         )
-    found: dict[str, Any] = json.loads(noted)
-    return found
+    return files.checked_manifest(
+        json.loads(noted), place=address, kind=KIND, schema_version=SCHEMA_VERSION
+    )
 
 
 def is_address(place: Path | str) -> bool:

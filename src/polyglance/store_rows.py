@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Vectors = NDArray[np.float32]
 
 BASE_COLUMNS = ("id", "key", "vector")
+# Of what an object store answers: it may be a whole page.
+SHOWN_CHARACTERS = 300
 
 
 def schema_of(dim: int, extra_columns: Mapping[str, pyarrow.DataType]) -> pyarrow.Schema:
@@ -112,13 +114,13 @@ def matrix(column: pyarrow.FixedSizeListArray) -> Vectors:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(place: Path | str) -> Iterator[None]:
     """Say of a table that cannot be read that it is damaged, and what to do.
 
     Lance raises `OSError`, `ValueError` and Arrow's own errors, which are `ValueError`s, too.
 
     Args:
-        path: The store's folder.
+        place: The store's folder, or its address.
 
     Raises:
         StoreError: In place of those.
@@ -126,8 +128,13 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
+        if isinstance(place, str):
+            raise errors.StoreError(
+                f"the table at {place} cannot be read: {str(error)[:SHOWN_CHARACTERS]}",
+                hint="try again; if it goes on, copy the table there anew",
+            ) from error
         raise errors.StoreError(
-            f"the table of the store {path} cannot be read: {error}",
+            f"the table of the store {place} cannot be read: {error}",
             hint="restore the folder from a copy, or delete it and embed again",
         ) from error
 

@@ -195,3 +195,32 @@ def test_measuring_asks_the_tower_for_what_the_side_asks(teacher, picture_folder
     _, found = measure.content_vectors(model, data, images=picture_folder)
     pictures = [Image.open(picture_folder / name) for name in names]
     np.testing.assert_allclose(found, model.encode_contents(pictures), atol=1e-5)
+
+
+def test_a_filter_that_leaves_what_is_far_from_the_query(teacher, index_folder, monkeypatch):
+    """Partitions near the query hold none of it; the others are looked into, too."""
+    base, pack = Store.open(index_folder), pack_of(teacher)
+    column = columns.column_store(base, pack)
+    vector_building.build(column)
+    query = column.vectors()[:1]
+    far = np.sort(np.argsort(column.vectors(base.keys()) @ query[0])[:20])
+    found = columns.Column(base, pack)
+    monkeypatch.setattr(columns, "EXACT_ROWS", 0)
+    found.nearest.facts = dataclasses.replace(found.nearest.facts, num_probes=1)
+    ((rows, _),) = found.near(query, count=15, allowed=far)
+    assert len(rows) == 15
+    assert set(rows.tolist()) <= set(far.tolist())
+
+
+def test_a_picture_that_changed_must_be_encoded_again(
+    teacher, index_folder, picture_folder, model_folder
+):
+    pack = pack_of(teacher, content="new-tower")
+    columns.reencode(Store.open(index_folder), pack, images=images.find_images(picture_folder))
+    changed = sorted(picture_folder.glob("*.png"))[3]
+    small_world.draw("big red circle", seed=77).save(changed)
+    build(picture_folder, model=str(model_folder), out=index_folder)
+    with pytest.raises(errors.SpaceMismatchError, match="not all pictures"):
+        columns.column_store(Store.open(index_folder), pack)
+    columns.reencode(Store.open(index_folder), pack, images=images.find_images(picture_folder))
+    assert len(columns.column_store(Store.open(index_folder), pack)) == 72

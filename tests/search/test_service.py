@@ -383,3 +383,76 @@ def test_a_copy_is_searched_by_its_address(index_path, pack, turning_pack, tmp_p
             assert answers[0].hits == answers[1].hits
         assert not there.refresh()
     assert [path.name for path in copy.parent.iterdir()] == ["vectors.lance"]
+
+
+def test_fused_answers_do_not_depend_on_how_many_are_asked(index_path, pack, monkeypatch):
+    guess = service.readings.language_guess.Guess
+    guesses = (guess(language="eng_Latn", share=0.55), guess(language="deu_Latn", share=0.45))
+    monkeypatch.setattr(
+        service.readings.language_guess, "likely", lambda text, *, languages: guesses
+    )
+    searcher = Searcher(index_path, packs=[pack])
+    for phrase in small_world.PHRASES[::7]:
+        everything = ids(searcher.search(Query.of_text(phrase), top=72))
+        for top in (1, 3, 10):
+            assert ids(searcher.search(Query.of_text(phrase), top=top)) == everything[:top]
+
+
+def test_copies_stand_in_the_same_order_alone_and_in_company(
+    picture_folder, model_folder, tmp_path, pack
+):
+    for name in ("a.png", "z.png"):
+        shutil.copy(picture_folder / file_of(QUERY), picture_folder / name)
+    indexing.build(picture_folder, model=str(model_folder), out=tmp_path / "copies")
+    searcher = Searcher(tmp_path / "copies", packs=[pack])
+    asks = [
+        service.Ask(query=Query.of_text(text), top=74, language="eng_Latn", alike=None)
+        for text in small_world.PHRASES[:20]
+    ]
+    together = searcher.search_many(asks)
+    for ask, answer in zip(asks, together, strict=True):
+        alone = searcher.search(ask.query, top=74, language="eng_Latn", alike=None)
+        found = ids(alone)
+        assert ids(answer) == found
+        first = found.index("a.png")
+        assert found[first : first + 3] == ["a.png", file_of(QUERY), "z.png"]
+
+
+def test_an_index_of_an_older_version_says_whose_it_is_once_it_was_indexed_again(
+    index_path, picture_folder, model_folder
+):
+    import lance
+
+    from polyglance import store_facts
+
+    table = lance.dataset(str(index_path / "vectors.lance"))
+    table.delete_config_keys([store_facts.KEY])
+    with pytest.raises(errors.StoreError, match="index again"):
+        Searcher(f"file://{index_path}")
+    indexing.build(picture_folder, model=str(model_folder), out=index_path)
+    assert len(Searcher(f"file://{index_path}").index.ids) == 72
+
+
+def test_nothing_is_written_for_an_index_at_an_address(
+    index_path, picture_folder, tmp_path, monkeypatch
+):
+    from polyglance.search.thumbnails import Thumbnails
+
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    searcher = Searcher(f"file://{index_path}")
+    shutil.rmtree(index_path / "thumbnails")
+    assert Thumbnails(searcher.index.store).get(file_of(QUERY))[:2] == b"\xff\xd8"
+    assert not list((tmp_path / "empty").iterdir())
+    assert not (index_path / "thumbnails").exists()
+
+
+def test_a_storage_that_does_not_answer_is_asked_later(index_path, tmp_path):
+    copy = tmp_path / "away" / "vectors.lance"
+    shutil.copytree(index_path / "vectors.lance", copy)
+    searcher = Searcher(f"file://{copy.parent}")
+    searcher.index.warm_up()
+    before = searcher.rank(searcher.index.vectors[:1], top=3)
+    copy.rename(tmp_path / "gone")
+    assert not searcher.refresh()
+    assert searcher.rank(searcher.index.vectors[:1], top=3) == before

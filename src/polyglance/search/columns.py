@@ -94,7 +94,7 @@ def reencode(
         base: The index's store.
         pack: With another content tower.
         images: The pictures of the index.
-        num_threads: Threads that decode while the tower encodes.
+        num_threads: Threads that decode, and batches that are encoded at once.
 
     Raises:
         ConfigError: For a pack without another content tower.
@@ -125,13 +125,19 @@ def column_store(base: Store, pack: LanguagePack) -> Store:
     path = column_path(base.path, pack)
     if path.is_dir():
         column = Store.open(path)
-        if not column.missing(base.ids()):
+        encoded = dict(zip(column.ids(), column.keys(), strict=True))
+        if all(
+            encoded.get(identity) == key
+            for identity, key in zip(base.ids(), base.keys(), strict=True)
+        ):
             return column
     raise errors.SpaceMismatchError(
-        f"the pack brings another content tower ({pack.manifest.content_tower}), by which the "
-        f"pictures of {base.path} are not encoded",
+        f"the pack brings another content tower ({pack.manifest.content_tower}), by which not all "
+        f"pictures of {base.address or base.path} are encoded",
         hint="encode them again: polyglance index FOLDER --model MODEL --out INDEX --pack PACK "
-        "--reencode",
+        "--reencode"
+        if base.address is None
+        else "search the folder that the table was copied from: the column lies there",
     )
 
 
@@ -164,7 +170,7 @@ class Column:
         """Float32 (M, E), unit, in the order of the index."""
         if self._store is None:
             return self._pack.project(self._base.vectors())
-        return self._store.vectors(self._base.keys() if self._by_content else self._base.ids())
+        return self._store.vectors(self._names)
 
     def near(
         self, queries: Vectors, *, count: int, allowed: Rows | None
@@ -178,8 +184,7 @@ class Column:
         """
         if allowed is not None and len(allowed) <= EXACT_ROWS:
             assert self._store is not None
-            names = self._base.keys() if self._by_content else self._base.ids()
-            vectors = self._store.vectors([names[row] for row in allowed])  # (A, E)
+            vectors = self._store.vectors([self._names[row] for row in allowed])  # (A, E)
             scored = [(row, best_of(row, top=count)) for row in queries @ vectors.T]
             return [(allowed[best], row[best]) for row, best in scored]
         return [self._probe(query, count=count, allowed=allowed) for query in queries]
@@ -187,10 +192,16 @@ class Column:
     def _probe(self, query: Vectors, *, count: int, allowed: Rows | None) -> tuple[Rows, Vectors]:
         """One query; looks further where filters or copies leave too few."""
         assert self.nearest is not None
+        facts = self.nearest.facts
+        assert facts is not None
+        # What is allowed may lie far from the query: then every partition is looked into.
+        probes = None if allowed is None else facts.num_partitions
         keys, order = self._items
         wanted = count
         while True:
-            found = self.nearest.search(query[None], top=wanted, columns=["key"])[0]
+            found = self.nearest.search(
+                query[None], top=wanted, columns=["key"], num_probes=probes
+            )[0]
             score_of: dict[str, np.float32] = {}
             for key, score in zip(found.columns["key"], found.scores, strict=True):
                 score_of.setdefault(key, score)
@@ -206,6 +217,11 @@ class Column:
             if len(rows) >= count or len(found.rows) < wanted:
                 return rows[:count], scores[:count]
             wanted *= 4
+
+    @cached_property
+    def _names(self) -> list[str]:
+        """Which row of the column each item of the index has: M ids of the column."""
+        return self._base.keys() if self._by_content else self._base.ids()
 
     @cached_property
     def _items(self) -> tuple[NDArray[np.bytes_], Rows]:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     import pyarrow
 
 KEPT_MASKS = 64
+BLOCK_SCORES = 2**24  # in memory at a time
+# A product differs by so much with what else is computed beside it: copies must not change places.
+SAME_SCORE_PLACES = 6
 
 
 class Index:
@@ -178,8 +181,13 @@ class Index:
             return self._probed(queries, count=count, filters=filters, column=column)
         vectors = self.vectors if column is None else column.vectors
         rows = None if filters is None else np.flatnonzero(self._mask(filters))
-        scores = queries @ (vectors if rows is None else vectors[rows]).T  # (Q, M)
-        return [self._best(row, count=count, rows=rows) for row in scores]
+        compared = vectors if rows is None else vectors[rows]
+        block = max(1, BLOCK_SCORES // max(1, len(compared)))
+        return [
+            self._best(scores, count=count, rows=rows)
+            for start in range(0, len(queries), block)
+            for scores in queries[start : start + block] @ compared.T  # (B, M)
+        ]
 
     def vectors_at(self, rows: Sequence[int]) -> Vectors:
         """Float32 (rows, D), unit, in the model's space: of these rows, in their order."""
@@ -235,7 +243,7 @@ class Index:
         return self.store.table.to_table(columns=["id", "key", "path"]).combine_chunks()
 
     def _best(self, scores: Vectors, *, count: int, rows: NDArray[np.intp] | None) -> Candidates:
-        """The best of the scores, in order; of equal ones whose id comes first.
+        """The best of the scores, in order; of equal ones, to six places, whose id comes first.
 
         Args:
             scores: Float32, of all rows or of some.
@@ -245,9 +253,10 @@ class Index:
         worst = len(scores) - min(count, len(scores))
         least = np.partition(scores, worst)[worst] if len(scores) else np.inf
         # All that are as good as the last one: the ids decide among them, not where they lie.
-        among = np.flatnonzero(scores >= least)
+        among = np.flatnonzero(scores >= least - 10.0**-SAME_SCORE_PLACES)
         at = among if rows is None else rows[among]
-        order = np.lexsort((self._order_of_ids[at], -scores[among]))[:count]
+        rounded = np.round(scores[among], SAME_SCORE_PLACES)
+        order = np.lexsort((self._order_of_ids[at], -rounded))[:count]
         best = at[order].tolist()
         return Candidates(
             rows=best,
@@ -269,11 +278,12 @@ class Index:
 
     def _mask(self, filters: Filters) -> Mask:
         """Which rows pass; kept, since the same filters come again with every letter typed."""
-        if filters not in self._masks:
+        found = self._masks.get(filters)
+        if found is None:
             self._require(filters)
             there = [n for n in filters.needed if n == "id" or n in self.store.extra_columns]
             found = filters.mask(self.store.columns(there), num_rows=len(self.ids))
             if len(self._masks) >= KEPT_MASKS:
                 self._masks.clear()
             self._masks[filters] = found
-        return self._masks[filters]
+        return found

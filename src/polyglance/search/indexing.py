@@ -75,7 +75,8 @@ def build(
         keep_missing: Whether rows stay whose file is gone.
         thumbnails: Whether thumbnails are made on the way.
         space: In which space vectors lie that are given; for pictures it is the model's.
-        num_threads: Threads that decode while the tower encodes; None for one a core.
+        num_threads: Threads that decode while the tower encodes, and batches that it may encode at
+            once; None for one a core.
 
     Returns:
         What was new, known, moved, removed and set aside.

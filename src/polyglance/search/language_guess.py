@@ -1,10 +1,10 @@
 """In which language is a short text? Script first, then a detector, among the languages at hand.
 
-The letters leave the languages that are written with them; where that is one, it decides alone, and
-nothing is loaded. Else py3langid shares the text out among those that are left. It was chosen on
-3,851 labels of one to three words in a hundred languages, with script and limiting: its first guess
-is right for 56 %, one of its first three for 74 %; lingua's for 53 and 67 %, with 24 s and 0.8 GB
-to start, and in its low mode for 46 and 62 %.
+The letters leave the languages that are written with them; where that is one, it decides alone.
+Else py3langid shares the text out among those that are left. It was chosen on 3,851 labels of one
+to three words in a hundred languages, with script and limiting: its first guess is right for 56 %,
+one of its first three for 74 %; lingua's for 53 and 67 %, with 24 s and 0.8 GB to start, and in its
+low mode for 46 and 62 %.
 """
 
 from __future__ import annotations

@@ -56,16 +56,17 @@ def looked_at(file: ImageFile, *, data: bytes, photo: Photo | None) -> Mapping[s
 
 
 def add_index_columns(store: Store) -> int:
-    """Give an index of an older version the columns it lacks; time and place are read from files.
+    """Give an index of an older version what it lacks: facts in its table, and columns.
 
-    One step: killed meanwhile, the next run begins it again. A file that has changed is left to
-    the run that follows.
+    Time and place are read from files, in one step: killed meanwhile, the next run begins it again.
+    A file that has changed is left to the run that follows.
 
     Returns:
         How many files were looked at.
     """
     import pyarrow as pa
 
+    store.note_facts()
     own = own_columns()
     lacking = [name for name in own if name not in store.extra_columns]
     if not lacking:

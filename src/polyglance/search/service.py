@@ -49,8 +49,10 @@ __all__ = [
 
 # An index is looked at again for new rows after so long.
 REFRESH_SECONDS = 1.0
-# Candidates of a query for each answer, so that folding and fusing have something to choose from.
-CANDIDATES = 1.5
+# Candidates of a query: for each answer, so that folding has something to choose from; and where
+# several readings are fused, since what stands in the middle of two may come before what leads one.
+CANDIDATES, LEAST_CANDIDATES = 1.5, 15
+FUSED_CANDIDATES, LEAST_FUSED_CANDIDATES = 4, 60
 # A sum of unit vectors that is shorter has no direction that means anything.
 SHORTEST = 1e-4
 
@@ -160,7 +162,7 @@ class Searcher:
         """Ask several questions together; their texts are encoded in one batch an encoder.
 
         Raises:
-            PolyglanceError: As `search`, of the first question that cannot be answered.
+            PolyglanceError: As `search`, of one that cannot be answered.
         """
         started = time.perf_counter()
         if time.monotonic() - self._looked > REFRESH_SECONDS:
@@ -267,7 +269,7 @@ class Searcher:
         """
         packs = [self._voices.pack(one.assumption.pack) for one in encoded if one is not None]
         pack = packs[0] if packs and _column(packs[0]) is not None else None
-        if len(encoded) == 1 and encoded[0] is not None and query.terms[0].weight > 0:
+        if len(encoded) == 1 and encoded[0] is not None:
             return encoded[0].vector, pack  # one text: unit as it is
         parts = []
         for term, one, vector in zip(query.terms, encoded, given, strict=True):
@@ -358,7 +360,12 @@ def _hits(index: Index, looks: Sequence[_Look]) -> list[tuple[Hit, ...]]:
     for place, look in enumerate(looks):
         if look.top < 1:
             raise errors.ConfigError(f"top {look.top}; it must be at least 1", hint="try --top 10")
-        counts[place] = math.ceil(CANDIDATES * (look.top + len(look.without)))
+        wanted = look.top + len(look.without)
+        counts[place] = (
+            max(LEAST_CANDIDATES, math.ceil(CANDIDATES * wanted))
+            if len(look.ways) == 1
+            else max(LEAST_FUSED_CANDIDATES, FUSED_CANDIDATES * wanted)
+        )
     while counts:
         listed = _candidates(index, [(looks[place], count) for place, count in counts.items()])
         for (place, count), found in zip(list(counts.items()), listed, strict=True):

@@ -61,6 +61,7 @@ def build_vectors(source: Path, *, model: str, space: str | None, out: Path) -> 
     width = _width(next(_parts(source)))
     store = _open(out, width=width, space=space, model=model, source=source)
     with store.writing():
+        store.note_facts()
         run = _Run(store)
         with progress.bar("vectors", total=None) as advance:
             for part in _parts(source):  # one after the other: each holds its ids

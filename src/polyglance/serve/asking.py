@@ -41,7 +41,6 @@ class Asked:
         language: Id of its texts' language; None has it guessed.
         top: How many answers.
         filters: What an answer must satisfy.
-        without: An item that is left out.
         fold: Whether copies are left out.
     """
 
@@ -51,7 +50,6 @@ class Asked:
     language: str | None = None
     top: int = 24
     filters: Filters | None = None
-    without: str | None = None
     fold: bool = True
 
 
@@ -153,8 +151,7 @@ class Asker:
         asks = [
             Ask(
                 query=asked.query,
-                # One more than asked: the item that is left out comes first.
-                top=asked.top + (asked.without is not None),
+                top=asked.top,
                 filters=asked.filters,
                 language=asked.language,
                 alike=1.0 if asked.fold else None,
@@ -197,7 +194,7 @@ class Asker:
         hits = [
             hit
             for hit in answer.hits
-            if hit.id != asked.without and hit.id in catalogue.row_of  # gone since it was ranked
+            if hit.id in catalogue.row_of  # else gone since it was ranked
         ]
         return {
             "query": asked.shown,
