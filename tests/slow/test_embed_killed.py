@@ -42,7 +42,7 @@ class Tower:
 """
 
 PROGRAM = """
-import sys
+import signal, sys
 from pathlib import Path
 import lance  # before "begun": the kills shall meet the work
 from polyglance import embed, image_rows
@@ -50,6 +50,7 @@ from polyglance.sources.images import find_images
 from polyglance.store import Store
 from towers import Tower
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 folder, modality = Path(sys.argv[1]), sys.argv[2]
 image_rows.ENCODE_ROWS, image_rows.APPEND_ROWS = 4, 8
 embed.MAX_FRAGMENTS = 8
