@@ -10,7 +10,7 @@ from PIL import Image
 import small_world
 from polyglance import affine, errors
 from polyglance.packs import LanguagePack, PackManifest
-from polyglance.search import columns, vector_building
+from polyglance.search import columns, vector_building, vector_index
 from polyglance.search.filters import Filters
 from polyglance.search.index import Index
 from polyglance.search.indexing import build
@@ -131,8 +131,8 @@ def test_through_a_vector_index_it_answers_as_without(
     }
     vector_building.build(columns.column_store(base, pack))
     index = Index(copied)
-    for exact_rows in (columns.EXACT_ROWS, 0):  # 0: filters are asked through the index, too
-        monkeypatch.setattr(columns, "EXACT_ROWS", exact_rows)
+    for exact_rows in (vector_index.EXACT_ROWS, 0):  # 0: filters are asked through the index, too
+        monkeypatch.setattr(vector_index, "EXACT_ROWS", exact_rows)
         for filters, wanted in expected.items():
             found = index.candidates(queries, count=9, pack=pack, filters=filters)
             for one, other in zip(found, wanted, strict=True):
@@ -205,7 +205,7 @@ def test_a_filter_that_leaves_what_is_far_from_the_query(teacher, index_folder, 
     query = column.vectors()[:1]
     far = np.sort(np.argsort(column.vectors(base.keys()) @ query[0])[:20])
     found = columns.Column(base, pack)
-    monkeypatch.setattr(columns, "EXACT_ROWS", 0)
+    monkeypatch.setattr(vector_index, "EXACT_ROWS", 0)
     found.nearest.facts = dataclasses.replace(found.nearest.facts, num_probes=1)
     ((rows, _),) = found.near(query, count=15, allowed=far)
     assert len(rows) == 15

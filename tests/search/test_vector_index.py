@@ -43,8 +43,9 @@ def all_probed(store):
     return Nearest(store.table, facts=dataclasses.replace(facts, num_probes=facts.num_partitions))
 
 
-def ids_of(found):
-    return [one.columns["id"] for one in found]
+def ids_of(store, found):
+    ids = store.ids()
+    return [[ids[row] for row in one.rows] for one in found]
 
 
 def test_without_an_index_every_row_is_compared(tmp_path, queries):
@@ -52,16 +53,16 @@ def test_without_an_index_every_row_is_compared(tmp_path, queries):
     nearest = Nearest(store.table)
     nearest.warm_up()
     assert nearest.facts is None
-    found = nearest.search(queries, top=7, columns=["id"])
-    assert ids_of(found) == [vector_tables.naive(store, query, top=7) for query in queries]
+    found = nearest.search(queries, top=7)
+    assert ids_of(store, found) == [vector_tables.naive(store, query, top=7) for query in queries]
     assert found[0].rows.shape == found[0].scores.shape == (7,)
 
 
 def test_through_the_index_scores_are_exact_and_the_order_is_theirs(store, queries):
     nearest = all_probed(store)
     nearest.warm_up()
-    found = nearest.search(queries, top=7, columns=["id"])
-    assert ids_of(found) == [vector_tables.naive(store, query, top=7) for query in queries]
+    found = nearest.search(queries, top=7)
+    assert ids_of(store, found) == [vector_tables.naive(store, query, top=7) for query in queries]
     everything = store.vectors()
     for query, one in zip(queries, found, strict=True):
         np.testing.assert_array_equal(nearest.vectors_at(one.rows), everything[one.rows])
@@ -85,8 +86,8 @@ def test_fewer_probes_find_less(store):
 
 def test_new_rows_are_found_before_the_index_knows_them(store, queries):
     vector_tables.add(store, 2_000, len(queries), rows=queries)
-    found = Nearest(store.table).search(queries, top=1, columns=["id"])
-    assert ids_of(found) == [[f"i{2_000 + row}"] for row in range(len(queries))]
+    found = Nearest(store.table).search(queries, top=1)
+    assert ids_of(store, found) == [[f"i{2_000 + row}"] for row in range(len(queries))]
 
 
 def test_open_searches_see_the_table_as_it_was(store, queries):
@@ -100,26 +101,26 @@ def test_open_searches_see_the_table_as_it_was(store, queries):
 
 
 def test_deleted_rows_never_come_back(store, queries):
-    gone = {
-        i for one in ids_of(all_probed(store).search(queries, top=5, columns=["id"])) for i in one
-    }
+    gone = {i for one in ids_of(store, all_probed(store).search(queries, top=5)) for i in one}
     store.delete(sorted(gone))
     for step in (lambda: None, store.compact, lambda: vector_building.build(store)):
         step()
-        found = all_probed(store).search(queries, top=5, columns=["id"])
-        assert ids_of(found) == [vector_tables.naive(store, query, top=5) for query in queries]
-        assert not gone & {identity for one in ids_of(found) for identity in one}
+        found = all_probed(store).search(queries, top=5)
+        assert ids_of(store, found) == [
+            vector_tables.naive(store, query, top=5) for query in queries
+        ]
+        assert not gone & {identity for one in ids_of(store, found) for identity in one}
 
 
 def test_replaced_rows_answer_with_their_new_vector_alone(store, queries):
     query = queries[:1]
-    (first,) = ids_of(all_probed(store).search(query, top=1, columns=["id"]))[0]
+    (first,) = ids_of(store, all_probed(store).search(query, top=1))[0]
     store.replace([first], ["new"], vectors=-query, extra={"size": [0]})
     for step in (lambda: None, store.compact):
         step()
         nearest = all_probed(store)
-        assert first not in ids_of(nearest.search(query, top=50, columns=["id"]))[0]
-        assert ids_of(nearest.search(-query, top=1, columns=["id"])) == [[first]]
+        assert first not in ids_of(store, nearest.search(query, top=50))[0]
+        assert ids_of(store, nearest.search(-query, top=1)) == [[first]]
 
 
 def test_a_condition_decides_before_anything_is_ranked(store, queries):
@@ -127,24 +128,44 @@ def test_a_condition_decides_before_anything_is_ranked(store, queries):
         ("size < 40", lambda row: row < 40),
         ("size >= 1000 AND id != 'i1500'", lambda row: row >= 1000 and row != 1500),
     ):
-        found = Nearest(store.table).search(queries, top=9, where=where, columns=["id"])
-        assert ids_of(found) == [
+        found = Nearest(store.table).search(queries, top=9, where=where)
+        assert ids_of(store, found) == [
             vector_tables.naive(store, query, top=9, allowed=allowed) for query in queries
         ]
 
 
 def test_a_wide_condition_goes_through_the_index(store, queries, monkeypatch):
     monkeypatch.setattr(vector_index, "EXACT_ROWS", 100)
-    found = all_probed(store).search(queries, top=9, where="size % 2 = 0", columns=["id"])
-    assert ids_of(found) == [
+    found = all_probed(store).search(queries, top=9, where="size % 2 = 0")
+    assert ids_of(store, found) == [
         vector_tables.naive(store, query, top=9, allowed=lambda row: row % 2 == 0)
         for query in queries
     ]
 
 
+@pytest.mark.parametrize("compared", [65_536, 300])
+def test_a_wide_condition_whose_rows_lie_far_from_the_query(store, queries, monkeypatch, compared):
+    """Nothing near the query passes: Lance filters first; among given rows all are compared."""
+    monkeypatch.setattr(vector_index, "EXACT_ROWS", 100)
+    monkeypatch.setattr(vector_index, "FILTERED_PROBES", 1)
+    monkeypatch.setattr(vector_index, "COMPARED_ROWS", compared)
+    facts = dataclasses.replace(vector_index.facts_of(store.table), num_probes=1)
+    nearest = Nearest(store.table, facts=facts)
+    scores = store.vectors() @ queries[0]
+    far = np.sort(np.argsort(scores)[:500])
+    expected = far[np.argsort(-scores[far])][:9].tolist()
+    (found,) = nearest.search_among(queries[:1], top=9, allowed=far)
+    assert found.rows.tolist() == expected
+    np.testing.assert_allclose(found.scores, scores[expected], rtol=1e-5)
+    where = f"size IN ({', '.join(str(store.columns(['size'])['size'][row]) for row in far)})"
+    (through,) = nearest.search(queries[:1], top=9, where=where)
+    assert len(through.rows) == 9
+    assert set(through.rows.tolist()) <= set(far.tolist())
+
+
 def test_a_condition_that_nothing_meets(store, queries):
-    (found,) = Nearest(store.table).search(queries[:1], top=3, where="size < 0", columns=["id"])
-    assert (len(found.rows), found.columns["id"]) == (0, [])
+    (found,) = Nearest(store.table).search(queries[:1], top=3, where="size < 0")
+    assert (len(found.rows), len(found.scores)) == (0, 0)
 
 
 def test_more_is_asked_than_there_is(tmp_path, queries):
@@ -167,8 +188,8 @@ def test_it_goes_with_the_table(store, queries, tmp_path):
     copied = Store.open(f"file://{tmp_path / 'elsewhere'}")
     nearest = Nearest(copied.table)
     assert nearest.facts == vector_index.facts_of(store.table)
-    here = Nearest(store.table).search(queries, top=5, columns=["id"])
-    assert ids_of(nearest.search(queries, top=5, columns=["id"])) == ids_of(here)
+    here = Nearest(store.table).search(queries, top=5)
+    assert ids_of(store, nearest.search(queries, top=5)) == ids_of(store, here)
 
 
 def test_bad_questions(store, queries):

@@ -15,13 +15,12 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polyglance import embed, errors, progress
 from polyglance.affine import Vectors
 from polyglance.packs import LanguagePack
 from polyglance.records import ImageFile
-from polyglance.search.vector_index import EXACT_ROWS, Nearest, Rows, best_of
+from polyglance.search.vector_index import Found, Nearest, Rows
 from polyglance.sides import SpaceTower
 from polyglance.store import Store
 from polyglance.store_facts import StoreFacts
@@ -182,41 +181,28 @@ class Column:
             count: How many at most.
             allowed: Rows of the index that may answer, rising; None for all.
         """
-        if allowed is not None and len(allowed) <= EXACT_ROWS:
-            assert self._store is not None
-            vectors = self._store.vectors([self._names[row] for row in allowed])  # (A, E)
-            scored = [(row, best_of(row, top=count)) for row in queries @ vectors.T]
-            return [(allowed[best], row[best]) for row, best in scored]
-        return [self._probe(query, count=count, allowed=allowed) for query in queries]
-
-    def _probe(self, query: Vectors, *, count: int, allowed: Rows | None) -> tuple[Rows, Vectors]:
-        """One query; looks further where filters or copies leave too few."""
         assert self.nearest is not None
-        facts = self.nearest.facts
-        assert facts is not None
-        # What is allowed may lie far from the query: then every partition is looked into.
-        probes = None if allowed is None else facts.num_partitions
-        keys, order = self._items
-        wanted = count
-        while True:
-            found = self.nearest.search(
-                query[None], top=wanted, columns=["key"], num_probes=probes
-            )[0]
-            score_of: dict[str, np.float32] = {}
-            for key, score in zip(found.columns["key"], found.scores, strict=True):
-                score_of.setdefault(key, score)
-            contents = np.array([key.encode() for key in score_of])
-            first, last = (np.searchsorted(keys, contents, side) for side in ("left", "right"))
-            rows = np.concatenate(
-                [order[a:b] for a, b in zip(first, last, strict=True)] or [order[:0]]
-            )
-            scores = np.repeat(np.fromiter(score_of.values(), np.float32), last - first)
-            if allowed is not None:
+        if allowed is None:
+            found = self.nearest.search(queries, top=count)
+        else:
+            contents = np.unique(self._row_of[allowed])
+            found = self.nearest.search_among(queries, top=count, allowed=contents)
+        near = []
+        for one in found:
+            rows, scores = self._items_of(one)
+            if allowed is not None:  # another item with this content may be elsewhere
                 passes = np.isin(rows, allowed)
                 rows, scores = rows[passes], scores[passes]
-            if len(rows) >= count or len(found.rows) < wanted:
-                return rows[:count], scores[:count]
-            wanted *= 4
+            near.append((rows[:count], scores[:count]))
+        return near
+
+    def _items_of(self, found: Found) -> tuple[Rows, Vectors]:
+        """The rows of the index that have the contents that were found, and their scores."""
+        order = self._by_row_of
+        sorted_rows = self._row_of[order]
+        first, last = (np.searchsorted(sorted_rows, found.rows, side) for side in ("left", "right"))
+        rows = [order[a:b] for a, b in zip(first, last, strict=True)]
+        return np.concatenate([order[:0], *rows]), np.repeat(found.scores, last - first)
 
     @cached_property
     def _names(self) -> list[str]:
@@ -224,12 +210,17 @@ class Column:
         return self._base.keys() if self._by_content else self._base.ids()
 
     @cached_property
-    def _items(self) -> tuple[NDArray[np.bytes_], Rows]:
-        """The content keys of the index, sorted, and the row of each: (M,) and (M,)."""
-        names = self._base.keys()
-        keys = np.array([key.encode() for key in names])
-        order: Rows = np.argsort(keys, kind="stable")
-        return keys[order], order
+    def _row_of(self) -> Rows:
+        """The same as rows of the column: (M,)."""
+        assert self._store is not None
+        row_of = {name: row for row, name in enumerate(self._store.ids())}
+        return np.array([row_of[name] for name in self._names], np.int64)
+
+    @cached_property
+    def _by_row_of(self) -> Rows:
+        """The rows of the index by those of the column: (M,)."""
+        order: Rows = np.argsort(self._row_of, kind="stable")
+        return order
 
 
 def drop(base: Store, pack: LanguagePack) -> bool:

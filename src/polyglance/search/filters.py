@@ -1,25 +1,16 @@
 """Which pictures may answer at all? Folder, date and size, decided before anything is ranked.
 
-Legend: M indexed items.
-
-The same rule in two forms: a mask over the rows in memory, and a condition that Lance applies while
-it searches. Dates are days of the camera's clock where a picture has a time of its own, else of its
+Dates are days of the camera's clock where a picture has a time of its own, else of its
 file's last change by the clock of this computer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from polyglance import errors
-
-Mask = NDArray[np.bool_]
 
 COLUMNS = ("id", "path", "size", "mtime_ns", "taken_at")
 """What a filter looks at; an index may lack some, and then has no answer to ask of them."""
@@ -87,39 +78,8 @@ class Filters:
                 hint="leave that filter out; given vectors have no files",
             )
 
-    def mask(self, columns: Mapping[str, Sequence[Any]], *, num_rows: int) -> Mask:
-        """Which rows satisfy it.
-
-        Args:
-            columns: The `needed` ones, each of M values; `taken_at` may be absent.
-            num_rows: M.
-
-        Returns:
-            Bool (M,).
-        """
-        found = np.ones(num_rows, bool)
-        if self.folders:
-            beginnings = tuple(_beginning(folder) for folder in self.folders)
-            inside = [
-                identity.startswith(beginnings) or (path or "").startswith(beginnings)
-                for identity, path in zip(columns["id"], columns["path"], strict=True)
-            ]
-            found &= np.array(inside, bool)
-        for bound, keep in ((self.min_bytes, np.greater_equal), (self.max_bytes, np.less_equal)):
-            if bound is not None:
-                found &= keep(np.array(columns["size"], np.int64), bound)
-        if self.since or self.until:
-            first, end = self._days()
-            changed = np.array(columns["mtime_ns"], np.int64)
-            by_file = (changed >= _nanoseconds(first)) & (changed < _nanoseconds(end))
-            taken = columns.get("taken_at") or [None] * num_rows
-            by_camera = [None if when is None else first <= when < end for when in taken]
-            both = zip(by_file.tolist(), by_camera, strict=True)
-            found &= np.array([file if camera is None else camera for file, camera in both], bool)
-        return found
-
     def condition(self, columns: Sequence[str]) -> str | None:
-        """The same as a condition of Lance; None where everything is allowed.
+        """A condition of Lance that rows must meet; None where everything is allowed.
 
         Args:
             columns: Those of the index.

@@ -23,7 +23,7 @@ from polyglance.affine import Vectors
 from polyglance.model import TextSpeakers, load_side
 from polyglance.packs import LanguagePack
 from polyglance.search.columns import Column
-from polyglance.search.filters import Filters, Mask
+from polyglance.search.filters import Filters
 from polyglance.search.ranked import Candidates, Hit
 from polyglance.search.vector_index import Nearest, Rows
 from polyglance.spaces import require_equivalent
@@ -32,7 +32,6 @@ from polyglance.store import Store
 if TYPE_CHECKING:
     import pyarrow
 
-KEPT_MASKS = 64
 BLOCK_SCORES = 2**24  # in memory at a time
 # A product differs by so much with what else is computed beside it: copies must not change places.
 SAME_SCORE_PLACES = 6
@@ -50,7 +49,6 @@ class Index:
         self.store = Store.open(path)
         self._lock = threading.Lock()
         self._columns: dict[str, Column] = {}
-        self._masks: dict[Filters, Mask] = {}
 
     @property
     def space_id(self) -> str:
@@ -180,7 +178,8 @@ class Index:
         if self.nearest.facts is not None if column is None else column.nearest is not None:
             return self._probed(queries, count=count, filters=filters, column=column)
         vectors = self.vectors if column is None else column.vectors
-        rows = None if filters is None else np.flatnonzero(self._mask(filters))
+        where = self._condition(filters)
+        rows = None if where is None else self.nearest.passing(where)
         compared = vectors if rows is None else vectors[rows]
         block = max(1, BLOCK_SCORES // max(1, len(compared)))
         return [
@@ -212,10 +211,7 @@ class Index:
         self, queries: Vectors, *, count: int, filters: Filters | None, column: Column | None
     ) -> list[Candidates]:
         """As `candidates`, through the vector index of the base column or of a pack's."""
-        where = None
-        if filters is not None:
-            self._require(filters)
-            where = filters.condition(self.store.extra_columns)
+        where = self._condition(filters)
         if column is None:
             found = self.nearest.search(queries, top=count, where=where)
             return [self._named(each.rows, each.scores) for each in found]
@@ -273,17 +269,9 @@ class Index:
         order[sorted(range(len(self.ids)), key=self.ids.__getitem__)] = np.arange(len(self.ids))
         return order
 
-    def _require(self, filters: Filters) -> None:
+    def _condition(self, filters: Filters | None) -> str | None:
+        """What rows must meet; None where all may answer."""
+        if filters is None:
+            return None
         filters.require(("id", *self.store.extra_columns))
-
-    def _mask(self, filters: Filters) -> Mask:
-        """Which rows pass; kept, since the same filters come again with every letter typed."""
-        found = self._masks.get(filters)
-        if found is None:
-            self._require(filters)
-            there = [n for n in filters.needed if n == "id" or n in self.store.extra_columns]
-            found = filters.mask(self.store.columns(there), num_rows=len(self.ids))
-            if len(self._masks) >= KEPT_MASKS:
-                self._masks.clear()
-            self._masks[filters] = found
-        return found
+        return filters.condition(self.store.extra_columns)

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +37,13 @@ FACTS_KEY = "polyglance.vector_index"
 # fetch a candidate's exact vector costs about 0.03 ms.
 CANDIDATES = 1.5
 LEAST_CANDIDATES = 20
-# What a filter lets through is compared row by row up to here, and probed wider above.
-EXACT_ROWS = 20_000
+# What a filter lets through is compared row by row up to here; above, so many times the partitions
+# are looked into.
+EXACT_ROWS = 5_000
 FILTERED_PROBES = 4
+# Rows that are compared at a time, and conditions whose rows are kept.
+COMPARED_ROWS = 65_536
+KEPT_CONDITIONS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +78,10 @@ class Found:
     Attributes:
         rows: Int64 (K,), positions in the order of the table, as of `Store.ids`.
         scores: Float32 (K,), exact products with the query.
-        columns: What was asked for beside, K values a name.
     """
 
     rows: Rows
     scores: Vectors
-    columns: Mapping[str, list[Any]]
 
 
 def facts_of(table: lance.LanceDataset) -> IndexFacts | None:
@@ -104,6 +105,8 @@ class Nearest:
 
     def __init__(self, table: lance.LanceDataset, *, facts: IndexFacts | None = None) -> None:
         self._table = table
+        self._width = int(table.schema.field("vector").type.list_size)
+        self._passing: dict[str, Rows] = {}
         self.facts = facts or facts_of(table)
 
     def warm_up(self) -> None:
@@ -120,7 +123,6 @@ class Nearest:
         *,
         top: int,
         where: str | None = None,
-        columns: Sequence[str] = (),
         num_probes: int | None = None,
     ) -> list[Found]:
         """The nearest rows of each query, best first; of equal scores the earlier row.
@@ -129,48 +131,110 @@ class Nearest:
             queries: Float32 (Q, D), unit.
             top: K, 1 or more; fewer come back where fewer rows pass.
             where: A condition of Lance that rows must meet; decided before anything is ranked.
-            columns: Columns to bring along, `id` for one.
             num_probes: Partitions to look into; None for what was measured to be enough.
 
         Raises:
             ConfigError: `top` below 1.
             VectorError: Queries of another type or width.
         """
+        self._check(queries, top=top)
+        if where is not None:
+            return self._among(queries, top=top, allowed=self.passing(where), where=where)
+        if self.facts is None:
+            return self._compare(queries, top=top, allowed=None)
+        count = max(math.ceil(CANDIDATES * top), LEAST_CANDIDATES)
+        probes = num_probes or self.facts.num_probes
+        return [self._probe(query, top=top, count=count, num_probes=probes) for query in queries]
+
+    def search_among(self, queries: Vectors, *, top: int, allowed: Rows) -> list[Found]:
+        """As `search`, among some rows.
+
+        Args:
+            queries: Float32 (Q, D), unit.
+            top: K, 1 or more.
+            allowed: Positions of these rows, rising.
+        """
+        self._check(queries, top=top)
+        return self._among(queries, top=top, allowed=allowed, where=None)
+
+    def passing(self, where: str) -> Rows:
+        """Positions of the rows that meet a condition of Lance, rising; kept for the next query.
+
+        Raises:
+            InputError: It cannot be decided.
+        """
+        found = self._passing.get(where)
+        if found is None:
+            try:
+                table = self._table.scanner(columns=[], filter=where, with_row_id=True).to_table()
+            except (OSError, ValueError) as error:
+                raise errors.InputError(
+                    f"the condition {where!r} cannot be decided: {error}",
+                    hint="conditions are Lance's; columns are those of the index",
+                ) from error
+            found = self._positions(table)
+            if len(self._passing) >= KEPT_CONDITIONS:
+                self._passing.clear()
+            self._passing[where] = found
+        return found
+
+    def vectors_at(self, rows: Rows) -> Vectors:
+        """The vectors at positions, in their order: float32 (rows, D)."""
+        if self.facts is None:
+            return self._matrix[rows]
+        if not len(rows):
+            return np.empty((0, self._width), np.float32)
+        taken = self._table.take(rows.tolist(), columns=["vector"])["vector"]
+        found: Vectors = np.concatenate([store_rows.matrix(chunk) for chunk in taken.chunks])
+        return found
+
+    def _check(self, queries: Vectors, *, top: int) -> None:
         if top < 1:
             raise errors.ConfigError(f"top {top}; it must be at least 1", hint="try top=10")
-        width = self._table.schema.field("vector").type.list_size
-        store_rows.check_shape(queries, dim=width, num_rows=len(queries))
-        allowed = None if where is None else self.passing(where)  # (A,)
-        if self.facts is None or (allowed is not None and len(allowed) <= EXACT_ROWS):
-            found = self._compare_all(queries, top=top, allowed=allowed)
-            return [self._with_columns(each, columns) for each in found]
-        probes = num_probes or self.facts.num_probes
-        if where is not None:
-            probes = min(probes * FILTERED_PROBES, self.facts.num_partitions)
-        return [
-            self._probe(query, top=top, where=where, columns=columns, num_probes=probes)
-            for query in queries
-        ]
+        store_rows.check_shape(queries, dim=self._width, num_rows=len(queries))
+
+    def _among(
+        self, queries: Vectors, *, top: int, allowed: Rows, where: str | None
+    ) -> list[Found]:
+        """The nearest of the allowed rows, which are those that meet `where` if that is given.
+
+        Many of them are probed as if all were allowed. Where that leaves too few, since they lie
+        far from the query, Lance filters first, or every one is compared.
+        """
+        facts = self.facts
+        if facts is None or len(allowed) <= EXACT_ROWS:
+            return self._compare(queries, top=top, allowed=allowed)
+        probes = min(FILTERED_PROBES * facts.num_probes, facts.num_partitions)
+        share = len(allowed) / len(self._addresses)
+        count = math.ceil(max(CANDIDATES * top, LEAST_CANDIDATES) / share)
+        found = []
+        for query in queries:
+            near = self._probe(query, top=count, count=count, num_probes=probes)
+            at = np.minimum(np.searchsorted(allowed, near.rows), len(allowed) - 1)
+            passes = allowed[at] == near.rows
+            if passes.sum() >= top:
+                found.append(Found(rows=near.rows[passes][:top], scores=near.scores[passes][:top]))
+            elif where is not None:
+                found.append(
+                    self._probe(query, top=top, count=2 * top, num_probes=probes, where=where)
+                )
+            else:
+                found += self._compare(query[None], top=top, allowed=allowed)
+        return found
 
     def _probe(
-        self,
-        query: Vectors,
-        *,
-        top: int,
-        where: str | None,
-        columns: Sequence[str],
-        num_probes: int,
+        self, query: Vectors, *, top: int, count: int, num_probes: int, where: str | None = None
     ) -> Found:
-        """One query through the index."""
+        """One query through the index: `count` candidates, compared again, the best of them."""
         found = self._table.scanner(
-            columns=[*columns, "vector", "_distance"],
+            columns=["vector", "_distance"],
             filter=where,
             prefilter=where is not None,
             with_row_id=True,
             nearest={
                 "column": "vector",
                 "q": query,
-                "k": max(math.ceil(CANDIDATES * top), LEAST_CANDIDATES),
+                "k": count,
                 "metric": "cosine",
                 "minimum_nprobes": num_probes,
                 "maximum_nprobes": None if where is not None else num_probes,
@@ -181,65 +245,28 @@ class Nearest:
         rows = self._positions(found)
         scores = vectors @ query  # (C,)
         best = np.lexsort((rows, -scores))[:top]
-        return Found(
-            rows=rows[best],
-            scores=scores[best],
-            columns={name: found[name].take(best).to_pylist() for name in columns},
-        )
+        return Found(rows=rows[best], scores=scores[best])
 
-    def _compare_all(self, queries: Vectors, *, top: int, allowed: Rows | None) -> list[Found]:
-        """Every row, or every allowed one."""
-        if self.facts is None:
-            vectors = self._matrix if allowed is None else self._matrix[allowed]
-        else:
-            assert allowed is not None
-            vectors = self.vectors_at(allowed)
-        found = []
-        for scores in queries @ vectors.T:  # (A,)
-            best = best_of(scores, top=top)
-            rows = best if allowed is None else allowed[best]
-            found.append(Found(rows=rows, scores=scores[best], columns={}))
+    def _compare(self, queries: Vectors, *, top: int, allowed: Rows | None) -> list[Found]:
+        """Every row, or every allowed one, block by block."""
+        rows = np.arange(len(self._matrix)) if allowed is None else allowed
+        found = [Found(rows=rows[:0], scores=np.empty(0, np.float32))] * len(queries)
+        for start in range(0, len(rows), COMPARED_ROWS):
+            block = rows[start : start + COMPARED_ROWS]
+            stop = start + COMPARED_ROWS
+            vectors = self._matrix[start:stop] if allowed is None else self.vectors_at(block)
+            scores = queries @ vectors.T  # (Q, B)
+            for q, (before, row) in enumerate(zip(found, scores, strict=True)):
+                both = np.concatenate([before.scores, row])
+                best = best_of(both, top=top)
+                at = np.concatenate([before.rows, block])[best]
+                found[q] = Found(rows=at, scores=both[best])
         return found
-
-    def _with_columns(self, found: Found, columns: Sequence[str]) -> Found:
-        """The same, with further columns."""
-        return replace(found, columns=self.columns_at(found.rows, columns))
-
-    def passing(self, where: str) -> Rows:
-        """Positions of the rows that meet a condition of Lance, rising.
-
-        Raises:
-            InputError: It cannot be decided.
-        """
-        try:
-            found = self._table.scanner(columns=[], filter=where, with_row_id=True).to_table()
-        except (OSError, ValueError) as error:
-            raise errors.InputError(
-                f"the condition {where!r} cannot be decided: {error}",
-                hint="conditions are Lance's; columns are those of the index",
-            ) from error
-        return self._positions(found)
 
     def _positions(self, found: pyarrow.Table) -> Rows:
         """Lance's numbers of rows as positions."""
         rows: Rows = np.searchsorted(self._addresses, found["_rowid"].to_numpy()).astype(np.int64)
         return rows
-
-    def columns_at(self, rows: Rows, columns: Sequence[str]) -> dict[str, list[Any]]:
-        """Values of some columns at positions, in their order."""
-        if not columns:
-            return {}
-        taken = self._table.take(rows.tolist(), columns=list(columns))
-        return {name: taken[name].to_pylist() for name in columns}
-
-    def vectors_at(self, rows: Rows) -> Vectors:
-        """The vectors at positions, in their order: float32 (rows, D)."""
-        if not len(rows):
-            width = self._table.schema.field("vector").type.list_size
-            return np.empty((0, width), np.float32)
-        taken = self._table.take(rows.tolist(), columns=["vector"])["vector"]
-        found: Vectors = np.concatenate([store_rows.matrix(chunk) for chunk in taken.chunks])
-        return found
 
     @cached_property
     def _addresses(self) -> NDArray[np.uint64]:
@@ -253,9 +280,8 @@ class Nearest:
     def _matrix(self) -> Vectors:
         """All vectors, float32 (M, D)."""
         table = self._table.to_table(columns=["vector"])["vector"]
-        width = table.type.list_size
         parts = [store_rows.matrix(chunk) for chunk in table.chunks]
-        return np.concatenate(parts) if parts else np.empty((0, width), np.float32)
+        return np.concatenate(parts) if parts else np.empty((0, self._width), np.float32)
 
 
 def best_of(scores: Vectors, *, top: int) -> Rows:
