@@ -292,7 +292,7 @@ def wanted(
         shown=text,
         language=language_id(chosen.language),
         top=chosen.top,
-        filters=filters if filters.needed else None,  # a mask of everything costs a copy
+        filters=filters if filters.needed else None,
         fold=chosen.fold,
     )
 
