@@ -9,7 +9,7 @@ NAME ?=
 
 help:
 	@echo "make demo        an English-only model learns over a hundred languages; results in $(DEMO)/"
-	@echo "make test        the default tests: offline, two minutes"
+	@echo "make test        the default tests: offline, two and a half minutes"
 	@echo "make test-slow   all tests with their coverage: pictograms, kills, fuzzing, a browser"
 	@echo "make check       format, lint, types"
 	@echo "make bench       list the benchmarks; make bench NAME=ridge-vs-loop runs one"
