@@ -35,7 +35,7 @@ LANGUAGES = (
     *("AF", "AZ", "BS", "DA", "EO", "FA", "GD", "HE", "HY", "JA"),
     *("KM", "KY", "MG", "MR", "NL", "PA", "RO", "SI", "SQ", "SW"),
 )
-NUM_CLASSES = 3
+NUM_CLASSES = 6
 SEED = 20
 TURNS = 3
 PROMPTS_TARGET = 1.6
