@@ -354,8 +354,8 @@ class Store:
     def note_facts(self) -> None:
         """Have the table say whose vectors it holds, where an older version made it."""
         with self.writing():
-            store_facts.note(self._dataset, self._manifest(self.facts, self.extra_facts))
-            self.refresh()
+            if store_facts.note(self._dataset, self._manifest(self.facts, self.extra_facts)):
+                self.refresh()
 
     def append(
         self,

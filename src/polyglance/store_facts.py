@@ -60,11 +60,13 @@ def facts_in(found: Mapping[str, Any], *, place: Path | str) -> StoreFacts:
     return StoreFacts(**{name: found[name] for name in names})
 
 
-def note(table: lance.LanceDataset, content: Mapping[str, Any]) -> None:
-    """Write a manifest's content into the table as well, unless it is there."""
-    if KEY not in table.config():
+def note(table: lance.LanceDataset, content: Mapping[str, Any]) -> bool:
+    """Write a manifest's content into the table as well; False where it is there already."""
+    missing = KEY not in table.config()
+    if missing:
         said = files.manifest(content, kind=KIND, schema_version=SCHEMA_VERSION)
         table.update_config({KEY: json.dumps(said)})
+    return missing
 
 
 def noted_at(address: str) -> dict[str, Any]:

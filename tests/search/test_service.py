@@ -98,14 +98,20 @@ def test_a_script_of_one_language_is_guessed(searcher):
     assert [(one.language, one.share) for one in answer.assumed] == [("hin_Deva", 1.0)]
 
 
-def test_an_unsure_text_is_asked_in_both_ways_and_fused_by_rank(searcher, monkeypatch):
-    guesses = (
-        service.readings.language_guess.Guess(language="eng_Latn", share=0.6),
-        service.readings.language_guess.Guess(language="deu_Latn", share=0.4),
-    )
-    monkeypatch.setattr(
-        service.readings.language_guess, "likely", lambda text, *, languages: guesses
-    )
+@pytest.fixture
+def guessed(monkeypatch):
+    """Have every text guessed to be of these languages, with these shares, likely ones first."""
+    guess = service.readings.language_guess
+
+    def say(**shares):
+        found = tuple(guess.Guess(language=name, share=share) for name, share in shares.items())
+        monkeypatch.setattr(guess, "likely", lambda text, *, languages: found)
+
+    return say
+
+
+def test_an_unsure_text_is_asked_in_both_ways_and_fused_by_rank(searcher, guessed):
+    guessed(eng_Latn=0.6, deu_Latn=0.4)
     answer = searcher.search(Query.of_text(QUERY), top=5)
     assert [(one.speaker, one.share) for one in answer.assumed] == [("teacher", 0.6), ("pack", 0.4)]
     sums = {}
@@ -116,12 +122,8 @@ def test_an_unsure_text_is_asked_in_both_ways_and_fused_by_rank(searcher, monkey
     assert ids(answer) == sorted(sums, key=lambda name: (-sums[name], name))[:5]
 
 
-def test_guesses_with_the_same_vector_are_one_reading(searcher, monkeypatch):
-    guess = service.readings.language_guess.Guess
-    guesses = (guess(language="deu_Latn", share=0.5), guess(language="arb_Arab", share=0.5))
-    monkeypatch.setattr(
-        service.readings.language_guess, "likely", lambda text, *, languages: guesses
-    )
+def test_guesses_with_the_same_vector_are_one_reading(searcher, guessed):
+    guessed(deu_Latn=0.5, arb_Arab=0.5)
     (assumed,) = searcher.search(Query.of_text("x y"), top=1).assumed
     assert (assumed.language, assumed.others, assumed.share) == ("deu_Latn", ("arb_Arab",), 1.0)
 
@@ -356,12 +358,8 @@ def test_texts_that_are_compared_with_different_vectors_are_refused(index_path, 
         searcher.search(parse(f"en:circle + de:{german}"))
 
 
-def test_a_guess_that_does_not_add_up_gives_way(index_path, turning_pack, monkeypatch):
-    guess = service.readings.language_guess.Guess
-    guesses = (guess(language="eng_Latn", share=0.6), guess(language="deu_Latn", share=0.4))
-    monkeypatch.setattr(
-        service.readings.language_guess, "likely", lambda text, *, languages: guesses
-    )
+def test_a_guess_that_does_not_add_up_gives_way(index_path, turning_pack, guessed):
+    guessed(eng_Latn=0.6, deu_Latn=0.4)
     searcher = Searcher(index_path, packs=[turning_pack])
     german = small_world.translate("red", "deu_Latn")
     unsure = small_world.translate("circle", "deu_Latn")
@@ -385,12 +383,8 @@ def test_a_copy_is_searched_by_its_address(index_path, pack, turning_pack, tmp_p
     assert [path.name for path in copy.parent.iterdir()] == ["vectors.lance"]
 
 
-def test_fused_answers_do_not_depend_on_how_many_are_asked(index_path, pack, monkeypatch):
-    guess = service.readings.language_guess.Guess
-    guesses = (guess(language="eng_Latn", share=0.55), guess(language="deu_Latn", share=0.45))
-    monkeypatch.setattr(
-        service.readings.language_guess, "likely", lambda text, *, languages: guesses
-    )
+def test_fused_answers_do_not_depend_on_how_many_are_asked(index_path, pack, guessed):
+    guessed(eng_Latn=0.55, deu_Latn=0.45)
     searcher = Searcher(index_path, packs=[pack])
     for phrase in small_world.PHRASES[::7]:
         everything = ids(searcher.search(Query.of_text(phrase), top=72))

@@ -20,7 +20,7 @@ from polyglance import embed, errors, progress
 from polyglance.affine import Vectors
 from polyglance.packs import LanguagePack
 from polyglance.records import ImageFile
-from polyglance.search.vector_index import Found, Nearest, Rows
+from polyglance.search.vector_index import Found, Nearest, Rows, is_among
 from polyglance.sides import SpaceTower
 from polyglance.store import Store
 from polyglance.store_facts import StoreFacts
@@ -191,15 +191,14 @@ class Column:
         for one in found:
             rows, scores = self._items_of(one)
             if allowed is not None:  # another item with this content may be elsewhere
-                passes = np.isin(rows, allowed)
+                passes = is_among(rows, allowed)
                 rows, scores = rows[passes], scores[passes]
             near.append((rows[:count], scores[:count]))
         return near
 
     def _items_of(self, found: Found) -> tuple[Rows, Vectors]:
         """The rows of the index that have the contents that were found, and their scores."""
-        order = self._by_row_of
-        sorted_rows = self._row_of[order]
+        sorted_rows, order = self._by_content_row
         first, last = (np.searchsorted(sorted_rows, found.rows, side) for side in ("left", "right"))
         rows = [order[a:b] for a, b in zip(first, last, strict=True)]
         return np.concatenate([order[:0], *rows]), np.repeat(found.scores, last - first)
@@ -217,10 +216,10 @@ class Column:
         return np.array([row_of[name] for name in self._names], np.int64)
 
     @cached_property
-    def _by_row_of(self) -> Rows:
-        """The rows of the index by those of the column: (M,)."""
+    def _by_content_row(self) -> tuple[Rows, Rows]:
+        """The same sorted, and the row of the index of each: (M,) and (M,)."""
         order: Rows = np.argsort(self._row_of, kind="stable")
-        return order
+        return self._row_of[order], order
 
 
 def drop(base: Store, pack: LanguagePack) -> bool:

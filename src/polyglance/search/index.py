@@ -174,11 +174,10 @@ class Index:
         """
         if count < 1:
             raise errors.ConfigError(f"top {count}; it must be at least 1", hint="try --top 10")
-        column = self._column(pack)
+        column, where = self._column(pack), self._condition(filters)
         if self.nearest.facts is not None if column is None else column.nearest is not None:
-            return self._probed(queries, count=count, filters=filters, column=column)
+            return self._probed(queries, count=count, where=where, column=column)
         vectors = self.vectors if column is None else column.vectors
-        where = self._condition(filters)
         rows = None if where is None else self.nearest.passing(where)
         compared = vectors if rows is None else vectors[rows]
         block = max(1, BLOCK_SCORES // max(1, len(compared)))
@@ -208,10 +207,9 @@ class Index:
         return found
 
     def _probed(
-        self, queries: Vectors, *, count: int, filters: Filters | None, column: Column | None
+        self, queries: Vectors, *, count: int, where: str | None, column: Column | None
     ) -> list[Candidates]:
         """As `candidates`, through the vector index of the base column or of a pack's."""
-        where = self._condition(filters)
         if column is None:
             found = self.nearest.search(queries, top=count, where=where)
             return [self._named(each.rows, each.scores) for each in found]

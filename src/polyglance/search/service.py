@@ -391,13 +391,14 @@ def _candidates(index: Index, looks: Sequence[tuple[_Look, int]]) -> list[list[C
 
     Readings that are compared with the same vectors are compared in one product.
     """
-    alike: dict[tuple[LanguagePack | None, Filters | None, int], list[tuple[int, int]]] = {}
+    alike: dict[tuple[str | None, Filters | None, int], list[tuple[int, int]]] = {}
     for place, (look, count) in enumerate(looks):
         for way, (_, pack) in enumerate(look.ways):
-            alike.setdefault((pack, look.filters, count), []).append((place, way))
+            alike.setdefault((_column(pack), look.filters, count), []).append((place, way))
     found: dict[tuple[int, int], Candidates] = {}
-    for (pack, filters, count), places in alike.items():
-        queries = np.stack([looks[place][0].ways[way][0] for place, way in places])  # (Q, D)
+    for (_, filters, count), places in alike.items():
+        asked = [looks[place][0].ways[way] for place, way in places]
+        queries, pack = np.stack([vector for vector, _ in asked]), asked[0][1]  # (Q, D)
         listed = index.candidates(queries, count=count, pack=pack, filters=filters)
         found.update(zip(places, listed, strict=True))
     return [

@@ -210,8 +210,7 @@ class Nearest:
         found = []
         for query in queries:
             near = self._probe(query, top=count, count=count, num_probes=probes)
-            at = np.minimum(np.searchsorted(allowed, near.rows), len(allowed) - 1)
-            passes = allowed[at] == near.rows
+            passes = is_among(near.rows, allowed)
             if passes.sum() >= top:
                 found.append(Found(rows=near.rows[passes][:top], scores=near.scores[passes][:top]))
             elif where is not None:
@@ -282,6 +281,21 @@ class Nearest:
         table = self._table.to_table(columns=["vector"])["vector"]
         parts = [store_rows.matrix(chunk) for chunk in table.chunks]
         return np.concatenate(parts) if parts else np.empty((0, self._width), np.float32)
+
+
+def is_among(rows: Rows, allowed: Rows) -> NDArray[np.bool_]:
+    """Which rows are among the allowed ones.
+
+    Args:
+        rows: Int64 (K,).
+        allowed: Int64 (A,), rising.
+
+    >>> is_among(np.array([7, 2]), np.array([1, 2, 5])).tolist()
+    [False, True]
+    """
+    first, last = (np.searchsorted(allowed, rows, side) for side in ("left", "right"))
+    found: NDArray[np.bool_] = first < last
+    return found
 
 
 def best_of(scores: Vectors, *, top: int) -> Rows:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,32 +32,38 @@ class AtHand:
     num_dropped: Mapping[str, int]
 
 
-def at_hand(
-    content_ids: Sequence[str],
-    found: Collection[str],
-    *,
-    image_files: Sequence[ImageFile],
-    num_dropped: Mapping[str, int],
-    reason: str,
-) -> AtHand:
-    """Split a task's content items by what there is; the caller minds if none is left.
+class _Task(Protocol):
+    """What is asked of a task: its content items, their pictures, and what was dropped so far."""
+
+    @property
+    def content_ids(self) -> Sequence[str]: ...
+
+    @property
+    def image_files(self) -> Sequence[ImageFile]: ...
+
+    @property
+    def num_dropped(self) -> Mapping[str, int]: ...
+
+
+def at_hand(task: _Task, found: Collection[str], *, reason: str) -> AtHand:
+    """Split a task's M content items by what there is; the caller minds if none is left.
 
     Args:
-        content_ids: The task's M ids.
-        found: What there is.
-        image_files: The task's pictures.
-        num_dropped: The task's counts so far.
+        task: Of any kind.
+        found: The ids of what there is.
         reason: Why the others are not there, as `images_missing`.
 
-    >>> left = at_hand("abc", "ca", image_files=(), num_dropped={}, reason="images_missing")
+    >>> from types import SimpleNamespace
+    >>> task = SimpleNamespace(content_ids="abc", image_files=(), num_dropped={})
+    >>> left = at_hand(task, "ca", reason="images_missing")
     >>> left.content_ids, dict(left.num_dropped)
     (('a', 'c'), {'images_missing': 1})
     """
     there = set(found)
-    keep = np.array([content_id in there for content_id in content_ids], bool)
+    keep = np.array([content_id in there for content_id in task.content_ids], bool)
     return AtHand(
         keep=keep,
-        content_ids=tuple(content_id for content_id in content_ids if content_id in there),
-        image_files=tuple(file for file in image_files if file.id in there),
-        num_dropped={**num_dropped, reason: int((~keep).sum())},
+        content_ids=tuple(content_id for content_id in task.content_ids if content_id in there),
+        image_files=tuple(file for file in task.image_files if file.id in there),
+        num_dropped={**task.num_dropped, reason: int((~keep).sum())},
     )

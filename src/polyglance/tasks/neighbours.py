@@ -106,13 +106,7 @@ class NeighbourData:
         Raises:
             UnavailableError: Where either part has nothing at hand.
         """
-        left = at_hand(
-            self.content_ids,
-            content_ids,
-            image_files=self.image_files,
-            num_dropped=self.num_dropped,
-            reason=reason,
-        )
+        left = at_hand(self, content_ids, reason=reason)
         keep = left.keep
         if not (keep & self.asking).any() or not (keep & ~self.asking).any():
             raise errors.UnavailableError(

@@ -84,13 +84,7 @@ class RetrievalData:
         Raises:
             UnavailableError: Where none is at hand.
         """
-        left = at_hand(
-            self.content_ids,
-            content_ids,
-            image_files=self.image_files,
-            num_dropped=self.num_dropped,
-            reason=reason,
-        )
+        left = at_hand(self, content_ids, reason=reason)
         keep = left.keep
         if not keep.any():
             raise errors.UnavailableError(
