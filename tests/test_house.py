@@ -20,6 +20,8 @@ FLOORS = (
     "languages",
     "language_groups",
     "records",
+    "schemas",
+    "seals",
     "files",
     "results",
     "progress",
@@ -44,6 +46,8 @@ FLOORS = (
     "sources",
     "store_rows",
     "store_facts",
+    "store_sums",
+    "store_versions",
     "store",
     # building
     "image_batches",

@@ -127,7 +127,11 @@ def reading(place: Path | str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, ValueError) as error:
+    except BaseException as error:
+        # What Lance did not expect in a file ends in a panic of Rust, which is no `Exception`.
+        is_panic = type(error).__name__ == "PanicException"
+        if not (is_panic or isinstance(error, (OSError, ValueError, RuntimeError))):
+            raise
         if isinstance(place, str):
             raise errors.StoreError(
                 f"the table at {place} cannot be read: {str(error)[:SHOWN_CHARACTERS]}",
@@ -135,7 +139,8 @@ def reading(place: Path | str) -> Iterator[None]:
             ) from error
         raise errors.StoreError(
             f"the table of the store {place} cannot be read: {error}",
-            hint="restore the folder from a copy, or delete it and embed again",
+            hint=f"polyglance check-index {place} says what is left, and mends it with --repair; "
+            "or get the folder from a copy",
         ) from error
 
 

@@ -113,6 +113,7 @@ class GenerationHead:
                 asdict(self.manifest),
                 kind=KIND,
                 schema_version=SCHEMA_VERSION,
+                seal=True,
             )
 
     @classmethod
@@ -126,8 +127,13 @@ class GenerationHead:
         from safetensors.torch import load_file
 
         path = Path(path)
-        facts = files.read_manifest(path / MANIFEST_FILE, kind=KIND, schema_version=SCHEMA_VERSION)
-        manifest = GenerationManifest(**facts)
+        manifest = files.read_manifest_as(
+            GenerationManifest,
+            path / MANIFEST_FILE,
+            kind=KIND,
+            schema_version=SCHEMA_VERSION,
+            hint="fit the head again",
+        )
         tower = load_tower_beside(path, manifest.tower, modality="text")
         if tower.fingerprint != manifest.tower_fingerprint:
             raise errors.StoreError(

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,12 @@ from polyglance import errors
 from polyglance.affine import Vectors
 from polyglance.model import TextSpeakers, load_side
 from polyglance.packs import LanguagePack
+from polyglance.search import places
 from polyglance.search.columns import Column
 from polyglance.search.filters import Filters
 from polyglance.search.ranked import Candidates, Hit
 from polyglance.search.vector_index import Nearest, Rows
+from polyglance.sides import Side
 from polyglance.spaces import require_equivalent
 from polyglance.store import Store
 
@@ -62,8 +64,30 @@ class Index:
 
     @property
     def model(self) -> str:
-        """Reference of the model it was made with."""
-        return str(self.store.extra_facts["model"])
+        """Reference of the model it was made with, where that is now.
+
+        Raises:
+            UnavailableError: It is not at its old place any more.
+        """
+        return places.model_of(self.store)
+
+    def side(self, name: Literal["content", "text"]) -> Side:
+        """A side of the model it was made with, which must be that model still.
+
+        Raises:
+            UnavailableError: As for `model`.
+            SpaceMismatchError: There is another model in its place by now, or one of another width.
+        """
+        model = self.model
+        side = load_side(model, name, space_id=places.model_space(self.store))
+        if side.dim != self.store.facts.dim:
+            raise errors.SpaceMismatchError(
+                f"the index {self.path} has vectors of width {self.store.facts.dim}; the model "
+                f"{model} has {side.dim}",
+                hint="ask with the model or pack that the vectors are of, or index them again with "
+                "the right --model",
+            )
+        return side
 
     @cached_property
     def ids(self) -> list[str]:
@@ -99,7 +123,7 @@ class Index:
         Raises:
             SpaceMismatchError: For a pack of another space.
         """
-        teacher = cache(lambda: load_side(self.model, "text"))
+        teacher = cache(lambda: self.side("text"))
         if pack is not None and pack.manifest.space_id != self.space_id:
             alone = TextSpeakers(self.store.facts.dim, teacher, None)
             require_equivalent(

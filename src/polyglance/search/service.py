@@ -22,7 +22,6 @@ import numpy as np
 
 from polyglance import affine, errors
 from polyglance.affine import Vectors
-from polyglance.model import load_side
 from polyglance.packs import LanguagePack
 from polyglance.search import ranked, readings
 from polyglance.search.filters import Filters
@@ -227,7 +226,7 @@ class Searcher:
         images = [_decode(picture) for picture in pictures]
         with self._lock:
             if self._content is None:
-                self._content = SpaceTower(load_side(self._index.model, "content"))
+                self._content = SpaceTower(self._index.side("content"))
             return self._content.encode(images)
 
     def _look(self, ask: Ask, ways: Sequence[Way], index: Index) -> _Look:

@@ -16,13 +16,14 @@ import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors, store_rows
+from polyglance import errors, schemas, store_rows
 from polyglance.affine import Vectors
+from polyglance.schemas import Count, Name, Share, at_least
 
 if TYPE_CHECKING:
     import lance
@@ -61,14 +62,14 @@ class IndexFacts:
         seconds: What it took to build or extend and to measure.
     """
 
-    space_id: str
-    num_trained: int
-    num_partitions: int
-    num_probes: int
-    num_rows: int
-    recall_rows: float
-    recall_texts: float | None
-    seconds: float
+    space_id: Name
+    num_trained: Count
+    num_partitions: Annotated[int, at_least(1)]
+    num_probes: Annotated[int, at_least(1)]
+    num_rows: Count
+    recall_rows: Share
+    recall_texts: Share | None
+    seconds: Annotated[float, at_least(0)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,7 +90,12 @@ def facts_of(table: lance.LanceDataset) -> IndexFacts | None:
     noted = table.config().get(FACTS_KEY)
     if noted is None or all(one.name != INDEX_NAME for one in table.describe_indices()):
         return None
-    return IndexFacts(**json.loads(noted))
+    return schemas.read(
+        IndexFacts,
+        json.loads(noted),
+        place=f"the vector index of {table.uri}",
+        hint="build it again: polyglance index, or polyglance check-index --repair",
+    )
 
 
 class Nearest:

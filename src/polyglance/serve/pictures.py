@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyglance import errors, image_rows
-from polyglance.search.thumbnails import Thumbnails, is_there, place_of
+from polyglance.search import thumbnails
 from polyglance.sources.webdataset import read_span
 from polyglance.store import Store
 
@@ -61,7 +61,7 @@ class Pictures:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.thumbnails = Thumbnails(store)
+        self.thumbnails = thumbnails.Thumbnails(store)
         self._lock = threading.Lock()
         self._rows: dict[str, Row] | None = None
 
@@ -111,7 +111,7 @@ class Pictures:
             InputError, UnavailableError: As `picture`, where it has to be made.
         """
         row = self.row(identity)
-        if not is_there(place_of(self.store.path, row.key)):
+        if thumbnails.read(thumbnails.place_of(self.store.path, row.key)) is None:
             self._inside(row, identity)
         return self.thumbnails.get(identity), row.key
 

@@ -169,7 +169,7 @@ class Checkpoints:
             _write_tensors(apart.tensors, making / TENSOR_FILE)
             content = {"state": apart.skeleton}
             files.write_manifest(
-                making / STATE_FILE, content, kind=kind, schema_version=SCHEMA_VERSION
+                making / STATE_FILE, content, kind=kind, schema_version=SCHEMA_VERSION, seal=True
             )
         self._clear(keep=folder)
 
