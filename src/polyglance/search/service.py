@@ -117,7 +117,7 @@ class Searcher:
             self._looked = time.monotonic()
             if self._index.is_current:
                 return False
-            self._index = Index(self._index.path)
+            self._index = self._index.reopened()
             return True
 
     def warm_up(self) -> None:
