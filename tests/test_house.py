@@ -49,6 +49,7 @@ FLOORS = (
     "store_sums",
     "store_versions",
     "store",
+    "store_repair",
     # building
     "image_batches",
     "image_rows",

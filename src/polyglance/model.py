@@ -107,6 +107,7 @@ class DualEncoder:
                 pack.manifest.teacher,
                 probes=pack.probes,
                 encode=lambda texts: self.with_no_pack().encode_texts(texts, languages=None),
+                look=self.encode_contents,
             )
         return DualEncoder(self.content, self.text, self.reference, pack)
 

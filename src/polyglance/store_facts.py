@@ -120,6 +120,26 @@ def noted_at(address: str) -> StoreManifest:
     return schemas.read(StoreManifest, said, place=address, hint="copy the table there anew")
 
 
+def noted_in(table: Path) -> dict[str, Any]:
+    """The content of the manifest, as the table of a folder holds it.
+
+    Raises:
+        StoreError: It holds none, or cannot be read.
+    """
+    import lance
+
+    with store_rows.reading(table.parent):
+        noted = lance.dataset(str(table.absolute())).config().get(KEY)
+    if noted is None:
+        raise errors.StoreError(
+            f"the table {table} does not say whose vectors it holds",
+            hint="get the folder from a copy, or delete it and index again",
+        )
+    return files.checked_manifest(
+        json.loads(noted), place=table, kind=KIND, schema_version=SCHEMA_VERSION
+    )
+
+
 def is_address(place: Path | str) -> bool:
     """Whether it is an address such as `s3://bucket/index`, and no path.
 

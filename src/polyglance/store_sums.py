@@ -129,8 +129,13 @@ def newest_version(folder: Path) -> int:
     for name in os.listdir(folder / VERSIONS):
         stem, _, ending = name.partition(".")
         if ending == "manifest" and stem.isdigit():
-            found.append(_LAST - int(stem) if len(stem) == 20 else int(stem))
+            found.append(version_of(stem))
     return max(found)
+
+
+def version_of(stem: str) -> int:
+    """The version whose manifest is called so."""
+    return _LAST - int(stem) if len(stem) == 20 else int(stem)
 
 
 def identity(store: Path, folder: Path, version: int) -> tuple[object, ...]:

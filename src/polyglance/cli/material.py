@@ -82,14 +82,15 @@ class MaterialFiles:
                 f"{self.captions or self.bank} is learnt from together with images",
                 hint="say where they are: --images INDEX, or a folder of pictures",
             )
-        ids, contents = content_vectors(self.images, teacher)
+        ids, keys, contents = content_vectors(self.images, teacher)
         joined = banks = None
         if self.captions is not None:
             rows = captions.read_caption_rows(self.captions)
-            joined = image_text.join(rows, content_ids=ids, contents=contents)
+            joined = image_text.join(rows, content_ids=ids, contents=contents, content_keys=keys)
         if self.bank is not None:
             texts = captions.read_texts_by_language(self.bank)
-            banks = pseudo_pairs.Banks(contents, [t for _, t in texts], [name for name, _ in texts])
+            names = [name for name, _ in texts]
+            banks = pseudo_pairs.Banks(contents, [t for _, t in texts], names, keys)
         return Material(
             english=() if self.text is None else captions.read_lines(self.text),
             parallel=() if self.parallel is None else captions.read_parallel_table(self.parallel),
@@ -98,8 +99,10 @@ class MaterialFiles:
         )
 
 
-def content_vectors(images: Path | None, teacher: DualEncoder) -> tuple[list[str], Vectors]:
-    """Ids and unit vectors of an index, or of a folder's pictures, each encoded once, ever.
+def content_vectors(
+    images: Path | None, teacher: DualEncoder
+) -> tuple[list[str], list[str], Vectors]:
+    """Ids, content keys and unit vectors of an index, or of a folder's pictures, each encoded once, ever.
 
     Raises:
         SpaceMismatchError: For an index of another model.
@@ -113,7 +116,7 @@ def content_vectors(images: Path | None, teacher: DualEncoder) -> tuple[list[str
     from polyglance.store import MANIFEST_NAME, Store
 
     if images is None:
-        return [], np.empty((0, teacher.dim), np.float32)
+        return [], [], np.empty((0, teacher.dim), np.float32)
     if (images / MANIFEST_NAME).is_file():
         store = Store.open(images)
         if store.facts.space_id != teacher.space_id:
@@ -121,13 +124,13 @@ def content_vectors(images: Path | None, teacher: DualEncoder) -> tuple[list[str
                 f"the index {images} is of another space than the model {teacher.reference}",
                 hint="give an index that was made with this model",
             )
-        return store.ids(), store.vectors()
+        return store.ids(), store.keys(), store.vectors()
     tower = teacher.content.tower
     named = f"{tower.fingerprint}\n{images.resolve()}"
     name = hashlib.blake2b(named.encode(), digest_size=12).hexdigest()
     store = embed.open_image_store(files.cache_folder() / "images" / name, tower)
     embed.embed_images(image_source.find_images(images), tower, store=store)
-    return store.ids(), teacher.contents_from_raw(store.vectors())
+    return store.ids(), store.keys(), teacher.contents_from_raw(store.vectors())
 
 
 def text_side(tower: str | None) -> Side | None:

@@ -246,4 +246,9 @@ def make_pack(
 def probe_vectors(teacher: DualEncoder) -> Vectors:
     """The teacher's unit vectors of the probe texts: (P, D)."""
     english = [ENGLISH] * len(spaces.PROBE_TEXTS)
-    return teacher.with_no_pack().encode_texts(spaces.PROBE_TEXTS, languages=english)
+    texts = teacher.with_no_pack().encode_texts(spaces.PROBE_TEXTS, languages=english)
+    try:
+        pictures = teacher.with_no_pack().encode_contents(spaces.probe_pictures())
+    except errors.PolyglanceError:
+        return texts  # a tower that only looks vectors up; it has no other name either
+    return np.concatenate([texts, pictures])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,21 +54,39 @@ class Material:
     banks: Banks | None = None
 
     def fingerprint(self) -> str:
-        """Which texts and vectors these are."""
+        """Which texts and contents these are: every field, by what it was made from.
+
+        Of contents the keys are taken where they are known, not the vectors: the same pictures
+        encoded again, on another machine or after the cache went, differ in the last bits.
+        """
         digest = hashlib.blake2b(digest_size=16)
-        for text in self.english:
-            digest.update(text.encode() + b"\0")
-        for pair in (*self.parallel, *self.related):
-            digest.update(f"{pair.text_a}\0{pair.language_b}\0{pair.text_b}\0".encode())
-        if self.image_text is not None:
-            digest.update(self.image_text.contents.data)
-            for one in self.image_text.captions:
-                digest.update(f"{one.content_id}\0{one.language}\0{one.text}\0".encode())
-        if self.banks is not None:
-            digest.update(np.ascontiguousarray(self.banks.images).data)
-            for text in self.banks.texts:
-                digest.update(text.encode() + b"\0")
+        _take_in(self, digest)
         return digest.hexdigest()
+
+
+def _take_in(value: Any, digest: Any) -> None:
+    """Add a value to a digest: texts, rows and lists of them, told apart by kind and length."""
+    if isinstance(value, str):
+        data = value.encode("utf-8", "surrogatepass")
+        digest.update(b"s%d:" % len(data) + data)
+    elif is_dataclass(value) and not isinstance(value, type):
+        digest.update(f"{type(value).__name__}{{".encode())
+        has_keys = bool(getattr(value, "content_keys", ()))
+        for each in fields(value):
+            digest.update(each.name.encode() + b"=")
+            part = getattr(value, each.name)
+            if has_keys and isinstance(part, np.ndarray):
+                part = str(part.shape)
+            _take_in(part, digest)
+    elif isinstance(value, np.ndarray):
+        digest.update(f"{value.dtype}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).data)
+    elif isinstance(value, Sequence):
+        digest.update(b"[%d:" % len(value))
+        for each in value:
+            _take_in(each, digest)
+    else:
+        digest.update(f"{value!r};".encode())
 
 
 def train(

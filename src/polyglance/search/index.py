@@ -27,9 +27,10 @@ from polyglance.search.columns import Column
 from polyglance.search.filters import Filters
 from polyglance.search.ranked import Candidates, Hit
 from polyglance.search.vector_index import Nearest, Rows
-from polyglance.sides import Side
+from polyglance.sides import Side, SpaceTower
 from polyglance.spaces import require_equivalent
 from polyglance.store import Store
+from polyglance.store_rows import require_unit
 
 if TYPE_CHECKING:
     import pyarrow
@@ -52,6 +53,22 @@ class Index:
         self._lock = threading.Lock()
         self._columns: dict[str, Column] = {}
 
+    def reopened(self) -> Index:
+        """What lies in its place now: with rows that were written since, or another index.
+
+        Raises:
+            UnavailableError: Nothing any more.
+            SpaceMismatchError: An index of another space, to which who asks this one says nothing.
+        """
+        found = Index(self.path)
+        if found.space_id != self.space_id:
+            raise errors.SpaceMismatchError(
+                f"the index {self.path} was replaced by one of the space {found.space_id}; it was "
+                f"opened as one of {self.space_id}",
+                hint="open it again: what asks it (a running server) must load the other model",
+            )
+        return found
+
     @property
     def space_id(self) -> str:
         """The space that its vectors lie in."""
@@ -59,7 +76,11 @@ class Index:
 
     @property
     def is_current(self) -> bool:
-        """Whether nothing was written since it was opened."""
+        """Whether nothing was written since it was opened, and it is the same index still.
+
+        Raises:
+            UnavailableError: It is not there any more.
+        """
         return self.store.is_current
 
     @property
@@ -101,8 +122,12 @@ class Index:
 
     @cached_property
     def vectors(self) -> Vectors:
-        """Float32 (M, D), unit."""
-        return self.store.vectors()
+        """Float32 (M, D), unit.
+
+        Raises:
+            StoreError: Some are damaged.
+        """
+        return require_unit(self.store.vectors(), place=self.path)
 
     @cached_property
     def keys(self) -> list[str]:
@@ -131,6 +156,7 @@ class Index:
                 pack.manifest.teacher,
                 probes=pack.probes,
                 encode=lambda texts: alone.encode_texts(texts, languages=None),
+                look=lambda pictures: SpaceTower(self.side("content")).encode(pictures),
             )
         return TextSpeakers(self.store.facts.dim, teacher, pack)
 

@@ -148,14 +148,18 @@ def open_index(out: Path, *, model: str, source: Path) -> tuple[Store, LaterTowe
                 hint="one index a folder: give another --out",
             )
         if store.extra_facts.get("model") == reference and _may_be(store, reference):
+            places.follow(store, reference, folder=Path(place), space_id=None)
             return store, LaterTower(store.facts, reference)
     tower = SpaceTower(load_side(model, "content"))
+    there = (Path(out) / MANIFEST_NAME).exists()
     store = Store.open_or_create(
         out,
         embed.facts_of(tower),
-        extra_columns=None if (Path(out) / MANIFEST_NAME).exists() else index_columns(),
+        extra_columns=None if there else index_columns(),
         extra_facts=places.noted(reference, out=out, folder=Path(place), space_id=tower.space_id),
     )
+    if there:
+        places.follow(store, reference, folder=Path(place), space_id=tower.space_id)
     return store, tower
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from polyglance import errors, model
+from polyglance import errors, model, progress
 from polyglance.store import Store
 
 MODEL, BESIDE, SPACE, FOLDER = "model", "model_from_here", "model_space", "folder"
@@ -33,6 +33,20 @@ def noted(reference: str, *, out: Path, folder: Path, space_id: str | None) -> d
     return found
 
 
+def follow(store: Store, reference: str, *, folder: Path, space_id: str | None) -> None:
+    """Note where an index's model and folder are by now, where that is elsewhere.
+
+    Args:
+        store: The index's, of this model's space.
+        reference: Of the model, by full path where it is a folder.
+        folder: What is indexed.
+        space_id: The model's space, where it is known; else what is noted stays.
+    """
+    space_id = space_id or model_space(store)
+    found = noted(reference, out=store.path, folder=folder, space_id=space_id)
+    store.set_extra_facts({**store.extra_facts, **found})
+
+
 def model_of(store: Store) -> str:
     """The reference of an index's model, where it is now.
 
@@ -47,6 +61,10 @@ def model_of(store: Store) -> str:
     if isinstance(beside, str) and store.address is None:
         moved = (store.path / beside).resolve()
         if (moved / model.MODEL_FILE).is_file():
+            progress.say(
+                f"the model is not at its old place any more ({reference}); taken is {moved}: "
+                "polyglance check-index --model notes it"
+            )
             return str(moved)
     index = store.address or store.path
     raise errors.UnavailableError(

@@ -122,7 +122,7 @@ class Searcher:
             self._looked = time.monotonic()
             if self._index.is_current:
                 return False
-            self._index = Index(self._index.path)
+            self._index = self._index.reopened()
             return True
 
     def reopen(self) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
@@ -191,8 +192,13 @@ class Nearest:
         if not len(rows):
             return np.empty((0, self._width), np.float32)
         taken = self._table.take(rows.tolist(), columns=["vector"])["vector"]
-        found: Vectors = np.concatenate([store_rows.matrix(chunk) for chunk in taken.chunks])
-        return found
+        found = np.concatenate([store_rows.matrix(chunk) for chunk in taken.chunks])
+        return self._sound(found)
+
+    def _sound(self, vectors: Vectors) -> Vectors:
+        """Vectors as they were read; damaged ones are refused, however few a search reads."""
+        place = os.path.dirname(self._table.uri.removeprefix("file://"))
+        return store_rows.require_unit(vectors, place=place)
 
     def _check(self, queries: Vectors, *, top: int) -> None:
         if top < 1:
@@ -246,7 +252,9 @@ class Nearest:
             },
         ).to_table()
         parts = [store_rows.matrix(chunk) for chunk in found["vector"].chunks]
-        vectors = np.concatenate(parts) if parts else np.empty((0, len(query)), np.float32)
+        vectors = self._sound(
+            np.concatenate(parts) if parts else np.empty((0, len(query)), np.float32)
+        )
         rows = self._positions(found)
         scores = vectors @ query  # (C,)
         best = np.lexsort((rows, -scores))[:top]
@@ -286,7 +294,9 @@ class Nearest:
         """All vectors, float32 (M, D)."""
         table = self._table.to_table(columns=["vector"])["vector"]
         parts = [store_rows.matrix(chunk) for chunk in table.chunks]
-        return np.concatenate(parts) if parts else np.empty((0, self._width), np.float32)
+        return self._sound(
+            np.concatenate(parts) if parts else np.empty((0, self._width), np.float32)
+        )
 
 
 def is_among(rows: Rows, allowed: Rows) -> NDArray[np.bool_]:
