@@ -23,8 +23,9 @@ from uvicorn.server import ServerState
 from polyglance.serve.limits import Limits
 
 SWEEP_SECONDS = 0.5
-# So long a connection is not closed for another one, whatever it does.
-SAFE_SECONDS = 1.0
+# So long a connection is not closed for another one: one that does nothing yet or any more, since
+# its request may be on its way; and one that sends a body or reads an answer.
+SAFE_SECONDS, SAFE_BUSY_SECONDS = 0.05, 1.0
 # Requests that one client sends ahead of the answers; after the first, no more is read meanwhile.
 PIPELINED = 256
 # So many connections are closed at once for new ones: to look for them takes a millisecond.
@@ -222,7 +223,8 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) >= PIPELINED:
             raise ValueError("too many requests sent ahead")
         app = self.app
-        self.app = cast(Any, _too_large) if too_large else app
+        if too_large:
+            self.app, self.url = cast(Any, _too_large), b"/"
         try:
             super().on_headers_complete()
         finally:
@@ -279,13 +281,13 @@ class Connection(HttpToolsProtocol):
         Those that never asked anything come first, then those that are idle, then answers that
         nobody reads, then bodies that arrive slowly; of each the longest so.
         """
-        if self.unsent_since and now - self.unsent_since > SAFE_SECONDS:
+        if self.unsent_since and now - self.unsent_since > SAFE_BUSY_SECONDS:
             return (2, self.unsent_since)
         waited = now - self.since
         if waited < SAFE_SECONDS or self.transport.is_closing():
             return None
         if self.in_body:
-            return (3, self.body_bytes / waited)
+            return (3, self.body_bytes / waited) if waited > SAFE_BUSY_SECONDS else None
         if self._runs:
             return None
         return (1 if self.answered and not self.in_head else 0, self.since)

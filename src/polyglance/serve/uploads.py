@@ -10,6 +10,7 @@ from polyglance.serve.limits import Limits
 
 MOST_SCANS = 100
 MOST_SCANNED_PIXELS = 1_000_000_000
+MOST_PARTS = 50_000  # a photo has some twenty, with the profiles of every program it met
 # A marker of a JPEG: not a byte of data that is stuffed, not a restart, not filling.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -68,13 +69,21 @@ def check_scans(data: bytes) -> None:
 def scans_of(data: bytes) -> tuple[int, int]:
     """Scans and pixels of a JPEG by its markers, counted up to one too many; 0 where it is none.
 
+    Raises:
+        InputError: It has parts without end.
+
     >>> scans_of(b"GIF89a")
     (0, 0)
     """
-    scans = pixels = 0
+    scans = pixels = parts = 0
     at = 2 if data[:2] == b"\xff\xd8" else len(data)
     while scans <= MOST_SCANS and (found := _MARKER.search(data, at)):
         marker, at = found[0][-1], found.end()
+        parts += 1
+        if parts > MOST_PARTS:
+            raise errors.InputError(
+                f"a JPEG of more than {MOST_PARTS:,} parts", hint="save it again as a plain JPEG"
+            )
         length = int.from_bytes(data[at : at + 2], "big")
         if marker in _FRAMES:
             height, width = (int.from_bytes(data[at + n : at + n + 2], "big") for n in (3, 5))
