@@ -34,14 +34,32 @@ class LanguageScore:
     """How a pack does in one language on its dev split, and who therefore answers in it.
 
     Attributes:
-        pack: Dev score of the pack, a fraction.
-        teacher: Dev score of the teacher's own text tower.
+        pack: Dev score of the pack, a fraction; None where nobody measured.
+        teacher: Dev score of the teacher's own text tower; None where nobody measured.
         speaks: Which of the two a query in this language goes to.
+        num_queries: What the scores are the mean of.
     """
 
-    pack: Share
-    teacher: Share
+    pack: Share | None = None
+    teacher: Share | None = None
     speaks: Speaker
+    num_queries: Count = 0
+
+
+def speaker_of(language: str, *, pack: float | None, teacher: float | None) -> Speaker:
+    """Who answers in a language: the pack where it is better or nobody measured both.
+
+    English stays with the teacher whatever the scores say: the owner of a production index must
+    find it unchanged.
+
+    Args:
+        language: Its id.
+        pack: Dev score of the pack; None where it was not measured.
+        teacher: Dev score of the teacher; None likewise.
+    """
+    if languages.get_language(language).iso639_3 == "eng":  # simple English as well
+        return "teacher"
+    return "teacher" if pack is not None and teacher is not None and pack <= teacher else "pack"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,11 +169,7 @@ class LanguagePack:
         if language is None:
             return "pack"
         score = self.manifest.languages.get(language)
-        if score is None:
-            # English stays with the teacher even where nobody measured it: the owner of a
-            # production index must find it unchanged.
-            return "teacher" if language == languages.ENGLISH else "pack"
-        return score.speaks
+        return speaker_of(language, pack=None, teacher=None) if score is None else score.speaks
 
     def save(self, path: Path) -> None:
         """Write the folder: weights, model card, manifest last.
