@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from polyglance import embed, files
 from polyglance.affine import Vectors
 from polyglance.compare import Ladder, Translator
 from polyglance.demo import english_model, towers
 from polyglance.languages import ENGLISH
 from polyglance.model import DualEncoder
-from polyglance.recipes import image_text, pseudo_pairs
+from polyglance.recipes import held_out, image_text, pseudo_pairs
 from polyglance.recipes.launch import Material
 from polyglance.records import Caption
 from polyglance.sides import Side
@@ -76,7 +78,7 @@ def pictograms_ladder(
     )
     return Ladder(
         teacher=teacher,
-        data=data,
+        data=_with_fitted_as_seen(data, screened.material),
         contents=_contents(teacher, data, out / "test-images"),
         material=screened.material,
         leakage=screened.facts,
@@ -90,6 +92,14 @@ def pictograms_ladder(
         cache=embed.VectorCache(files.cache_folder() / "texts"),
         translator=translator,
     )
+
+
+def _with_fitted_as_seen(data: RetrievalData, material: Material) -> RetrievalData:
+    """The task without those concepts as seen that every pack holds out to measure itself."""
+    fit = held_out.split(material).fit.image_text
+    fitted = set(fit.content_ids if fit is not None else ())
+    among = np.array([content_id in fitted for content_id in data.content_ids], bool)
+    return replace(data, splits={**data.splits, "seen": data.splits["seen"] & among})
 
 
 def _material(
