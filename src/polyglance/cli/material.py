@@ -102,7 +102,7 @@ class MaterialFiles:
 def content_vectors(
     images: Path | None, teacher: DualEncoder
 ) -> tuple[list[str], list[str], Vectors]:
-    """Ids, content keys and unit vectors of an index, or of a folder's pictures, each encoded once, ever.
+    """Ids, content keys and vectors of an index, or of a folder's pictures, encoded once, ever.
 
     Raises:
         SpaceMismatchError: For an index of another model.
