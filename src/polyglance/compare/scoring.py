@@ -99,21 +99,13 @@ def groups_of(names: Sequence[str]) -> dict[str, list[str]]:
 
 def score_of(drawn: statistics.BootstrapMeans, columns: NDArray[np.int64]) -> Score:
     """The mean over some languages, drawn together."""
-    interval = statistics.interval_of(
-        np.nanmean(drawn.draws[:, columns], axis=1),
-        mean=float(drawn.means[columns].mean()),
-        num_clusters=int(drawn.num_clusters.max()),
-    )
+    interval = drawn.over(columns).intervals()[0]
     return Score(mean=interval.mean, low=interval.low, high=interval.high)
 
 
 def difference(first: Hits, second: Hits) -> Score:
     """How much the first is above the second in the languages but English that both have."""
     shared = [one for one in first.languages if one != ENGLISH and one in second.languages]
-    parts = []
-    for hits in (first, second):
-        drawn, columns = hits.drawn(), hits.columns(shared)
-        parts.append((drawn.means[columns].mean(), np.nanmean(drawn.draws[:, columns], axis=1)))
-    (a, drawn_a), (b, drawn_b) = parts
-    interval = statistics.interval_of(drawn_a - drawn_b, mean=float(a - b), num_clusters=1)
+    mine, theirs = (hits.drawn().over(hits.columns(shared)) for hits in (first, second))
+    interval = mine.less(theirs).differences()[0].difference
     return Score(mean=interval.mean, low=interval.low, high=interval.high)

@@ -75,6 +75,12 @@ def write(index: Path, key: str, image: Image) -> None:
         _put(place, make(image))
 
 
+def keep(index: Path, key: str, jpeg: bytes) -> None:
+    """Put a thumbnail that was made elsewhere beside an index, if that can be written."""
+    with contextlib.suppress(OSError, errors.DiskFullError):
+        _put(place_of(index, key), jpeg)
+
+
 def is_there(place: Path) -> bool:
     """Whether a thumbnail is there; an empty file, as a power cut leaves it, is none.
 
