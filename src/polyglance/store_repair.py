@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polyglance import errors, store_rows, store_sums
+from polyglance import errors, store_rows, store_sums, store_versions
 from polyglance.store_facts import TABLE_NAME
 from polyglance.store_sums import Sums
 
@@ -131,12 +131,10 @@ def _newest(this: _Table) -> lance.LanceDataset:
 
 
 def _opened(this: _Table, version: int) -> lance.LanceDataset:
-    import lance
-
+    table = store_versions.open_version(this.store, this.folder, version=version)
     with store_rows.reading(this.store):
-        table = lance.dataset(str(this.folder.absolute()), version=version)
         store_sums.names_of(table, this.folder)
-        return table
+    return table
 
 
 def _versions(folder: Path) -> Iterator[int]:

@@ -32,14 +32,14 @@ def open_newest(store: Path, folder: Path, sums: Sums | None) -> lance.LanceData
     """
     newest = store_sums.newest_version(folder)
     if sums is None:
-        return _open(store, folder)
+        return open_version(store, folder)
     manifest = store_sums.manifest_name(folder, sums.version)
     if newest <= sums.version:
         # Before Lance reads it: a damaged one may mean anything.
         store_sums.refuse(store, store_sums.damages(folder, sums, [manifest]))
-        return _open(store, folder)
+        return open_version(store, folder)
     try:
-        opened = _open(store, folder)
+        opened = open_version(store, folder)
         is_whole = not _cut_files(opened, folder, sums)
     except errors.StoreError:
         is_whole = False
@@ -50,7 +50,7 @@ def open_newest(store: Path, folder: Path, sums: Sums | None) -> lance.LanceData
         f"nothing is lost: {store_sums.repair_hint(store)}"
     )
     store_sums.refuse(store, store_sums.damages(folder, sums, [manifest]))
-    return _open(store, folder, version=sums.version)
+    return open_version(store, folder, version=sums.version)
 
 
 def require_sound(store: Path, folder: Path, table: lance.LanceDataset, noted: int | None) -> None:
@@ -91,11 +91,25 @@ def num_unusable(store: Path, table: lance.LanceDataset, sums: Sums | None) -> i
     return count
 
 
-def _open(store: Path, folder: Path, *, version: int | None = None) -> lance.LanceDataset:
+def open_version(store: Path, folder: Path, *, version: int | None = None) -> lance.LanceDataset:
+    """Open a version of a store's table.
+
+    Args:
+        store: The store's folder.
+        folder: The table's.
+        version: Which; None for the newest.
+
+    Raises:
+        StoreError: It cannot be read, or is not the table of a store.
+    """
     import lance
 
     with store_rows.reading(store):
-        return lance.dataset(str(folder.absolute()), version=version)
+        table = lance.dataset(str(folder.absolute()), version=version)
+        # A manifest of zeros is a valid one, of a table without columns.
+        if lacking := set(store_rows.BASE_COLUMNS) - set(table.schema.names):
+            raise ValueError(f"it has no column {', '.join(sorted(lacking))}")
+        return table
 
 
 def _cut_files(table: lance.LanceDataset, folder: Path, sums: Sums) -> list[str]:

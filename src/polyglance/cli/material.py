@@ -191,7 +191,7 @@ class Given:
 
 
 def content_vectors(images: Path | None, teacher: DualEncoder) -> Items:
-    """Ids, unit vectors and keys of an index, or of a folder's pictures, each encoded once, ever.
+    """Ids, unit vectors and keys of an index, or of a folder's pictures, encoded once, ever.
 
     Raises:
         SpaceMismatchError: For an index of another model.

@@ -61,11 +61,13 @@ def check(index: Path, *, repair: bool = False, new_model: str | None = None) ->
         files.FolderLock(index / LOCK_NAME, owner=f"the index {index}").hold(),
     ):
         found += _manifest(index, repair=repair)
-        found += store_repair.examine(index, repair=repair, unit=True)
+        found += store_repair.examine(index, repair=repair, unit=_is_index(index))
         found += _columns(index, repair=repair)
     if any(not one.mended and not one.harmless for one in found):
         return Report(num_rows=0, findings=tuple(found))
     store = Store.open(index)
+    if places.MODEL not in store.extra_facts:  # a store of `embed`, or of a cache
+        return Report(num_rows=len(store), findings=tuple(found))
     if new_model is not None:
         _note_model(store, new_model)
         store = Store.open(index)
@@ -80,6 +82,14 @@ def _require_there(index: Path) -> None:
             f"there is no index at {index} (no {store_facts.TABLE_NAME} in it)",
             hint="check the path; polyglance index makes one",
         )
+
+
+def _is_index(index: Path) -> bool:
+    """Whether the vectors must have length one; of what does not say, yes."""
+    try:
+        return places.MODEL in store_facts.read(index / MANIFEST_NAME).facts
+    except errors.PolyglanceError:
+        return True
 
 
 def _manifest(index: Path, *, repair: bool) -> list[Finding]:
