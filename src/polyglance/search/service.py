@@ -340,14 +340,20 @@ class Searcher:
             else:
                 assert vector is not None
                 part = vector if pack is None else _projected(vector, pack)
-            parts.append(np.float32(term.weight) * part)
-        total: Vectors = np.sum(parts, axis=0, dtype=np.float32)
+            parts.append(term.weight * part.astype(np.float64))
+        total = np.sum(parts, axis=0)
+        length = np.linalg.norm(total)
+        if not np.isfinite(length):
+            raise errors.InputError(
+                "the weights of this query are too large to be added", hint="take some around 1"
+            )
+        total /= max(1.0, float(max(abs(term.weight) for term in query.terms)))
         if np.linalg.norm(total) < SHORTEST:
             raise errors.InputError(
                 "the terms of this query cancel: nothing is left to look for",
                 hint="change a weight, or leave a term out",
             )
-        return affine.unit(total[None])[0], pack
+        return affine.unit(total[None].astype(np.float32))[0], pack
 
 
 def _comparable(ways: Sequence[Way], *, voices: Voices) -> list[Way]:

@@ -47,6 +47,7 @@ PAGES = {
     "icon.svg": "image/svg+xml",
 }
 SEARCH = "/api/search"
+MOST_JSON_PARTS = 70_000
 STATUS = {
     StoppingError: 503,
     BusyError: 503,
@@ -271,6 +272,10 @@ def _search(app: FastAPI) -> None:
     async def knn_service(request: Request) -> Response:
         """The same in the form of clip-retrieval, for its clients."""
         body = await request.body()
+        if body.count(b",") > MOST_JSON_PARTS:  # to read them would stop all others for seconds
+            raise errors.InputError(
+                f"JSON of more than {MOST_JSON_PARTS:,} parts", hint="see /docs for what is allowed"
+            )
         # Its own client sends JSON without saying so.
         query = validated(lambda: forms.KnnQuery.model_validate_json(body))
         asked = clip_retrieval.asked(query, limits=app.state.limits)
