@@ -21,6 +21,8 @@ FLOORS = (
     "language_groups",
     "records",
     "files",
+    "tensor_files",
+    "outputs",
     "results",
     "progress",
     # mathematics

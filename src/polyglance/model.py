@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from polyglance import affine, errors, files, spaces
+from polyglance import affine, errors, files, spaces, tensor_files
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache, text_vectors
 from polyglance.packs import LanguagePack, Speaker
@@ -118,15 +118,14 @@ class DualEncoder:
 
     def save(self, path: Path) -> None:
         """Write a model folder: towers that are ours inside it, others by reference."""
-        from safetensors.numpy import save_file
-
-        with files.folder_in_one_step(path) as folder:
+        with files.folder_in_one_step(path, marker=MODEL_FILE) as folder:
             facts: dict[str, Any] = {}
             for name, side in (("content", self.content), ("text", self.text)):
                 facts[name] = {"tower": side.reference, "head_input": side.head_input}
                 side.save_tower(folder)
                 if side.head is not None:
-                    save_file(affine.tensors_of(side.head), folder / f"{name}_head.safetensors")
+                    file = folder / f"{name}_head.safetensors"
+                    tensor_files.write(file, affine.tensors_of(side.head))
             facts["modality"], facts["space_id"] = self.content.tower.modality, self.space_id
             files.write_manifest(
                 folder / MODEL_FILE, facts, kind="dual-encoder", schema_version=SCHEMA_VERSION
@@ -220,8 +219,6 @@ def load_side(reference: str | Path, name: Literal["content", "text"]) -> Side:
         reference: A model folder, or `library:location`.
         name: Which side.
     """
-    from safetensors.numpy import load_file
-
     folder = Path(reference)
     if not (folder / MODEL_FILE).is_file():
         # Sound models come with the towers that need them; until then content means pictures.
@@ -233,6 +230,6 @@ def load_side(reference: str | Path, name: Literal["content", "text"]) -> Side:
     facts = manifest[name]
     modality: Modality = manifest["modality"] if name == "content" else "text"
     head_file = folder / f"{name}_head.safetensors"
-    head = affine.head_of(load_file(head_file)) if head_file.is_file() else None
+    head = affine.head_of(tensor_files.read(head_file)) if head_file.is_file() else None
     tower = load_tower_beside(folder, facts["tower"], modality=modality)
     return Side(tower, facts["tower"], head, facts["head_input"])

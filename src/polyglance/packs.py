@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from polyglance import __version__, affine, errors, files, languages
+from polyglance import __version__, affine, errors, files, languages, tensor_files
 from polyglance.affine import Head, Vectors
 from polyglance.sides import HeadInput, Side, load_tower_beside
 from polyglance.towers import Modality, Output
@@ -157,18 +157,16 @@ class LanguagePack:
         Raises:
             DiskFullError: Where there is no room; nothing is left at `path` then.
         """
-        from safetensors.numpy import save_file
-
         from polyglance import model_card
 
-        with files.folder_in_one_step(path) as folder:
+        with files.folder_in_one_step(path, marker=PACK_FILE) as folder:
             tensors = {"probes": self.probes, **affine.tensors_of(self.side.head)}
             tensors |= affine.tensors_of(self.content_head, prefix="content_")
             self.side.save_tower(folder)
             if self.content_side is not None:
                 tensors |= affine.tensors_of(self.content_side.head, prefix="content_")
                 self.content_side.save_tower(folder)
-            save_file(tensors, folder / "head.safetensors")
+            tensor_files.write(folder / "head.safetensors", tensors)
             (folder / "README.md").write_text(model_card.render(self.manifest), encoding="utf-8")
             files.write_manifest(
                 folder / PACK_FILE,
@@ -185,14 +183,12 @@ class LanguagePack:
             UnavailableError: Where there is no such pack.
             StoreError: For another schema, or a tower that is not the one it was trained with.
         """
-        from safetensors.numpy import load_file
-
         folder = files.local_folder(location, kind="language pack", marker=PACK_FILE)
         facts = files.read_manifest(
             folder / PACK_FILE, kind="language-pack", schema_version=SCHEMA_VERSION
         )
         manifest = _manifest_from(facts, folder)
-        tensors = load_file(folder / "head.safetensors")
+        tensors = tensor_files.read(folder / "head.safetensors")
         tower = load_tower_beside(folder, manifest.tower, modality="text")
         if tower.fingerprint != manifest.tower_fingerprint:
             raise errors.StoreError(

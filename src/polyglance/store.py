@@ -135,7 +135,7 @@ class Store:
         if not (path / MANIFEST_NAME).exists():
             raise errors.UnavailableError(
                 f"there is no store at {path} (no {MANIFEST_NAME} in it)",
-                hint="make one: polyglance embed --help",
+                hint="check the path; polyglance index makes an index, polyglance embed a store",
             )
         found = files.read_manifest(path / MANIFEST_NAME, kind=KIND, schema_version=SCHEMA_VERSION)
         facts = store_facts.facts_in(found, place=path / MANIFEST_NAME)

@@ -19,8 +19,10 @@ def command(
         str, typer.Option("--tower", "-t", help="The multilingual text tower it was fitted on.")
     ],
     out: options.Out,
+    force: options.Force = False,
 ) -> None:
     """Read the head, put it behind its tower, save the pack."""
+    options.claim(out, "PACK", force=force)
     from polyglance.model import DualEncoder
     from polyglance.recipes import published_m2m
     from polyglance.sides import Side

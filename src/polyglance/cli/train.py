@@ -50,8 +50,12 @@ def command(
         Path | None,
         typer.Option("--run", help="Folder of checkpoints and logs; the same one resumes."),
     ] = None,
+    force: options.Force = False,
 ) -> None:
     """Load what the recipe needs, train, save the pack."""
+    options.claim(out, "PACK", force=force)
+    options.claim(run, "RUN")
+    options.claim_cache()
     from polyglance import processes
     from polyglance.model import DualEncoder
     from polyglance.recipes import build_config, get_recipe, launch

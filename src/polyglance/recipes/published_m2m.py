@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from polyglance import errors, heads
+from polyglance import errors, heads, tensor_files
 from polyglance.model import DualEncoder
 from polyglance.packs import LanguagePack, PackManifest
 from polyglance.recipes.english_text import probe_vectors
@@ -100,10 +100,7 @@ def _read(checkpoint: Path) -> Mapping[str, Tensor]:
     if not checkpoint.is_file():
         raise errors.UnavailableError(f"no file {checkpoint}", hint="give the checkpoint itself")
     if checkpoint.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        found: dict[str, Tensor] = load_file(checkpoint)
-        return found
+        return tensor_files.read_torch(checkpoint)
     import pickle
 
     try:
