@@ -53,7 +53,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo", help=demo.HELP)(demo.command)
-app.command("train", help=train.HELP)(train.command)
+app.command("train", cls=train.Command, help=train.HELP)(train.command)
 app.command("compare", help=compare.HELP)(compare.command)
 app.command("eval", help=evaluate.HELP)(evaluate.command)
 app.command("report", help=report.HELP)(report.command)
