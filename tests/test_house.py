@@ -23,6 +23,8 @@ FLOORS = (
     "schemas",
     "seals",
     "files",
+    "tensor_files",
+    "outputs",
     "results",
     "progress",
     # mathematics

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from polyglance import __version__, affine, errors, files, languages, schemas
+from polyglance import __version__, affine, errors, files, languages, schemas, tensor_files
 from polyglance.affine import Head, Vectors
 from polyglance.schemas import Count, Name, Share
 from polyglance.sides import HeadInput, Side, load_tower_beside
@@ -177,18 +177,16 @@ class LanguagePack:
         Raises:
             DiskFullError: Where there is no room; nothing is left at `path` then.
         """
-        from safetensors.numpy import save_file
-
         from polyglance import model_card
 
-        with files.folder_in_one_step(path) as folder:
+        with files.folder_in_one_step(path, marker=PACK_FILE) as folder:
             tensors = {"probes": self.probes, **affine.tensors_of(self.side.head)}
             tensors |= affine.tensors_of(self.content_head, prefix="content_")
             self.side.save_tower(folder)
             if self.content_side is not None:
                 tensors |= affine.tensors_of(self.content_side.head, prefix="content_")
                 self.content_side.save_tower(folder)
-            save_file(tensors, folder / HEAD_FILE)
+            tensor_files.write(folder / HEAD_FILE, tensors)
             (folder / "README.md").write_text(model_card.render(self.manifest), encoding="utf-8")
             files.write_manifest(
                 folder / PACK_FILE,
@@ -206,8 +204,6 @@ class LanguagePack:
             UnavailableError: Where there is no such pack.
             StoreError: For another schema, or a tower that is not the one it was trained with.
         """
-        from safetensors.numpy import load_file
-
         folder = files.local_folder(location, kind="language pack", marker=PACK_FILE)
         manifest = files.read_manifest_as(
             PackManifest,
@@ -216,7 +212,7 @@ class LanguagePack:
             schema_version=SCHEMA_VERSION,
             hint=DAMAGED,
         )
-        tensors = load_file(folder / HEAD_FILE)
+        tensors = tensor_files.read(folder / HEAD_FILE)
         tower = load_tower_beside(folder, manifest.tower, modality="text")
         if tower.fingerprint != manifest.tower_fingerprint:
             raise errors.StoreError(

@@ -55,6 +55,8 @@ def command(
     as_json: options.JsonOutput = False,
 ) -> None:
     """Climb the ladder; leaves compare.json, results.jsonl, packs and report.html in --out."""
+    options.claim(out, "COMPARISON")
+    options.claim_cache()
     from polyglance import compare, errors, measure, results
     from polyglance.compare import rungs
     from polyglance.model import DualEncoder

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polyglance.cli import options
+from polyglance.cli import options, terminal
 
 if TYPE_CHECKING:
     from polyglance.embed import EmbedReport
@@ -30,6 +30,7 @@ def embed_images(
     out: options.Out,
 ) -> None:
     """Raw vectors of the pictures into a store."""
+    options.claim(out, "INDEX")
     from polyglance import embed
     from polyglance.sources import images
     from polyglance.towers import load_tower
@@ -50,6 +51,7 @@ def embed_text(
     ] = None,
 ) -> None:
     """Raw vectors of the texts into a store."""
+    options.claim(out, "INDEX")
     from polyglance import embed
     from polyglance.languages import normalise_language
     from polyglance.sources import captions
@@ -70,6 +72,6 @@ def print_report(report: EmbedReport, out: Path) -> None:
         return
     typer.secho(f"{len(report.quarantined):,} could not be read and were set aside:", err=True)
     for item in report.quarantined[:SHOWN_QUARANTINED]:
-        typer.secho(f"  {item.id}: {item.reason}", err=True)
+        typer.secho(f"  {terminal.shown(item.id)}: {terminal.shown(item.reason)}", err=True)
     if len(report.quarantined) > SHOWN_QUARANTINED:
         typer.secho(f"  ... all of them in {out / 'quarantine.jsonl'}", err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polyglance.cli import options
+from polyglance.cli import options, terminal
 
 if TYPE_CHECKING:
     from polyglance.affine import Vectors
@@ -51,6 +51,7 @@ def command(
     drop: Annotated[bool, typer.Option("--drop", help="Remove the pack's column.")] = False,
 ) -> None:
     """Run `search.indexing.build` and say what it did."""
+    options.claim(out, "INDEX")
     from polyglance.search import indexing
 
     # What Pillow thinks of damaged metadata; what could not be read is named below.
@@ -120,7 +121,7 @@ def _name(what: str, ids: Sequence[str]) -> None:
     if ids:
         typer.echo(f"{len(ids):,} {what}:")
         for identity in ids[:SHOWN_IDS]:
-            typer.echo(f"  {identity}")
+            typer.echo(f"  {terminal.shown(identity)}")
         if len(ids) > SHOWN_IDS:
             typer.echo(f"  ... and {len(ids) - SHOWN_IDS:,} more")
 

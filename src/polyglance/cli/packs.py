@@ -33,8 +33,10 @@ def command(
     ] = None,
     dev_parallel: material.DevParallel = None,
     languages: material.KnownLanguages = None,
+    force: options.Force = False,
 ) -> None:
     """Read the head, put it behind its tower, measure and save the pack."""
+    options.claim(out, "PACK", force=force)
     from polyglance.model import DualEncoder
     from polyglance.recipes import published_m2m
     from polyglance.sides import Side

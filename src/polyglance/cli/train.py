@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from polyglance.cli import material, options, packs
 
@@ -28,8 +29,34 @@ Recipes, by what they learn from:
   etcl           captioned images: triples of an image and two languages (ETCL)
 
 The first three need a multilingual text tower that exists (--tower). The others
-make a small one, or train the tower that is given on.
+make a small one, or train the tower that is given on. What --set takes is listed
+by: polyglance train RECIPE --help
 """
+_ARGUMENTS = "polyglance.train.arguments"
+
+
+class Command(TyperCommand):
+    """`train`, whose help lists the settings of the recipe that stands before `--help`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Note the words: the help is printed before any of them is read."""
+        ctx.meta[_ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """The settings of the recipe, their defaults and meanings."""
+        from polyglance.recipes import RECIPES, settings_of
+
+        named = [word for word in ctx.meta.get(_ARGUMENTS, ()) if word in RECIPES]
+        if not named:
+            return
+        with formatter.section(f"Settings of {named[0]} (--set NAME=VALUE)"):
+            formatter.write_dl(
+                [
+                    (f"{one.name}={one.default}", one.meaning)
+                    for one in settings_of(RECIPES[named[0]])
+                ]
+            )
 
 
 def command(
@@ -59,8 +86,12 @@ def command(
         Path | None,
         typer.Option("--run", help="Folder of checkpoints and logs; the same one resumes."),
     ] = None,
+    force: options.Force = False,
 ) -> None:
     """Load what the recipe needs, train, save the pack."""
+    options.claim(out, "PACK", force=force)
+    options.claim(run, "RUN")
+    options.claim_cache()
     from polyglance import processes
     from polyglance.model import DualEncoder
     from polyglance.recipes import build_config, get_recipe, launch

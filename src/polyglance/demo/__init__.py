@@ -25,6 +25,7 @@ from polyglance.sources import pictograms
 from polyglance.tasks import retrieval_loaders
 from polyglance.towers import Tower, load_tower
 
+DEMO_FILE = "demo.json"
 ENGLISH_TEXT_PACKS, CONTROL_FOLDER = ("ridge", "m2m"), "ridge-shuffled"
 
 
@@ -40,6 +41,9 @@ def run(out: Path, *, fresh: bool = False) -> dict[str, Any]:
         What `summary.json` holds.
     """
     stages = Stages()
+    out.mkdir(parents=True, exist_ok=True)
+    # First, so that a demo that was stopped is known for one, and goes on.
+    files.write_manifest(out / DEMO_FILE, {}, kind="demo", schema_version=1)
     with stages("fetch pictures and names"):
         world = pictograms.load_world()
     with stages("train three towers" if fresh else "load three towers"):

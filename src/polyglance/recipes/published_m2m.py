@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from polyglance import errors, heads
+from polyglance import errors, heads, tensor_files
 from polyglance.embed import VectorCache
 from polyglance.languages import ENGLISH
 from polyglance.model import DualEncoder
@@ -124,10 +124,7 @@ def _read(checkpoint: Path) -> Mapping[str, Tensor]:
     if not checkpoint.is_file():
         raise errors.UnavailableError(f"no file {checkpoint}", hint="give the checkpoint itself")
     if checkpoint.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        found: dict[str, Tensor] = load_file(checkpoint)
-        return found
+        return tensor_files.read_torch(checkpoint)
     import pickle
 
     try:

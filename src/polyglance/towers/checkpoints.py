@@ -71,7 +71,7 @@ def read_json(path: Path) -> Any:
         ) from error
     except ValueError as error:
         raise ConfigError(
-            f"{path} is no JSON: {error}", hint="download the model again: hf download NAME"
+            f"{path} is no JSON: {error}", hint="download the model again: hf download OWNER/NAME"
         ) from error
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors, files
+from polyglance import errors, files, tensor_files
 from polyglance.towers import Modality, Output, Tower, TowerReference, ngrams
 
 if TYPE_CHECKING:
@@ -220,8 +220,6 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
         UnavailableError: No such folder or name.
         ConfigError: The tower there reads another modality.
     """
-    from safetensors.numpy import load_file
-
     folder = Path(reference.location)
     if reference.location in SHIPPED:
         folder = Path(str(resources.files("polyglance") / "weights" / reference.location))
@@ -243,7 +241,7 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
             f"{reference} reads {facts.modality}; {modality} is asked for",
             hint="name the tower of the other side",
         )
-    tensors = load_file(folder / WEIGHTS)
+    tensors = tensor_files.read(folder / WEIGHTS)
     if modality == "text":
         return TinyTextTower(tensors, ending=facts.ending)
     return image_tower_from(tensors)
@@ -260,10 +258,8 @@ def fingerprint_of(tensors: Tensors, kind: str) -> str:
 
 
 def _save(folder: Path, tensors: Tensors, facts: Mapping[str, str]) -> None:
-    from safetensors.numpy import save_file
-
-    with files.folder_in_one_step(folder) as making:
-        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, making / WEIGHTS)
+    with files.folder_in_one_step(folder, marker=MANIFEST) as making:
+        tensor_files.write(making / WEIGHTS, tensors)
         files.write_manifest(
             making / MANIFEST,
             facts,
