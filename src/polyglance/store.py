@@ -351,11 +351,17 @@ class Store:
                     self.refresh()
                 raise
 
-    def note_facts(self) -> None:
-        """Have the table say whose vectors it holds, where an older version made it."""
+    def note_facts(self, extra_facts: Mapping[str, Any] | None = None) -> None:
+        """Have the table, and the manifest, say what is noted beside from now on."""
+        noted = {**self.extra_facts, **(extra_facts or {})}
+        content = self._manifest(self.facts, noted)
         with self.writing():
-            if store_facts.note(self._dataset, self._manifest(self.facts, self.extra_facts)):
+            if store_facts.note(self._dataset, content):
                 self.refresh()
+            if noted != self.extra_facts:
+                place = self.path / MANIFEST_NAME
+                files.write_manifest(place, content, kind=KIND, schema_version=SCHEMA_VERSION)
+                self.extra_facts = noted
 
     def append(
         self,

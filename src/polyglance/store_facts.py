@@ -61,12 +61,17 @@ def facts_in(found: Mapping[str, Any], *, place: Path | str) -> StoreFacts:
 
 
 def note(table: lance.LanceDataset, content: Mapping[str, Any]) -> bool:
-    """Write a manifest's content into the table as well; False where it is there already."""
-    missing = KEY not in table.config()
-    if missing:
-        said = files.manifest(content, kind=KIND, schema_version=SCHEMA_VERSION)
-        table.update_config({KEY: json.dumps(said)})
-    return missing
+    """Write a manifest's content into the table as well.
+
+    Returns:
+        Whether it was written: the table said nothing, or had other facts of its maker's.
+    """
+    noted = table.config().get(KEY)
+    if noted is not None and json.loads(noted).get("facts") == content.get("facts"):
+        return False
+    said = files.manifest(content, kind=KIND, schema_version=SCHEMA_VERSION)
+    table.update_config({KEY: json.dumps(said)})
+    return True
 
 
 def noted_at(address: str) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def test_a_shard_that_is_cut_gives_what_is_whole(tmp_path):
     path.write_bytes(whole[: 512 * 7])  # a member is a header and a block
     shard = webdataset.read_shards(path)[0]
     assert 3 <= len(shard.samples) <= 4
-    assert "Error" in shard.problem
+    assert "cut" in shard.problem
     path.write_bytes(b"x" * 2000)
     assert webdataset.read_shards(path)[0].samples == ()
 
