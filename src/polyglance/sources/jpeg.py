@@ -1,8 +1,8 @@
 """JPEG files without their end mark: whether that is all they lack, and the pixels are whole.
 
 Pillow refuses both alike. A decoder that is given any bytes behind the end of the pixels ignores
-them, and takes them for pixels where some are missing: so a file is whole where two different tails
-give one picture. That a progressive file has all of its scans is read from its segments.
+them, and takes them for pixels where some are missing: so a file is whole where different tails give
+one picture. That a progressive file has all of its scans is read from its segments.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 START = b"\xff\xd8\xff"
 END_MARK = b"\xff\xd9"
 SCAN, PROGRESSIVE = 0xDA, (0xC2, 0xCA)
-# Long enough that what is missing is felt over many blocks; no byte of them begins a mark.
-TAIL_BYTES = 1 << 16
+# Long enough that what is missing is felt over many blocks; no byte of them begins a mark, and they
+# differ from the first bit on.
+TAILS, TAIL_BYTES = (b"\x00", b"\xfe", b"\x55"), 1 << 16
 LAST_COEFFICIENT = 63
 # A mark behind coded pixels: not a stuffed byte, not a restart.
 _NEXT_MARK = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -34,12 +35,12 @@ def without_end_mark(data: bytes) -> Image | None:
     whole = data.rstrip(b"\xff")
     if not _has_all_scans(whole):
         return None
-    tails = (bytes(TAIL_BYTES), bytes(range(1, 255)) * (TAIL_BYTES // 254))
     try:
-        first, second = (_decoded(whole + tail + END_MARK) for tail in tails)
+        first, *others = (_decoded(whole + tail * TAIL_BYTES + END_MARK) for tail in TAILS)
     except OSError:
         return None
-    return first if first.tobytes() == second.tobytes() else None
+    pixels = first.tobytes()
+    return first if all(other.tobytes() == pixels for other in others) else None
 
 
 def is_progressive(data: bytes) -> bool:

@@ -67,7 +67,7 @@ SYSTEM_FOLDERS = frozenset(
 )
 # The manifests of our own folders, and the kinds that they name; a store is known by its table,
 # too, so that a damaged manifest gives no thumbnail away.
-OUR_MANIFESTS = {"store.json": "store", "pack.json": "pack", "model.json": "dual-encoder"}
+OUR_MANIFESTS = {"store.json": "store", "pack.json": "language-pack", "model.json": "dual-encoder"}
 OUR_TABLE = "vectors.lance"
 # What an index that lies in the very folder of the pictures has there.
 OUR_ENTRIES = frozenset((OUR_TABLE, "store.json", "store.lock", "quarantine.jsonl"))
