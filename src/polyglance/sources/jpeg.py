@@ -1,8 +1,8 @@
 """JPEG files without their end mark: whether that is all they lack, and the pixels are whole.
 
 Pillow refuses both alike. A decoder that is given any bytes behind the end of the pixels ignores
-them, and takes them for pixels where some are missing: so a file is whole where different tails give
-one picture. That a progressive file has all of its scans is read from its segments.
+them, and takes them for pixels where some are missing: so a file is whole where different tails
+give one picture. That a progressive file has all of its scans is read from its segments.
 """
 
 from __future__ import annotations
