@@ -42,6 +42,7 @@ class Asked:
         top: How many answers.
         filters: What an answer must satisfy.
         fold: Whether copies are left out.
+        preferred: Ids of languages that the asker reads.
     """
 
     query: Query | None = None
@@ -51,6 +52,7 @@ class Asked:
     top: int = 24
     filters: Filters | None = None
     fold: bool = True
+    preferred: tuple[str, ...] = ()
 
 
 class Catalogue:
@@ -114,6 +116,11 @@ class Asker:
         """What is shown of the items that the last answer was drawn from."""
         return self._catalogue
 
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """Ids of the languages that may stand in front of a text; see `queries.parse`."""
+        return self._searcher.spoken
+
     @cached_property
     def languages(self) -> list[dict[str, Any]]:
         """What `/api/languages` says."""
@@ -155,6 +162,7 @@ class Asker:
                 filters=asked.filters,
                 language=asked.language,
                 alike=1.0 if asked.fold else None,
+                preferred=asked.preferred,
             )
             for asked in batch
             if asked.query is not None
@@ -202,6 +210,7 @@ class Asker:
             "assumed": [_assumed(one) for one in answer.assumed],
             "seconds": round(answer.seconds, 6),
             "items": len(catalogue.row_of),
+            "notes": list(answer.notes),
             "hits": [catalogue.hit(hit, rank) for rank, hit in enumerate(hits[: asked.top], 1)],
         }
 
