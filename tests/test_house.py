@@ -18,6 +18,7 @@ SOURCE = Path(polyglance.__file__).parent
 FLOORS = (
     "errors",
     "languages",
+    "text_forms",
     "language_groups",
     "records",
     "schemas",
