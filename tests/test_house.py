@@ -51,6 +51,7 @@ FLOORS = (
     "store_facts",
     "store_sums",
     "store_versions",
+    "store_guard",
     "store",
     "store_repair",
     # building
