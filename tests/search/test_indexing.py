@@ -613,3 +613,14 @@ def test_a_file_of_no_known_kind(build, tmp_path):
     (tmp_path / "x.txt").write_text("x")
     with pytest.raises(errors.InputError, match=r"a folder, a .tar or a .parquet is wanted"):
         build(tmp_path / "x.txt")
+
+
+@pytest.mark.parametrize("size", [(900, 300), (300, 900), (500, 500)])
+def test_a_thumbnail_s_longer_side_is_what_is_promised(size):
+    made = Image.open(io.BytesIO(thumbnails.make(Image.new("RGB", size))))
+    assert max(made.size) == thumbnails.LONGEST_SIDE
+    assert made.size[0] / made.size[1] == pytest.approx(size[0] / size[1], rel=0.02)
+
+
+def test_a_small_picture_s_thumbnail_is_not_enlarged():
+    assert Image.open(io.BytesIO(thumbnails.make(Image.new("RGB", (40, 20))))).size == (40, 20)

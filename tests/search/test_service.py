@@ -368,6 +368,13 @@ def test_new_rows_are_seen(searcher, picture_folder, model_folder, monkeypatch):
     assert "new.png" not in before.ids
 
 
+def test_a_refresh_says_whether_there_was_anything_new(searcher, picture_folder, model_folder):
+    small_world.draw(QUERY, seed=3).save(picture_folder / "new.png")
+    indexing.build(picture_folder, model=str(model_folder), out=searcher.index.path)
+    assert searcher.refresh()
+    assert not searcher.refresh()
+
+
 def test_rows_are_found_through_a_vector_index(index_path, pack):
     """The small world is below where it pays, so it is built by hand."""
     from polyglance.search import vector_building
