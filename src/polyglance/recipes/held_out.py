@@ -86,8 +86,8 @@ def split(
             )
     # What is learnt from on the side makes way; what is learnt from itself stays, and the same
     # text then measures nothing.
-    alone = [Pair(text, ENGLISH, text, ENGLISH) for text in material.english]
-    dev_pairs += [pair for pair in alone if normal_form(pair.text_a) in texts]
+    alone = [text for text in material.english if normal_form(text) in texts]
+    dev_pairs += [Pair(text, ENGLISH, text, ENGLISH) for text in alone]
     asked = _said((*dev_pairs, *dev_parallel), dev_items)
     fit, num_aside = _without(fit, asked - _fitted(fit))
     seen = _fitted(fit)
