@@ -341,7 +341,20 @@ def _by_language(
     """Captions by language, and what stood aside: files of no language, lines of no caption."""
     found = captions.find_files(folder, pattern, dataset=dataset)
     aside = list(found.set_aside)
-    return {name: read(name, aside.append) for name in languages or found.paths}, tuple(aside)
+    rows = {}
+    for name in languages or found.paths:
+        if read_rows := read(name, aside.append):
+            rows[name] = read_rows
+        elif name in found.paths:
+            path = str(found.paths[name].relative_to(folder))
+            aside.append(Quarantined(path, "no caption of the split that is measured"))
+    if not rows:
+        told = "; ".join(f"{item.id}: {item.reason}" for item in aside[:3])
+        raise errors.InputError(
+            f"there is no caption to measure in {folder}: {told}",
+            hint="look at those files, or fetch them again",
+        )
+    return rows, tuple(aside)
 
 
 def _pick(
