@@ -109,7 +109,7 @@ def content_vectors(images: Path | None, teacher: DualEncoder) -> tuple[list[str
     import numpy as np
 
     from polyglance import embed, errors, files
-    from polyglance.sources import walking
+    from polyglance.sources import images as image_source
     from polyglance.store import MANIFEST_NAME, Store
 
     if images is None:
@@ -126,7 +126,7 @@ def content_vectors(images: Path | None, teacher: DualEncoder) -> tuple[list[str
     named = f"{tower.fingerprint}\n{images.resolve()}"
     name = hashlib.blake2b(named.encode(), digest_size=12).hexdigest()
     store = embed.open_image_store(files.cache_folder() / "images" / name, tower)
-    embed.embed_images(walking.find_images(images), tower, store=store)
+    embed.embed_images(image_source.find_images(images), tower, store=store)
     return store.ids(), teacher.contents_from_raw(store.vectors())
 
 
