@@ -201,7 +201,7 @@ def content_vectors(images: Path | None, teacher: DualEncoder) -> Items:
     import numpy as np
 
     from polyglance import embed, errors, files
-    from polyglance.sources import walking
+    from polyglance.sources import images as image_source
     from polyglance.store import MANIFEST_NAME, Store
 
     if images is None:
@@ -222,7 +222,7 @@ def content_vectors(images: Path | None, teacher: DualEncoder) -> Items:
     named = f"{tower.fingerprint}\n{images.resolve()}"
     name = hashlib.blake2b(named.encode(), digest_size=12).hexdigest()
     store = embed.open_image_store(files.cache_folder() / "images" / name, tower)
-    embed.embed_images(walking.find_images(images), tower, store=store)
+    embed.embed_images(image_source.find_images(images), tower, store=store)
     return Items(
         ids=store.ids(), vectors=teacher.contents_from_raw(store.vectors()), keys=store.keys()
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from polyglance import errors
 from polyglance.search.gathering import Gathered
+from polyglance.sources.walking import why_by_name
 from polyglance.store import Store
 
 MOST_REMOVED = 0.2
@@ -133,9 +134,12 @@ def _moved(
 
 
 def _is_absent(folder: str) -> bool:
-    """Whether a folder is gone, empty, or cannot be listed: as one whose disk is not mounted."""
+    """Whether a folder is gone, empty, or cannot be listed: as one whose disk is not mounted.
+
+    What a system keeps in a mount point does not count.
+    """
     try:
         with os.scandir(folder) as entries:
-            return next(entries, None) is None
+            return all(why_by_name(one.name, is_folder=one.is_dir()) for one in entries)
     except OSError:
         return True

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from polyglance.records import ImageFile, Quarantined
-from polyglance.sources import walking, webdataset
+from polyglance.sources import images, webdataset
 
 # Where a sample's json says what its picture is called, the surest first.
 NAME_KEYS = ("file_name", "filename", "name", "image", "image_path", "path", "key", "url")
@@ -48,9 +48,9 @@ def find_named(place: Path, names: Sequence[str]) -> Named:
         InputError: Where there is neither a picture nor a tar.
     """
     tars = [place] if place.is_file() else list(place.rglob("*.tar"))
-    loose = walking.survey_folder(place).images if tars and place.is_dir() else ()
+    loose = images.survey_folder(place).images if tars and place.is_dir() else ()
     if not tars:
-        loose = tuple(walking.find_images(place))
+        loose = tuple(images.find_images(place))
     shards = webdataset.read_shards(place) if tars else []
     asked_by_base: dict[str, list[str]] = {}
     for name in names:
