@@ -185,6 +185,11 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             description="1,000,000 x 512 searched, against stacking all vectors for each query",
             target=30.0,
         ),
+        "planted-bugs": Benchmark(
+            module="benchmarks.planted_bugs",
+            description="share of forty bugs planted in the source that the tests notice",
+            target=0.95,
+        ),
         "gradient-cache": Benchmark(
             module="benchmarks.gradient_cache",
             description="a step of 4,096 in the memory of 256, time against one direct step",

@@ -61,6 +61,7 @@ def run(monkeypatch, capsys):
 
     def runner(*argv):
         monkeypatch.setattr(sys, "argv", ["polyglance", *map(str, argv)])
+        monkeypatch.setattr(cli, "leave_at_once", sys.exit)  # not the tests' own process
         try:
             cli.main()
             code = 0

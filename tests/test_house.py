@@ -18,11 +18,14 @@ SOURCE = Path(polyglance.__file__).parent
 FLOORS = (
     "errors",
     "languages",
+    "text_forms",
     "language_groups",
     "records",
     "schemas",
     "seals",
     "files",
+    "tensor_files",
+    "outputs",
     "results",
     "progress",
     # mathematics

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -30,13 +31,28 @@ T = TypeVar("T")
 STALE_SECONDS = 24 * 3600.0
 LOCK_POLL_SECONDS = 0.05
 MANIFEST_HEAD = ("schema_version", "kind", seals.SEALED, seals.CHECKSUM)
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 # What a hub calls a repository: owner/name.
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+# How a file or folder is called while it is written: `.NAME.making-01234567`.
+TEMPORARY = re.compile(r"\..*\.(making|old)-[0-9a-f]{8}", re.DOTALL)
 
 
 def cache_folder() -> Path:
-    """The user's cache folder: the variable `POLYGLANCE_CACHE`, or `~/.cache/polyglance`."""
-    return Path(os.environ.get("POLYGLANCE_CACHE") or Path.home() / ".cache" / "polyglance")
+    """The user's cache folder: the variable `POLYGLANCE_CACHE`, or `~/.cache/polyglance`.
+
+    Raises:
+        UnavailableError: Neither the variable nor a home folder says where it is.
+    """
+    if chosen := os.environ.get("POLYGLANCE_CACHE"):
+        return Path(chosen)
+    try:
+        return Path.home() / ".cache" / "polyglance"
+    except RuntimeError as error:
+        raise errors.UnavailableError(
+            "there is no home folder (HOME is not set), and so no cache folder",
+            hint="name one: export POLYGLANCE_CACHE=FOLDER",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -98,7 +114,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         DiskFullError: No room; the old file stays as it was.
     """
-    temporary = _beside(path)
+    temporary = beside(path)
     with disk_errors(str(path)):
         try:
             with temporary.open("xb") as file:
@@ -113,13 +129,31 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file whole, as `write_bytes` does."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write a UTF-8 file whole, as `write_bytes` does; half a sign (a surrogate) as an escape."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, value: object) -> None:
     """Write JSON whole: indented, UTF-8, in the order given; NaN is refused with `ValueError`."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def spreadsheet_cell(value: object) -> object:
+    """A value as a CSV holds it: a text that a spreadsheet would run as a formula is defused.
+
+    >>> spreadsheet_cell("=1+1"), spreadsheet_cell(-0.5), spreadsheet_cell("de")
+    ("'=1+1", -0.5, 'de')
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_SIGNS) else value
+
+
+def from_spreadsheet_cell(text: str) -> str:
+    """What `spreadsheet_cell` was given.
+
+    >>> from_spreadsheet_cell("'=1+1"), from_spreadsheet_cell("'quoted'")
+    ('=1+1', "'quoted'")
+    """
+    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA_SIGNS) else text
 
 
 def read_json(path: Path) -> Any:
@@ -278,29 +312,35 @@ def local_folder(location: str | Path, *, kind: str, marker: str) -> Path:
 
 
 @contextmanager
-def folder_in_one_step(path: Path) -> Iterator[Path]:
+def folder_in_one_step(path: Path, *, marker: str | None) -> Iterator[Path]:
     """A folder to fill that takes its place whole, or not at all.
 
-    Where `path` exists it is replaced: for the moment between two renames there is no folder, and
-    a process killed just there leaves the old one beside it as `.NAME.old-*`.
+    A folder of the same kind at `path` is replaced: for the moment between two renames there is no
+    folder, and a process killed just there leaves the old one beside it as `.NAME.old-*`. Anything
+    else that stands there is never touched.
 
     Args:
-        path: Where the folder shall stand.
+        path: Where the folder is to stand.
+        marker: The file by which a folder of this kind is known; None replaces nothing.
 
     Yields:
         An empty folder beside it; write into that, the manifest last.
 
     Raises:
+        OutputError: There is something of another kind.
         DiskFullError: No room; what stood at `path` stays.
     """
     path = Path(path)
     with disk_errors(str(path)):
+        _require_replaceable(path, marker)
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep_stale(path)
-        making = _beside(path)
+        making = beside(path)
         making.mkdir()
         try:
             yield making
+            _share(making)
+            _require_replaceable(path, marker)
             _move_into_place(making, path)
         except BaseException:
             shutil.rmtree(making, ignore_errors=True)
@@ -308,14 +348,49 @@ def folder_in_one_step(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+def _require_replaceable(path: Path, marker: str | None) -> None:
+    """Nothing there, an empty folder, or one of the same kind."""
+    if not os.path.lexists(path):
+        return
+    is_own = marker is not None and (path / marker).is_file()
+    if path.is_symlink() or not path.is_dir() or (any(path.iterdir()) and not is_own):
+        raise errors.OutputError(
+            f"{path} is there already, and holds no {marker or 'room'}; that is never replaced",
+            hint="name a place that is empty or does not exist yet",
+        )
+
+
+def _share(folder: Path) -> None:
+    """Give every file of a folder the rights that the folder itself got from the umask.
+
+    Safetensors and what is built on it write files for their owner alone.
+    """
+    rights = folder.stat().st_mode & 0o666
+    for path in folder.rglob("*"):
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode) and mode & 0o666 != rights:
+            path.chmod(stat.S_IMODE(mode) & ~0o666 | rights)
+
+
 def sweep_stale(path: Path) -> None:
     """Delete what killed writers of `path` left beside it more than a day ago."""
-    for left in path.parent.glob(f".{path.name}.making-*"):
-        if time.time() - left.stat().st_mtime > STALE_SECONDS:
-            if left.is_dir():
+    for left in path.parent.iterdir():
+        if not (left.name.startswith(f".{path.name}.making-") and is_temporary(left.name)):
+            continue
+        if time.time() - left.lstat().st_mtime > STALE_SECONDS:
+            if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left, ignore_errors=True)
             else:
                 left.unlink(missing_ok=True)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder has a name that only writers of ours give, while they write.
+
+    >>> is_temporary(".pack.making-0a1b2c3d"), is_temporary(".pack.making-of")
+    (True, False)
+    """
+    return TEMPORARY.fullmatch(name) is not None
 
 
 class FolderLock:
@@ -359,7 +434,7 @@ class FolderLock:
                 self._release()
 
     def _acquire(self, wait_seconds: float) -> None:
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)  # less the umask
         try:
             self._wait_for(descriptor, until=time.monotonic() + wait_seconds)
             os.ftruncate(descriptor, 0)
@@ -411,13 +486,10 @@ def _move_into_place(making: Path, path: Path) -> None:
     except BaseException:
         aside.rename(path)
         raise
-    if aside.is_dir():
-        shutil.rmtree(aside, ignore_errors=True)
-    else:
-        aside.unlink()
+    shutil.rmtree(aside, ignore_errors=True)
 
 
-def _beside(path: Path) -> Path:
+def beside(path: Path) -> Path:
     """A name in the same folder that no other writer has."""
     return path.with_name(f".{path.name}.making-{secrets.token_hex(4)}")
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from polyglance import affine, errors, files, spaces
+from polyglance import affine, errors, files, spaces, tensor_files
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache, text_vectors
 from polyglance.packs import LanguagePack, Speaker
@@ -151,9 +151,7 @@ class DualEncoder:
 
     def save(self, path: Path) -> None:
         """Write a model folder: towers that are ours inside it, others by reference."""
-        from safetensors.numpy import save_file
-
-        with files.folder_in_one_step(path) as folder:
+        with files.folder_in_one_step(path, marker=MODEL_FILE) as folder:
             facts: dict[str, Any] = {}
             for name, side in (("content", self.content), ("text", self.text)):
                 facts[name] = {
@@ -163,7 +161,8 @@ class DualEncoder:
                 }
                 side.save_tower(folder)
                 if side.head is not None:
-                    save_file(affine.tensors_of(side.head), folder / f"{name}_head.safetensors")
+                    file = folder / f"{name}_head.safetensors"
+                    tensor_files.write(file, affine.tensors_of(side.head))
             facts["modality"], facts["space_id"] = self.content.tower.modality, self.space_id
             files.write_manifest(
                 folder / MODEL_FILE,
@@ -312,12 +311,10 @@ def require_space(reference: str | Path, found: str, *, wanted: str | None) -> N
 
 def _side_in(folder: Path, facts: ModelFacts, name: Literal["content", "text"]) -> Side:
     """A side of a model folder, which must turn out to be what the folder says."""
-    from safetensors.numpy import load_file
-
     said = facts.content if name == "content" else facts.text
     modality: Modality = facts.modality if name == "content" else "text"
     head_file = folder / f"{name}_head.safetensors"
-    head = affine.head_of(load_file(head_file)) if head_file.is_file() else None
+    head = affine.head_of(tensor_files.read(head_file)) if head_file.is_file() else None
     side = Side(
         load_tower_beside(folder, said.tower, modality=modality), said.tower, head, said.head_input
     )

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from polyglance import __version__, affine, errors, files, languages, schemas
+from polyglance import __version__, affine, errors, files, languages, schemas, tensor_files
 from polyglance.affine import Head, Vectors
 from polyglance.schemas import Count, Name, Share
 from polyglance.sides import HeadInput, Side, load_tower_beside
@@ -34,14 +34,32 @@ class LanguageScore:
     """How a pack does in one language on its dev split, and who therefore answers in it.
 
     Attributes:
-        pack: Dev score of the pack, a fraction.
-        teacher: Dev score of the teacher's own text tower.
+        pack: Dev score of the pack, a fraction; None where nobody measured.
+        teacher: Dev score of the teacher's own text tower; None where nobody measured.
         speaks: Which of the two a query in this language goes to.
+        num_queries: What the scores are the mean of.
     """
 
-    pack: Share
-    teacher: Share
+    pack: Share | None = None
+    teacher: Share | None = None
     speaks: Speaker
+    num_queries: Count = 0
+
+
+def speaker_of(language: str, *, pack: float | None, teacher: float | None) -> Speaker:
+    """Who answers in a language: the pack where it is better or nobody measured both.
+
+    English stays with the teacher whatever the scores say: the owner of a production index must
+    find it unchanged.
+
+    Args:
+        language: Its id.
+        pack: Dev score of the pack; None where it was not measured.
+        teacher: Dev score of the teacher; None likewise.
+    """
+    if languages.get_language(language).iso639_3 == "eng":  # simple English as well
+        return "teacher"
+    return "teacher" if pack is not None and teacher is not None and pack <= teacher else "pack"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,11 +169,7 @@ class LanguagePack:
         if language is None:
             return "pack"
         score = self.manifest.languages.get(language)
-        if score is None:
-            # English stays with the teacher even where nobody measured it: the owner of a
-            # production index must find it unchanged.
-            return "teacher" if language == languages.ENGLISH else "pack"
-        return score.speaks
+        return speaker_of(language, pack=None, teacher=None) if score is None else score.speaks
 
     def save(self, path: Path) -> None:
         """Write the folder: weights, model card, manifest last.
@@ -163,18 +177,16 @@ class LanguagePack:
         Raises:
             DiskFullError: Where there is no room; nothing is left at `path` then.
         """
-        from safetensors.numpy import save_file
-
         from polyglance import model_card
 
-        with files.folder_in_one_step(path) as folder:
+        with files.folder_in_one_step(path, marker=PACK_FILE) as folder:
             tensors = {"probes": self.probes, **affine.tensors_of(self.side.head)}
             tensors |= affine.tensors_of(self.content_head, prefix="content_")
             self.side.save_tower(folder)
             if self.content_side is not None:
                 tensors |= affine.tensors_of(self.content_side.head, prefix="content_")
                 self.content_side.save_tower(folder)
-            save_file(tensors, folder / HEAD_FILE)
+            tensor_files.write(folder / HEAD_FILE, tensors)
             (folder / "README.md").write_text(model_card.render(self.manifest), encoding="utf-8")
             files.write_manifest(
                 folder / PACK_FILE,
@@ -192,8 +204,6 @@ class LanguagePack:
             UnavailableError: Where there is no such pack.
             StoreError: For another schema, or a tower that is not the one it was trained with.
         """
-        from safetensors.numpy import load_file
-
         folder = files.local_folder(location, kind="language pack", marker=PACK_FILE)
         manifest = files.read_manifest_as(
             PackManifest,
@@ -202,7 +212,7 @@ class LanguagePack:
             schema_version=SCHEMA_VERSION,
             hint=DAMAGED,
         )
-        tensors = load_file(folder / HEAD_FILE)
+        tensors = tensor_files.read(folder / HEAD_FILE)
         tower = load_tower_beside(folder, manifest.tower, modality="text")
         if tower.fingerprint != manifest.tower_fingerprint:
             raise errors.StoreError(

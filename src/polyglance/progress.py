@@ -74,7 +74,7 @@ def bar(label: str, *, total: int | None) -> Iterator[NotedAdvance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    with Progress(*columns, console=Console(file=sys.__stderr__), transient=True) as shown:
         task = shown.add_task(label, total=total, rate="", note="")
 
         def advance(count: int, note: str = "", /) -> None:

@@ -133,7 +133,7 @@ class Store:
         if not (path / MANIFEST_NAME).exists():
             raise errors.UnavailableError(
                 f"there is no store at {path} (no {MANIFEST_NAME} in it)",
-                hint="make one: polyglance embed --help",
+                hint="check the path; polyglance index makes an index, polyglance embed a store",
             )
         found = store_facts.read(path / MANIFEST_NAME)
         return cls(path, found.of_vectors, found.facts)

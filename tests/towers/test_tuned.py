@@ -177,7 +177,7 @@ class TestBadFolders:
 
     def test_no_tensors(self, folder):
         (folder / "weights.safetensors").write_bytes(b"nothing")
-        self.refused(folder, "cannot be read")
+        self.refused(folder, "cut or damaged")
 
     def test_a_damaged_manifest(self, folder):
         file = folder / "tower.json"

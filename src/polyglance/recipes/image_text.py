@@ -107,6 +107,9 @@ class ImageText:
             contents=self.contents[rows],
             captions=captions,
             features=None if self.features is None else self.features[rows],
+            content_keys=tuple(np.array(self.content_keys)[rows].tolist())
+            if self.content_keys
+            else (),
         )
 
     def speaking(self, *languages: str) -> ImageText:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
 from typing import Annotated, Any, TypeVar
@@ -20,6 +20,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from polyglance import __version__, errors
+from polyglance.languages import of_locales
 from polyglance.search.filters import Filters, day, last_day
 from polyglance.search.queries import Query as Wanted
 from polyglance.search.queries import Term, parse
@@ -47,6 +48,7 @@ PAGES = {
     "icon.svg": "image/svg+xml",
 }
 SEARCH = "/api/search"
+MOST_JSON_PARTS = 70_000
 STATUS = {
     StoppingError: 503,
     BusyError: 503,
@@ -258,7 +260,8 @@ def _search(app: FastAPI) -> None:
         data = files.get("image")
         if not text and not data:
             raise errors.InputError("neither a text nor a picture", hint="give q, image or both")
-        return await answered(app, wanted(text, chosen, picture=data or None, limits=limits))
+        asked = wanted(text, chosen, picture=data or None, limits=limits, there=spoken(app))
+        return await answered(app, asked)
 
     @app.get("/api/similar/{identity:id}", response_model=forms.Found, responses=LOST)
     async def similar(identity: Identity, top: Top = 24) -> Response:
@@ -271,6 +274,10 @@ def _search(app: FastAPI) -> None:
     async def knn_service(request: Request) -> Response:
         """The same in the form of clip-retrieval, for its clients."""
         body = await request.body()
+        if body.count(b",") > MOST_JSON_PARTS:  # to read them would stop all others for seconds
+            raise errors.InputError(
+                f"JSON of more than {MOST_JSON_PARTS:,} parts", hint="see /docs for what is allowed"
+            )
         # Its own client sends JSON without saying so.
         query = validated(lambda: forms.KnnQuery.model_validate_json(body))
         asked = clip_retrieval.asked(query, limits=app.state.limits)
@@ -304,7 +311,12 @@ def validated(read: Callable[[], Model]) -> Model:
 
 
 def wanted(
-    text: str, chosen: forms.Chosen, *, limits: Limits, picture: bytes | None = None
+    text: str,
+    chosen: forms.Chosen,
+    *,
+    limits: Limits,
+    picture: bytes | None = None,
+    there: Sequence[str] = (),
 ) -> Asked:
     """What a request of ours asks.
 
@@ -313,11 +325,14 @@ def wanted(
         chosen: The rest of it.
         limits: Of its number of terms.
         picture: The bytes of one.
+        there: Ids of the languages that may stand in front of a text.
 
     Raises:
         InputError: The text is a combined query whose form is broken, or has too many terms.
     """
-    terms = parse(text).terms if text else ()  # names of files in it are refused
+    # Names of files in it are refused.
+    typed = parse(text, languages=there) if text else None
+    terms = () if typed is None else typed.terms
     if picture is not None:
         terms = (*terms, Term(picture=picture))
     if len(terms) > limits.num_terms:
@@ -332,13 +347,20 @@ def wanted(
         max_bytes=chosen.max_bytes,
     )
     return Asked(
-        query=Wanted(terms=terms),
+        query=Wanted(terms=terms, notes=() if typed is None else typed.notes),
         shown=text,
         language=language_id(chosen.language),
         top=chosen.top,
         filters=filters if filters.needed else None,
         fold=chosen.fold,
+        preferred=of_locales(chosen.locales or ""),
     )
+
+
+def spoken(app: FastAPI) -> Sequence[str]:
+    """Ids of the languages that may stand in front of a text."""
+    found: Sequence[str] = app.state.asker.spoken
+    return found
 
 
 async def answered(app: FastAPI, asked: Asked) -> Response:
@@ -351,7 +373,8 @@ async def by_text(app: FastAPI, given: Mapping[str, str]) -> Response:
     """The answer to `GET /api/search`."""
     chosen = validated(lambda: forms.Typed.model_validate(dict(given)))
     text = uploads.clean(chosen.q, limits=app.state.limits)
-    return await answered(app, wanted(text, chosen, limits=app.state.limits))
+    asked = wanted(text, chosen, limits=app.state.limits, there=spoken(app))
+    return await answered(app, asked)
 
 
 def _no_item(identity: str) -> JSONResponse:

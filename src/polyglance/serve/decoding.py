@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 # A process that waits for others on a busy machine may take so much longer than it works.
-CLOCK_SHARE = 4
+CLOCK_SHARE = 3
 IDLE_SECONDS = 60.0
 # One thread a process is enough: they are several, and others want the machine.
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -57,10 +57,8 @@ class Decoder:
             InputError: It cannot be read, is too large, or takes too long.
             BusyError: Too many wait, or the server is stopping.
         """
-        from PIL import Image as pil
-
         size, found = await self._do(RGB, data)
-        return pil.frombuffer("RGB", size, found, "raw", "RGB", 0, 1)
+        return await asyncio.to_thread(_image, size, found)
 
     async def thumbnail(self, data: bytes) -> bytes:
         """A file's picture as a small JPEG.
@@ -148,6 +146,12 @@ class Decoder:
             self._all.discard(worker)
             worker.end()
         self._idle.clear()
+
+
+def _image(size: tuple[int, int], rgb: bytes) -> Image:
+    from PIL import Image as pil
+
+    return pil.frombytes("RGB", size, rgb)
 
 
 class _Worker:

@@ -19,6 +19,7 @@ import warnings
 from typing import BinaryIO
 
 from polyglance import errors
+from polyglance.serve import memory
 
 JOB, ANSWER = struct.Struct(">BBQQ"), struct.Struct(">BIIQ")
 RGB, THUMBNAIL, FAILED = 1, 2, 0
@@ -42,7 +43,7 @@ def main() -> None:
         bound_time(seconds)
         _answer(answers, kind, data, pixels=pixels)
         del data
-        trim_memory()
+        memory.trim()
 
 
 def _answer(answers: BinaryIO, kind: int, data: bytes, *, pixels: int) -> None:
@@ -98,16 +99,6 @@ def bound_time(seconds: int) -> None:
     spent = int(used.ru_utime + used.ru_stime) + 1
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, hard))
-
-
-def trim_memory() -> None:
-    """Give memory that is free back to the system, where its library can."""
-    import ctypes
-
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (AttributeError, OSError):
-        return
 
 
 if __name__ == "__main__":

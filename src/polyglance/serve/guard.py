@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from typing import Any
 
+from polyglance.serve import memory
 from polyglance.serve.arrivals import Arrivals, GoneError, TooLargeError, TooSlowError
 from polyglance.serve.connections import network_of
 from polyglance.serve.limits import Limits
@@ -54,6 +55,7 @@ HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
+TRIM_SECONDS = 0.5
 BODILESS = frozenset({"GET", "HEAD"})
 BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
 _HOST = re.compile(r"[a-z0-9._-]+(:\d{1,5})?|\[[0-9a-f:.]+\](:\d{1,5})?")
@@ -124,6 +126,7 @@ class Guard:
         self.running = 0
         self.refused: Counter[int] = Counter()
         self._arrivals = Arrivals(limits)
+        self._trimming: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Let a request through, or refuse it."""
@@ -145,7 +148,12 @@ class Guard:
             return
         try:
             async with self._arrivals.body(receive, headers, most=most) as body:
-                await self._run(scope, _replayed(body, receive), send)
+                large = len(body) > self.limits.free_body_bytes
+                replayed = _replayed(body, receive)
+                del body  # the application's alone
+                await self._run(scope, replayed, send)
+            if large and not self._trimming:
+                self._trimming = asyncio.create_task(self._trim())
         except TooLargeError:
             said = f"a body over {most:,} bytes"
             await self._refuse((413, said, "send a smaller picture"), receive, send)
@@ -249,6 +257,12 @@ class Guard:
                 await self._refuse((503, said, "ask for less, or again later"), receive, send)
         finally:
             self.running -= 1
+
+    async def _trim(self) -> None:
+        """Give memory back after large bodies, not more often than it pays."""
+        await asyncio.sleep(TRIM_SECONDS)
+        self._trimming = None
+        await asyncio.to_thread(memory.trim)
 
     async def _refuse(self, refusal: Refusal, receive: Receive, send: Send) -> None:
         """Say why not; the connection is closed when what it still sends was read."""

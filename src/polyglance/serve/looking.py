@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from polyglance.search.queries import PictureVector, Query, Term
+from polyglance.serve import memory
 from polyglance.serve.asking import Asked
 from polyglance.serve.decoding import BusyError, Decoder
 from polyglance.serve.limits import Limits
@@ -19,6 +20,7 @@ from polyglance.serve.limits import Limits
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+LARGE_PIXELS = 1_000_000
 Encode = Callable[[Sequence["Image"]], Sequence[PictureVector]]
 
 
@@ -67,8 +69,17 @@ class Looking:
         async with self._turns:
             image = await self._decoder.rgb(term.picture)
             loop = asyncio.get_running_loop()
-            found = await loop.run_in_executor(self._thread, self._encode, [image])
-        return replace(term, picture=found[0])
+            work = loop.run_in_executor(self._thread, self._vector, image)
+            del image
+            return replace(term, picture=await work)
+
+    def _vector(self, image: Image) -> PictureVector:
+        large = image.width * image.height > LARGE_PIXELS
+        found = self._encode([image])[0]
+        del image
+        if large:
+            memory.trim()
+        return found
 
     def close(self) -> None:
         """End what decodes; a picture that is being encoded is not waited for."""

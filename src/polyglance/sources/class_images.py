@@ -21,8 +21,8 @@ from polyglance import errors, files
 from polyglance.records import ImageFile
 from polyglance.sources import binary_images
 from polyglance.sources.captions import read_lines, read_table
-from polyglance.sources.images import find_images
 from polyglance.sources.labels import class_name
+from polyglance.sources.walking import find_images
 
 # Keras' list of ImageNet's classes: {"0": ["n01440764", "tench"], ...}.
 CLASS_INDEX = "imagenet_class_index.json"

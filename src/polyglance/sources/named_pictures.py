@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from polyglance.records import ImageFile, Quarantined
-from polyglance.sources import images, webdataset
+from polyglance.sources import walking, webdataset
 
 # Where a sample's json says what its picture is called, the surest first.
 NAME_KEYS = ("file_name", "filename", "name", "image", "image_path", "path", "key", "url")
@@ -44,9 +44,9 @@ def find_named(place: Path, names: Sequence[str]) -> Named:
     """
     wanted = set(names)
     tars = [place] if place.is_file() else list(place.rglob("*.tar"))
-    loose = images.survey_folder(place).images if tars and place.is_dir() else ()
+    loose = walking.survey_folder(place).images if tars and place.is_dir() else ()
     if not tars:
-        loose = tuple(images.find_images(place))
+        loose = tuple(walking.find_images(place))
     found: dict[str, ImageFile] = {}
     for image in loose:
         found.setdefault(Path(image.id).name, image)

@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors
+from polyglance import errors, files
 from polyglance.towers import known_places
 
 Modality = Literal["image", "text", "audio"]
@@ -132,9 +132,10 @@ def parse_reference(reference: str, *, options: Sequence[str] | None = None) -> 
     """
     library, colon, rest = reference.partition(":")
     if not colon or not rest:
+        example = reference if files.HUB_ID.fullmatch(reference) else "openai/clip-vit-base-patch32"
         raise errors.ConfigError(
             f"{reference!r} is no tower reference; the form is library:location",
-            hint="for example hf:openai/clip-vit-base-patch32 or sentence:/a/folder",
+            hint=f"for example hf:{example} or sentence:/a/folder",
         )
     if library not in _all_sources():
         raise errors.unknown_name("tower library", library, allowed=_all_sources())

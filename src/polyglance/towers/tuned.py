@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polyglance import errors, files
+from polyglance import errors, files, tensor_files
 from polyglance.schemas import Name
 from polyglance.towers import (
     Modality,
@@ -147,10 +147,8 @@ class TunedTower:
 
     def save(self, folder: Path) -> None:
         """Write what differs from the base, and the base too where it was tuned itself."""
-        from safetensors.torch import save_file
-
-        with files.folder_in_one_step(folder) as making:
-            save_file(dict(self.tensors), making / WEIGHTS)
+        with files.folder_in_one_step(folder, marker=MANIFEST) as making:
+            tensor_files.write_torch(making / WEIGHTS, self.tensors)
             facts = asdict(self.tuning)
             if isinstance(self.base, TunedTower):
                 self.base.save(making / INNER_BASE)
@@ -175,9 +173,6 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
         ConfigError: For an option, or another modality.
         StoreError: Where the base is another one, or the tensors do not fit it.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     folder = Path(reference.location)
     if reference.options or modality != "text":
         raise errors.ConfigError(
@@ -194,12 +189,7 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
     libraries = facts.libraries
     tuning = Tuning(**{each.name: getattr(facts, each.name) for each in fields(Tuning)})
     base = _load_base(folder, tuning)
-    try:
-        tensors = load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise errors.StoreError(
-            f"{folder / WEIGHTS} cannot be read: {error}", hint="fetch or train the tower again"
-        ) from error
+    tensors = tensor_files.read_torch(folder / WEIGHTS)
     if tuning.method == "weights":
         tower = torch_tower(base)
         _put(dict(tower.module.named_parameters()), tensors, folder=folder, libraries=libraries)

@@ -17,7 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polyglance import errors, files
+from polyglance import errors, files, tensor_files
 from polyglance.schemas import Name
 from polyglance.towers import (
     Modality,
@@ -95,11 +95,9 @@ class TunedImageTower:
 
     def save(self, folder: Path) -> None:
         """Write the tensors, and the base's reference."""
-        from safetensors.torch import save_file
-
-        with files.folder_in_one_step(folder) as making:
+        with files.folder_in_one_step(folder, marker=MANIFEST) as making:
             note_places(self.base)
-            save_file(self.tensors(), making / WEIGHTS)
+            tensor_files.write_torch(making / WEIGHTS, self.tensors())
             facts = {"base": self.base, "base_fingerprint": self.tower.fingerprint}
             files.write_manifest(
                 making / MANIFEST,
@@ -117,8 +115,6 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
         ConfigError: For another modality.
         StoreError: Where the base is another one, or the tensors do not fit it.
     """
-    from safetensors.torch import load_file
-
     if modality != "image":
         raise errors.ConfigError(
             f"{reference} as {modality} tower; it reads images", hint="text towers are tuned:"
@@ -138,7 +134,7 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
             f"on {facts.base_fingerprint}",
             hint="get the base's version that it was trained on, or train again",
         )
-    tensors = load_file(folder / WEIGHTS)
+    tensors = tensor_files.read_torch(folder / WEIGHTS)
     own = {n: v.shape for n, v in tower.module.state_dict().items() if v.is_floating_point()}
     if own != {name: value.shape for name, value in tensors.items()}:
         raise errors.StoreError(
