@@ -119,6 +119,21 @@ class TestKnownEquivalents:
         with pytest.raises(errors.SpaceMismatchError, match="cosine of only"):
             self.other(teacher, stranger).with_pack(pack)
 
+    def test_texts_that_agree_do_not_vouch_for_the_pictures(self, teacher, pack):
+        head = teacher.content.head
+        turned = affine.AffineMap(head.weight[::-1].copy(), head.bias[::-1].copy())
+        content = Side(small_world.PixelTower(), "x", turned)
+        other = model.DualEncoder(content, teacher.text, "fake:same")
+        with pytest.raises(errors.SpaceMismatchError, match="probe pictures have a cosine"):
+            other.with_pack(pack)
+
+    def test_a_pack_without_pictures_to_probe_with_is_no_proof(self, teacher, pack):
+        texts_alone = packs.LanguagePack(
+            pack.manifest, pack.side, pack.probes[: len(spaces.PROBE_TEXTS)]
+        )
+        with pytest.raises(errors.SpaceMismatchError, match="holds no pictures"):
+            self.other(teacher, teacher.text.tower).with_pack(texts_alone)
+
 
 class TestDamage:
     def test_absent(self, tmp_path):
