@@ -154,6 +154,12 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             description="fifty clients of the server against a bare loop of encode and search",
             target=0.7,
         ),
+        "serve-attacked": Benchmark(
+            module="benchmarks.serve_attacked",
+            description="p95 of fifty clients beside each of four attacks, against their quiet one",
+            target=3.0,
+            direction="at most",
+        ),
         "encode-text": Benchmark(
             module="benchmarks.encode_text",
             description="text encoding against sentence-transformers' own encode, same model",

@@ -29,7 +29,7 @@ from polyglance.serve.asking import Asked, Asker, language_id
 from polyglance.serve.batching import Batcher, StoppingError
 from polyglance.serve.decoding import BusyError, Decoder
 from polyglance.serve.freshness import LostIndexError
-from polyglance.serve.guard import TOO_MANY_GUESSES, App, Guard, shows_token
+from polyglance.serve.guard import TOO_MANY_GUESSES, UNFORESEEN, App, Guard, shows_token
 from polyglance.serve.limits import Limits
 from polyglance.serve.looking import Looking
 from polyglance.serve.metrics import Metrics
@@ -126,6 +126,7 @@ def create(
         version=__version__,
         docs_url=None,  # the framework's own page loads from elsewhere; ours is below
         redoc_url=None,
+        openapi_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
         responses=PROBLEMS,
@@ -223,6 +224,10 @@ def _problems(app: FastAPI) -> None:
     @app.exception_handler(errors.PolyglanceError)
     async def ours(request: Request, error: errors.PolyglanceError) -> JSONResponse:
         return problem_of(error)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        return problem(*UNFORESEEN)  # and the terminal of the server tells where
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -425,11 +430,22 @@ def _files(app: FastAPI) -> None:
 
 def _facts(app: FastAPI) -> None:
     """What the server says of itself."""
+    spoken: list[bytes] = []
 
     @app.get("/api/languages", response_model=forms.Spoken)
-    async def languages() -> dict[str, Any]:
+    async def languages() -> Response:
         """The languages that this installation can be asked in, and how well it does."""
-        return {"languages": app.state.asker.languages}
+        if not spoken:  # written once: it is large, and the same for all
+            spoken.append(to_json({"languages": app.state.asker.languages}))
+        return Response(spoken[0], media_type="application/json")
+
+    described: list[bytes] = []
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def description() -> Response:
+        if not described:
+            described.append(to_json(app.openapi()))
+        return Response(described[0], media_type="application/json")
 
     @app.get("/health", response_model=forms.Health, responses={503: {"model": forms.Health}})
     async def health() -> Response:
