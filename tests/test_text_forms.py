@@ -112,7 +112,16 @@ def test_the_forms_of_pretrained_towers():
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("!", True), ("🐶", True), ("", False), ("\u200b", False), ("ـَ", False), ("\u0301", False)],
+    [
+        ("!", True),
+        ("🐶", True),
+        ("\U0001fae9", True),
+        ("\ue000", True),
+        ("", False),
+        ("\u200b", False),
+        ("ـَ", False),
+        ("\u0301", False),
+    ],
 )
 def test_whether_anything_is_said(text, says):
     assert text_forms.says_something(text) is says

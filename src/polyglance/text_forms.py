@@ -52,6 +52,7 @@ _LIGATURES = {
     "ǆ": "dž", "Ǉ": "LJ", "ǈ": "Lj", "ǉ": "lj", "Ǌ": "NJ", "ǋ": "Nj", "ǌ": "nj", "ﬀ": "ff",
     "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "ſt", "ﬆ": "st",
 }  # fmt: skip
+_SILENT = frozenset({"Mn", "Mc", "Me", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs"})
 _WIDE = regex.compile(r"[\uFF01-\uFFEF\u3000]+")
 
 # Folded: marks above and below letters that are left out in writing, seen decomposed.
@@ -211,7 +212,8 @@ def says_something(text: str) -> bool:
     >>> says_something("!"), says_something("\u200b\u200c"), says_something("ـَ")
     (True, False, False)
     """
-    return any(unicodedata.category(letter)[0] not in "MZC" for letter in plain(text))
+    # Codes without a character count: a new emoji may be younger than this Python.
+    return any(unicodedata.category(letter) not in _SILENT for letter in plain(text))
 
 
 def _without_invisible(text: str) -> str:

@@ -184,7 +184,19 @@ def test_the_year_that_stands_last_is_put_first():
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "yesterday", "2024-13", "2023-02-29", "2024-1-1-1", "0", "1", "0999", "2_023", "+2023"],
+    [
+        "",
+        "yesterday",
+        "2024-13",
+        "2023-02-29",
+        "2024-1-1-1",
+        "0",
+        "1",
+        "0999",
+        "9999-12-31T23:59-12:00",
+        "2_023",
+        "+2023",
+    ],
 )
 def test_no_days(typed):
     with pytest.raises(errors.InputError, match="2024-07-31"):

@@ -84,8 +84,29 @@ def test_picture_and_text_together(client):
 def test_filters(client):
     found = search(client, q="red", language="en", folder="below & beyond #1")
     assert names(found) == ["below & beyond #1/ünder?.png"]
-    assert search(client, q="red", language="en", until="1999")["hits"] == []
+    nothing = search(client, q="red", language="en", until="1999")
+    assert nothing["hits"] == []
+    assert "none until 1999-12-31" in nothing["notes"][0]
+    for since in ("1600", "1600-01-01T00:00:00Z", "1960"):
+        assert search(client, q="red", language="en", since=since)["hits"]
     assert search(client, q="red", language="en", min_bytes=10**9)["hits"] == []
+
+
+def test_what_the_browser_reads_is_taken_as_likely(client, monkeypatch):
+    from polyglance.search import language_guess
+
+    heard, guess = [], language_guess.guess
+    monkeypatch.setattr(
+        language_guess,
+        "guess",
+        lambda *a, preferred=(), **k: heard.append(preferred) or guess(*a, **k),
+    )
+    asker = (
+        client.app.state.asker if hasattr(client.app, "state") else client.app.app.app.state.asker
+    )
+    monkeypatch.setitem(asker._searcher._voices.__dict__, "candidates", ("deu_Latn", "eng_Latn"))
+    search(client, q="Hund", locales="de-AT,en;q=0.8,xx")
+    assert heard == [("deu_Latn", "eng_Latn")]
 
 
 def test_similar_leaves_itself_out(client):
@@ -309,7 +330,7 @@ def test_knn_refuses_what_is_no_json(client):
         "🐟👨‍👩‍👧‍👦",
         "a\x00b\x1b[31m",
         "עברית and العربية with \u202eoverride",
-        "\ufeff",
+        "\ufeffa",
         "𓀀",
         "ⁿ" * 4096,
     ],
@@ -339,6 +360,13 @@ def test_texts_that_are_odd_are_answered(client, query):
         {"q": " + ".join('"a"' for _ in range(17))},
         {"q": '- "a"'},
         {"q": '"a" - "a"', "language": "en"},
+        {"q": "\ufeff"},
+        {"q": "de:"},
+        {"q": "zh:鱼"},
+        {"q": "a", "since": "1"},
+        {"q": "a", "since": "999999999999"},
+        {"q": "a", "since": "2024-07-01T25:00"},
+        {"q": "a", "folder": "nowhere"},
     ],
     ids=lambda params: str(params)[:40],
 )

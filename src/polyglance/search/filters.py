@@ -232,7 +232,7 @@ def _typed(given: str) -> tuple[date, date]:
         if found is None or int(found["year"]) < FIRST_YEAR:
             raise ValueError(given)
         return _first_and_last({key: value for key, value in found.groupdict().items() if value})
-    except ValueError:
+    except (ValueError, OverflowError):  # no such day, or none any more in the clock of this zone
         raise errors.InputError(
             f"the day {given!r}; allowed is 2024-07-31, 2024-07 or 2024, also with a time: "
             "2024-07-31T18:30",
