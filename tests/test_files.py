@@ -102,7 +102,7 @@ def test_reading_json_says_what_is_wrong(tmp_path):
 def test_a_manifest_knows_its_kind_and_version(tmp_path):
     path = tmp_path / "m.json"
     files.write_manifest(path, {"dim": 3}, kind="store", schema_version=2)
-    assert list(json.loads(path.read_text())) == ["schema_version", "kind", "dim"]
+    assert list(json.loads(path.read_text())) == ["schema_version", "kind", "dim", "checksum"]
     assert files.read_manifest(path, kind="store", schema_version=2) == {"dim": 3}
     assert files.read_manifest(path, kind="store", schema_version=5) == {"dim": 3}
     with pytest.raises(errors.StoreError, match="'store'; a pack is expected"):

@@ -18,17 +18,19 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from polyglance import errors
+from polyglance import errors, schemas, seals
+
+T = TypeVar("T")
 
 # What was left half written by a killed process is swept away after a day: long enough that no
 # writer of today can lose its own.
 STALE_SECONDS = 24 * 3600.0
 LOCK_POLL_SECONDS = 0.05
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-MANIFEST_HEAD = ("schema_version", "kind")
+MANIFEST_HEAD = ("schema_version", "kind", seals.SEALED, seals.CHECKSUM)
 # What a hub calls a repository: owner/name.
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # How a file or folder is called while it is written: `.NAME.making-01234567`.
@@ -50,6 +52,11 @@ def cache_folder() -> Path:
             "there is no home folder (HOME is not set), and so no cache folder",
             hint="name one: export POLYGLANCE_CACHE=FOLDER",
         ) from error
+
+
+@dataclass(frozen=True)
+class _Seal:
+    sealed: Mapping[str, str]
 
 
 @contextmanager
@@ -117,7 +124,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -128,24 +135,6 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write JSON whole: indented, UTF-8, in the order given; NaN is refused with `ValueError`."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def spreadsheet_cell(value: object) -> object:
-    """A value as a CSV holds it: a text that a spreadsheet would run as a formula is defused.
-
-    >>> spreadsheet_cell("=1+1"), spreadsheet_cell(-0.5), spreadsheet_cell("de")
-    ("'=1+1", -0.5, 'de')
-    """
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_SIGNS) else value
-
-
-def from_spreadsheet_cell(text: str) -> str:
-    """What `spreadsheet_cell` was given.
-
-    >>> from_spreadsheet_cell("'=1+1"), from_spreadsheet_cell("'quoted'")
-    ('=1+1', "'quoted'")
-    """
-    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA_SIGNS) else text
 
 
 def read_json(path: Path) -> Any:
@@ -168,7 +157,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_manifest(
-    path: Path, content: Mapping[str, Any], *, kind: str, schema_version: int
+    path: Path, content: Mapping[str, Any], *, kind: str, schema_version: int, seal: bool = False
 ) -> None:
     """Write a manifest, the last file of a folder, with its kind and schema version in front.
 
@@ -177,12 +166,16 @@ def write_manifest(
         content: What else it says.
         kind: What the folder is: `store`, `pack`, ...
         schema_version: The version of its form, from 1.
+        seal: Whether it says the checksums of the other files, which are on the disk for good then.
     """
-    write_json(path, manifest(content, kind=kind, schema_version=schema_version))
+    said = dict(content)
+    if seal:
+        said[seals.SEALED] = seals.of_folder(path.parent, manifest=path.name)
+    write_json(path, manifest(said, kind=kind, schema_version=schema_version))
 
 
 def read_manifest(path: Path, *, kind: str, schema_version: int) -> dict[str, Any]:
-    """Read a manifest and refuse what another kind or a newer version wrote.
+    """Read a manifest and refuse what another kind or a newer version wrote, or what has changed.
 
     Args:
         path: The manifest file.
@@ -194,15 +187,39 @@ def read_manifest(path: Path, *, kind: str, schema_version: int) -> dict[str, An
 
     Raises:
         UnavailableError: There is none: no such folder, or one that was never finished.
-        StoreError: Of another kind or version.
+        StoreError: Of another kind or version; it or a file beside it is not what was written.
     """
     found = read_json(path)
-    return checked_manifest(found, place=path.parent, kind=kind, schema_version=schema_version)
+    content = checked_manifest(found, place=path, kind=kind, schema_version=schema_version)
+    seals.require_whole(path.parent, _sealed(found, path))
+    return content
+
+
+def read_manifest_as(
+    schema: type[T], path: Path, *, kind: str, schema_version: int, hint: str
+) -> T:
+    """As `read_manifest`, as what a dataclass says it is; see `schemas`.
+
+    Args:
+        schema: The dataclass.
+        path: The manifest file.
+        kind: The kind expected.
+        schema_version: The highest version that can be read.
+        hint: What to do where it does not fit.
+    """
+    found = read_json(path)
+    content = _content(found, place=path, kind=kind, schema_version=schema_version)
+    # First, so that the field is named that somebody wrote by hand.
+    read = schemas.read(schema, content, place=path, hint=hint)
+    seals.require_unchanged(found, place=path)
+    seals.require_whole(path.parent, _sealed(found, path))
+    return read
 
 
 def manifest(content: Mapping[str, Any], *, kind: str, schema_version: int) -> dict[str, Any]:
-    """What a manifest says: kind and schema version in front of its content."""
-    return {"schema_version": schema_version, "kind": kind, **content}
+    """What a manifest says: kind and schema version in front of its content, its checksum last."""
+    said = {"schema_version": schema_version, "kind": kind, **content}
+    return {**said, seals.CHECKSUM: seals.checksum(said)}
 
 
 def checked_manifest(
@@ -216,6 +233,12 @@ def checked_manifest(
         kind: The kind expected.
         schema_version: The highest version that can be read.
     """
+    content = _content(found, place=place, kind=kind, schema_version=schema_version)
+    seals.require_unchanged(found, place=place)
+    return content
+
+
+def _content(found: Any, *, place: Path | str, kind: str, schema_version: int) -> dict[str, Any]:
     given = found.get("kind") if isinstance(found, dict) else None
     if given != kind:
         raise errors.StoreError(
@@ -229,6 +252,16 @@ def checked_manifest(
             hint="pip install --upgrade polyglance, or make the folder again",
         )
     return {name: value for name, value in found.items() if name not in MANIFEST_HEAD}
+
+
+def _sealed(found: Mapping[str, Any], path: Path) -> Mapping[str, str]:
+    sealed: Mapping[str, str] = schemas.read(
+        _Seal,
+        {"sealed": found.get(seals.SEALED, {})},
+        place=path,
+        hint="get the folder from a copy, or make it again",
+    ).sealed
+    return sealed
 
 
 def local_folder(location: str | Path, *, kind: str, marker: str) -> Path:
@@ -293,7 +326,7 @@ def folder_in_one_step(path: Path, *, marker: str | None) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(making, ignore_errors=True)
             raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _require_replaceable(path: Path, marker: str | None) -> None:
@@ -442,7 +475,7 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.making-{secrets.token_hex(4)}")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename last through a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -35,6 +35,12 @@ def enable() -> None:
     _enabled = True
 
 
+def say(sentence: str) -> None:
+    """Tell the user something beside the answer, on standard error; silent as the bars are."""
+    if _enabled:
+        print(sentence, file=sys.stderr)
+
+
 @contextmanager
 def bar(label: str, *, total: int | None) -> Iterator[NotedAdvance]:
     """A progress bar for `total` items.

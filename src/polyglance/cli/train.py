@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from polyglance.cli import material, options
+from polyglance.cli import material, options, packs
 
 if TYPE_CHECKING:
     from polyglance.packs import LanguagePack
@@ -69,6 +69,15 @@ def command(
     bank: material.Bank = None,
     images: material.Images = None,
     tower: material.TowerOption = None,
+    dev_parallel: material.DevParallel = None,
+    dev_share: Annotated[
+        float, typer.Option("--dev-share", help="Of the data, held out to measure the pack; or 0.")
+    ] = 0.1,
+    languages: material.KnownLanguages = None,
+    tasks: material.TestTasks = None,
+    data: material.TaskData = None,
+    task_images: material.TaskImages = None,
+    leakage: material.LeakagePolicy = "refuse",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="A field of the recipe's config, as num_epochs=5."),
@@ -93,16 +102,21 @@ def command(
         text=text, parallel=parallel, captions=captions, bank=bank, images=images
     )
     teacher = DualEncoder.load(model)
-    read, side = given.read(teacher), material.text_side(tower)
+    screened = given.read(teacher).screened(
+        material.load_tasks(tasks, data), images=task_images, teacher=teacher, policy=leakage
+    )
+    side = material.text_side(tower)
     with processes.connected():  # under torchrun; alone it does nothing
         pack = launch.train(
             row,
             config,
-            read,
+            screened.material,
             teacher=teacher,
             tower=side,
             cache=material.text_cache(),
             run=_run_folder(run) if row.resumes else None,
+            dev=material.dev_of(dev_parallel, languages, share=dev_share),
+            about={"leakage": screened.facts},
         )
         if processes.rank() == 0:
             pack.save(out)
@@ -141,5 +155,10 @@ def _print_pack(pack: LanguagePack, out: Path) -> None:
         f"in {manifest.training_seconds:.1f} s"
     )
     for name, value in manifest.data.items():
-        typer.echo(f"  {name.replace('_', ' ')}: {value}")
+        if name not in ("dev", "held_out", "leakage"):
+            typer.echo(f"  {name.replace('_', ' ')}: {value}")
+    for task, counts in manifest.data["leakage"]["checked_against"].items():
+        said = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in counts.items())
+        typer.echo(f"  also in {task}: {said} ({manifest.data['leakage']['policy']})")
+    packs.tell_languages(manifest)
     typer.echo(f"language pack in {out}")

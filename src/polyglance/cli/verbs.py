@@ -11,6 +11,7 @@ from polyglance.cli import (
     STOPPED,
     Stopped,
     analyse,
+    check_index,
     compare,
     convert,
     demo,
@@ -63,6 +64,7 @@ app.command("convert", help=convert.HELP)(convert.command)
 app.command("analyse", help=analyse.HELP)(analyse.command)
 app.command("index", help=index.HELP)(index.command)
 app.command("search", help=search.HELP)(search.command)
+app.command("check-index", help=check_index.HELP)(check_index.command)
 app.command("languages", help=languages.HELP)(languages.command)
 app.command("serve", help=serve.HELP)(serve.command)
 app.command("export", help=export.HELP)(export.command)

@@ -60,7 +60,9 @@ def run(out: Path, *, fresh: bool = False) -> dict[str, Any]:
         packs, control = _packs(bench, three, towers.english_texts(world), out)
     with stages("measure every language"):
         rows = measuring.measure_all(bench, packs, control=control, out=out / "results.jsonl")
-        summary = telling.summarise(rows, packs=list(packs), english_text=ENGLISH_TEXT_PACKS)
+        chosen = measuring.best_by_data(packs)  # on dev; nothing here looks at the rows
+        english_only = next(name for name in chosen if name in ENGLISH_TEXT_PACKS)
+        summary = telling.summarise(rows, best=chosen[0], english_only=english_only)
         best = packs[summary["best_pack"]]
         best.save(out / "pack")
     with stages("answer five queries"):
@@ -125,7 +127,6 @@ def _packs(
             config=asdict(config),
         )
 
-    results = out / "results.jsonl"
     packs = {}
     for name in ("distill", *ENGLISH_TEXT_PACKS):
         folder, tower = (
@@ -135,7 +136,7 @@ def _packs(
         kept = _kept_pack(folder, bench.teacher, tower)
         if kept is None:
             made = _distilled_pack(bench, three) if name == "distill" else fitted(name)
-            kept = measuring.with_dev_scores(made, bench, out=results)
+            kept = measuring.with_dev_scores(made, bench)
             kept.save(folder)
         packs[name] = kept
     control = _kept_pack(out / "packs" / CONTROL_FOLDER, bench.teacher, ranking.tower)

@@ -111,6 +111,7 @@ class GenerationHead:
                 asdict(self.manifest),
                 kind=KIND,
                 schema_version=SCHEMA_VERSION,
+                seal=True,
             )
 
     @classmethod
@@ -122,8 +123,13 @@ class GenerationHead:
             StoreError: For another kind or schema, or a tower that is not the one it was fitted on.
         """
         path = Path(path)
-        facts = files.read_manifest(path / MANIFEST_FILE, kind=KIND, schema_version=SCHEMA_VERSION)
-        manifest = GenerationManifest(**facts)
+        manifest = files.read_manifest_as(
+            GenerationManifest,
+            path / MANIFEST_FILE,
+            kind=KIND,
+            schema_version=SCHEMA_VERSION,
+            hint="fit the head again",
+        )
         tower = load_tower_beside(path, manifest.tower, modality="text")
         if tower.fingerprint != manifest.tower_fingerprint:
             raise errors.StoreError(

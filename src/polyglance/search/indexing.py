@@ -19,8 +19,8 @@ from polyglance import embed, errors, files
 from polyglance.affine import Vectors
 from polyglance.model import MODEL_FILE, load_side
 from polyglance.records import ImageFile, Quarantined
+from polyglance.search import places, vector_rows
 from polyglance.search import thumbnails as thumbnail_files
-from polyglance.search import vector_rows
 from polyglance.search.gathering import Describe, Gathered, gather
 from polyglance.search.rows import add_index_columns, index_columns, looked_at
 from polyglance.sides import SpaceTower
@@ -148,14 +148,18 @@ def open_index(out: Path, *, model: str, source: Path) -> tuple[Store, LaterTowe
                 hint="one index a folder: give another --out",
             )
         if store.extra_facts.get("model") == reference and _may_be(store, reference):
+            places.follow(store, reference, folder=Path(place), space_id=None)
             return store, LaterTower(store.facts, reference)
     tower = SpaceTower(load_side(model, "content"))
+    there = (Path(out) / MANIFEST_NAME).exists()
     store = Store.open_or_create(
         out,
         embed.facts_of(tower),
-        extra_columns=None if (Path(out) / MANIFEST_NAME).exists() else index_columns(),
-        extra_facts={"model": reference, "folder": place},
+        extra_columns=None if there else index_columns(),
+        extra_facts=places.noted(reference, out=out, folder=Path(place), space_id=tower.space_id),
     )
+    if there:
+        places.follow(store, reference, folder=Path(place), space_id=tower.space_id)
     return store, tower
 
 
@@ -170,7 +174,7 @@ class LaterTower:
     uses_language = False
 
     def __init__(self, facts: StoreFacts, model: str) -> None:
-        self.modality: Modality = facts.modality  # type: ignore[assignment]
+        self.modality: Modality = facts.modality
         self.dim, self.space_id, self.fingerprint = facts.dim, facts.space_id, facts.fingerprint
         self._facts, self._model = facts, model
         self._loaded: SpaceTower | None = None

@@ -17,6 +17,7 @@ import numpy as np
 from polyglance import affine, embed, errors, image_rows, progress
 from polyglance.model import load_side
 from polyglance.records import Quarantined
+from polyglance.search import places
 from polyglance.search.rows import index_columns
 from polyglance.store import MANIFEST_NAME, Store
 from polyglance.store_facts import StoreFacts
@@ -177,11 +178,12 @@ def _check(part: precomputed.Part, *, width: int) -> None:
 def _open(out: Path, *, width: int, space: str, model: str, source: Path) -> Store:
     """The index, made where there is none."""
     there = (Path(out) / MANIFEST_NAME).exists()
-    space_id = load_side(model, "content").space_id if space == MODEL_SPACE else space
+    own = load_side(model, "content").space_id if space == MODEL_SPACE else None
+    space_id = own or space
     facts = StoreFacts(modality="image", dim=width, fingerprint=space_id, space_id=space_id)
     return Store.open_or_create(
         out,
         facts,
         extra_columns=None if there else index_columns(),
-        extra_facts={"model": model, "folder": str(source.resolve())},
+        extra_facts=places.noted(model, out=out, folder=source.resolve(), space_id=own),
     )

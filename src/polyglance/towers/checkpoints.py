@@ -10,7 +10,7 @@ from typing import Any
 from polyglance.errors import ConfigError, UnavailableError
 
 # Weights as safetensors, configuration and tokenizers; no pickles, no code, no other runtimes.
-_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "README.md"]
 _UNWANTED = ["onnx/*", "openvino/*", "*.msgpack"]
 
 

@@ -56,6 +56,9 @@ class RunFolder:
         config: What else fixes the outcome, such as a recipe's config: a run is resumed with the
             same only. The training's own config is compared in any case.
         data: Fingerprint of the data, see `fingerprint`; a run is resumed with the same only.
+        start: What the first weights were computed from, such as data that has its fingerprint
+            there; None takes the fingerprint of the weights themselves, which change in their last
+            bits where vectors were encoded anew.
     """
 
     path: Path
@@ -64,20 +67,31 @@ class RunFolder:
     checkpoint_every_steps: int | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     data: str | None = None
+    start: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
 
     def about(
-        self, *, config: Mapping[str, Any] | None = None, data: str | None = None
+        self,
+        *,
+        config: Mapping[str, Any] | None = None,
+        data: str | None = None,
+        start: str | None = None,
     ) -> RunFolder:
         """The same folder, for this config and data alone.
 
         Args:
             config: Added to what is there, as `dataclasses.asdict` gives it.
             data: A fingerprint, in the place of the one that is there.
+            start: What the first weights were computed from, likewise.
         """
-        return replace(self, config={**self.config, **(config or {})}, data=data or self.data)
+        return replace(
+            self,
+            config={**self.config, **(config or {})},
+            data=data or self.data,
+            start=start or self.start,
+        )
 
     def stage(self, name: str) -> RunFolder:
         """A folder inside this one, for one training of several: each needs its own."""
@@ -166,7 +180,7 @@ class Checkpoints:
             tensor_files.write_torch(making / TENSOR_FILE, apart.tensors)
             content = {"state": apart.skeleton}
             files.write_manifest(
-                making / STATE_FILE, content, kind=kind, schema_version=SCHEMA_VERSION
+                making / STATE_FILE, content, kind=kind, schema_version=SCHEMA_VERSION, seal=True
             )
         self._clear(keep=folder)
 
