@@ -26,6 +26,7 @@ FLOORS = (
     "files",
     "tensor_files",
     "outputs",
+    "spreadsheets",
     "results",
     "progress",
     # mathematics

@@ -109,9 +109,18 @@ def test_a_file_under_another_spelling_of_what_is_read(tmp_path):
     refused(tmp_path / "x" / ".." / "captions.tsv", "PAGE", match="is given as", beside=[table])
 
 
-PACK_TEXT = json.dumps({"kind": "language-pack", "tower": "tiny:./tower", "content_tower": ""})
+PACK_TEXT = json.dumps(
+    {"kind": "language-pack", "sealed": {"head.safetensors": "", "tower/tower.json": ""}}
+)
+TOWER_TEXT = json.dumps({"sealed": {"weights.safetensors": ""}})
 OWN = {
-    "PACK": {"pack.json": PACK_TEXT, "head.safetensors": "x", "tower/tower.json": "{}"},
+    "PACK": {
+        "pack.json": PACK_TEXT,
+        "README.md": "x",
+        "head.safetensors": "x",
+        "tower/tower.json": TOWER_TEXT,
+        "tower/weights.safetensors": "x",
+    },
     "ANALYSIS": {"analysis.json": "{}", "analysis.html": outputs.GENERATOR},
     "TABLES": {"benchmark_a.json": '{"pretrained": ""}', "model/a/b.json": '{"task_name": ""}'},
     "INDEX": {"store.json": "{}", "vectors.lance/data": "x", "thumbnails/ab/c.jpg": "x"},

@@ -31,7 +31,6 @@ T = TypeVar("T")
 STALE_SECONDS = 24 * 3600.0
 LOCK_POLL_SECONDS = 0.05
 MANIFEST_HEAD = ("schema_version", "kind", seals.SEALED, seals.CHECKSUM)
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 # What a hub calls a repository: owner/name.
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # How a file or folder is called while it is written: `.NAME.making-01234567`.
@@ -136,24 +135,6 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write JSON whole: indented, UTF-8, in the order given; NaN is refused with `ValueError`."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def spreadsheet_cell(value: object) -> object:
-    """A value as a CSV holds it: a text that a spreadsheet would run as a formula is defused.
-
-    >>> spreadsheet_cell("=1+1"), spreadsheet_cell(-0.5), spreadsheet_cell("de")
-    ("'=1+1", -0.5, 'de')
-    """
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_SIGNS) else value
-
-
-def from_spreadsheet_cell(text: str) -> str:
-    """What `spreadsheet_cell` was given.
-
-    >>> from_spreadsheet_cell("'=1+1"), from_spreadsheet_cell("'quoted'")
-    ('=1+1', "'quoted'")
-    """
-    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA_SIGNS) else text
 
 
 def read_json(path: Path) -> Any:

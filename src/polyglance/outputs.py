@@ -18,11 +18,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from polyglance import errors, files
+from polyglance import errors, files, seals
 
 # Folders with one of these hold one thing whole; nothing else is written into them.
 WHOLE_MARKERS = ("pack.json", "model.json", "store.json")
-PACK_SUFFIXES = (".json", ".safetensors", ".md", ".txt", ".model", ".jinja")
 SHOWN_NAMES = 3
 HEAD_BYTES = 8192
 PROBE_BYTES = 4096
@@ -271,21 +270,29 @@ def _names(folder: Path) -> set[str]:
 
 
 def _is_pack(path: Path) -> bool:
-    """A pack and nothing beside: what its manifest names, and no file of a kind that no pack has.
+    """A pack and nothing beside what its manifests list.
 
     Photos that someone put into it would go with it when it is replaced.
     """
     said = _json_of(path / "pack.json")
     if not isinstance(said, dict) or said.get("kind") != "language-pack":
         return False
-    inside = {
-        str(said.get(name)).partition("./")[2].partition("?")[0].partition("/")[0]
-        for name in ("tower", "content_tower")
-    }
-    known = {"pack.json", "head.safetensors", "README.md"} | inside
-    return _names(path) <= known and all(
-        each.is_dir() or each.suffix in PACK_SUFFIXES for each in path.rglob("*")
-    )
+    known = _listed(path, "pack.json")
+    found = {each.relative_to(path).as_posix() for each in path.rglob("*") if not each.is_dir()}
+    return {name for name in found if not files.is_temporary(name)} <= known
+
+
+def _listed(folder: Path, manifest: str) -> set[str]:
+    """The files that a manifest and those of the towers inside list, by their path."""
+    said = _json_of(folder / manifest)
+    sealed = said.get(seals.SEALED) if isinstance(said, dict) else None
+    known = {manifest, *seals.NOT_SEALED}
+    for name in sealed if isinstance(sealed, dict) else ():
+        known.add(name)
+        place, _, last = name.rpartition("/")
+        if place and last == seals.INNER_MANIFEST:
+            known |= {f"{place}/{inner}" for inner in _listed(folder / place, last)}
+    return known
 
 
 def _marked(manifest: str, *begun: str) -> Callable[[Path], bool]:

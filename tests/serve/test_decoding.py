@@ -1,6 +1,5 @@
 """Pictures that would be decoded for ever are ended, and cost the server nothing."""
 
-
 import asyncio
 import io
 import os

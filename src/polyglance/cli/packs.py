@@ -37,6 +37,7 @@ def command(
 ) -> None:
     """Read the head, put it behind its tower, measure and save the pack."""
     options.claim(out, "PACK", force=force)
+    options.claim_cache()
     from polyglance.model import DualEncoder
     from polyglance.recipes import published_m2m
     from polyglance.sides import Side

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from polyglance import errors, files, results
+from polyglance import errors, results, spreadsheets
 from polyglance.languages import normalise_language
 from polyglance.results import CaptionPolicy, Direction, Result
 
@@ -92,7 +92,7 @@ def to_csv(rows: Sequence[Result]) -> str:
         row = {name: value for name, value in each.items() if name != "metrics"}
         writer.writerow(
             {
-                name: files.spreadsheet_cell(value)
+                name: spreadsheets.cell(value)
                 for name, value in {
                     **row,
                     **each["metrics"],
@@ -117,7 +117,7 @@ def from_csv(path: Path) -> tuple[list[Result], list[errors.PolyglanceError]]:
     failed: list[errors.PolyglanceError] = []
     for number, line in enumerate(table, 2):
         facts = {
-            name: line[name] and files.from_spreadsheet_cell(line[name])
+            name: line[name] and spreadsheets.text_of(line[name])
             for name in (*ITS_KEYS, *OUR_KEYS)
             if name in line
         }

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from polyglance import files, languages, outputs
+from polyglance import files, languages, outputs, spreadsheets
 from polyglance.report import (
     background,
     building,
@@ -115,7 +115,7 @@ def write_csv(path: Path, results: Iterable[Result]) -> Path:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for result in results:
-        writer.writerows(map(files.spreadsheet_cell, row) for row in _csv_rows(result))
+        writer.writerows(map(spreadsheets.cell, row) for row in _csv_rows(result))
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(path, text.getvalue())
     return path
