@@ -271,7 +271,7 @@ def _features(folder: Path, names: list[str]) -> Path:
     path = (folder / "features").resolve()
     if not (path / "vectors.npy").is_file():
         pooled = np.load(FLICKR8K / FEATURES_FILE).astype(np.float32)
-        with files.folder_in_one_step(path) as making:
+        with files.folder_in_one_step(path, marker="vectors.npy") as making:
             np.save(making / "vectors.npy", np.sqrt(np.maximum(pooled, 0)))
             files.write_text(making / "ids.txt", "\n".join(names) + "\n")
     return path

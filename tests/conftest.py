@@ -1,5 +1,6 @@
 """Fixtures that several test files share; see small_world."""
 
+import os
 import subprocess
 import sys
 from types import MappingProxyType
@@ -14,6 +15,12 @@ from polyglance import cli, towers
 def own_cache(tmp_path, monkeypatch):
     """No test reads or writes the user's cache."""
     monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    """Syncing guards against power cuts, which no test makes, and takes a minute of the suite."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -54,6 +61,7 @@ def run(monkeypatch, capsys):
 
     def runner(*argv):
         monkeypatch.setattr(sys, "argv", ["polyglance", *map(str, argv)])
+        monkeypatch.setattr(cli, "leave_at_once", sys.exit)  # not the tests' own process
         try:
             cli.main()
             code = 0

@@ -7,6 +7,7 @@ space of its own width. Towers register under the library `fake`, so that refere
 
 import hashlib
 import itertools
+import json
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -155,3 +156,10 @@ def captions(language):
 def load_reference(reference):
     """A text tower of this world by its full reference."""
     return load(towers.TowerReference("fake", reference.partition(":")[2], {}), modality="text")
+
+
+def edit(manifest, **changes):
+    """Change a manifest as its owner would who knows of its checksum: that line goes."""
+    content = {**json.loads(manifest.read_text("utf-8")), **changes}
+    content.pop("checksum", None)
+    manifest.write_text(json.dumps(content), "utf-8")

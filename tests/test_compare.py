@@ -8,7 +8,7 @@ import pytest
 
 import compare_world
 from polyglance import compare, errors
-from polyglance.compare import rungs
+from polyglance.compare import rungs, scoring
 from polyglance.compare.rungs import data_cost
 from polyglance.recipes import launch
 from polyglance.translation import CommandTranslator
@@ -77,10 +77,58 @@ def test_the_advice_names_a_level_way_from_the_cheapest_data(climbed):
     _, comparison, _ = climbed
     named = comparison.advice.split()[1].rstrip(":")
     assert comparison.advice.startswith("Take ")
-    best = max(comparison.rungs, key=lambda each: each.scores["test"]["others"].mean)
+    best = max(comparison.rungs, key=lambda each: each.dev_scores["others"].mean)
     taken = rung(comparison, named)
     assert data_cost(taken.data) <= data_cost(best.data)
     assert taken.on_front
+
+
+def test_what_chooses_is_in_no_figure(climbed):
+    shared, comparison, results = climbed
+    assert (comparison.num_dev, comparison.num_contents) == (14, 72)
+    assert {row.split for row in results} == {"test"}
+    assert {row.num_queries for row in results if row.direction == "text_to_content"} == {58}
+    # All items stay candidates.
+    assert {row.num_candidates for row in results} == {72}
+    cut = scoring.with_dev_split(shared.data)
+    both = np.stack([cut.splits["test"], cut.splits[scoring.CHOSEN_ON]])
+    assert (both.sum(axis=0) == 1).all()
+
+
+def test_the_advice_is_chosen_on_dev_alone(climbed):
+    """The best on the reported items is not taken where the other items say otherwise."""
+    _, comparison, _ = climbed
+    ridge, distill = rung(comparison, "ridge"), rung(comparison, "distill")
+    better = dataclasses.replace(ridge.dev_scores["others"], mean=2.0)
+    worse = dataclasses.replace(ridge.scores["test"]["others"], mean=0.0)
+    one = dataclasses.replace(
+        ridge, dev_scores={"others": better}, scores={"test": {"others": worse}}
+    )
+    told = dataclasses.replace(comparison, rungs=(one, distill))
+    hits = {name: climbed_of(low) for name, low in (("ridge", 0.9), ("distill", 0.1))}
+    assert rungs.advice_of(told, hits).startswith("Take ridge: R@10 0.0 %")
+
+
+def climbed_of(rate):
+    """A way that finds so many on the items that choose."""
+    values = (np.arange(40)[:, None] < 40 * rate) * np.ones((1, 2))
+    hits = scoring.Hits(
+        languages=("eng_Latn", "deu_Latn"),
+        values=values,
+        present=np.ones(values.shape, bool),
+        clusters=np.arange(40),
+        by_seed=values.mean(axis=0, keepdims=True),
+    )
+    return rungs.Climbed(data="", hits={scoring.CHOSEN_ON: hits}, results=(), packs=())
+
+
+def test_a_task_too_small_to_choose_on(teacher, tmp_path):
+    few = compare_world.retrieval_data().only(
+        compare_world.retrieval_data().content_ids[:19], reason="few"
+    )
+    shared = compare_world.ladder(teacher, tmp_path, data=few)
+    with pytest.raises(errors.ConfigError, match="has 19 items"):
+        compare.compare(shared, ["ridge"])
 
 
 def test_the_front_holds_no_dominated_way(climbed):
@@ -171,6 +219,6 @@ def test_a_way_that_is_worse_than_the_teacher_is_never_on_the_front(climbed):
     _, comparison, _ = climbed
     ridge = rung(comparison, "ridge")
     lost = dataclasses.replace(
-        ridge, name="lost", gain={"test": dataclasses.replace(ridge.gain["test"], mean=-0.1)}
+        ridge, name="lost", dev_gain=dataclasses.replace(ridge.dev_gain, mean=-0.1)
     )
     assert not rungs.with_front([lost])[0].on_front

@@ -102,7 +102,7 @@ def test_reading_json_says_what_is_wrong(tmp_path):
 def test_a_manifest_knows_its_kind_and_version(tmp_path):
     path = tmp_path / "m.json"
     files.write_manifest(path, {"dim": 3}, kind="store", schema_version=2)
-    assert list(json.loads(path.read_text())) == ["schema_version", "kind", "dim"]
+    assert list(json.loads(path.read_text())) == ["schema_version", "kind", "dim", "checksum"]
     assert files.read_manifest(path, kind="store", schema_version=2) == {"dim": 3}
     assert files.read_manifest(path, kind="store", schema_version=5) == {"dim": 3}
     with pytest.raises(errors.StoreError, match="'store'; a pack is expected"):
@@ -119,7 +119,7 @@ def test_a_manifest_knows_its_kind_and_version(tmp_path):
 
 def test_a_folder_appears_whole(tmp_path):
     target = tmp_path / "deep" / "pack"
-    with files.folder_in_one_step(target) as folder:
+    with files.folder_in_one_step(target, marker="a") as folder:
         (folder / "weights").write_bytes(b"1")
         assert not target.exists()
     assert names_in(target) == ["weights"]
@@ -129,11 +129,11 @@ def test_a_folder_appears_whole(tmp_path):
 @pytest.mark.parametrize("failure", [ValueError("x"), KeyboardInterrupt()])
 def test_a_folder_that_fails_leaves_what_was_there(tmp_path, failure):
     target = tmp_path / "pack"
-    with files.folder_in_one_step(target) as folder:
+    with files.folder_in_one_step(target, marker="a") as folder:
         (folder / "a").write_text("old")
 
     def replace():
-        with files.folder_in_one_step(target) as folder:
+        with files.folder_in_one_step(target, marker="a") as folder:
             (folder / "a").write_text("new")
             raise failure
 
@@ -143,14 +143,69 @@ def test_a_folder_that_fails_leaves_what_was_there(tmp_path, failure):
     assert names_in(tmp_path) == ["pack"]
 
 
-def test_a_folder_replaces_a_folder_or_file(tmp_path):
+def test_a_folder_replaces_one_of_its_kind_and_nothing_else(tmp_path):
     target = tmp_path / "pack"
-    target.write_text("a file")
+    target.mkdir()
     for text in ("one", "two"):
-        with files.folder_in_one_step(target) as folder:
+        with files.folder_in_one_step(target, marker="a") as folder:
             (folder / "a").write_text(text)
         assert (target / "a").read_text() == text
     assert names_in(tmp_path) == ["pack"]
+    link, file = tmp_path / "link", tmp_path / "file"
+    link.symlink_to(target)
+    file.write_text("a file")
+    for place, marker in ((target, "other"), (target, None), (link, "a"), (file, "a")):
+        with (
+            pytest.raises(errors.OutputError, match="never replaced"),
+            files.folder_in_one_step(place, marker=marker),
+        ):
+            raise AssertionError("begun")
+    assert (target / "a").read_text() == "two"
+    assert file.read_text() == "a file"
+    assert names_in(tmp_path) == ["file", "link", "pack"]
+
+
+def test_what_came_into_the_place_meanwhile_stays(tmp_path):
+    target = tmp_path / "pack"
+
+    def write():
+        with files.folder_in_one_step(target, marker="a") as folder:
+            (folder / "a").write_text("new")
+            target.mkdir()
+            (target / "photo.jpg").write_bytes(b"1")
+
+    with pytest.raises(errors.OutputError, match="never replaced"):
+        write()
+    assert names_in(target) == ["photo.jpg"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_files_of_a_folder_have_the_rights_that_the_umask_leaves(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with files.folder_in_one_step(tmp_path / "pack", marker="a") as folder:
+            (folder / "tower").mkdir()
+            for name in ("a", "tower/weights"):
+                (folder / name).touch(mode=0o600)
+            (folder / "link").symlink_to("a")
+        files.write_text(tmp_path / "page", "x")
+        with files.FolderLock(tmp_path / "lock", owner="x").hold():
+            pass
+    finally:
+        os.umask(before)
+    for name in ("pack/a", "pack/tower/weights", "page", "lock"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == mode, name
+
+
+def test_no_home_folder_asks_for_the_variable(monkeypatch):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("POLYGLANCE_CACHE")
+    monkeypatch.setattr(files.Path, "home", nobody)
+    with pytest.raises(errors.UnavailableError, match="no home folder") as caught:
+        files.cache_folder()
+    assert "POLYGLANCE_CACHE" in caught.value.hint
 
 
 def test_the_old_folder_comes_back_where_the_rename_fails(tmp_path, monkeypatch):
@@ -165,25 +220,28 @@ def test_the_old_folder_comes_back_where_the_rename_fails(tmp_path, monkeypatch)
         return rename(self, to)
 
     monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(errors.DiskFullError), files.folder_in_one_step(target):
+    with pytest.raises(errors.DiskFullError), files.folder_in_one_step(target, marker="a"):
         pass
     assert (target / "a").read_text() == "old"
     assert names_in(tmp_path) == ["pack"]
 
 
 def test_what_a_killed_writer_left_is_swept_after_a_day(tmp_path):
-    old_folder, old_file = tmp_path / ".pack.making-1", tmp_path / ".pack.making-2"
-    fresh = tmp_path / ".pack.making-3"
+    old_folder, old_file = tmp_path / ".pack.making-00000001", tmp_path / ".pack.making-00000002"
+    fresh = tmp_path / ".pack.making-00000003"
+    others = tmp_path / ".pack.making-of"
     old_folder.mkdir()
     (old_folder / "big").write_bytes(b"1")
     old_file.write_bytes(b"1")
     fresh.mkdir()
+    others.mkdir()
+    (others / "film.mp4").write_bytes(b"1")
     past = time.time() - files.STALE_SECONDS - 60
-    for path in (old_folder, old_file):
+    for path in (old_folder, old_file, others):
         os.utime(path, (past, past))
-    with files.folder_in_one_step(tmp_path / "pack"):
+    with files.folder_in_one_step(tmp_path / "pack", marker="a"):
         pass
-    assert names_in(tmp_path) == [".pack.making-3", "pack"]
+    assert names_in(tmp_path) == [".pack.making-00000003", ".pack.making-of", "pack"]
 
 
 def test_local_folder_prefers_what_is_there(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ import small_world
 from polyglance import errors, measure, results
 from polyglance.cli import eval_tables
 from polyglance.model import DualEncoder
+from polyglance.packs import LanguageScore
+from polyglance.recipes import ridge
+from polyglance.sides import Side
 from polyglance.tasks.retrieval import RetrievalData
 
 IDS = tuple(f"{phrase.replace(' ', '-')}.png" for phrase in small_world.PHRASES)
@@ -156,3 +160,61 @@ def test_no_pictures_at_all(model_folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(errors.InputError, match="there is no image in"):
         run(model_folder, images=tmp_path / "empty")
+
+
+def test_a_model_with_another_routing_is_another_model(teacher):
+    """Scores of one routing are never taken for those of the other."""
+    fresh = trained_pack(teacher)
+    ids = {measure.model_id(teacher), measure.model_id(teacher.with_pack(fresh))}
+    for speaks in ("pack", "teacher"):
+        for language in ("deu_Latn", "hin_Deva"):
+            score = LanguageScore(pack=0.5, teacher=0.4, speaks=speaks)
+            manifest = replace(fresh.manifest, languages={language: score})
+            ids.add(measure.model_id(teacher.with_pack(replace(fresh, manifest=manifest))))
+    assert len(ids) == 6
+
+
+def test_rows_that_are_known_of_another_routing_are_measured_again(
+    teacher, model_folder, picture_folder, tmp_path
+):
+    """The German of a pack that speaks, and of one that leaves it to the teacher."""
+    fresh, rates = trained_pack(teacher), {}
+    for speaks in ("pack", "teacher"):
+        score = LanguageScore(pack=0.5, teacher=0.4, speaks=speaks)
+        manifest = replace(fresh.manifest, languages={"deu_Latn": score})
+        replace(fresh, manifest=manifest).save(tmp_path / "pack")
+        data = replace(task(), captions={"deu_Latn": small_world.captions("deu_Latn")})
+        rows = measure.measure(
+            str(model_folder),
+            data,
+            task="shapes",
+            pack=str(tmp_path / "pack"),
+            images=picture_folder,
+            languages=None,
+            out=tmp_path / "results.jsonl",
+        )
+        rates[speaks] = rows[0].values["hit_rate_at_10"]
+    assert rates["pack"] > rates["teacher"] + 0.3
+
+
+def test_english_without_a_score_is_measured_by_the_teacher(
+    teacher, model_folder, picture_folder, tmp_path
+):
+    """To the last digit, though the pack's own English would do as well as its German."""
+    trained_pack(teacher).save(tmp_path / "pack")
+    alone, routed = (
+        run(model_folder, images=picture_folder, pack=pack)
+        for pack in (None, str(tmp_path / "pack"))
+    )
+    assert [row.values for row in alone] == [row.values for row in routed]
+    contents = teacher.encode_contents([small_world.draw("big red ring")])
+    with_pack = teacher.with_pack(trained_pack(teacher))
+    assert with_pack.speakers.speaker("eng_Latn") == "teacher"
+    assert with_pack.contents_for("eng_Latn", contents) is contents
+
+
+def trained_pack(teacher):
+    tower = Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
+    return ridge.train(
+        small_world.PHRASES, teacher=teacher, tower=tower, config=ridge.RidgeConfig()
+    )

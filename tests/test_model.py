@@ -130,13 +130,12 @@ class TestDamage:
         facts = json.loads(file.read_text())
         del facts["space_id"]
         file.write_text(json.dumps(facts))
-        with pytest.raises(errors.StoreError, match="damaged"):
+        with pytest.raises(errors.StoreError, match="does not say its space_id"):
             packs.LanguagePack.load(tmp_path / "pack")
 
     def test_another_tower_than_it_was_made_with(self, pack, tmp_path):
         pack.save(tmp_path / "pack")
-        file = tmp_path / "pack" / "pack.json"
-        file.write_text(file.read_text().replace('"fake:multilingual"', '"fake:teacher"'))
+        small_world.edit(tmp_path / "pack" / "pack.json", tower="fake:teacher")
         with pytest.raises(errors.StoreError, match="fingerprint"):
             packs.LanguagePack.load(tmp_path / "pack")
 
@@ -146,8 +145,7 @@ class TestDamage:
 
     def test_a_tower_outside_the_folder(self, pack, tmp_path):
         pack.save(tmp_path / "pack")
-        file = tmp_path / "pack" / "pack.json"
-        file.write_text(file.read_text().replace('"fake:multilingual"', '"fake:./../../x"'))
+        small_world.edit(tmp_path / "pack" / "pack.json", tower="fake:./../../x")
         with pytest.raises(errors.StoreError, match="outside"):
             packs.LanguagePack.load(tmp_path / "pack")
 

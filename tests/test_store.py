@@ -90,6 +90,7 @@ def test_the_manifest_says_whose_vectors_these_are(tmp_path):
     Store.create(tmp_path / "s", FACTS, extra_facts={"root": "/photos"})
     found = json.loads((tmp_path / "s" / "store.json").read_text())
     assert found.pop("created_by").startswith("polyglance ")
+    assert len(found.pop("checksum")) == 32
     assert found == {
         "schema_version": 1,
         "kind": "store",
@@ -359,7 +360,7 @@ def test_what_is_no_store_is_refused(tmp_path):
         Store.open_or_create(tmp_path / "s", FACTS)
     del content["dim"], content["output"]
     manifest.write_text(json.dumps(content))
-    with pytest.raises(errors.StoreError, match="does not say its dim, output"):
+    with pytest.raises(errors.StoreError, match="does not say its dim"):
         Store.open(tmp_path / "s")
     assert len(store) == 0
 
@@ -368,10 +369,15 @@ def test_a_damaged_table_is_named(tmp_path):
     filled(tmp_path / "s")
     for file in (tmp_path / "s" / "vectors.lance" / "data").iterdir():
         file.write_bytes(b"")
+    with pytest.raises(
+        errors.StoreError, match=r"lance is 0 bytes in the place of [\d,]+, and 2 more"
+    ):
+        Store.open(tmp_path / "s").vectors()
+    (tmp_path / "s" / "checksums.json").unlink()
     with pytest.raises(errors.StoreError, match="cannot be read"):
         Store.open(tmp_path / "s").vectors()
     shutil.rmtree(tmp_path / "s" / "vectors.lance")
-    with pytest.raises(errors.StoreError, match="cannot be read"):
+    with pytest.raises(errors.UnavailableError, match="not there any more"):
         Store.open(tmp_path / "s")
 
 

@@ -1,3 +1,3 @@
-"""Give an image-text or audio-text model new languages, without re-encoding one image."""
+"""Give an image-text model new languages, without re-encoding one image."""
 
 __version__ = "0.1.0"

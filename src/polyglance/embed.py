@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -394,7 +394,7 @@ def _embed_missing(
             vectors = tower.encode(
                 [texts[row] for row in rows],
                 languages=None if languages is None else [languages[row] for row in rows],
-                output=cast("Output", store.facts.output),
+                output=store.facts.output,
             )  # (B, D)
             check_shape(vectors, dim=store.facts.dim, num_rows=len(block))
             bad = unusable_rows(vectors)

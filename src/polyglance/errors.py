@@ -1,12 +1,14 @@
 """What can go wrong, and what does the user do next? The whole tree of errors, in one file.
 
 Every error says what was given and what is allowed (its message) and what to do (its `hint`).
-The command line prints both and exits with `exit_code`; a traceback is shown only for the rest.
+The command line prints both and exits with `exit_code`; anything else is a bug, and said to be one.
 """
 
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 
 
@@ -73,6 +75,10 @@ class DiskFullError(StoreError):
     """No room left on the disk; what was committed before stays."""
 
 
+class OutputError(PolyglanceError):
+    """A place that may not be written: it holds what is not ours, or the system refuses."""
+
+
 class TrainingError(PolyglanceError):
     """Training that cannot go on: NaN, no rows, a batch too small."""
 
@@ -83,6 +89,44 @@ class ResultError(PolyglanceError):
 
 class ExportError(PolyglanceError):
     """A pack that a form of others cannot hold, or that came out of it different."""
+
+
+_NEXT_STEPS = {
+    errno.EACCES: "ask for the right to it (ls -ld shows who has it), or name another place",
+    errno.EPERM: "ask for the right to it (ls -ld shows who has it), or name another place",
+    errno.EROFS: "this disk can only be read: name a place on another one",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "a part of this path is a file: check the path",
+    errno.EISDIR: "this is a folder, and a file is expected",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ELOOP: "its links lead in a circle: name the place itself",
+    errno.EMFILE: "too many files are open: ulimit -n 4096 allows more",
+    errno.EIO: "the disk does not answer as it should: look at it before you go on",
+}
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def of_system(error: OSError, *, doing: str = "") -> PolyglanceError:
+    """What an `OSError` comes to for the user: what the system refused, and what to do.
+
+    Args:
+        error: As the system raised it.
+        doing: What was done, as in "writing the report r.html"; else the file it names is told.
+
+    >>> print(of_system(PermissionError(13, "Permission denied", "/data/r.html")))
+    /data/r.html: Permission denied
+      -> ask for the right to it (ls -ld shows who has it), or name another place
+    """
+    named = error.filename if isinstance(error.filename, str | bytes) else ""
+    what = doing or os.fsdecode(named) or "the system"
+    first = str(error).strip().partition("\n")[0][:300]
+    why = error.strerror or first or type(error).__name__
+    if error.errno in _NO_ROOM:
+        return DiskFullError(
+            f"{what}: {why}", hint="free some space, or name a place on another disk"
+        )
+    usual = "check the place; POLYGLANCE_DEBUG=1 shows where this happened"
+    return OutputError(f"{what}: {why}", hint=_NEXT_STEPS.get(error.errno or 0, usual))
 
 
 def nearest(given: str, allowed: Iterable[str], *, limit: int = 3) -> list[str]:

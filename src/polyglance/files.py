@@ -13,27 +13,51 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from polyglance import errors
+from polyglance import errors, schemas, seals
+
+T = TypeVar("T")
 
 # What was left half written by a killed process is swept away after a day: long enough that no
 # writer of today can lose its own.
 STALE_SECONDS = 24 * 3600.0
 LOCK_POLL_SECONDS = 0.05
-MANIFEST_HEAD = ("schema_version", "kind")
+MANIFEST_HEAD = ("schema_version", "kind", seals.SEALED, seals.CHECKSUM)
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 # What a hub calls a repository: owner/name.
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+# How a file or folder is called while it is written: `.NAME.making-01234567`.
+TEMPORARY = re.compile(r"\..*\.(making|old)-[0-9a-f]{8}", re.DOTALL)
 
 
 def cache_folder() -> Path:
-    """The user's cache folder: the variable `POLYGLANCE_CACHE`, or `~/.cache/polyglance`."""
-    return Path(os.environ.get("POLYGLANCE_CACHE") or Path.home() / ".cache" / "polyglance")
+    """The user's cache folder: the variable `POLYGLANCE_CACHE`, or `~/.cache/polyglance`.
+
+    Raises:
+        UnavailableError: Neither the variable nor a home folder says where it is.
+    """
+    if chosen := os.environ.get("POLYGLANCE_CACHE"):
+        return Path(chosen)
+    try:
+        return Path.home() / ".cache" / "polyglance"
+    except RuntimeError as error:
+        raise errors.UnavailableError(
+            "there is no home folder (HOME is not set), and so no cache folder",
+            hint="name one: export POLYGLANCE_CACHE=FOLDER",
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Seal:
+    sealed: Mapping[str, str]
 
 
 @contextmanager
@@ -90,7 +114,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         DiskFullError: No room; the old file stays as it was.
     """
-    temporary = _beside(path)
+    temporary = beside(path)
     with disk_errors(str(path)):
         try:
             with temporary.open("xb") as file:
@@ -101,17 +125,35 @@ def write_bytes(path: Path, data: bytes) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file whole, as `write_bytes` does."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write a UTF-8 file whole, as `write_bytes` does; half a sign (a surrogate) as an escape."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, value: object) -> None:
     """Write JSON whole: indented, UTF-8, in the order given; NaN is refused with `ValueError`."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def spreadsheet_cell(value: object) -> object:
+    """A value as a CSV holds it: a text that a spreadsheet would run as a formula is defused.
+
+    >>> spreadsheet_cell("=1+1"), spreadsheet_cell(-0.5), spreadsheet_cell("de")
+    ("'=1+1", -0.5, 'de')
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_SIGNS) else value
+
+
+def from_spreadsheet_cell(text: str) -> str:
+    """What `spreadsheet_cell` was given.
+
+    >>> from_spreadsheet_cell("'=1+1"), from_spreadsheet_cell("'quoted'")
+    ('=1+1', "'quoted'")
+    """
+    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA_SIGNS) else text
 
 
 def read_json(path: Path) -> Any:
@@ -134,7 +176,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_manifest(
-    path: Path, content: Mapping[str, Any], *, kind: str, schema_version: int
+    path: Path, content: Mapping[str, Any], *, kind: str, schema_version: int, seal: bool = False
 ) -> None:
     """Write a manifest, the last file of a folder, with its kind and schema version in front.
 
@@ -143,12 +185,16 @@ def write_manifest(
         content: What else it says.
         kind: What the folder is: `store`, `pack`, ...
         schema_version: The version of its form, from 1.
+        seal: Whether it says the checksums of the other files, which are on the disk for good then.
     """
-    write_json(path, manifest(content, kind=kind, schema_version=schema_version))
+    said = dict(content)
+    if seal:
+        said[seals.SEALED] = seals.of_folder(path.parent, manifest=path.name)
+    write_json(path, manifest(said, kind=kind, schema_version=schema_version))
 
 
 def read_manifest(path: Path, *, kind: str, schema_version: int) -> dict[str, Any]:
-    """Read a manifest and refuse what another kind or a newer version wrote.
+    """Read a manifest and refuse what another kind or a newer version wrote, or what has changed.
 
     Args:
         path: The manifest file.
@@ -160,15 +206,39 @@ def read_manifest(path: Path, *, kind: str, schema_version: int) -> dict[str, An
 
     Raises:
         UnavailableError: There is none: no such folder, or one that was never finished.
-        StoreError: Of another kind or version.
+        StoreError: Of another kind or version; it or a file beside it is not what was written.
     """
     found = read_json(path)
-    return checked_manifest(found, place=path.parent, kind=kind, schema_version=schema_version)
+    content = checked_manifest(found, place=path, kind=kind, schema_version=schema_version)
+    seals.require_whole(path.parent, _sealed(found, path))
+    return content
+
+
+def read_manifest_as(
+    schema: type[T], path: Path, *, kind: str, schema_version: int, hint: str
+) -> T:
+    """As `read_manifest`, as what a dataclass says it is; see `schemas`.
+
+    Args:
+        schema: The dataclass.
+        path: The manifest file.
+        kind: The kind expected.
+        schema_version: The highest version that can be read.
+        hint: What to do where it does not fit.
+    """
+    found = read_json(path)
+    content = _content(found, place=path, kind=kind, schema_version=schema_version)
+    # First, so that the field is named that somebody wrote by hand.
+    read = schemas.read(schema, content, place=path, hint=hint)
+    seals.require_unchanged(found, place=path)
+    seals.require_whole(path.parent, _sealed(found, path))
+    return read
 
 
 def manifest(content: Mapping[str, Any], *, kind: str, schema_version: int) -> dict[str, Any]:
-    """What a manifest says: kind and schema version in front of its content."""
-    return {"schema_version": schema_version, "kind": kind, **content}
+    """What a manifest says: kind and schema version in front of its content, its checksum last."""
+    said = {"schema_version": schema_version, "kind": kind, **content}
+    return {**said, seals.CHECKSUM: seals.checksum(said)}
 
 
 def checked_manifest(
@@ -182,6 +252,12 @@ def checked_manifest(
         kind: The kind expected.
         schema_version: The highest version that can be read.
     """
+    content = _content(found, place=place, kind=kind, schema_version=schema_version)
+    seals.require_unchanged(found, place=place)
+    return content
+
+
+def _content(found: Any, *, place: Path | str, kind: str, schema_version: int) -> dict[str, Any]:
     given = found.get("kind") if isinstance(found, dict) else None
     if given != kind:
         raise errors.StoreError(
@@ -195,6 +271,16 @@ def checked_manifest(
             hint="pip install --upgrade polyglance, or make the folder again",
         )
     return {name: value for name, value in found.items() if name not in MANIFEST_HEAD}
+
+
+def _sealed(found: Mapping[str, Any], path: Path) -> Mapping[str, str]:
+    sealed: Mapping[str, str] = schemas.read(
+        _Seal,
+        {"sealed": found.get(seals.SEALED, {})},
+        place=path,
+        hint="get the folder from a copy, or make it again",
+    ).sealed
+    return sealed
 
 
 def local_folder(location: str | Path, *, kind: str, marker: str) -> Path:
@@ -226,44 +312,85 @@ def local_folder(location: str | Path, *, kind: str, marker: str) -> Path:
 
 
 @contextmanager
-def folder_in_one_step(path: Path) -> Iterator[Path]:
+def folder_in_one_step(path: Path, *, marker: str | None) -> Iterator[Path]:
     """A folder to fill that takes its place whole, or not at all.
 
-    Where `path` exists it is replaced: for the moment between two renames there is no folder, and
-    a process killed just there leaves the old one beside it as `.NAME.old-*`.
+    A folder of the same kind at `path` is replaced: for the moment between two renames there is no
+    folder, and a process killed just there leaves the old one beside it as `.NAME.old-*`. Anything
+    else that stands there is never touched.
 
     Args:
-        path: Where the folder shall stand.
+        path: Where the folder is to stand.
+        marker: The file by which a folder of this kind is known; None replaces nothing.
 
     Yields:
         An empty folder beside it; write into that, the manifest last.
 
     Raises:
+        OutputError: There is something of another kind.
         DiskFullError: No room; what stood at `path` stays.
     """
     path = Path(path)
     with disk_errors(str(path)):
+        _require_replaceable(path, marker)
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep_stale(path)
-        making = _beside(path)
+        making = beside(path)
         making.mkdir()
         try:
             yield making
+            _share(making)
+            _require_replaceable(path, marker)
             _move_into_place(making, path)
         except BaseException:
             shutil.rmtree(making, ignore_errors=True)
             raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
+
+
+def _require_replaceable(path: Path, marker: str | None) -> None:
+    """Nothing there, an empty folder, or one of the same kind."""
+    if not os.path.lexists(path):
+        return
+    is_own = marker is not None and (path / marker).is_file()
+    if path.is_symlink() or not path.is_dir() or (any(path.iterdir()) and not is_own):
+        raise errors.OutputError(
+            f"{path} is there already, and holds no {marker or 'room'}; that is never replaced",
+            hint="name a place that is empty or does not exist yet",
+        )
+
+
+def _share(folder: Path) -> None:
+    """Give every file of a folder the rights that the folder itself got from the umask.
+
+    Safetensors and what is built on it write files for their owner alone.
+    """
+    rights = folder.stat().st_mode & 0o666
+    for path in folder.rglob("*"):
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode) and mode & 0o666 != rights:
+            path.chmod(stat.S_IMODE(mode) & ~0o666 | rights)
 
 
 def sweep_stale(path: Path) -> None:
     """Delete what killed writers of `path` left beside it more than a day ago."""
-    for left in path.parent.glob(f".{path.name}.making-*"):
-        if time.time() - left.stat().st_mtime > STALE_SECONDS:
-            if left.is_dir():
+    for left in path.parent.iterdir():
+        if not (left.name.startswith(f".{path.name}.making-") and is_temporary(left.name)):
+            continue
+        if time.time() - left.lstat().st_mtime > STALE_SECONDS:
+            if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left, ignore_errors=True)
             else:
                 left.unlink(missing_ok=True)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder has a name that only writers of ours give, while they write.
+
+    >>> is_temporary(".pack.making-0a1b2c3d"), is_temporary(".pack.making-of")
+    (True, False)
+    """
+    return TEMPORARY.fullmatch(name) is not None
 
 
 class FolderLock:
@@ -307,7 +434,7 @@ class FolderLock:
                 self._release()
 
     def _acquire(self, wait_seconds: float) -> None:
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)  # less the umask
         try:
             self._wait_for(descriptor, until=time.monotonic() + wait_seconds)
             os.ftruncate(descriptor, 0)
@@ -359,18 +486,15 @@ def _move_into_place(making: Path, path: Path) -> None:
     except BaseException:
         aside.rename(path)
         raise
-    if aside.is_dir():
-        shutil.rmtree(aside, ignore_errors=True)
-    else:
-        aside.unlink()
+    shutil.rmtree(aside, ignore_errors=True)
 
 
-def _beside(path: Path) -> Path:
+def beside(path: Path) -> Path:
     """A name in the same folder that no other writer has."""
     return path.with_name(f".{path.name}.making-{secrets.token_hex(4)}")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename last through a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

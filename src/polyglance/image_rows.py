@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import time
 from collections import deque
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +33,13 @@ from polyglance.sources.images import Photo, decode_photo
 from polyglance.sources.webdataset import read_span
 from polyglance.store import Store
 from polyglance.store_rows import unusable_rows
-from polyglance.towers import Output, Tower
+from polyglance.towers import Tower
 
 if TYPE_CHECKING:
     import pyarrow
 
 Vectors = NDArray[np.float32]
+KEY = re.compile(r"[0-9a-f]{32}")
 Preprocess = Callable[[Any], NDArray[Any]]
 
 ENCODE_ROWS = 64
@@ -165,6 +167,23 @@ def content_key(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+def require_key(key: str, *, place: Path | str) -> None:
+    """Refuse what is no content key, wherever a key becomes a part of a path.
+
+    Args:
+        key: 32 hexadecimal digits, as `content_key` makes them.
+        place: Which index has it, for the message.
+
+    Raises:
+        StoreError: It is something else.
+    """
+    if not KEY.fullmatch(key):
+        raise errors.StoreError(
+            f"a row of {place} has the key {key[:80]!r}; a key is 32 hexadecimal digits",
+            hint="the index is damaged, or was made to do harm: polyglance check-index says more",
+        )
+
+
 def read_ahead(
     images: Sequence[ImageFile],
     *,
@@ -233,7 +252,7 @@ class ImageRun:
         self.known_keys = dict(zip(table["key"], table["id"], strict=True))
         marks = zip(table["path"], table["size"], table["mtime_ns"], strict=True)
         self._mark_of = dict(zip(table["id"], marks, strict=True))
-        output = cast("Output", store.facts.output)
+        output = store.facts.output
         self._encoder = BatchEncoder(
             tower, output=output, dim=store.facts.dim, num_threads=num_threads
         )

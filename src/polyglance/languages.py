@@ -213,6 +213,15 @@ def get_language(code: str) -> Language:
     return _table().languages[normalise_language(code)]
 
 
+def is_id(given: str) -> bool:
+    """Whether it is the id of a row itself, and not another name of it.
+
+    >>> is_id("deu_Latn"), is_id("de")
+    (True, False)
+    """
+    return given in _table().languages
+
+
 def all_languages() -> tuple[Language, ...]:
     """Every row, in the order of the ids."""
     return tuple(_table().languages.values())

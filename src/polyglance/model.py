@@ -14,15 +14,47 @@ from typing import Any, Literal
 
 import numpy as np
 
-from polyglance import affine, errors, files, spaces
+from polyglance import affine, errors, files, spaces, tensor_files
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache, text_vectors
 from polyglance.packs import LanguagePack, Speaker
-from polyglance.sides import Side, load_tower_beside
+from polyglance.schemas import Name
+from polyglance.sides import HeadInput, Side, load_tower_beside
 from polyglance.towers import Modality, load_tower
 
 SCHEMA_VERSION = 1
 MODEL_FILE = "model.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideFacts:
+    """What a model folder says of one of its sides.
+
+    Attributes:
+        tower: Its reference.
+        head_input: As of `Side`.
+        fingerprint: What the side must turn out to be; "" where an older version wrote the folder.
+    """
+
+    tower: Name
+    head_input: HeadInput = "unit"
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """What a model folder says of itself.
+
+    Attributes:
+        content, text: Its sides.
+        modality: What the content side reads.
+        space_id: Its space.
+    """
+
+    content: SideFacts
+    text: SideFacts
+    modality: Modality
+    space_id: Name
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +107,7 @@ class DualEncoder:
                 pack.manifest.teacher,
                 probes=pack.probes,
                 encode=lambda texts: self.with_no_pack().encode_texts(texts, languages=None),
+                look=self.encode_contents,
             )
         return DualEncoder(self.content, self.text, self.reference, pack)
 
@@ -118,18 +151,25 @@ class DualEncoder:
 
     def save(self, path: Path) -> None:
         """Write a model folder: towers that are ours inside it, others by reference."""
-        from safetensors.numpy import save_file
-
-        with files.folder_in_one_step(path) as folder:
+        with files.folder_in_one_step(path, marker=MODEL_FILE) as folder:
             facts: dict[str, Any] = {}
             for name, side in (("content", self.content), ("text", self.text)):
-                facts[name] = {"tower": side.reference, "head_input": side.head_input}
+                facts[name] = {
+                    "tower": side.reference,
+                    "head_input": side.head_input,
+                    "fingerprint": side.fingerprint,
+                }
                 side.save_tower(folder)
                 if side.head is not None:
-                    save_file(affine.tensors_of(side.head), folder / f"{name}_head.safetensors")
+                    file = folder / f"{name}_head.safetensors"
+                    tensor_files.write(file, affine.tensors_of(side.head))
             facts["modality"], facts["space_id"] = self.content.tower.modality, self.space_id
             files.write_manifest(
-                folder / MODEL_FILE, facts, kind="dual-encoder", schema_version=SCHEMA_VERSION
+                folder / MODEL_FILE,
+                facts,
+                kind="dual-encoder",
+                schema_version=SCHEMA_VERSION,
+                seal=True,
             )
 
     @classmethod
@@ -213,26 +253,81 @@ class TextSpeakers:
         return self.pack.side
 
 
-def load_side(reference: str | Path, name: Literal["content", "text"]) -> Side:
+def load_side(
+    reference: str | Path, name: Literal["content", "text"], *, space_id: str | None = None
+) -> Side:
     """Load one side of a dual encoder, and not the other.
 
     Args:
         reference: A model folder, or `library:location`.
         name: Which side.
-    """
-    from safetensors.numpy import load_file
+        space_id: The space that the model must speak to; None takes any.
 
+    Raises:
+        SpaceMismatchError: It is of another space.
+        StoreError: A folder whose side is not the one that it was saved with.
+    """
     folder = Path(reference)
-    if not (folder / MODEL_FILE).is_file():
-        # Sound models come with the towers that need them; until then content means pictures.
-        tower = load_tower(str(reference), modality="image" if name == "content" else "text")
-        return Side(tower, str(reference))
-    manifest = files.read_manifest(
-        folder / MODEL_FILE, kind="dual-encoder", schema_version=SCHEMA_VERSION
+    if (folder / MODEL_FILE).is_file():
+        facts = read_facts(folder)
+        # Before anything is loaded: this is what a model that was put in the place of another says.
+        require_space(reference, facts.space_id, wanted=space_id)
+        return _side_in(folder, facts, name)
+    # Sound models come with the towers that need them; until then content means pictures.
+    tower = load_tower(str(reference), modality="image" if name == "content" else "text")
+    require_space(reference, tower.space_id, wanted=space_id)
+    return Side(tower, str(reference))
+
+
+def read_facts(folder: Path) -> ModelFacts:
+    """What a model folder says of itself.
+
+    Raises:
+        StoreError: Something that is not allowed, or not what was written.
+    """
+    return files.read_manifest_as(
+        ModelFacts,
+        folder / MODEL_FILE,
+        kind="dual-encoder",
+        schema_version=SCHEMA_VERSION,
+        hint="get the folder from a copy, or save the model again",
     )
-    facts = manifest[name]
-    modality: Modality = manifest["modality"] if name == "content" else "text"
+
+
+def require_space(reference: str | Path, found: str, *, wanted: str | None) -> None:
+    """Refuse a model of another space.
+
+    Raises:
+        SpaceMismatchError: Names both.
+    """
+    if wanted is not None and found != wanted:
+        raise errors.SpaceMismatchError(
+            f"the model {reference} has the space {found} by now, and {wanted} is needed: what was "
+            "made with the one says nothing to the other",
+            hint="put the model back, or its revision (hf:NAME?revision=...), or index the "
+            "pictures again with this one, into another folder",
+        )
+
+
+def _side_in(folder: Path, facts: ModelFacts, name: Literal["content", "text"]) -> Side:
+    """A side of a model folder, which must turn out to be what the folder says."""
+    said = facts.content if name == "content" else facts.text
+    modality: Modality = facts.modality if name == "content" else "text"
     head_file = folder / f"{name}_head.safetensors"
-    head = affine.head_of(load_file(head_file)) if head_file.is_file() else None
-    tower = load_tower_beside(folder, facts["tower"], modality=modality)
-    return Side(tower, facts["tower"], head, facts["head_input"])
+    head = affine.head_of(tensor_files.read(head_file)) if head_file.is_file() else None
+    side = Side(
+        load_tower_beside(folder, said.tower, modality=modality), said.tower, head, said.head_input
+    )
+    other = (
+        (side.space_id, facts.space_id)
+        if name == "content"
+        else (side.fingerprint, said.fingerprint or side.fingerprint)
+    )
+    if other[0] != other[1]:
+        raise errors.StoreError(
+            f"the {name} side of {folder}, {said.tower}, is {other[0]}; the model was saved with "
+            f"{other[1]}",
+            hint="get the folder from a copy, install the version of the tower that it was saved "
+            "with, or save the model again",
+        )
+    return side

@@ -57,22 +57,32 @@ def body(manifest: PackManifest, *, usage: str = SEARCH) -> str:
 
 def _score_table(manifest: PackManifest) -> list[str]:
     """Dev scores by language, best first, and who answers."""
+    best_first = sorted(
+        manifest.languages.items(),
+        key=lambda row: -1.0 if row[1].pack is None else row[1].pack,
+        reverse=True,
+    )
     rows = [
-        f"| {get_language(name).english_name} | `{name}` | {100 * score.pack:.1f} "
-        f"| {100 * score.teacher:.1f} | {score.speaks} |"
-        for name, score in sorted(manifest.languages.items(), key=lambda row: -row[1].pack)
+        f"| {get_language(name).english_name} | `{name}` | {_per_cent(score.pack)} "
+        f"| {_per_cent(score.teacher)} | {score.speaks} |"
+        for name, score in best_first
     ]
     return [
         "## Dev scores",
         "",
-        "Text-to-image R@10 in per cent on a dev split. Queries in a language go to whoever is",
-        "better there; English always goes to the teacher, with vectors unchanged.",
+        "R@10 in per cent on a dev split; `dev`, above, says what was asked for. Queries in a",
+        "language go to whoever is better there, to the pack where nobody measured; English",
+        "always goes to the teacher, with vectors unchanged.",
         "",
         "| language | id | pack | teacher | who answers |",
         "| --- | --- | --- | --- | --- |",
         *rows,
         "",
     ]
+
+
+def _per_cent(score: float | None) -> str:
+    return "-" if score is None else f"{100 * score:.1f}"
 
 
 def _distribution_table(manifest: PackManifest) -> list[str]:

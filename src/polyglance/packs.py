@@ -9,18 +9,24 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from polyglance import __version__, affine, errors, files, languages
+import numpy as np
+
+from polyglance import __version__, affine, errors, files, languages, schemas, tensor_files
 from polyglance.affine import Head, Vectors
+from polyglance.schemas import Count, Name, Share
 from polyglance.sides import HeadInput, Side, load_tower_beside
 from polyglance.towers import Modality, Output
 
 SCHEMA_VERSION = 1
-PACK_FILE = "pack.json"
+PACK_FILE, HEAD_FILE = "pack.json", "head.safetensors"
 
 ContentEffect = Literal["unchanged", "head", "new-tower"]
 Speaker = Literal["pack", "teacher"]
+LanguageId = Annotated[str, schemas.Rule(languages.is_id, "a language id such as deu_Latn")]
+
+DAMAGED = "fetch or train the pack again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +34,32 @@ class LanguageScore:
     """How a pack does in one language on its dev split, and who therefore answers in it.
 
     Attributes:
-        pack: Dev score of the pack, a fraction.
-        teacher: Dev score of the teacher's own text tower.
+        pack: Dev score of the pack, a fraction; None where nobody measured.
+        teacher: Dev score of the teacher's own text tower; None where nobody measured.
         speaks: Which of the two a query in this language goes to.
+        num_queries: What the scores are the mean of.
     """
 
-    pack: float
-    teacher: float
+    pack: Share | None = None
+    teacher: Share | None = None
     speaks: Speaker
+    num_queries: Count = 0
+
+
+def speaker_of(language: str, *, pack: float | None, teacher: float | None) -> Speaker:
+    """Who answers in a language: the pack where it is better or nobody measured both.
+
+    English stays with the teacher whatever the scores say: the owner of a production index must
+    find it unchanged.
+
+    Args:
+        language: Its id.
+        pack: Dev score of the pack; None where it was not measured.
+        teacher: Dev score of the teacher; None likewise.
+    """
+    if languages.get_language(language).iso639_3 == "eng":  # simple English as well
+        return "teacher"
+    return "teacher" if pack is not None and teacher is not None and pack <= teacher else "pack"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,24 +84,24 @@ class PackManifest:
         measured: Scores by task, as `evaluate` gave them.
     """
 
-    recipe: str
-    space_id: str
+    recipe: Name
+    space_id: Name
     teacher: str
-    tower: str
-    tower_fingerprint: str
+    tower: Name
+    tower_fingerprint: Name
     head_input: HeadInput = "unit"
     content: ContentEffect = "unchanged"
     content_tower: str = ""
     content_output: Output = "embedding"
     content_input: HeadInput = "unit"
     content_modality: Modality = "image"
-    languages: Mapping[str, LanguageScore] = field(default_factory=dict)
+    languages: Mapping[LanguageId, LanguageScore] = field(default_factory=dict)
     score_distribution: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     measured: Mapping[str, Any] = field(default_factory=dict)
-    num_trainable_parameters: int = 0
-    training_seconds: float = 0.0
+    num_trainable_parameters: Count = 0
+    training_seconds: Annotated[float, schemas.at_least(0)] = 0.0
     polyglance_version: str = __version__
 
 
@@ -88,8 +112,8 @@ class LanguagePack:
     Attributes:
         manifest: What it is, and how well it does.
         side: Its tower and head.
-        probes: Float32 (P, D): the teacher's unit vectors of `spaces.PROBE_TEXTS`, by which the
-            same teacher from another library is recognised.
+        probes: Float32 (P, D): the teacher's unit vectors of `spaces.PROBE_TEXTS`, and of its
+            pictures behind them, by which the same teacher from another library is recognised.
         content_head: What the index's unit vectors go through, where the manifest says `head`.
         content_side: The other content side, where it says `new-tower`.
     """
@@ -145,11 +169,7 @@ class LanguagePack:
         if language is None:
             return "pack"
         score = self.manifest.languages.get(language)
-        if score is None:
-            # English stays with the teacher even where nobody measured it: the owner of a
-            # production index must find it unchanged.
-            return "teacher" if language == languages.ENGLISH else "pack"
-        return score.speaks
+        return speaker_of(language, pack=None, teacher=None) if score is None else score.speaks
 
     def save(self, path: Path) -> None:
         """Write the folder: weights, model card, manifest last.
@@ -157,24 +177,23 @@ class LanguagePack:
         Raises:
             DiskFullError: Where there is no room; nothing is left at `path` then.
         """
-        from safetensors.numpy import save_file
-
         from polyglance import model_card
 
-        with files.folder_in_one_step(path) as folder:
+        with files.folder_in_one_step(path, marker=PACK_FILE) as folder:
             tensors = {"probes": self.probes, **affine.tensors_of(self.side.head)}
             tensors |= affine.tensors_of(self.content_head, prefix="content_")
             self.side.save_tower(folder)
             if self.content_side is not None:
                 tensors |= affine.tensors_of(self.content_side.head, prefix="content_")
                 self.content_side.save_tower(folder)
-            save_file(tensors, folder / "head.safetensors")
+            tensor_files.write(folder / HEAD_FILE, tensors)
             (folder / "README.md").write_text(model_card.render(self.manifest), encoding="utf-8")
             files.write_manifest(
                 folder / PACK_FILE,
                 asdict(self.manifest),
                 kind="language-pack",
                 schema_version=SCHEMA_VERSION,
+                seal=True,
             )
 
     @classmethod
@@ -185,14 +204,15 @@ class LanguagePack:
             UnavailableError: Where there is no such pack.
             StoreError: For another schema, or a tower that is not the one it was trained with.
         """
-        from safetensors.numpy import load_file
-
         folder = files.local_folder(location, kind="language pack", marker=PACK_FILE)
-        facts = files.read_manifest(
-            folder / PACK_FILE, kind="language-pack", schema_version=SCHEMA_VERSION
+        manifest = files.read_manifest_as(
+            PackManifest,
+            folder / PACK_FILE,
+            kind="language-pack",
+            schema_version=SCHEMA_VERSION,
+            hint=DAMAGED,
         )
-        manifest = _manifest_from(facts, folder)
-        tensors = load_file(folder / "head.safetensors")
+        tensors = tensor_files.read(folder / HEAD_FILE)
         tower = load_tower_beside(folder, manifest.tower, modality="text")
         if tower.fingerprint != manifest.tower_fingerprint:
             raise errors.StoreError(
@@ -202,24 +222,47 @@ class LanguagePack:
             )
         side = Side(tower, manifest.tower, affine.head_of(tensors), manifest.head_input)
         content = affine.head_of(tensors, prefix="content_")
-        if manifest.content != "new-tower":
-            return cls(manifest, side, tensors["probes"], content)
-        other = Side(
-            load_tower_beside(folder, manifest.content_tower, modality=manifest.content_modality),
-            manifest.content_tower,
-            content,
-            manifest.content_input,
-            manifest.content_output,
+        content_side = None
+        if manifest.content == "new-tower":
+            content_side = Side(
+                load_tower_beside(
+                    folder, manifest.content_tower, modality=manifest.content_modality
+                ),
+                manifest.content_tower,
+                content,
+                manifest.content_input,
+                manifest.content_output,
+            )
+        _require_fitting(tensors, folder, side=side, content=content_side)
+        return cls(
+            manifest,
+            side,
+            tensors["probes"],
+            content_head=None if content_side else content,
+            content_side=content_side,
         )
-        return cls(manifest, side, tensors["probes"], content_side=other)
 
 
-def _manifest_from(facts: dict[str, Any], folder: Path) -> PackManifest:
-    """The manifest of a pack, every field known and every needed one there."""
-    try:
-        scores = {key: LanguageScore(**value) for key, value in facts["languages"].items()}
-        return PackManifest(**{**facts, "languages": scores})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise errors.StoreError(
-            f"{folder / PACK_FILE} is damaged: {error}", hint="fetch or train the pack again"
-        ) from error
+def _require_fitting(
+    tensors: Mapping[str, Vectors], folder: Path, *, side: Side, content: Side | None
+) -> None:
+    """Refuse tensors that are absent, not finite, or of other widths than the towers.
+
+    Raises:
+        StoreError: Names the tensor or the widths.
+    """
+    place = folder / HEAD_FILE
+    said = ""
+    if "probes" not in tensors or tensors["probes"].ndim != 2:
+        said = f"{place} holds no probes (P, D)"
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            said = f"{place}: {name} holds numbers that are not finite"
+    for one in (side, content):
+        if one is not None and one.head is not None and one.head.dim_in != one.before_head:
+            said = (
+                f"{place}: the head takes vectors of width {one.head.dim_in}, and the tower "
+                f"{one.reference} gives {one.before_head}"
+            )
+    if said:
+        raise errors.StoreError(said, hint=DAMAGED)

@@ -35,6 +35,12 @@ def enable() -> None:
     _enabled = True
 
 
+def say(sentence: str) -> None:
+    """Tell the user something beside the answer, on standard error; silent as the bars are."""
+    if _enabled:
+        print(sentence, file=sys.stderr)
+
+
 @contextmanager
 def bar(label: str, *, total: int | None) -> Iterator[NotedAdvance]:
     """A progress bar for `total` items.
@@ -68,7 +74,7 @@ def bar(label: str, *, total: int | None) -> Iterator[NotedAdvance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    with Progress(*columns, console=Console(file=sys.__stderr__), transient=True) as shown:
         task = shown.add_task(label, total=total, rate="", note="")
 
         def advance(count: int, note: str = "", /) -> None:

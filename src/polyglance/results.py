@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +26,10 @@ Direction = Literal[
 """Which side asks which; `other` is the text of another language (`Result.other_language`)."""
 
 CaptionPolicy = Literal["first", "all", "unique", "none"]
+
+
+# The end of each line: the CRC-32 of what stands before it, so that a flipped digit is no score.
+CHECKSUM_MARK, LINE_END = ', "checksum": "', '"}'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +142,7 @@ def read_results(path: Path) -> list[Result]:
         raise errors.UnavailableError(
             f"no results at {path}", hint="run polyglance eval MODEL --task TASK --out FILE first"
         )
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_text("utf-8", "surrogateescape").split("\n")
     unfinished = lines.pop()
     rows = [_parse(line, path, number) for number, line in enumerate(lines, 1) if line.strip()]
     if unfinished:
@@ -182,6 +187,7 @@ def from_row(row: Mapping[str, Any]) -> Result:
         ValueError, TypeError, KeyError, AttributeError: For an object of another form.
     """
     found = dict(row)
+    found.pop("checksum", None)
     if found.pop("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"its schema_version is not {SCHEMA_VERSION}")
     found["values"] = {k: float(v) for k, v in found["values"].items()}
@@ -191,7 +197,13 @@ def from_row(row: Mapping[str, Any]) -> Result:
 
 
 def _line(result: Result) -> str:
-    return json.dumps(to_row(result), ensure_ascii=False) + "\n"
+    plain = json.dumps(to_row(result), ensure_ascii=False)
+    whole = plain.encode("utf-8", "replace").decode()[:-1]
+    return f"{whole}{CHECKSUM_MARK}{_crc_of(whole)}{LINE_END}\n"
+
+
+def _crc_of(text: str) -> str:
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def _ends_whole(path: Path) -> bool:
@@ -215,9 +227,24 @@ def _without_last_language(rows: list[Result]) -> list[Result]:
 
 def _parse(line: str, path: Path, number: int) -> Result:
     try:
-        return from_row(json.loads(line))
+        return _row_in(line)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise errors.ResultError(
             f"{path}, line {number} is no result: {error}",
             hint="delete the line and run polyglance eval again; it measures what is missing",
         ) from error
+
+
+def _row_in(line: str) -> Result:
+    """The result of a line, which must be what was written.
+
+    Raises:
+        ValueError, TypeError, KeyError, AttributeError: It is not.
+    """
+    whole, mark, noted = line.rstrip("\r").rpartition(CHECKSUM_MARK)
+    if mark and noted != _crc_of(whole) + LINE_END:
+        raise ValueError(
+            "it was changed or damaged since it was written (if you meant it, take its checksum "
+            "out)"
+        )
+    return from_row(json.loads(line))

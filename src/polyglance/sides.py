@@ -13,7 +13,15 @@ from typing import Any, Literal
 
 from polyglance import affine, errors
 from polyglance.affine import Head, Vectors
-from polyglance.towers import Modality, Output, Tower, beside, load_tower, parse_reference
+from polyglance.towers import (
+    Modality,
+    Output,
+    Tower,
+    beside,
+    load_tower,
+    note_places,
+    parse_reference,
+)
 
 HeadInput = Literal["raw", "unit"]
 
@@ -42,11 +50,27 @@ class Side:
         return self.head.dim_out if self.head else self.tower.dim
 
     @property
+    def before_head(self) -> int:
+        """Width of what the head takes: of the tower's vectors, or of its features."""
+        if self.output == "embedding":
+            return self.tower.dim
+        return int(getattr(self.tower, "pre_projection_dim", self.tower.dim))
+
+    @property
+    def fingerprint(self) -> str:
+        """Which tower this is and what stands behind it, whatever space it leads to."""
+        return self._through_head(self.tower.fingerprint)
+
+    @property
     def space_id(self) -> str:
         """The tower's own space, or the one that its head leads to."""
+        return self._through_head(self.tower.space_id)
+
+    def _through_head(self, name: str) -> str:
+        """What a name of the tower becomes behind the head."""
         if self.head is None:
-            return self.tower.space_id
-        digest = hashlib.blake2b(self.tower.space_id.encode(), digest_size=16)
+            return name
+        digest = hashlib.blake2b(name.encode(), digest_size=16)
         for tensor in affine.tensors_of(self.head).values():
             digest.update(tensor.tobytes())
         digest.update(self.head_input.encode())
@@ -68,6 +92,7 @@ class Side:
         """
         location = parse_reference(self.reference).location
         if not location.startswith("./"):
+            note_places(self.reference)
             return
         save = getattr(self.tower, "save", None)
         if save is None:

@@ -71,7 +71,7 @@ def soft_retrieve_blocks(
     if not len(bank):
         raise errors.TrainingError(
             "the memory bank is empty; it needs at least one vector",
-            hint="embed some images or texts first: polyglance embed --help",
+            hint="index some images first: polyglance index FOLDER --model MODEL --out INDEX",
         )
     if queries.shape[1] != bank.shape[1]:
         raise errors.VectorError(

@@ -1,45 +1,56 @@
-"""How sure is a figure? Bootstrap over clusters, paired comparison, means over groups.
+"""How sure is a figure? Intervals over clusters, and paired comparison.
 
 Legend: N rows (queries), G clusters (images), K columns (metrics, languages), B draws.
 
-Captions of one image rise and fall together, so rows are not drawn one by one: whole clusters
-are, with replacement, and the mean of a draw is that of all rows it holds.
-Source: Field and Welsh, "Bootstrapping clustered data" (2007), the cluster bootstrap; percentile
-intervals after Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+Captions of one image rise and fall together, so it is clusters that count, not rows. Shares (hits,
+reciprocal ranks: all from 0 to 1) and differences of shares get the score intervals of `intervals`;
+whether a difference may be chance, `sign_flips` tells. Any other figure is drawn: whole clusters
+with replacement, the mean of a draw being that of all rows it holds, and the interval that of the
+draws' percentiles, widened for few clusters. Every interval holds its figure.
+Source: Field and Welsh, "Bootstrapping clustered data" (2007), the cluster bootstrap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from polyglance import errors
+from polyglance import errors, sign_flips
+from polyglance.intervals import (
+    Contributions,
+    difference_ends,
+    expanded_tail,
+    share_ends,
+    share_ends_of,
+)
 
 Doubles = NDArray[np.float64]
 Clusters = NDArray[Any] | Sequence[str] | Sequence[int]
 
 DEFAULT_DRAWS = 1000
 DEFAULT_CONFIDENCE = 0.95
+# A part may be beyond its weight by what rounding adds.
+ROUNDING = 1e-12
 # Weights are made for so many cells (draws x clusters) at a time: 32 MB.
 WEIGHT_BUDGET = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean with its bootstrap interval.
+    """A mean with its interval.
 
     Attributes:
         mean: Over all rows.
-        low: Lower end.
-        high: Upper end.
-        confidence: Share of draws inside, in (0, 1).
-        num_draws: B.
+        low: Lower end, `mean` or below.
+        high: Upper end, `mean` or above.
+        confidence: How often such intervals hold the truth, in (0, 1).
+        num_draws: B; 0 where nothing was drawn.
         num_clusters: G, among rows that count.
     """
 
@@ -56,60 +67,134 @@ class PairedDifference:
     """How much a is above b on the same rows.
 
     Attributes:
-        difference: Mean of a - b with its interval.
-        p_value: Two-sided, in (0, 1]: twice the share of draws on the far side of zero.
+        difference: Mean of a - b with its interval, which holds 0 wherever the p-value says that
+            it may be chance.
+        p_value: Two-sided, in (0, 1], by flipping signs of clusters.
     """
 
     difference: Interval
     p_value: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class GroupMean:
-    """The mean over the members of a group that have a value.
-
-    Attributes:
-        mean: None where no member has one.
-        num_members: How many have one.
-        missing: Members without one, sorted.
-    """
-
-    mean: float | None
-    num_members: int
-    missing: tuple[str, ...]
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BootstrapMeans:
-    """Means and drawn means of K columns that share their draws.
+    """Means of K columns over the same clusters, what each cluster gives to them, and their draws.
 
-    Columns share the drawn clusters, so any arithmetic between them (a mean over languages, a
-    difference of two) is done on `draws`, draw by draw, and read with `interval_of`.
+    Columns share the clusters, so means over some of them (`over`, of languages) and differences
+    from other columns (`less`) are sums of what the clusters give, and have intervals of their own.
+    Other arithmetic is done on `draws`, draw by draw, and read with `interval_of`.
 
     Attributes:
         means: (K,) over all rows that count.
-        draws: (B, K); NaN where a draw holds no row that counts for that column.
         num_clusters: (K,) clusters with a row that counts.
+        given: What each of the G clusters gives to each column.
+        seed: Of the draws.
+        num_draws: B.
+        make_draws: Makes `draws`, for whoever asks.
     """
 
     means: Doubles
-    draws: Doubles
     num_clusters: NDArray[np.int64]
+    given: Contributions
+    seed: int
+    num_draws: int
+    make_draws: Callable[[], Doubles]
+
+    @cached_property
+    def draws(self) -> Doubles:
+        """(B, K); NaN where a draw holds no row that counts for that column."""
+        return self.make_draws()
 
     def intervals(self, *, confidence: float = DEFAULT_CONFIDENCE) -> list[Interval]:
-        """One interval a column."""
-        low, high = _percentiles(self.draws, confidence=confidence)
+        """One interval a column, by what its values are: shares from 0 to 1, or any others."""
+        _check_confidence(confidence)
+        parts, weights = self.given.parts, self.given.weights
+        shares = np.all((parts >= -ROUNDING) & (parts <= weights + ROUNDING), axis=0)
+        low, high = share_ends(self.given, confidence=confidence)
         return [
-            Interval(
-                mean=float(self.means[column]),
-                low=float(low[column]),
-                high=float(high[column]),
-                confidence=confidence,
-                num_draws=len(self.draws),
-                num_clusters=int(self.num_clusters[column]),
-            )
+            self._interval(column, (low[column], high[column]), confidence=confidence)
+            if shares[column]
+            else self._drawn(column, confidence=confidence)
             for column in range(len(self.means))
         ]
+
+    def differences(self, *, confidence: float = DEFAULT_CONFIDENCE) -> list[PairedDifference]:
+        """The columns as differences of two figures of the same rows."""
+        _check_confidence(confidence)
+        parts, weights = self.given.parts, self.given.weights
+        of_shares = np.all(np.abs(parts) <= weights + ROUNDING, axis=0)
+        low, high = difference_ends(self.given, confidence=confidence)
+        p_values = sign_flips.p_values(parts, seed=self.seed, num_draws=self.num_draws)
+        found = []
+        for column, p_value in enumerate(p_values.tolist()):
+            interval = (
+                self._interval(column, (low[column], high[column]), confidence=confidence)
+                if of_shares[column]
+                else self._drawn(column, confidence=confidence)
+            )
+            if p_value > 1 - confidence:
+                interval = replace(
+                    interval, low=min(interval.low, 0.0), high=max(interval.high, 0.0)
+                )
+            found.append(PairedDifference(difference=interval, p_value=p_value))
+        return found
+
+    def over(self, columns: Sequence[int] | NDArray[np.int64]) -> BootstrapMeans:
+        """The mean over some columns, each counted once, as a single column."""
+        chosen = np.asarray(columns)
+
+        def mean(values: Doubles) -> Doubles:
+            if values.shape[1] == 1:
+                return values
+            return np.asarray(values[:, chosen].mean(axis=1, keepdims=True))
+
+        return BootstrapMeans(
+            means=self.means[chosen].mean(keepdims=True),
+            num_clusters=self.num_clusters[chosen].max(keepdims=True),
+            given=Contributions(
+                parts=self.given.parts[:, chosen].mean(axis=1, keepdims=True),
+                weights=mean(self.given.weights),
+                deviations=self.given.deviations[:, chosen].mean(axis=1, keepdims=True),
+            ),
+            seed=self.seed,
+            num_draws=self.num_draws,
+            make_draws=lambda: np.nanmean(self.draws[:, chosen], axis=1, keepdims=True),
+        )
+
+    def less(self, other: BootstrapMeans) -> BootstrapMeans:
+        """How much these columns are above those of another table of the same clusters."""
+        mine, theirs = self.given, other.given
+        return BootstrapMeans(
+            means=self.means - other.means,
+            num_clusters=np.minimum(self.num_clusters, other.num_clusters),
+            given=Contributions(
+                parts=mine.parts - theirs.parts,
+                weights=(mine.weights + theirs.weights) / 2,
+                deviations=mine.deviations - theirs.deviations,
+            ),
+            seed=self.seed,
+            num_draws=self.num_draws,
+            make_draws=lambda: self.draws - other.draws,
+        )
+
+    def _drawn(self, column: int, *, confidence: float) -> Interval:
+        return interval_of(
+            self.draws[:, column],
+            mean=float(self.means[column]),
+            num_clusters=int(self.num_clusters[column]),
+            confidence=confidence,
+        )
+
+    def _interval(self, column: int, ends: tuple[float, float], *, confidence: float) -> Interval:
+        mean = float(self.means[column])
+        return Interval(
+            mean=mean,
+            low=min(mean, float(ends[0])),
+            high=max(mean, float(ends[1])),
+            confidence=confidence,
+            num_draws=0,
+            num_clusters=int(self.num_clusters[column]),
+        )
 
 
 def bootstrap_means(
@@ -163,6 +248,21 @@ def bootstrap_totals(
     >>> bootstrap_totals(np.array([[2.0], [1.0]]), np.array([[2.0], [2.0]]), seed=0).means
     array([0.75])
     """
+    totals = counts.sum(axis=0)
+    means = sums.sum(axis=0) / totals
+    parts, weights = sums / totals, counts / totals
+    return BootstrapMeans(
+        means=means,
+        num_clusters=np.broadcast_to((counts > 0).sum(axis=0), means.shape).astype(np.int64),
+        given=Contributions(parts=parts, weights=weights, deviations=parts - means * weights),
+        seed=seed,
+        num_draws=num_draws,
+        make_draws=lambda: _draw_totals(sums, counts, seed=seed, num_draws=num_draws),
+    )
+
+
+def _draw_totals(sums: Doubles, counts: Doubles, *, seed: int, num_draws: int) -> Doubles:
+    """Means of drawn clusters, (B, K); NaN where a draw has no row of a column."""
     draws = np.empty((num_draws, sums.shape[1]))
     start = 0
     # So narrow a product gains nothing from more threads; beside other work they wait for each
@@ -174,11 +274,7 @@ def bootstrap_totals(
             rows = weights @ counts
             np.divide(weights @ sums, rows, out=part, where=rows > 0)
             part[np.broadcast_to(rows == 0, part.shape)] = np.nan
-    return BootstrapMeans(
-        means=sums.sum(axis=0) / counts.sum(axis=0),
-        draws=draws,
-        num_clusters=np.broadcast_to((counts > 0).sum(axis=0), (sums.shape[1],)).astype(np.int64),
-    )
+    return draws
 
 
 def clustered_bootstrap(
@@ -189,10 +285,10 @@ def clustered_bootstrap(
     num_draws: int = DEFAULT_DRAWS,
     confidence: float = DEFAULT_CONFIDENCE,
 ) -> Interval:
-    """The mean of per-row values with its interval, clusters drawn whole.
+    """The mean of per-row values with its interval over clusters.
 
     Args:
-        values: (N,), finite; hits of queries, say.
+        values: (N,), finite; hits of queries, say. Where all lie between 0 and 1 nothing is drawn.
         clusters: (N,) the cluster of each row; the image of each caption, say.
         seed: Of the draws.
         num_draws: B, 1 or more.
@@ -203,8 +299,8 @@ def clustered_bootstrap(
         ConfigError: For a confidence outside (0, 1).
 
     >>> found = clustered_bootstrap(np.ones(4), ["a", "a", "b", "b"], seed=0)
-    >>> found.mean, found.low, found.high, found.num_clusters
-    (1.0, 1.0, 1.0, 2)
+    >>> found.mean, round(found.low, 2), found.high, found.num_clusters
+    (1.0, 0.34, 1.0, 2)
     """
     columns = _as_column(values)
     found = bootstrap_means(columns, clusters=clusters, seed=seed, num_draws=num_draws)
@@ -227,7 +323,7 @@ def paired_difference(
         second: (N,), finite, row by row beside the first.
         clusters: (N,) the cluster of each row.
         seed: Of the draws.
-        num_draws: B, 1 or more; the least p-value there can be is 2 / (B + 1).
+        num_draws: B, 1 or more; the least p-value there can be is 1 / (B + 1).
         confidence: In (0, 1).
 
     Raises:
@@ -246,27 +342,7 @@ def paired_difference(
     found = bootstrap_means(
         _as_column(first) - _as_column(second), clusters=clusters, seed=seed, num_draws=num_draws
     )
-    return PairedDifference(
-        difference=found.intervals(confidence=confidence)[0], p_value=p_value_of(found.draws[:, 0])
-    )
-
-
-def p_value_of(draws: Doubles) -> float:
-    """How likely a difference of zero or beyond is, two-sided, by drawn differences.
-
-    Args:
-        draws: (B,); those without a value (NaN) count for nothing.
-
-    Returns:
-        In (0, 1]: twice the share of draws on the far side of zero, 2 / (B + 1) or more.
-
-    >>> p_value_of(np.array([0.1, 0.2, -0.1])), p_value_of(np.ones(999))
-    (1.0, 0.002)
-    """
-    known = draws[~np.isnan(draws)]
-    # The observed sample counts as one draw, so that no p-value is ever 0.
-    tail = min(int(np.count_nonzero(known <= 0)), int(np.count_nonzero(known >= 0))) + 1
-    return min(1.0, 2 * tail / (len(known) + 1))
+    return found.differences(confidence=confidence)[0]
 
 
 def interval_of(
@@ -276,49 +352,55 @@ def interval_of(
     num_clusters: int,
     confidence: float = DEFAULT_CONFIDENCE,
 ) -> Interval:
-    """The percentile interval of drawn values of one figure.
+    """The percentile interval of drawn values of one figure, widened for few clusters.
 
     Args:
-        draws: (B,), for example `found.draws[:, columns].mean(axis=1)`.
-        mean: The figure itself.
+        draws: (B,), for example `found.draws[:, columns].mean(axis=1)`; NaN counts for nothing.
+        mean: The figure itself, which the interval holds even where all draws lie beside it.
         num_clusters: What was drawn from.
         confidence: In (0, 1).
     """
-    low, high = _percentiles(draws[:, None], confidence=confidence)
+    _check_confidence(confidence)
+    tail = expanded_tail(num_clusters, confidence=confidence)
+    # Ignoring NaN is slow, and needed only where few clusters have a value.
+    quantile = np.nanquantile if np.isnan(draws).any() else np.quantile
+    low, high = quantile(draws, [tail, 1 - tail])
     return Interval(
         mean=mean,
-        low=float(low[0]),
-        high=float(high[0]),
+        low=min(mean, float(low)),
+        high=max(mean, float(high)),
         confidence=confidence,
         num_draws=len(draws),
         num_clusters=num_clusters,
     )
 
 
-def group_means(
-    values: Mapping[str, float], *, groups: Mapping[str, Collection[str]]
-) -> dict[str, GroupMean]:
-    """Unweighted mean of the members' values, for each group of languages.
+def share_interval_of(
+    draws: Doubles, *, mean: float, num_clusters: int, confidence: float = DEFAULT_CONFIDENCE
+) -> Interval:
+    """The score interval of a figure from 0 to 1 that is no mean, from how much its draws vary.
 
     Args:
-        values: A value for each language.
-        groups: The languages of each group.
-
-    Returns:
-        In the order of the groups; members without a value are named, never counted as 0.
-
-    >>> group_means({"a": 1.0, "b": 0.0}, groups={"both": ["a", "b", "c"]})["both"]
-    GroupMean(mean=0.5, num_members=2, missing=('c',))
+        draws: (B,), macro-F1 of drawn clusters, say.
+        mean: The figure itself.
+        num_clusters: What was drawn from.
+        confidence: In (0, 1).
     """
-    found = {}
-    for name, members in groups.items():
-        known = [values[member] for member in members if member in values]
-        found[name] = GroupMean(
-            mean=float(np.mean(known)) if known else None,
-            num_members=len(known),
-            missing=tuple(sorted(set(members) - set(values))),
-        )
-    return found
+    _check_confidence(confidence)
+    low, high = share_ends_of(
+        mean,
+        variance=float(np.nanvar(draws)),
+        num_clusters=num_clusters,
+        confidence=confidence,
+    )
+    return Interval(
+        mean=mean,
+        low=low,
+        high=high,
+        confidence=confidence,
+        num_draws=len(draws),
+        num_clusters=num_clusters,
+    )
 
 
 def weight_parts(seed: int, *, num_draws: int, num_clusters: int) -> Iterator[Doubles]:
@@ -394,7 +476,7 @@ def _check(
     if len(names) < 2:
         raise errors.InputError(
             f"{len(names)} cluster is too few to draw from; there are 2 or more",
-            hint="give the mean without an interval",
+            hint="ask about two pictures or more; one gives a value without an interval",
         )
     return np.asarray(groups, dtype=np.int64)
 
@@ -408,14 +490,8 @@ def _as_column(values: NDArray[np.floating[Any]]) -> Doubles:
     return values.astype(np.float64)[:, None]
 
 
-def _percentiles(draws: Doubles, *, confidence: float) -> tuple[Doubles, Doubles]:
-    """Both ends of the interval of each column, over the draws that have a value."""
+def _check_confidence(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise errors.ConfigError(
             f"confidence is {confidence}; it is above 0 and below 1", hint="0.95 is usual"
         )
-    outside = (1 - confidence) / 2
-    # Ignoring NaN is slow, and needed only where few clusters have a value.
-    quantile = np.nanquantile if np.isnan(draws).any() else np.quantile
-    low, high = quantile(draws, [outside, 1 - outside], axis=0)
-    return low, high

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -26,7 +27,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import __version__, errors, files, store_facts, store_rows
+from polyglance import (
+    __version__,
+    errors,
+    files,
+    store_facts,
+    store_rows,
+    store_sums,
+    store_versions,
+)
 from polyglance.store_facts import KIND, SCHEMA_VERSION, TABLE_NAME, StoreFacts
 
 if TYPE_CHECKING:
@@ -43,6 +52,8 @@ READ_ROWS = 8192
 TAKE_SHARE = 0.25
 # `compact` keeps what readers of another process may have open for so long.
 KEEP_SECONDS = 3600.0
+# A power cut costs a long run no more than so much.
+NOTE_SECONDS = 60.0
 
 
 class Store:
@@ -69,6 +80,10 @@ class Store:
         self.extra_facts = extra_facts
         self._lock = files.FolderLock(path / LOCK_NAME, owner=f"the store {path}")
         self._positions: dict[str, int] | None = None
+        self._check: store_sums.Check | None = None
+        self._noted_version: int | None = None
+        self._noted_at = time.monotonic()
+        self._read: set[str] = set()
         self._dataset = self._open_dataset()
 
     @classmethod
@@ -108,6 +123,7 @@ class Store:
                 content = cls._manifest(facts, extra_facts or {})
                 table = lance.write_dataset(schema.empty_table(), _uri(path))
                 store_facts.note(table, content)
+                store_sums.note(path, table, folder=path / TABLE_NAME)
                 files.write_manifest(
                     path / MANIFEST_NAME, content, kind=KIND, schema_version=SCHEMA_VERSION
                 )
@@ -129,17 +145,15 @@ class Store:
         if store_facts.is_address(path):
             address = str(path)
             found = store_facts.noted_at(address)
-            facts = store_facts.facts_in(found, place=address)
-            return cls(Path(os.devnull, address), facts, found.get("facts", {}), address=address)
+            return cls(Path(os.devnull, address), found.of_vectors, found.facts, address=address)
         path = Path(path).absolute()  # the folder that is meant now, wherever the process goes
         if not (path / MANIFEST_NAME).exists():
             raise errors.UnavailableError(
                 f"there is no store at {path} (no {MANIFEST_NAME} in it)",
-                hint="make one: polyglance embed --help",
+                hint="check the path; polyglance index makes an index, polyglance embed a store",
             )
-        found = files.read_manifest(path / MANIFEST_NAME, kind=KIND, schema_version=SCHEMA_VERSION)
-        facts = store_facts.facts_in(found, place=path / MANIFEST_NAME)
-        return cls(path, facts, found.get("facts", {}))
+        found = store_facts.read(path / MANIFEST_NAME)
+        return cls(path, found.of_vectors, found.facts)
 
     @staticmethod
     def _manifest(facts: StoreFacts, extra_facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,7 +215,13 @@ class Store:
 
     @property
     def table(self) -> lance.LanceDataset:
-        """The Lance table as it is open, for who searches it; written to within `writing` alone."""
+        """The Lance table as it is open, for who searches it; written to within `writing` alone.
+
+        Raises:
+            StoreError: A file of it is not what was written.
+        """
+        if self._check is not None:
+            self._check.require()
         return self._dataset
 
     @property
@@ -211,16 +231,19 @@ class Store:
 
     @property
     def is_current(self) -> bool:
-        """Whether nothing was written since this was opened; see `refresh`.
+        """Whether nothing was written since this was opened, and it is the same table still.
 
         As far as is known: of a storage that does not answer, yes.
+
+        Raises:
+            UnavailableError: It is not there any more.
         """
+        if self.address is None:
+            return self._identity() == self._opened
         try:
-            with store_rows.reading(self.address or self.path):
+            with store_rows.reading(self.address):
                 return bool(self._dataset.latest_version == self._dataset.version)
         except errors.StoreError:
-            if self.address is None:
-                raise
             return True
 
     @property
@@ -247,7 +270,7 @@ class Store:
             if name not in allowed:
                 raise errors.unknown_name("column", name, allowed=allowed)
         with store_rows.reading(self.address or self.path):
-            table = self._dataset.to_table(columns=list(names))
+            table = self.table.to_table(columns=list(names))
             return {name: table[name].to_pylist() for name in names}
 
     def missing(self, ids: Sequence[str]) -> list[str]:
@@ -283,7 +306,7 @@ class Store:
         if not len(distinct):
             return np.empty((0, self.facts.dim), dtype=np.float32)
         with store_rows.reading(self.address or self.path):
-            taken = self._dataset.take(distinct.tolist(), columns=["vector"])["vector"]
+            taken = self.table.take(distinct.tolist(), columns=["vector"])["vector"]
             parts = [store_rows.matrix(chunk) for chunk in taken.chunks]
             return np.concatenate(parts)[inverse]  # (N, D)
 
@@ -297,7 +320,7 @@ class Store:
             Ids and float32 (rows, D).
         """
         with store_rows.reading(self.address or self.path):
-            scanner = self._dataset.scanner(
+            scanner = self.table.scanner(
                 columns=["id", "vector"],
                 batch_size=rows,
                 strict_batch_size=True,
@@ -340,28 +363,43 @@ class Store:
             )
         nested = self._lock.held
         with self._lock.hold(wait_seconds=wait_seconds):
-            if not nested and self._dataset.latest_version != self._dataset.version:
-                self.refresh()
+            if not nested:
+                if self._dataset.latest_version != self._dataset.version:
+                    self.refresh()
+                self._require_sound()
             try:
                 with files.disk_errors(f"the store {self.path}"):
                     yield
+                    if not nested:
+                        self._note_sums()
             except BaseException:
                 # Whether the write in flight was committed is not known: look again.
                 if not nested:
                     self.refresh()
                 raise
 
-    def note_facts(self, extra_facts: Mapping[str, Any] | None = None) -> None:
-        """Have the table, and the manifest, say what is noted beside from now on."""
-        noted = {**self.extra_facts, **(extra_facts or {})}
-        content = self._manifest(self.facts, noted)
+    def set_extra_facts(self, extra_facts: Mapping[str, Any]) -> None:
+        """Note other facts beside, as when a folder was moved; nothing is written if none differ.
+
+        Args:
+            extra_facts: All of them, as for `create`.
+        """
+        if dict(extra_facts) == dict(self.extra_facts):
+            return
         with self.writing():
-            if store_facts.note(self._dataset, content):
+            self.extra_facts = dict(extra_facts)
+            content = self._manifest(self.facts, self.extra_facts)
+            store_facts.note(self._dataset, content, again=True)
+            files.write_manifest(
+                self.path / MANIFEST_NAME, content, kind=KIND, schema_version=SCHEMA_VERSION
+            )
+            self.refresh()
+
+    def note_facts(self) -> None:
+        """Have the table say whose vectors it holds, where an older version made it."""
+        with self.writing():
+            if store_facts.note(self._dataset, self._manifest(self.facts, self.extra_facts)):
                 self.refresh()
-            if noted != self.extra_facts:
-                place = self.path / MANIFEST_NAME
-                files.write_manifest(place, content, kind=KIND, schema_version=SCHEMA_VERSION)
-                self.extra_facts = noted
 
     def append(
         self,
@@ -401,6 +439,9 @@ class Store:
             if not len(ids):
                 return
             self._dataset = lance.write_dataset(table, self._dataset, mode="append")
+            self._opened = self._identity()
+            if time.monotonic() - self._noted_at > NOTE_SECONDS:
+                self._note_sums()
             for identity in ids:
                 held[identity] = len(held)
 
@@ -475,7 +516,7 @@ class Store:
         found = np.empty((len(self), self.facts.dim), dtype=np.float32)  # (N, D)
         filled = 0
         with store_rows.reading(self.address or self.path):
-            for batch in self._dataset.to_batches(columns=["vector"], batch_size=READ_ROWS):
+            for batch in self.table.to_batches(columns=["vector"], batch_size=READ_ROWS):
                 found[filled : filled + len(batch)] = store_rows.matrix(batch["vector"])
                 filled += len(batch)
         return found
@@ -489,10 +530,54 @@ class Store:
     def _open_dataset(self) -> lance.LanceDataset:
         import lance
 
-        with store_rows.reading(self.address or self.path):
-            if self.address is not None:
+        if self.address is not None:
+            with store_rows.reading(self.address):
                 return lance.dataset(store_facts.table_at(self.address))
-            return lance.dataset(_uri(self.path))
+        # First, since the table may be ahead of what is noted, and never is behind.
+        sums = store_sums.read(self.path)
+        with store_rows.reading(self.path):
+            try:
+                opened = store_versions.open_newest(self.path, self._folder, sums)
+            except FileNotFoundError as error:
+                raise self._vanished() from error
+        self._check, self._opened = None, self._identity(opened.version)
+        self._noted_version = None if sums is None else sums.version
+        if sums is not None:
+            names = store_sums.names_of(opened, self._folder)
+            unread = [name for name in names if name not in self._read]
+            self._read.update(names)
+            self._check = store_sums.Check(self.path, self._folder, sums, unread)
+        return opened
+
+    @property
+    def _folder(self) -> Path:
+        """The table's."""
+        return self.path / TABLE_NAME
+
+    def _identity(self, version: int | None = None) -> tuple[object, ...]:
+        """Which table lies in the folder now: its newest version, or the one that is given."""
+        try:
+            version = version or store_sums.newest_version(self._folder)
+            return (version, *store_sums.identity(self.path, self._folder, version))
+        except OSError as error:
+            raise self._vanished() from error
+
+    def _vanished(self) -> errors.UnavailableError:
+        return errors.UnavailableError(
+            f"the store {self.path} is not there any more: its table is gone",
+            hint="put the folder back, or make it again: polyglance index",
+        )
+
+    def _require_sound(self) -> None:
+        store_versions.require_sound(self.path, self._folder, self._dataset, self._noted_version)
+
+    def _note_sums(self) -> None:
+        """Make what was written last through a power cut, and note its checksums."""
+        if self._dataset.version != self._noted_version:
+            sums = store_sums.note(self.path, self._dataset, folder=self._folder)
+            self._noted_version = sums.version
+            self._read.update(sums.files)
+        self._noted_at = time.monotonic()
 
 
 def _uri(path: Path) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyglance import errors, files, store_rows
+from polyglance import errors, files, schemas, store_rows
+from polyglance.schemas import Name, Width
+from polyglance.towers import Modality, Output
 
 if TYPE_CHECKING:
     import lance
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 TABLE_NAME = "vectors.lance"
 KEY = "polyglance.store"
 KIND, SCHEMA_VERSION = "store", 1
+DAMAGED = "polyglance check-index FOLDER says what is left; or get the folder from a copy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,47 +37,58 @@ class StoreFacts:
         output: `embedding`, or `pre_projection` for the features in front of the projection.
     """
 
-    modality: str
-    dim: int
-    fingerprint: str
-    space_id: str
-    output: str = "embedding"
+    modality: Modality
+    dim: Width
+    fingerprint: Name
+    space_id: Name
+    output: Output = "embedding"
 
 
-def facts_in(found: Mapping[str, Any], *, place: Path | str) -> StoreFacts:
-    """The facts that a manifest names.
+@dataclass(frozen=True, kw_only=True)
+class StoreManifest(StoreFacts):
+    """All that a store says of itself.
 
-    Args:
-        found: What it says.
-        place: Where it stands, for the message.
+    Attributes:
+        created_by: Which program wrote it.
+        facts: What its maker noted beside.
+    """
+
+    created_by: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def of_vectors(self) -> StoreFacts:
+        """The facts alone."""
+        return StoreFacts(**{each.name: getattr(self, each.name) for each in fields(StoreFacts)})
+
+
+def read(path: Path) -> StoreManifest:
+    """What the manifest of a folder says.
 
     Raises:
-        StoreError: One of them is not named.
+        StoreError: Something that is not allowed, or not what was written.
     """
-    names = StoreFacts.__dataclass_fields__
-    if missing := [name for name in names if name not in found]:
-        raise errors.StoreError(
-            f"{place} does not say its {', '.join(missing)}",
-            hint="the store is damaged: delete the folder and embed again",
-        )
-    return StoreFacts(**{name: found[name] for name in names})
+    return files.read_manifest_as(
+        StoreManifest, path, kind=KIND, schema_version=SCHEMA_VERSION, hint=DAMAGED
+    )
 
 
-def note(table: lance.LanceDataset, content: Mapping[str, Any]) -> bool:
-    """Write a manifest's content into the table as well.
+def note(table: lance.LanceDataset, content: Mapping[str, Any], *, again: bool = False) -> bool:
+    """Write a manifest's content into the table as well; False where it is there already.
 
-    Returns:
-        Whether it was written: the table said nothing, or had other facts of its maker's.
+    Args:
+        table: The store's.
+        content: Of the manifest.
+        again: Whether what is there is replaced.
     """
-    noted = table.config().get(KEY)
-    if noted is not None and json.loads(noted).get("facts") == content.get("facts"):
-        return False
-    said = files.manifest(content, kind=KIND, schema_version=SCHEMA_VERSION)
-    table.update_config({KEY: json.dumps(said)})
-    return True
+    missing = again or KEY not in table.config()
+    if missing:
+        said = files.manifest(content, kind=KIND, schema_version=SCHEMA_VERSION)
+        table.update_config({KEY: json.dumps(said)})
+    return missing
 
 
-def noted_at(address: str) -> dict[str, Any]:
+def noted_at(address: str) -> StoreManifest:
     """What the table at an address says.
 
     Args:
@@ -100,8 +114,29 @@ def noted_at(address: str) -> dict[str, Any]:
             f"the table at {table_at(address)} does not say whose vectors it holds",
             hint="index again with this version of polyglance, then copy the table",
         )
-    return files.checked_manifest(
+    said = files.checked_manifest(
         json.loads(noted), place=address, kind=KIND, schema_version=SCHEMA_VERSION
+    )
+    return schemas.read(StoreManifest, said, place=address, hint="copy the table there anew")
+
+
+def noted_in(table: Path) -> dict[str, Any]:
+    """The content of the manifest, as the table of a folder holds it.
+
+    Raises:
+        StoreError: It holds none, or cannot be read.
+    """
+    import lance
+
+    with store_rows.reading(table.parent):
+        noted = lance.dataset(str(table.absolute())).config().get(KEY)
+    if noted is None:
+        raise errors.StoreError(
+            f"the table {table} does not say whose vectors it holds",
+            hint="get the folder from a copy, or delete it and index again",
+        )
+    return files.checked_manifest(
+        json.loads(noted), place=table, kind=KIND, schema_version=SCHEMA_VERSION
     )
 
 

@@ -24,6 +24,9 @@ Vectors = NDArray[np.float32]
 BASE_COLUMNS = ("id", "key", "vector")
 # Of what an object store answers: it may be a whole page.
 SHOWN_CHARACTERS = 300
+# Squared lengths of float32 unit vectors differ from 1 by some 1e-6, of ones kept in half precision
+# by 1e-3.
+UNIT_TOLERANCE = 1e-2
 
 
 def schema_of(dim: int, extra_columns: Mapping[str, pyarrow.DataType]) -> pyarrow.Schema:
@@ -127,7 +130,11 @@ def reading(place: Path | str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, ValueError) as error:
+    except BaseException as error:
+        # What Lance did not expect in a file ends in a panic of Rust, which is no `Exception`.
+        is_panic = type(error).__name__ == "PanicException"
+        if not (is_panic or isinstance(error, (OSError, ValueError, RuntimeError))):
+            raise
         if isinstance(place, str):
             raise errors.StoreError(
                 f"the table at {place} cannot be read: {str(error)[:SHOWN_CHARACTERS]}",
@@ -135,7 +142,8 @@ def reading(place: Path | str) -> Iterator[None]:
             ) from error
         raise errors.StoreError(
             f"the table of the store {place} cannot be read: {error}",
-            hint="restore the folder from a copy, or delete it and embed again",
+            hint=f"polyglance check-index {place} says what is left, and mends it with --repair; "
+            "or get the folder from a copy",
         ) from error
 
 
@@ -162,6 +170,39 @@ def unusable_rows(vectors: Vectors) -> dict[int, str]:
         else:
             found[row] = "length 0" if squared[row] == 0 else "too long for float32"
     return found
+
+
+def is_unit(vectors: Vectors) -> NDArray[np.bool_]:
+    """Which rows are finite and of length one, as far as float32 and half precision hold it.
+
+    >>> is_unit(np.array([[0.6, 0.8], [np.nan, 1], [2, 0]], np.float32)).tolist()
+    [True, False, False]
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        squared = np.einsum("nd,nd->n", vectors, vectors)  # (N,)
+        found: NDArray[np.bool_] = np.abs(squared - 1) < UNIT_TOLERANCE  # False for NaN
+    return found
+
+
+def require_unit(vectors: Vectors, *, place: Path | str) -> Vectors:
+    """The vectors as they were read, refused where one is not finite or not of length one.
+
+    Args:
+        vectors: float32 (N, D), of an index.
+        place: Which, for the message.
+
+    Raises:
+        StoreError: Says how many are damaged, and the command that mends it.
+    """
+    sound = is_unit(vectors)
+    if not sound.all():
+        raise errors.StoreError(
+            f"{int((~sound).sum()):,} of {len(vectors):,} vectors of {place} are damaged: not "
+            "finite, or not of length one",
+            hint=f"polyglance check-index {place} --repair takes them out; polyglance index then "
+            "encodes those pictures again",
+        )
+    return vectors
 
 
 def check_shape(vectors: Vectors, *, dim: int, num_rows: int) -> None:

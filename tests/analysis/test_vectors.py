@@ -132,6 +132,19 @@ def test_a_class_curve_with_all_classes_is_the_accuracy():
     assert found.line.slope.high < 0
 
 
+def test_subsets_of_one_size_are_drawn_each_by_itself():
+    """Each class is as hard as its number says, so a subset's accuracy says which it was."""
+    labels = np.repeat(np.arange(16), 16)
+    scores = 2.0 * np.eye(16)[labels]
+    wrong = np.arange(256) % 16 < labels  # class c is right in (16 - c) of its 16 contents
+    scores[wrong] = 0.0
+    found = class_curve(scores, labels, sizes=[2, 4, 8, 16], num_subsets=10)
+    for of_size in found.by_subset[:3]:
+        assert len(set(of_size)) > 5
+    other = class_curve(scores, labels, sizes=[2, 4, 8, 16], num_subsets=10, seed=1)
+    assert other.by_subset[:3] != found.by_subset[:3]
+
+
 def test_a_constant_scorer_falls_as_one_over_the_classes():
     found = class_curve(np.zeros((12, 12)), np.arange(12), sizes=[2, 3, 6, 12])
     assert found.accuracies == pytest.approx((1 / 2, 1 / 3, 1 / 6, 1 / 12))

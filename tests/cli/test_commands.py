@@ -110,16 +110,6 @@ def test_absent_index(run, tmp_path):
     assert "Traceback" not in err
 
 
-def test_ctrl_c_says_how_to_go_on(run, monkeypatch, tmp_path):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("polyglance.search.service.Searcher", interrupted)
-    code, _, err = run("search", "x", "--index", tmp_path)
-    assert code == 130
-    assert "goes on from there" in err
-
-
 def test_eval_lists_tasks(run):
     code, out, _ = run("eval", "--list")
     assert code == 0

@@ -113,10 +113,15 @@ def test_compare_prints_the_ladder_and_what_to_take(
     argv = ("compare", "--model", model_folder, "--tower", "fake:multilingual", "--text", english)
     argv += ("--task", "xtd10", "--data", data, "--task-images", picture_folder, "--seeds", 1)
     argv += ("--recipes", "ridge,distill", "--set", "ridge.head_input=unit")
+    code, _, err = run(*argv, "--out", tmp_path / "ladder")
+    assert code == 2
+    assert "xtd10: 72 texts as they stand" in err
+    argv += ("--leakage", "allow")
     code, out, err = run(*argv, "--out", tmp_path / "ladder")
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines()[:8])) <= 80
     assert "left out: distill: distill learns from parallel text" in out
+    assert "learnt from and in xtd10 as well: 72 texts (allow)" in out
     assert out.splitlines()[-1].startswith("Take ridge")
     written = json.loads((tmp_path / "ladder" / "compare.json").read_text())
     assert [rung["name"] for rung in written["rungs"]] == ["teacher", "ridge"]

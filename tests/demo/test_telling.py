@@ -53,8 +53,7 @@ def results():
 
 
 def test_summary(results):
-    packs = ["distill", "ridge", "m2m"]
-    summary = telling.summarise(results, packs=packs, english_text=["ridge", "m2m"])
+    summary = telling.summarise(results, best="distill", english_only="m2m")
     rates = summary["hit_rate_at_10"]
     assert (summary["languages"], summary["best_pack"]) == (3, "distill")
     assert summary["best_english_text_only"] == "m2m"
@@ -67,7 +66,7 @@ def test_summary(results):
 
 
 def test_table_fits_a_terminal(results, capsys):
-    summary = telling.summarise(results, packs=["distill", "m2m"], english_text=["m2m"])
+    summary = telling.summarise(results, best="distill", english_only="m2m")
     answers = [telling.Answer(language="hin_Deva", query="कुत्ता", hits=(("1f415.png", 0.5),))]
     telling.show(summary, answers, {"1f415.png": "dog"})
     said = capsys.readouterr().out

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglance import embed, errors, evaluate, metrics, model, results
+from polyglance import embed, errors, evaluate, metrics, model, results, statistics
 from polyglance.evaluate.text import bootstrap_spearman
 from polyglance.packs import LanguagePack
 from polyglance.records import Pair, ScoredPair
@@ -148,14 +148,13 @@ class TestSimilarity:
         first, second = np.array(rows, float).T
         found = bootstrap_spearman(first, second, seed=3, num_draws=40)
         assert found.mean == pytest.approx(metrics.spearman(first, second))
-        low, high = np.quantile(list(_drawn_one_by_one(first, second)), [0.025, 0.975])
-        assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+        drawn = np.array(list(_drawn_one_by_one(first, second)))
+        plain = statistics.interval_of(drawn, mean=found.mean, num_clusters=len(first))
+        assert (found.low, found.high) == (pytest.approx(plain.low), pytest.approx(plain.high))
 
 
 def _drawn_one_by_one(first, second):
     """The same 40 draws, each made as a list and correlated by the plain function."""
-    from polyglance import statistics
-
     (weights,) = statistics.weight_parts(3, num_draws=40, num_clusters=len(first))
     for weight in weights.astype(int):
         drawn = np.repeat(np.arange(len(first)), weight)

@@ -221,3 +221,14 @@ def test_the_command_says_what_it_wrote_and_what_it_left(run, tmp_path):
     code, _, err = run("convert", tmp_path / "bad.json", "--to", "mteb", "--out", tmp_path / "m")
     assert code == 2
     assert "there are no results" in err
+
+
+def test_formulas_are_defused_and_come_back_as_they_were(tmp_path):
+    given = result(model="=cmd", model_id="@x", data_id="-d", variant="+1")
+    (path,) = exchange.write([given], "clip-benchmark-csv", path=tmp_path / "t.csv")
+    with path.open(newline="") as handle:
+        cells = [cell for row in csv.reader(handle) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+    (read, *_), failed = exchange.read([path])
+    assert failed == []
+    assert (read.model_id, read.data_id, read.variant) == ("@x", "-d", "+1")

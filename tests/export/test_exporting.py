@@ -31,7 +31,7 @@ def test_what_is_there_is_not_written_over(kind, bert_reference, tmp_path):
         (out / "mine.txt").write_text("mine")
     else:
         out.write_text("mine")
-    with pytest.raises(errors.InputError, match="is not empty"):
+    with pytest.raises(errors.OutputError, match="an export"):
         export.export(export.Order(pack=pack_of(bert_reference)), "hub-folder", out=out)
     assert (out / "mine.txt" if kind == "folder" else out).read_text() == "mine"
 
@@ -101,7 +101,7 @@ def test_the_command_says_how_near_it_is(run, pack_folder, model_folder, tmp_pat
     assert (out / "README.md").is_file()
     code, _, err = run("export", pack_folder, "--to", "hub-folder", "--out", out)
     assert code == 2
-    assert "is not empty" in err
+    assert "is no place for an export: it holds README.md" in err
     code, _, err = run("export", pack_folder, "--to", "onnx", "--out", tmp_path / "other")
     assert code == 2
     assert "is no transformer" in err

@@ -1,5 +1,7 @@
 """`ridge` and `m2m` carry languages that no fit ever saw, and a shuffled fit carries nothing."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import small_world
 from polyglance import affine, errors, metrics
 from polyglance.recipes import english_text, m2m, published_m2m, ridge
 from polyglance.sides import Side
+from polyglance.train import RunFolder
 
 CHANCE = 10 / len(small_world.PHRASES)
 
@@ -181,3 +184,31 @@ class TestPublishedHeads:
     def test_absent_file(self, tmp_path):
         with pytest.raises(errors.UnavailableError):
             published_m2m.import_head(tmp_path / "none.pth")
+
+
+class TestResumingWhereVectorsWereEncodedAnew:
+    """A cache that is made anew gives other last bits; texts and towers say whose run it is."""
+
+    config = m2m.M2MConfig(num_epochs=2, batch_size=32)
+
+    def pairs(self, teacher, texts=small_world.PHRASES, *, off=0.0):
+        found = english_text.encode_pairs(
+            texts,
+            teacher=teacher,
+            tower=Side(small_world.load_reference("fake:multilingual"), "fake:multilingual"),
+            dev_fraction=0.1,
+            seed=0,
+        )
+        return dataclasses.replace(found, x=found.x + np.float32(off), y=found.y + np.float32(off))
+
+    def test_other_last_bits_go_on(self, teacher, tmp_path):
+        run = RunFolder(tmp_path / "run")
+        first = m2m.fit(self.pairs(teacher), self.config, run=run)
+        again = m2m.fit(self.pairs(teacher, off=1e-6), self.config, run=run)
+        np.testing.assert_array_equal(first.map.weight, again.map.weight)
+
+    def test_other_texts_do_not(self, teacher, tmp_path):
+        run = RunFolder(tmp_path / "run")
+        m2m.fit(self.pairs(teacher), self.config, run=run)
+        with pytest.raises(errors.ConfigError, match="was begun with"):
+            m2m.fit(self.pairs(teacher, small_world.PHRASES[1:]), self.config, run=run)

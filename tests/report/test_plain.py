@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from dataclasses import replace
 
@@ -9,6 +10,14 @@ from fake_results import BASELINE, MODELS, fake_results
 from polyglance.report.plain import CSV_COLUMNS, write_csv, write_markdown
 
 ROWS = fake_results(num_languages=4)
+
+
+def test_a_name_is_no_formula_in_a_spreadsheet(tmp_path):
+    rows = [dataclasses.replace(ROWS[0], model="=HYPERLINK(1)", model_id="@a", variant="-1+1")]
+    with write_csv(tmp_path / "r.csv", rows).open(newline="") as file:
+        (row, *_) = csv.DictReader(file)
+    assert (row["model"], row["model_id"], row["variant"]) == ("'=HYPERLINK(1)", "'@a", "'-1+1")
+    assert float(row["value"]) in rows[0].values.values()
 
 
 def test_csv_holds_every_number_unrounded(tmp_path):

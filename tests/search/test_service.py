@@ -10,7 +10,7 @@ import pytest
 
 import small_world
 from polyglance import affine, errors
-from polyglance.packs import LanguagePack, LanguageScore
+from polyglance.packs import LanguagePack, LanguageScore, speaker_of
 from polyglance.recipes import ridge
 from polyglance.search import indexing, service
 from polyglance.search.queries import Query, Term, parse
@@ -38,7 +38,9 @@ def with_scores(pack, scores):
     """The pack as if it had been measured: language to its own and the teacher's score."""
     rows = {
         language: LanguageScore(
-            pack=own, teacher=teachers, speaks="pack" if own > teachers else "teacher"
+            pack=own,
+            teacher=teachers,
+            speaks=speaker_of("deu_Latn", pack=own, teacher=teachers),
         )
         for language, (own, teachers) in scores.items()
     }
@@ -228,13 +230,28 @@ def test_without_a_pack_the_teacher_answers_without_a_guess(index_path):
     assert file_of(QUERY) in ids(answer)
 
 
-def test_an_unmeasured_pack_answers_without_a_guess(index_path, plain_pack):
+def test_a_pack_that_names_no_language_answers_all_but_english(index_path, plain_pack):
     searcher = Searcher(index_path, packs=[plain_pack])
-    query = small_world.translate(QUERY, "deu_Latn")
-    answer = searcher.search(Query.of_text(query), top=3)
-    (assumed,) = answer.assumed
-    assert (assumed.speaker, assumed.language) == ("pack", None)
+    answer = searcher.search(Query.of_text(small_world.translate(QUERY, "hin_Deva")), top=3)
+    assert [one.speaker for one in answer.assumed] == ["pack"]
     assert file_of(QUERY) in ids(answer)
+    answer = searcher.search(Query.of_text("a big red ring in the middle of the picture"))
+    assert [(one.speaker, one.language) for one in answer.assumed] == [("teacher", "eng_Latn")]
+
+
+def test_measured_comes_before_listed_and_listed_before_the_rest(index_path, plain_pack):
+    measured = with_scores(plain_pack, {"deu_Latn": (0.2, 0.1)})
+    listed = with_scores(plain_pack, {"deu_Latn": (None, None), "hin_Deva": (None, None)})
+    searcher = Searcher(index_path, packs=[listed, measured])
+    rows = {row.language: row for row in searcher.languages()}
+    assert rows["deu_Latn"].pack == searcher._voices.packs[1].name
+    assert (rows["deu_Latn"].dev_score, rows["deu_Latn"].teacher_score) == (0.2, 0.1)
+    assert rows["hin_Deva"].pack == searcher._voices.packs[0].name
+    assert (rows["hin_Deva"].dev_score, rows["hin_Deva"].speaker) == (None, "pack")
+    assert rows["eng_Latn"].speaker == "teacher"
+    # Who lists nothing stands behind who lists it.
+    behind = Searcher(index_path, packs=[plain_pack, listed])
+    assert behind._voices.of("hin_Deva").name == behind._voices.packs[1].name
 
 
 def test_questions_asked_together_meet_the_encoder_once(searcher, monkeypatch):

@@ -126,7 +126,7 @@ def test_health_and_metrics(client):
     client.get("/api/images/nothing")
     text = client.get("/metrics").text
     assert 'requests_total{endpoint="/api/search",status="200"} 1.0' in text
-    assert 'requests_total{endpoint="/api/images/{identity:path}",status="404"} 1.0' in text
+    assert 'requests_total{endpoint="/api/images/{identity:id}",status="404"} 1.0' in text
     assert f"polyglance_index_items {len(small_world.PHRASES) + 1}.0" in text
 
 

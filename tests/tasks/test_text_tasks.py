@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from polyglance import errors, tasks
+from polyglance.records import ScoredPair
 from polyglance.sources import sts
 from polyglance.tasks.text_groups import tatoeba_groups
 
@@ -69,6 +70,29 @@ def test_sts17_pairs_go_by_the_language_that_is_not_english(packed, tmp_path):
 def test_sts17_that_does_not_fit_is_named(name, text, said, tmp_path):
     with pytest.raises(errors.InputError, match=said):
         tasks.get_task("sts17").load(sts17(tmp_path / "s", **{name: text}), None)
+
+
+@pytest.mark.parametrize(
+    ("track", "first", "second"),
+    [
+        ("track1.ar-ar", "arb_Arab", "arb_Arab"),
+        ("track2.ar-en", "eng_Latn", "arb_Arab"),
+        ("track3.es-es", "spa_Latn", "spa_Latn"),
+        ("track4a.es-en", "spa_Latn", "eng_Latn"),
+        ("track5.en-en", "eng_Latn", "eng_Latn"),
+        ("track6.tr-en", "eng_Latn", "tur_Latn"),
+    ],
+)
+def test_each_column_of_sts17_is_in_its_own_language(track, first, second, tmp_path):
+    """The publisher's files have English first in tracks 2 and 6, whatever their names say."""
+    (tmp_path / "STS2017.eval.v1.1").mkdir()
+    (tmp_path / "STS2017.gs").mkdir()
+    lines = f"one {first}\ttwo {second}\nleft\tright\n"
+    (tmp_path / "STS2017.eval.v1.1" / f"STS.input.{track}.txt").write_text(lines)
+    (tmp_path / "STS2017.gs" / f"STS.gs.{track}.txt").write_text("3.5\n")
+    pairs, unscored = sts.read_sts17(tmp_path, track)
+    assert unscored == 1
+    assert pairs == [ScoredPair(f"one {first}", first, f"two {second}", second, 3.5)]
 
 
 def test_sts17_that_is_not_there_or_damaged(tmp_path):

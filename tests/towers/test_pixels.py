@@ -85,3 +85,19 @@ def test_a_patch_grid_is_whole_and_within_the_budget(height, width, most):
     assert tall % 4 == wide % 4 == 0
     assert 1 <= (tall // 4) * (wide // 4) <= most
     assert pixels.to_patches(array, patch_size=4).shape == (tall * wide // 16, 48)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "resized"),
+    [
+        (400, 300, (298, 224)),
+        (300, 400, (224, 298)),
+        (500, 333, (336, 224)),
+        (1000, 667, (335, 224)),
+    ],
+)
+def test_the_longer_side_is_cut_and_not_rounded(width, height, resized):
+    """As the libraries do: 224 x 400 / 300 is 298.67, and one pixel more would shift the crop."""
+    recipe = pixels.PixelRecipe(fit="shortest", height=224, width=224)
+    array = pixels.to_array(Image.new("RGB", (width, height)), recipe=recipe)
+    assert array.shape == (3, resized[1], resized[0])

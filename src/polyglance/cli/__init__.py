@@ -1,108 +1,75 @@
-"""What can be typed? Thin verbs over the API; each imports what it needs when it runs."""
+"""The command line's door: how a command begins, and how it ends whatever happens.
+
+Next to nothing is imported here, so that Ctrl-C finds its answer from the first moment on; not
+even `typing`, which takes longer than all the rest. The verbs are in `verbs`, what becomes of
+errors in `endings`; `app` is the application of all verbs.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
-import typer
-from typer.core import TyperGroup
-
-from polyglance import __version__, errors
-from polyglance.cli import (
-    analyse,
-    compare,
-    convert,
-    demo,
-    difference,
-    embed,
-    evaluate,
-    export,
-    index,
-    languages,
-    packs,
-    published,
-    report,
-    search,
-    serve,
-    train,
-)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any, NoReturn
 
 INTERRUPTED_EXIT_CODE = 130
+STOPPED = "stopped"
+GOES_ON = "; what was finished is kept, and the same command goes on from there"
 
 
-class _Group(TyperGroup):
-    """The commands; one that is interrupted says how to go on."""
-
-    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as stopped:
-            said = "stopped; what was finished is kept, and the same command goes on from there"
-            typer.secho(f"\n{str(stopped) or said}", err=True)
-            raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
+class Stopped(BaseException):
+    """A command that was interrupted, with what is said of it."""
 
 
-app = typer.Typer(
-    name="polyglance",
-    cls=_Group,
-    help="Give an image-text model new languages in minutes, without re-encoding one image.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    # Boxes would cost 0.15 s in every --help, half of what it may take.
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("demo", help=demo.HELP)(demo.command)
-app.command("train", help=train.HELP)(train.command)
-app.command("compare", help=compare.HELP)(compare.command)
-app.command("eval", help=evaluate.HELP)(evaluate.command)
-app.command("report", help=report.HELP)(report.command)
-app.command("difference", help=difference.HELP)(difference.command)
-app.command("published", help=published.HELP)(published.command)
-app.command("convert", help=convert.HELP)(convert.command)
-app.command("analyse", help=analyse.HELP)(analyse.command)
-app.command("index", help=index.HELP)(index.command)
-app.command("search", help=search.HELP)(search.command)
-app.command("languages", help=languages.HELP)(languages.command)
-app.command("serve", help=serve.HELP)(serve.command)
-app.command("export", help=export.HELP)(export.command)
-app.add_typer(embed.app, name="embed")
-app.command("import-m2m", help=packs.HELP)(packs.command)
+def __getattr__(name: str) -> Any:
+    """`app`, imported when it is first asked for."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from polyglance.cli.verbs import app
 
-
-def _show_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"polyglance {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: bool = typer.Option(
-        False, "--version", callback=_show_version, is_eager=True, help="Print the version."
-    ),
-) -> None:
-    from polyglance import progress
-
-    progress.enable()
+    return app
 
 
 def main() -> None:
-    """Run the command line; what the user can mend ends in two lines, not in a traceback."""
-    # Tokenizers warn about forks that never happen here, transformers about what it loads, and
-    # Lance about partitions that are empty.
-    os.environ.setdefault("LANCE_LOG", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    """Run the command line; it ends with an exit code and, at worst, with two lines."""
+    before = signal.signal(signal.SIGINT, _stop)
     try:
-        app()
-    except errors.PolyglanceError as error:
-        typer.secho(f"error: {error.message}", fg="red", err=True)
-        typer.secho(f"  -> {error.hint}", err=True)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output (head, less) has had enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        from polyglance.cli import endings
+
+        code = endings.run(sys.argv[1:])
+    except (KeyboardInterrupt, Stopped) as stopped:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _end_stopped(str(stopped) or STOPPED)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    sys.exit(code)
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """End without waiting for threads of libraries, which abort when the ground goes from them."""
+    os._exit(code)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """The first Ctrl-C lets everything be put away; the second does not wait for that."""
+    signal.signal(signal.SIGINT, _stop_at_once)
+    raise KeyboardInterrupt
+
+
+def _stop_at_once(number: int, frame: FrameType | None) -> None:
+    _end_stopped(STOPPED)
+
+
+def _end_stopped(said: str) -> NoReturn:
+    """One line, past all streams: they may be what was interrupted."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        os.write(2, f"\n{said}\n".encode("utf-8", "replace"))
+    except (OSError, ValueError, RuntimeError):
+        pass  # nobody is there to read it
+    leave_at_once(INTERRUPTED_EXIT_CODE)

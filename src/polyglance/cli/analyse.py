@@ -35,8 +35,11 @@ def command(
     ] = "tsne",
     num_pairs: Annotated[int, typer.Option("--pairs", help="In each matrix of cosines.")] = 50,
     seed: Annotated[int, typer.Option("--seed", help="Of clusters, layouts and draws.")] = 0,
+    force: options.Force = False,
 ) -> None:
     """Analyse a pack on a task, and write what was found."""
+    options.claim(out, "ANALYSIS", force=force)
+    options.claim_cache()
     import json
     import sys
     from typing import get_args

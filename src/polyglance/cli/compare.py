@@ -39,12 +39,9 @@ def command(
     bank: material.Bank = None,
     images: material.Images = None,
     tower: material.TowerOption = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Folder of the task's text files.")
-    ] = None,
-    task_images: Annotated[
-        Path | None, typer.Option("--task-images", help="Folder of the task's pictures.")
-    ] = None,
+    data: material.TaskData = None,
+    task_images: material.TaskImages = None,
+    leakage: material.LeakagePolicy = "refuse",
     translator: Annotated[
         str | None,
         typer.Option(
@@ -58,6 +55,8 @@ def command(
     as_json: options.JsonOutput = False,
 ) -> None:
     """Climb the ladder; leaves compare.json, results.jsonl, packs and report.html in --out."""
+    options.claim(out, "COMPARISON")
+    options.claim_cache()
     from polyglance import compare, errors, measure, results
     from polyglance.compare import rungs
     from polyglance.model import DualEncoder
@@ -91,11 +90,15 @@ def command(
                 hint="choose a retrieval task: polyglance eval --list",
             )
         loaded, contents = measure.content_vectors(teacher, loaded, images=task_images)
+        screened = files.read(teacher).screened(
+            [loaded], images=task_images, teacher=teacher, policy=leakage
+        )
         ladder = compare.Ladder(
             teacher=teacher,
             data=loaded,
             contents=contents,
-            material=files.read(teacher),
+            material=screened.material,
+            leakage=screened.facts,
             tower=material.text_side(tower),
             seeds=range(seeds),
             out=out,
@@ -162,6 +165,15 @@ def _print(comparison: Comparison) -> None:
     typer.secho("* no other way is as good in score, training, data and query time", dim=True)
     for name, reason in comparison.skipped.items():
         typer.secho(f"left out: {name}: {reason}", dim=True)
+    for task, counts in comparison.leakage.get("checked_against", {}).items():
+        said = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in counts.items() if n)
+        if said:
+            done = comparison.leakage["policy"]
+            typer.secho(f"learnt from and in {task} as well: {said} ({done})", dim=True)
+    typer.secho(
+        f"* and the advice are chosen on {comparison.num_dev} items; the figures are of the others",
+        dim=True,
+    )
     typer.echo(comparison.advice)
 
 

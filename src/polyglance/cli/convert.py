@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from polyglance.cli import options
+
 HELP = "Convert results to CLIP_benchmark's or MTEB's form, or back."
 
 
@@ -27,9 +29,14 @@ def command(
             "--out", "-o", help="A folder for clip-benchmark and mteb, for the others a file."
         ),
     ],
+    force: options.Force = False,
 ) -> None:
     """Read what can be read, name what cannot, and write the rest in another form."""
     from polyglance import errors, exchange
+
+    if form not in exchange.FORMS:
+        raise errors.unknown_name("form of results", form, allowed=exchange.FORMS)
+    options.claim(out, exchange.FORMS[form].output, force=force)
 
     rows, failed = exchange.read(paths)
     for error in failed:

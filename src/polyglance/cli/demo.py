@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from polyglance.cli import options
+
 HELP = "From nothing to a search in a hundred languages."
 
 
@@ -19,6 +21,8 @@ def command(
     ] = False,
 ) -> None:
     """Run the demo and print what it found."""
+    options.claim(out, "DEMO")
+    options.claim_cache()
     from polyglance import demo
 
     demo.run(out, fresh=fresh)

@@ -49,6 +49,7 @@ def command(
     as_json: options.JsonOutput = False,
 ) -> None:
     """Score both models and print where they differ by more than chance."""
+    options.claim_cache()
     from polyglance import errors
     from polyglance.analysis import difference
     from polyglance.evaluate.pairing import CORRECTIONS

@@ -32,6 +32,7 @@ def embed_images(
     list_skipped: left_out.ListSkipped = False,
 ) -> None:
     """Raw vectors of the pictures into a store."""
+    options.claim(out, "INDEX")
     from polyglance import embed
     from polyglance.sources import walking
     from polyglance.towers import load_tower
@@ -58,6 +59,7 @@ def embed_text(
     ] = None,
 ) -> None:
     """Raw vectors of the texts into a store."""
+    options.claim(out, "INDEX")
     from polyglance import embed
     from polyglance.languages import normalise_language
     from polyglance.sources import captions

@@ -115,7 +115,7 @@ def _means(
     rows: Sequence[Result], shown: Sequence[Column], *, groups: Mapping[str, Collection[str]]
 ) -> list[str]:
     """Unweighted means over languages, for each split and variant."""
-    from polyglance import statistics
+    from polyglance.group_means import group_means
 
     pairs = {(row.language, row.other_language) for row in rows}
     if len(pairs) < 2:
@@ -137,7 +137,7 @@ def _means(
         unit = "pairs" if several else "languages"
         named = {f"mean of {len(values[0])} {unit}": set(values[0]), **groups}
         asked = "" if len(by_way) == 1 else _asked(found[0], rows)
-        means = [statistics.group_means(column, groups=named) for column in values]
+        means = [group_means(column, groups=named) for column in values]
         for name in named:
             first = means[0][name]
             if not first.num_members:

@@ -74,6 +74,8 @@ def command(
             "eval needs a model and a task",
             hint="polyglance eval MODEL --task xtd10 --data FOLDER --images FOLDER",
         )
+    options.claim(out, "RESULTS")
+    options.claim_cache()
     wanted = options.language_ids(languages)
     # The texts of all tasks first: a wrong folder or language shows before hours of work.
     loaded = {name: _load(name, data, download=download) for name in dict.fromkeys(tasks)}

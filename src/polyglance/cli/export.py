@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from polyglance.cli import options
+
 if TYPE_CHECKING:
     from polyglance.model import DualEncoder
     from polyglance.packs import LanguagePack
@@ -47,6 +49,7 @@ def command(
     ] = "",
 ) -> None:
     """Load the pack, write the form, compare it with the pack, and say how near it is."""
+    options.claim(out, "EXPORT")
     from polyglance import export
     from polyglance.languages import normalise_language
     from polyglance.model import DualEncoder

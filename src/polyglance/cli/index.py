@@ -67,6 +67,7 @@ def command(
     drop: Annotated[bool, typer.Option("--drop", help="Remove the pack's column.")] = False,
 ) -> None:
     """Run `search.indexing.build` and say what it did."""
+    options.claim(out, "INDEX")
     from polyglance.search import indexing
     from polyglance.search.leaving import Policy
 

@@ -1,10 +1,11 @@
-"""What is there to learn from? The options that say so, and the reading of their files.
+"""The options that say what there is to learn from, and the reading of their files.
 
 `train` and `compare` share them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from polyglance.affine import Vectors
     from polyglance.embed import VectorCache
     from polyglance.model import DualEncoder
-    from polyglance.recipes.launch import Material
+    from polyglance.recipes.launch import Dev, Material
     from polyglance.sides import Side
+    from polyglance.tasks.leakage import Screened
+    from polyglance.tasks.rows import TaskData as TaskTexts
 
 Text = Annotated[
     Path | None, typer.Option("--text", help="English text, one a line (ridge, m2m, uclip).")
@@ -50,6 +53,34 @@ TowerOption = Annotated[
     str | None,
     typer.Option("--tower", "-t", help="Multilingual text tower, as sentence:NAME or hf:NAME."),
 ]
+DevParallel = Annotated[
+    Path | None,
+    typer.Option(
+        "--dev-parallel",
+        help="Translations that only measure the pack: a table with english, language, text.",
+    ),
+]
+KnownLanguages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--languages", help="What the tower knows, as de,fr,hi; listed where nothing measures it."
+    ),
+]
+TestTasks = Annotated[
+    list[str] | None,
+    typer.Option("--task", help="A task whose texts and images must not be learnt from."),
+]
+TaskData = Annotated[Path | None, typer.Option("--data", help="Folder of the task's text files.")]
+TaskImages = Annotated[
+    Path | None, typer.Option("--task-images", help="Folder of the task's pictures.")
+]
+LeakagePolicy = Annotated[
+    str,
+    typer.Option(
+        "--leakage",
+        help="Training data that is in a task as well: refuse, leave-out, or allow (and say so).",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +93,7 @@ class MaterialFiles:
     bank: Path | None = None
     images: Path | None = None
 
-    def read(self, teacher: DualEncoder) -> Material:
+    def read(self, teacher: DualEncoder) -> Given:
         """Read all that was given; images are encoded, or taken from their index.
 
         Args:
@@ -82,24 +113,85 @@ class MaterialFiles:
                 f"{self.captions or self.bank} is learnt from together with images",
                 hint="say where they are: --images INDEX, or a folder of pictures",
             )
-        ids, contents = content_vectors(self.images, teacher)
+        items = content_vectors(self.images, teacher)
         joined = banks = None
         if self.captions is not None:
             rows = captions.read_caption_rows(self.captions)
-            joined = image_text.join(rows, content_ids=ids, contents=contents)
+            joined = image_text.join(
+                rows, content_ids=items.ids, contents=items.vectors, content_keys=items.keys
+            )
         if self.bank is not None:
             texts = captions.read_texts_by_language(self.bank)
-            banks = pseudo_pairs.Banks(contents, [t for _, t in texts], [name for name, _ in texts])
-        return Material(
+            banks = pseudo_pairs.Banks(
+                items.vectors, [t for _, t in texts], [name for name, _ in texts], items.keys
+            )
+        material = Material(
             english=() if self.text is None else captions.read_lines(self.text),
             parallel=() if self.parallel is None else captions.read_parallel_table(self.parallel),
             image_text=joined,
             banks=banks,
         )
+        return Given(material=material, items=items)
 
 
-def content_vectors(images: Path | None, teacher: DualEncoder) -> tuple[list[str], Vectors]:
-    """Ids and unit vectors of an index, or of a folder's pictures, each encoded once, ever.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Items:
+    """Encoded images.
+
+    Attributes:
+        ids: N of them.
+        vectors: Float32 (N, D), unit.
+        keys: What tells an image from any other: the hash of its bytes; of vectors that were
+            computed elsewhere the id.
+    """
+
+    ids: list[str]
+    vectors: Vectors
+    keys: list[str]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Given:
+    """What was read.
+
+    Attributes:
+        material: To learn from.
+        items: The images of it.
+    """
+
+    material: Material
+    items: Items
+
+    def screened(
+        self,
+        tests: Sequence[TaskTexts],
+        *,
+        images: Path | None,
+        teacher: DualEncoder,
+        policy: str,
+    ) -> Screened:
+        """The material, looked through for what is in tasks as well; see `tasks.leakage`.
+
+        Args:
+            tests: The tasks, with their texts.
+            images: Folder of their pictures.
+            teacher: The model; one of precomputed vectors knows images by id.
+            policy: `refuse`, `leave-out` or `allow`.
+        """
+        from polyglance.tasks import leakage
+
+        by_id = hasattr(teacher.content.tower, "ids")
+        return leakage.screen(
+            self.material,
+            [leakage.of_task(test, images=images, by_id=by_id) for test in tests],
+            policy=policy,  # type: ignore[arg-type]  # checked there
+            item_keys=dict(zip(self.items.ids, self.items.keys, strict=True)),
+            bank_ids=self.items.ids,
+        )
+
+
+def content_vectors(images: Path | None, teacher: DualEncoder) -> Items:
+    """Ids, unit vectors and keys of an index, or of a folder's pictures, encoded once, ever.
 
     Raises:
         SpaceMismatchError: For an index of another model.
@@ -113,7 +205,7 @@ def content_vectors(images: Path | None, teacher: DualEncoder) -> tuple[list[str
     from polyglance.store import MANIFEST_NAME, Store
 
     if images is None:
-        return [], np.empty((0, teacher.dim), np.float32)
+        return Items(ids=[], vectors=np.empty((0, teacher.dim), np.float32), keys=[])
     if (images / MANIFEST_NAME).is_file():
         store = Store.open(images)
         if store.facts.space_id != teacher.space_id:
@@ -121,13 +213,54 @@ def content_vectors(images: Path | None, teacher: DualEncoder) -> tuple[list[str
                 f"the index {images} is of another space than the model {teacher.reference}",
                 hint="give an index that was made with this model",
             )
-        return store.ids(), store.vectors()
+        return Items(ids=store.ids(), vectors=store.vectors(), keys=store.keys())
     tower = teacher.content.tower
+    if hasattr(tower, "ids"):
+        # Vectors computed elsewhere: what was encoded is all that there is.
+        ids = list(tower.ids)
+        return Items(ids=ids, vectors=teacher.encode_contents(ids), keys=ids)
     named = f"{tower.fingerprint}\n{images.resolve()}"
     name = hashlib.blake2b(named.encode(), digest_size=12).hexdigest()
     store = embed.open_image_store(files.cache_folder() / "images" / name, tower)
     embed.embed_images(image_source.find_images(images), tower, store=store)
-    return store.ids(), teacher.contents_from_raw(store.vectors())
+    return Items(
+        ids=store.ids(), vectors=teacher.contents_from_raw(store.vectors()), keys=store.keys()
+    )
+
+
+def dev_of(
+    parallel: Path | None, languages: list[str] | None, *, share: float | None = None
+) -> Dev:
+    """How the pack is measured, from the options that say so.
+
+    Args:
+        parallel: Table of translations that only measure.
+        languages: Codes, several in one word perhaps.
+        share: Of the data that is held out; None for the usual one.
+    """
+    from polyglance.languages import normalise_language
+    from polyglance.recipes import held_out
+    from polyglance.recipes.launch import Dev
+    from polyglance.sources import captions
+
+    codes = [code.strip() for part in languages or [] for code in part.split(",") if code.strip()]
+    return Dev(
+        share=held_out.SHARE if share is None else share,
+        parallel=() if parallel is None else captions.read_parallel_table(parallel),
+        languages=[normalise_language(code) for code in codes],
+    )
+
+
+def load_tasks(names: list[str] | None, folder: Path | None) -> list[TaskTexts]:
+    """Tasks with their texts, from the publishers' files or a folder of such folders."""
+    from polyglance.tasks import get_task
+
+    found = []
+    for name in names or []:
+        row = get_task(name)
+        inside = [] if folder is None else [folder / (row.folder or name), folder / name]
+        found.append(row.load(next((path for path in inside if path.is_dir()), folder), None))
+    return found
 
 
 def text_side(tower: str | None) -> Side | None:

@@ -1,11 +1,23 @@
-"""What do several verbs ask in the same words? Their shared options."""
+"""Options that several verbs share, and what a verb claims before it begins: its outputs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+try:
+    from typer import _click  # newer ones bring their own
+except ImportError:
+    import click as _click  # type: ignore[no-redef]
+
+if TYPE_CHECKING:
+    from polyglance.outputs import Kind
+
+click: Any = _click
+_GOES_ON = "polyglance.goes_on"
 
 Model = Annotated[
     str,
@@ -41,6 +53,77 @@ Packs = Annotated[
 ]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Replace one of the same kind; the old stays until then."),
+]
+
+
+def claim(out: Path | None, kind: str, *, force: bool = False) -> None:
+    """Refuse an output that may not or cannot be written; the first thing that a verb does.
+
+    What else the command line names, to be read or to be written, is kept apart from it.
+
+    Args:
+        out: Where; None where nothing is written.
+        kind: The name of a kind in `outputs`, as `PACK`.
+        force: Whether one of the same kind may be replaced.
+
+    Raises:
+        OutputError: Something else is there, or it is a place that is never written.
+    """
+    if out is None:
+        return
+    from polyglance import outputs
+
+    found: Kind = getattr(outputs, kind)
+    context = _context()
+    if context is not None and found.goes_on:
+        context.find_root().meta[_GOES_ON] = True
+    beside = [] if context is None else list(_places(context.params, without=out))
+    outputs.require(out, found, force=force, beside=beside)
+
+
+def claim_cache() -> None:
+    """Refuse to begin where the user's cache cannot be written, for a verb that fills it.
+
+    Raises:
+        OutputError: It cannot, with the variable that names another one.
+    """
+    from polyglance import outputs
+
+    outputs.require_cache()
+
+
+def goes_on(context: typer.Context) -> bool:
+    """Whether what the running command writes is taken up by the next one like it."""
+    return bool(context.find_root().meta.get(_GOES_ON))
+
+
+def _context() -> Any:
+    """The running command, if a command line runs."""
+    return click.globals.get_current_context(silent=True)
+
+
+def _places(given: dict[str, Any], *, without: Path) -> Iterator[str | Path]:
+    """What of a command's values may be a place: paths, and texts that name something there is.
+
+    The output itself is left out once: given twice, it is in its own way.
+    """
+    left_out = False
+    for value in given.values():
+        for each in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(each, Path) and each == without and not left_out:
+                left_out = True
+            elif isinstance(each, Path) or (isinstance(each, str) and _is_place(each)):
+                yield each
+
+
+def _is_place(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def language_ids(given: list[str] | None) -> list[str] | None:

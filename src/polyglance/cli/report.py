@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from polyglance.cli import options
+
 HELP = "Write measured results as one HTML file that needs no network."
 
 
@@ -36,8 +38,12 @@ def command(
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Write every number as CSV too.")
     ] = None,
+    force: options.Force = False,
 ) -> None:
     """Set measured models beside each other, in every language, task by task."""
+    options.claim(out, "PAGE", force=force)
+    options.claim(markdown, "MARKDOWN", force=force)
+    options.claim(csv, "CSV", force=force)
     from polyglance.report import gathering, page, plain
 
     gathered = gathering.gather(results)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from polyglance.cli import options
+from polyglance.cli import options, terminal
 
 if TYPE_CHECKING:
     from polyglance.cli.terminal import Way
@@ -118,7 +118,7 @@ def command(
         typer.echo(json.dumps(_for_programs(query, answer), ensure_ascii=False, indent=2))
     elif paths:
         for hit in answer.hits:
-            typer.echo(hit.path or hit.id)
+            typer.echo(terminal.shown(hit.path or hit.id))
     else:
         _print_table(searcher, answer, thumbnails=thumbnails)
 
@@ -195,7 +195,6 @@ def _for_programs(query: str | None, answer: Answer) -> dict[str, Any]:
 
 def _print_table(searcher: Searcher, answer: Answer, *, thumbnails: bool | None) -> None:
     """Ranked ids with scores on 80 columns, then who answered."""
-    from polyglance.cli import terminal
     from polyglance.search.thumbnails import Thumbnails
 
     way = terminal.picture_way(os.environ, is_terminal=sys.stdout.isatty())
@@ -220,13 +219,12 @@ def _print_table(searcher: Searcher, answer: Answer, *, thumbnails: bool | None)
 def _show(thumbnails: Any, identity: str, way: Way) -> None:
     """One thumbnail, where there is one."""
     from polyglance import errors
-    from polyglance.cli import terminal
 
     try:
         picture = thumbnails.get(identity)
     except (errors.UnavailableError, errors.InputError):
         return  # vectors of others have no picture, and a file may be gone
-    typer.echo(terminal.picture(picture, way=way))
+    terminal.send(terminal.picture(picture, way=way))
 
 
 def _who_answered(answer: Answer) -> list[str]:

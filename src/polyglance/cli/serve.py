@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 HELP = "Serve an index: a search page, and end points for programs."
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SHORTEST_TOKEN = 16
-STOP_SECONDS = 10
-# Connections that are open at once, idle ones included.
-CONNECTIONS = 1024
+TOKEN_VARIABLE = "POLYGLANCE_TOKEN"
 
 
 def command(
@@ -32,10 +30,18 @@ def command(
         str | None,
         typer.Option(
             "--token",
-            envvar="POLYGLANCE_TOKEN",
+            envvar=TOKEN_VARIABLE,
             show_envvar=True,
             help="What everyone has to show. Others on this machine can read a command line: "
             "better the variable.",
+        ),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name",
+            help="A name that this server is reached by, such as photos.example; repeatable. "
+            "Without a token, others are refused.",
         ),
     ] = None,
 ) -> None:
@@ -43,36 +49,30 @@ def command(
     from polyglance import errors
 
     try:
-        import uvicorn
+        from polyglance.serve import listening, sessions
+        from polyglance.serve.limits import Limits
     except ImportError as error:
         raise errors.missing_extra("servers", extra="serve") from error
 
-    token = token or None
-    warn(host, token)
-    app = open_app(index, packs=pack or [], host=host, token=token)
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        limit_concurrency=CONNECTIONS,
-        timeout_graceful_shutdown=STOP_SECONDS,
-    )
-    listening = config.bind_socket()
-    shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{listening.getsockname()[1]}"
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:  # warm, and listening
-                typer.echo(f"{address}  (stop with Ctrl-C)")
-
-    server = Server(config)
-    server.run(sockets=[listening])
-    if not server.started:
+    if token is None:
+        token = os.environ.get(TOKEN_VARIABLE)  # an empty one is not given, to typer
+    if token is not None:
+        token = sessions.usable(token)
+    try:
+        at = listening.bound(host, port)
+        warn(host, token)
+        app = open_app(index, packs=pack or [], host=host, token=token, names=name or [])
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{at.getsockname()[1]}"
+        running = listening.serve(
+            app,
+            at,
+            limits=Limits(),
+            started=lambda: typer.echo(f"{address}  (stop with Ctrl-C)"),
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped") from None
+    if not running:
         raise typer.Exit(1)
 
 
@@ -96,7 +96,9 @@ def warn(host: str, token: str | None) -> None:
         )
 
 
-def open_app(index: Path | str, *, packs: list[str], host: str, token: str | None) -> App:
+def open_app(
+    index: Path | str, *, packs: list[str], host: str, token: str | None, names: list[str]
+) -> App:
     """The application over an index."""
     from polyglance import errors
 
@@ -111,4 +113,5 @@ def open_app(index: Path | str, *, packs: list[str], host: str, token: str | Non
         Asker(Searcher(index, packs=packs)),
         token=token,
         loopback_only=host in LOOPBACK and token is None,
+        names=names,
     )

@@ -1,11 +1,19 @@
-"""What can this terminal show? Texts cut to a width, and pictures where it says that it can."""
+"""What reaches the terminal: plain texts cut to a width, and pictures where it can show them.
+
+Everything that is printed goes through `streams`: what would steer a terminal is made visible, and
+a letter that the output's encoding lacks is replaced.
+"""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
-from collections.abc import Mapping
-from typing import Literal
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TextIO
 
 Way = Literal["iterm", "kitty", "sixel"]
 
@@ -27,6 +35,130 @@ SIGNS: tuple[tuple[str, str, Way], ...] = (
 COLUMNS, LINES = 24, 8
 SIXEL_HEIGHT = 160  # pixels: eight lines of twenty
 KITTY_CHUNK = 4096  # characters, by its protocol
+OUTPUT = "standard output"
+# What steers a terminal or turns the order of letters round: control characters of both tables but
+# the end of a line and tabs, separators of lines, overrides and isolates of direction, half signs.
+STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+ON_ONE_LINE = re.compile(rf"[\t\n]|{STEERING.pattern}")
+# Ours, where the terminal has colours: bold, dim, a colour, and back.
+STYLE = re.compile("\x1b\\[[0-9;]{0,12}m")
+
+
+class Visible:
+    """A stream on which nothing steers the terminal; whatever else it does, the stream does.
+
+    Args:
+        stream: The real one.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self._has_styles = self.isatty()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal that may be shown styles; `NO_COLOR` and a dumb one may not."""
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        return self.stream.isatty() and not plain
+
+    def write(self, text: str) -> int:
+        """Write a text, what would steer the terminal as an escape that JSON reads as well."""
+        if not isinstance(text, str):  # that is how libraries ask whether it takes bytes
+            raise TypeError(f"a text is written here, not {type(text).__name__}")
+        if STEERING.search(text):
+            text = self._visible(text)
+        with self._named():
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """As the stream's."""
+        with self._named():
+            self.stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "buffer":  # a way round
+            raise AttributeError(name)
+        return getattr(self.stream, name)
+
+    def _visible(self, text: str) -> str:
+        end = "\r" if text.endswith("\r") and self._has_styles else ""
+        kept = STYLE.findall(text) if self._has_styles else []
+        parts = STYLE.split(text.removesuffix(end)) if kept else [text.removesuffix(end)]
+        shown = [STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", part) for part in parts]
+        styled = [part + style for part, style in zip(shown, [*kept, ""], strict=True)]
+        return "".join(styled) + end
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """What the system refuses has the stream's name, as that of a file has the file's.
+
+        Where the reader has had enough (head, less), the work goes on and the rest is dropped.
+        """
+        try:
+            yield
+        except BrokenPipeError:
+            self.drop()
+        except OSError as error:
+            if error.errno is not None:
+                error.filename = OUTPUT
+            raise
+
+    def drop(self) -> None:
+        """Let nothing more be written, not even when the interpreter ends."""
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stream.fileno())
+            os.close(nowhere)
+
+
+@contextlib.contextmanager
+def streams() -> Iterator[None]:
+    """Have all that is printed in the block pass `Visible`, in letters that the output has."""
+    before = sys.stdout, sys.stderr
+    handlings = []
+    for stream in before:
+        if isinstance(stream, io.TextIOWrapper):
+            handlings.append((stream, stream.errors))
+            with contextlib.suppress(OSError):  # it writes what is waiting; said when we do
+                stream.reconfigure(errors="replace")
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # for streams that were closed
+        sys.stdout, sys.stderr = (Visible(stream or nowhere) for stream in before)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+            for stream, errors in handlings:
+                with contextlib.suppress(OSError, ValueError):
+                    stream.reconfigure(errors=errors)
+
+
+def is_text(text: str) -> bool:
+    """Whether a text is valid Unicode; bytes that were no UTF-8 are half signs in it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(text: str) -> str:
+    r"""A name on one line: what would steer the terminal or end the line is made visible.
+
+    >>> print(shown("a\x1b[31mb\nc"))
+    a\x1b[31mb\nc
+    """
+    return ON_ONE_LINE.sub(
+        lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text
+    )
+
+
+def send(characters: str) -> None:
+    """Characters that do steer the terminal, such as those of `picture`, past `streams`."""
+    stream = sys.stdout.stream if isinstance(sys.stdout, Visible) else sys.stdout
+    stream.write(f"{characters}\n")
+    stream.flush()
 
 
 def picture_way(environment: Mapping[str, str], *, is_terminal: bool) -> Way | None:
@@ -72,14 +204,11 @@ def fitted(text: str, width: int) -> str:
     """
     from rich.cells import cell_len, set_cell_size
 
-    shown = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
-    if cell_len(shown) <= width:
-        return shown
-    head = set_cell_size(shown, (width - 1) // 2)
-    tail = shown
+    whole = shown(text)
+    if cell_len(whole) <= width:
+        return whole
+    head = set_cell_size(whole, (width - 1) // 2)
+    tail = whole
     while cell_len(tail) > width - 1 - cell_len(head):
         tail = tail[1:]
     return f"{head}…{tail}"
@@ -93,8 +222,8 @@ def padded(text: str, width: int) -> str:
     """
     from rich.cells import cell_len
 
-    shown = fitted(text, width)
-    return shown + " " * (width - cell_len(shown))
+    cut = fitted(text, width)
+    return cut + " " * (width - cell_len(cut))
 
 
 def _kitty(jpeg: bytes) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from polyglance.cli import material, options
+from polyglance.cli import material, options, packs
 
 if TYPE_CHECKING:
     from polyglance.packs import LanguagePack
@@ -28,8 +29,34 @@ Recipes, by what they learn from:
   etcl           captioned images: triples of an image and two languages (ETCL)
 
 The first three need a multilingual text tower that exists (--tower). The others
-make a small one, or train the tower that is given on.
+make a small one, or train the tower that is given on. What --set takes is listed
+by: polyglance train RECIPE --help
 """
+_ARGUMENTS = "polyglance.train.arguments"
+
+
+class Command(TyperCommand):
+    """`train`, whose help lists the settings of the recipe that stands before `--help`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Note the words: the help is printed before any of them is read."""
+        ctx.meta[_ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """The settings of the recipe, their defaults and meanings."""
+        from polyglance.recipes import RECIPES, settings_of
+
+        named = [word for word in ctx.meta.get(_ARGUMENTS, ()) if word in RECIPES]
+        if not named:
+            return
+        with formatter.section(f"Settings of {named[0]} (--set NAME=VALUE)"):
+            formatter.write_dl(
+                [
+                    (f"{one.name}={one.default}", one.meaning)
+                    for one in settings_of(RECIPES[named[0]])
+                ]
+            )
 
 
 def command(
@@ -42,6 +69,15 @@ def command(
     bank: material.Bank = None,
     images: material.Images = None,
     tower: material.TowerOption = None,
+    dev_parallel: material.DevParallel = None,
+    dev_share: Annotated[
+        float, typer.Option("--dev-share", help="Of the data, held out to measure the pack; or 0.")
+    ] = 0.1,
+    languages: material.KnownLanguages = None,
+    tasks: material.TestTasks = None,
+    data: material.TaskData = None,
+    task_images: material.TaskImages = None,
+    leakage: material.LeakagePolicy = "refuse",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="A field of the recipe's config, as num_epochs=5."),
@@ -50,8 +86,12 @@ def command(
         Path | None,
         typer.Option("--run", help="Folder of checkpoints and logs; the same one resumes."),
     ] = None,
+    force: options.Force = False,
 ) -> None:
     """Load what the recipe needs, train, save the pack."""
+    options.claim(out, "PACK", force=force)
+    options.claim(run, "RUN")
+    options.claim_cache()
     from polyglance import processes
     from polyglance.model import DualEncoder
     from polyglance.recipes import build_config, get_recipe, launch
@@ -62,16 +102,21 @@ def command(
         text=text, parallel=parallel, captions=captions, bank=bank, images=images
     )
     teacher = DualEncoder.load(model)
-    read, side = given.read(teacher), material.text_side(tower)
+    screened = given.read(teacher).screened(
+        material.load_tasks(tasks, data), images=task_images, teacher=teacher, policy=leakage
+    )
+    side = material.text_side(tower)
     with processes.connected():  # under torchrun; alone it does nothing
         pack = launch.train(
             row,
             config,
-            read,
+            screened.material,
             teacher=teacher,
             tower=side,
             cache=material.text_cache(),
             run=_run_folder(run) if row.resumes else None,
+            dev=material.dev_of(dev_parallel, languages, share=dev_share),
+            about={"leakage": screened.facts},
         )
         if processes.rank() == 0:
             pack.save(out)
@@ -110,5 +155,10 @@ def _print_pack(pack: LanguagePack, out: Path) -> None:
         f"in {manifest.training_seconds:.1f} s"
     )
     for name, value in manifest.data.items():
-        typer.echo(f"  {name.replace('_', ' ')}: {value}")
+        if name not in ("dev", "held_out", "leakage"):
+            typer.echo(f"  {name.replace('_', ' ')}: {value}")
+    for task, counts in manifest.data["leakage"]["checked_against"].items():
+        said = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in counts.items())
+        typer.echo(f"  also in {task}: {said} ({manifest.data['leakage']['policy']})")
+    packs.tell_languages(manifest)
     typer.echo(f"language pack in {out}")

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from polyglance import errors, measure, progress
 from polyglance.affine import Vectors
@@ -27,7 +28,7 @@ from polyglance.compare.rungs import (
     rung_of,
     with_front,
 )
-from polyglance.compare.scoring import stacked
+from polyglance.compare.scoring import CHOSEN_ON, stacked, with_dev_split
 from polyglance.embed import VectorCache
 from polyglance.evaluate import retrieval
 from polyglance.languages import ENGLISH
@@ -59,6 +60,7 @@ class Ladder:
         images: Folder of the task's pictures, for packs with another content tower.
         cache: Keeps what towers gave.
         translator: Texts of a language to English.
+        leakage: What `tasks.leakage.screen` found in the material, for packs and comparison.
     """
 
     teacher: DualEncoder
@@ -72,6 +74,7 @@ class Ladder:
     images: Path | None = None
     cache: VectorCache | None = None
     translator: Translator | None = None
+    leakage: Mapping[str, Any] = field(default_factory=dict)
 
 
 def compare(ladder: Ladder, ways: Sequence[str]) -> tuple[Comparison, list[Result]]:
@@ -93,6 +96,7 @@ def compare(ladder: Ladder, ways: Sequence[str]) -> tuple[Comparison, list[Resul
         raise errors.ConfigError("no seed", hint="give at least one, as --seeds 3")
     for way in ways:
         get_recipe(way)
+    ladder = dataclasses.replace(ladder, data=with_dev_split(ladder.data))
     names = [TEACHER, *([TRANSLATE] if ladder.translator else []), *ways]
     climbed: dict[str, Climbed] = {}
     skipped: dict[str, str] = {}
@@ -107,6 +111,8 @@ def compare(ladder: Ladder, ways: Sequence[str]) -> tuple[Comparison, list[Resul
     comparison = Comparison(
         task=ladder.data.task,
         main_split=next(iter(ladder.data.splits)),
+        num_dev=int(ladder.data.splits[CHOSEN_ON].sum()),
+        leakage=ladder.leakage,
         languages=tuple(ladder.data.captions),
         num_contents=len(ladder.data.content_ids),
         seeds=tuple(ladder.seeds),
@@ -155,6 +161,7 @@ def _trained(ladder: Ladder, name: str, seed: int) -> Path:
             teacher=ladder.teacher,
             tower=tower_for(recipe, ladder.tower),
             cache=ladder.cache,
+            about={"leakage": ladder.leakage} if ladder.leakage else None,
         )
         pack.save(folder)
     return folder
@@ -215,7 +222,8 @@ def _measured(
                 if part.direction == "text_to_content":
                     parts.setdefault((part.split, language), []).append(part)
             if number == 0:
-                results += _results(ladder, model, scored, language=language, name=name)
+                told = [part for part in scored if part.split != CHOSEN_ON]
+                results += _results(ladder, model, told, language=language, name=name)
     splits = list(dict.fromkeys(split for split, _ in parts))
     return Climbed(
         data=data,

@@ -11,8 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from polyglance import files
-from polyglance.compare.scoring import Hits, Score, difference, groups_of, score_of
+from polyglance import files, statistics
+from polyglance.compare.scoring import (
+    CHOSEN_ON,
+    Hits,
+    Score,
+    difference,
+    groups_of,
+    score_of,
+)
 from polyglance.languages import ENGLISH
 from polyglance.packs import LanguagePack
 from polyglance.recipes import DATA
@@ -39,6 +46,8 @@ class Rung:
         data: What it learns from, in plain words.
         scores: By split and group of languages, `others` being all but English.
         gain: Over the teacher, by split, in `others`, on the same draws.
+        dev_scores: By group of languages, on the items that choose.
+        dev_gain: Over the teacher there, in `others`; None where there are no others.
         by_language: By split and language, the mean.
         seed_spread: Least and most of `others` over the seeds, by split.
         num_trainable_parameters: Of its training.
@@ -53,6 +62,8 @@ class Rung:
     data: str
     scores: Mapping[str, Mapping[str, Score]]
     gain: Mapping[str, Score]
+    dev_scores: Mapping[str, Score]
+    dev_gain: Score | None
     by_language: Mapping[str, Mapping[str, float]]
     seed_spread: Mapping[str, tuple[float, float]]
     num_trainable_parameters: int = 0
@@ -69,7 +80,8 @@ class Comparison:
 
     Attributes:
         task: Which task.
-        main_split: The split that `advice` and the front speak of.
+        main_split: The split whose figures are told.
+        num_dev: Items of it that chose the advice and the front, and are in no figure.
         languages: Which ones were measured.
         num_contents: M.
         seeds: Which ones.
@@ -78,10 +90,12 @@ class Comparison:
         advice: What to take, in one sentence.
         model: Reference of the teacher.
         tower: Reference of the multilingual tower, if there is one.
+        leakage: What was learnt from and is tested as well, and what was done about it.
     """
 
     task: str
     main_split: str
+    num_dev: int
     languages: tuple[str, ...]
     num_contents: int
     seeds: tuple[int, ...]
@@ -90,6 +104,7 @@ class Comparison:
     advice: str
     model: str
     tower: str | None
+    leakage: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -116,10 +131,7 @@ def rung_of(name: str, climbed: Climbed, teacher: Climbed) -> Rung:
     spread: dict[str, tuple[float, float]] = {}
     for split, hits in climbed.hits.items():
         drawn = hits.drawn()
-        scores[split] = {
-            group: score_of(drawn, hits.columns(members))
-            for group, members in groups_of(hits.languages).items()
-        }
+        scores[split] = _by_group(hits, drawn)
         by_language[split] = dict(zip(hits.languages, drawn.means.tolist(), strict=True))
         others = hits.columns([one for one in hits.languages if one != ENGLISH])
         if len(others):
@@ -127,10 +139,14 @@ def rung_of(name: str, climbed: Climbed, teacher: Climbed) -> Rung:
             spread[split] = (float(by_seed.min()), float(by_seed.max()))
             gain[split] = difference(hits, teacher.hits[split])
     manifests = [pack.manifest for pack in climbed.packs]
+    for by_split in (by_language, spread):
+        by_split.pop(CHOSEN_ON, None)
     return Rung(
         name=name,
         data=climbed.data,
         scores=scores,
+        dev_scores=scores.pop(CHOSEN_ON, {}),
+        dev_gain=gain.pop(CHOSEN_ON, None),
         gain=gain,
         by_language=by_language,
         seed_spread=spread,
@@ -140,6 +156,13 @@ def rung_of(name: str, climbed: Climbed, teacher: Climbed) -> Rung:
         query_milliseconds=climbed.query_milliseconds,
         content=manifests[0].content if manifests else "unchanged",
     )
+
+
+def _by_group(hits: Hits, drawn: statistics.BootstrapMeans) -> dict[str, Score]:
+    return {
+        group: score_of(drawn, hits.columns(members))
+        for group, members in groups_of(hits.languages).items()
+    }
 
 
 def data_cost(data: str) -> int:
@@ -154,12 +177,12 @@ def data_cost(data: str) -> int:
 def with_front(rungs: Sequence[Rung]) -> list[Rung]:
     """Mark the rungs that no other one dominates in score, seconds, data and query time.
 
-    A way that is worse than the teacher alone is never marked, however quick its queries are.
+    Scores are those of the items that choose. A way that is worse than the teacher alone is never
+    marked, however quick its queries are.
     """
 
     def costs(rung: Rung) -> tuple[float, ...]:
-        split = next(iter(rung.scores))
-        score = rung.scores[split].get("others", rung.scores[split][next(iter(rung.scores[split]))])
+        score = rung.dev_scores.get("others") or next(iter(rung.dev_scores.values()))
         # Query times are told apart from a millisecond on; below, they are the machine's noise.
         return (
             -score.mean,
@@ -175,29 +198,32 @@ def with_front(rungs: Sequence[Rung]) -> list[Rung]:
             all(a <= b for a, b in zip(costs(other), own, strict=True)) and costs(other) != own
             for other in rungs
         )
-        split = next(iter(rung.scores))
-        gains = rung.name == TEACHER or split not in rung.gain or rung.gain[split].mean > 0
+        gains = rung.name == TEACHER or rung.dev_gain is None or rung.dev_gain.mean > 0
         found.append(dataclasses.replace(rung, on_front=gains and not dominated))
     return found
 
 
 def advice_of(comparison: Comparison, climbed: Mapping[str, Climbed]) -> str:
-    """What to take: the cheapest of those that the best one does not clearly beat."""
+    """What to take: the cheapest of those that the best one does not clearly beat.
+
+    Chosen on the items set apart; what is said of it is measured on the others.
+    """
     split = comparison.main_split
-    trained = [rung for rung in comparison.rungs if rung.gain and rung.name != TEACHER]
+    trained = [rung for rung in comparison.rungs if rung.dev_gain and rung.name != TEACHER]
     if not trained:
         return "Nothing but the teacher could be measured; see what was skipped and why."
-    best = max(trained, key=lambda rung: rung.scores[split]["others"].mean)
+    best = max(trained, key=lambda rung: rung.dev_scores["others"].mean)
     level = [
         rung
         for rung in trained
-        if difference(climbed[best.name].hits[split], climbed[rung.name].hits[split]).low <= 0
+        if difference(climbed[best.name].hits[CHOSEN_ON], climbed[rung.name].hits[CHOSEN_ON]).low
+        <= 0
     ]
     take = min(
         level,
         key=lambda rung: (data_cost(rung.data), rung.training_seconds),
     )
-    if take.gain[split].low <= 0:
+    if take.dev_gain is None or take.dev_gain.low <= 0:
         return (
             f"Keep the teacher as it is: not even {best.name} is clearly better in the other "
             f"{len(comparison.languages) - 1} languages."

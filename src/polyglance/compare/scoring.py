@@ -6,16 +6,43 @@ Legend: M content items, L languages, S seeds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import languages, statistics
+from polyglance import errors, languages, statistics
 from polyglance.evaluate import retrieval
 from polyglance.languages import ENGLISH
+from polyglance.recipes.dev_sets import in_fixed_order
+from polyglance.tasks.retrieval import RetrievalData
 
 HIT_RATE_COLUMN = retrieval.KS.index(10)
+# A fifth of the items chooses what to take; the others say how good that is.
+CHOSEN_ON = "chosen-on"
+DEV_ONE_IN = 5
+LEAST_ITEMS = 4 * DEV_ONE_IN
+
+
+def with_dev_split(data: RetrievalData) -> RetrievalData:
+    """The task with a fixed fifth of its first split apart, by a hash of the ids.
+
+    Every item stays a candidate, so that no score becomes easier.
+
+    Raises:
+        ConfigError: For a task too small to be cut.
+    """
+    main, members = next(iter(data.splits.items()))
+    ids = [one for one, there in zip(data.content_ids, members.tolist(), strict=True) if there]
+    if len(ids) < LEAST_ITEMS:
+        raise errors.ConfigError(
+            f"{data.task} has {len(ids)} items; a fifth of them chooses what to take, the others "
+            f"say how good it is, which takes {LEAST_ITEMS} or more",
+            hint="take a larger task: polyglance eval --list",
+        )
+    chosen = set(in_fixed_order(ids)[: len(ids) // DEV_ONE_IN])
+    dev = np.array([one in chosen for one in data.content_ids], bool)
+    return replace(data, splits={**data.splits, main: members & ~dev, CHOSEN_ON: members & dev})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,21 +126,13 @@ def groups_of(names: Sequence[str]) -> dict[str, list[str]]:
 
 def score_of(drawn: statistics.BootstrapMeans, columns: NDArray[np.int64]) -> Score:
     """The mean over some languages, drawn together."""
-    interval = statistics.interval_of(
-        np.nanmean(drawn.draws[:, columns], axis=1),
-        mean=float(drawn.means[columns].mean()),
-        num_clusters=int(drawn.num_clusters.max()),
-    )
+    interval = drawn.over(columns).intervals()[0]
     return Score(mean=interval.mean, low=interval.low, high=interval.high)
 
 
 def difference(first: Hits, second: Hits) -> Score:
     """How much the first is above the second in the languages but English that both have."""
     shared = [one for one in first.languages if one != ENGLISH and one in second.languages]
-    parts = []
-    for hits in (first, second):
-        drawn, columns = hits.drawn(), hits.columns(shared)
-        parts.append((drawn.means[columns].mean(), np.nanmean(drawn.draws[:, columns], axis=1)))
-    (a, drawn_a), (b, drawn_b) = parts
-    interval = statistics.interval_of(drawn_a - drawn_b, mean=float(a - b), num_clusters=1)
+    mine, theirs = (hits.drawn().over(hits.columns(shared)) for hits in (first, second))
+    interval = mine.less(theirs).differences()[0].difference
     return Score(mean=interval.mean, low=interval.low, high=interval.high)

@@ -25,6 +25,7 @@ from polyglance.sources import pictograms
 from polyglance.tasks import retrieval_loaders
 from polyglance.towers import Tower, load_tower
 
+DEMO_FILE = "demo.json"
 ENGLISH_TEXT_PACKS, CONTROL_FOLDER = ("ridge", "m2m"), "ridge-shuffled"
 
 
@@ -40,6 +41,9 @@ def run(out: Path, *, fresh: bool = False) -> dict[str, Any]:
         What `summary.json` holds.
     """
     stages = Stages()
+    out.mkdir(parents=True, exist_ok=True)
+    # First, so that a demo that was stopped is known for one, and goes on.
+    files.write_manifest(out / DEMO_FILE, {}, kind="demo", schema_version=1)
     with stages("fetch pictures and names"):
         world = pictograms.load_world()
     with stages("train three towers" if fresh else "load three towers"):
@@ -56,7 +60,9 @@ def run(out: Path, *, fresh: bool = False) -> dict[str, Any]:
         packs, control = _packs(bench, three, towers.english_texts(world), out)
     with stages("measure every language"):
         rows = measuring.measure_all(bench, packs, control=control, out=out / "results.jsonl")
-        summary = telling.summarise(rows, packs=list(packs), english_text=ENGLISH_TEXT_PACKS)
+        chosen = measuring.best_by_data(packs)  # on dev; nothing here looks at the rows
+        english_only = next(name for name in chosen if name in ENGLISH_TEXT_PACKS)
+        summary = telling.summarise(rows, best=chosen[0], english_only=english_only)
         best = packs[summary["best_pack"]]
         best.save(out / "pack")
     with stages("answer five queries"):
@@ -121,7 +127,6 @@ def _packs(
             config=asdict(config),
         )
 
-    results = out / "results.jsonl"
     packs = {}
     for name in ("distill", *ENGLISH_TEXT_PACKS):
         folder, tower = (
@@ -131,7 +136,7 @@ def _packs(
         kept = _kept_pack(folder, bench.teacher, tower)
         if kept is None:
             made = _distilled_pack(bench, three) if name == "distill" else fitted(name)
-            kept = measuring.with_dev_scores(made, bench, out=results)
+            kept = measuring.with_dev_scores(made, bench)
             kept.save(folder)
         packs[name] = kept
     control = _kept_pack(out / "packs" / CONTROL_FOLDER, bench.teacher, ranking.tower)

@@ -6,9 +6,8 @@ Legend: M pictures, D width of the space.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,8 @@ from polyglance.affine import Vectors
 from polyglance.languages import ENGLISH
 from polyglance.measure import model_id
 from polyglance.model import DualEncoder
-from polyglance.packs import LanguagePack, LanguageScore, Speaker
+from polyglance.packs import LanguagePack
+from polyglance.recipes import dev_sets, image_text, scoring
 from polyglance.results import Result
 from polyglance.tasks.retrieval import RetrievalData
 
@@ -28,8 +28,10 @@ from polyglance.tasks.retrieval import RetrievalData
 SAMPLE_ONE_IN = 8
 SAMPLE_TASK = "pictograms-sample"
 ENGLISH_MODEL, CONTROL = "English-only model", "ridge, shuffled pairs"
-QUANTILE_LANGUAGES_STEP = 5
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+DEV_NOTE = (
+    "names of concepts that training saw, among the drawings that the image tower learnt from: "
+    "scores compare packs, and are higher than those on drawings by others"
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,11 +54,6 @@ class Bench:
     dev_contents: Vectors
     cache: embed.VectorCache
 
-    @cached_property
-    def teacher_quantiles(self) -> dict[str, float]:
-        """Quantiles of the best answers' cosines, of the English-only model."""
-        return _quantiles(self.teacher, self, sampled(self.dev))
-
 
 def sampled(data: RetrievalData) -> RetrievalData:
     """The task with the names of a fixed sample of concepts only; all pictures are candidates.
@@ -76,35 +73,29 @@ def _is_sampled(content_id: str) -> bool:
     return int.from_bytes(digest, "big") % SAMPLE_ONE_IN == 0
 
 
-def with_dev_scores(pack: LanguagePack, bench: Bench, *, out: Path) -> LanguagePack:
-    """Measure a pack and the teacher on the dev split, and let the better one speak.
+def with_dev_scores(pack: LanguagePack, bench: Bench) -> LanguagePack:
+    """Measure a pack and the teacher on the training artist's drawings, as `train` measures."""
+    captions = [caption for listed in bench.dev.captions.values() for caption in listed]
+    pool = image_text.join(captions, content_ids=bench.dev.content_ids, contents=bench.dev_contents)
+    few = tuple(caption for caption in pool.captions if _is_sampled(caption.content_id))
+    asked = dev_sets.of_items(replace(pool, captions=few), pool=pool, note=DEV_NOTE)
+    return scoring.with_scores(pack, [asked], teacher=bench.teacher, cache=bench.cache)
 
-    English stays with the teacher whatever the scores say.
 
-    Args:
-        pack: Fresh from its recipe.
-        bench: Holds the dev split.
-        out: File of results to add to.
-    """
-    data = sampled(bench.dev)  # of concepts seen in training only
-    # Unrouted: the pack answers in every language, English too.
-    alone = replace(bench.teacher, text=pack.side)
-    pack_scores = _dev_scores(alone, bench, data, name=pack.manifest.recipe, out=out)
-    teacher_scores = _dev_scores(bench.teacher, bench, data, name=ENGLISH_MODEL, out=out)
-    scores = {
-        language: LanguageScore(
-            pack=score,
-            teacher=teacher_scores[language],
-            speaks=_speaker(language, pack=score, teacher=teacher_scores[language]),
-        )
-        for language, score in pack_scores.items()
-    }
-    distribution = {
-        "pack": _quantiles(alone, bench, data),
-        "teacher": bench.teacher_quantiles,
-    }
-    manifest = replace(pack.manifest, languages=scores, score_distribution=distribution)
-    return replace(pack, manifest=manifest)
+def dev_mean(pack: LanguagePack) -> float:
+    """The mean dev score over the languages but English, whoever answers in each."""
+    scores = {name: row for name, row in pack.manifest.languages.items() if name != ENGLISH}
+    said = [row.pack if row.speaks == "pack" else row.teacher for row in scores.values()]
+    return float(np.mean([score for score in said if score is not None]))
+
+
+def best_by_data(packs: Mapping[str, LanguagePack]) -> list[str]:
+    """The best pack on dev of each kind of training data, the best of all first."""
+    best: dict[str, str] = {}
+    for name, pack in packs.items():
+        kind = pack.manifest.data["kind"]
+        best[kind] = max(best.get(kind, name), name, key=lambda one: dev_mean(packs[one]))
+    return sorted(best.values(), key=lambda name: -dev_mean(packs[name]))
 
 
 def measure_all(
@@ -124,26 +115,13 @@ def measure_all(
     sample = sampled(bench.test)
     for name, encoder in {ENGLISH_MODEL: bench.teacher, **with_packs, CONTROL: shuffled}.items():
         rows += _test(encoder, bench, sample, name=name, out=out)
-    for name in _worth_every_name(rows, packs):
+    # Chosen before any of these was measured: 20 s each on all names.
+    for name in best_by_data(packs):
         rows += _test(with_packs[name], bench, bench.test, name=name, out=out)
     whole = [ENGLISH]
     return rows + _test(
         bench.teacher, bench, bench.test, name=ENGLISH_MODEL, out=out, languages=whole
     )
-
-
-def _worth_every_name(rows: list[Result], packs: Mapping[str, LanguagePack]) -> list[str]:
-    """The best pack on the sample of each kind of training data: 20 s each on all names."""
-
-    def mean(name: str) -> float:
-        rates = [r.values["hit_rate_at_10"] for r in rows if r.model == name and r.split == "seen"]
-        return float(np.mean(rates))
-
-    best: dict[str, str] = {}
-    for name, pack in packs.items():
-        kind = pack.manifest.data["kind"]
-        best[kind] = max(name, best.get(kind, name), key=mean)
-    return list(best.values())
 
 
 def _test(
@@ -165,38 +143,3 @@ def _test(
         out=out,
         cache=bench.cache,
     )
-
-
-def _dev_scores(
-    encoder: DualEncoder, bench: Bench, data: RetrievalData, *, name: str, out: Path
-) -> dict[str, float]:
-    rows = evaluate.evaluate(
-        encoder,
-        data,
-        contents=bench.dev_contents,
-        name=name,
-        model_id=model_id(encoder),
-        out=out,
-        cache=bench.cache,
-    )
-    return {
-        row.language: row.values["hit_rate_at_10"]
-        for row in rows
-        if row.direction == "text_to_content"
-    }
-
-
-def _speaker(language: str, *, pack: float, teacher: float) -> Speaker:
-    return "pack" if language != ENGLISH and pack > teacher else "teacher"
-
-
-def _quantiles(encoder: DualEncoder, bench: Bench, data: RetrievalData) -> dict[str, float]:
-    """Quantiles of the cosine of each query's best answer, over every fifth language."""
-    best: list[float] = []
-    for language in list(data.captions)[::QUANTILE_LANGUAGES_STEP]:
-        listed = data.captions[language]
-        texts = [caption.text for caption in listed]
-        vectors = encoder.encode_texts(texts, languages=[language] * len(texts), cache=bench.cache)
-        best += (vectors @ bench.dev_contents.T).max(axis=1).tolist()
-    found: Sequence[float] = np.quantile(best, QUANTILES).tolist()
-    return {f"{100 * q:.0f} %": value for q, value in zip(QUANTILES, found, strict=True)}

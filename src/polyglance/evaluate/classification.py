@@ -17,7 +17,7 @@ from polyglance.affine import Vectors
 from polyglance.embed import VectorCache
 from polyglance.evaluate.encoders import Encoder
 from polyglance.evaluate.ensembles import class_weights
-from polyglance.evaluate.guesses import KS, Guesses, drawn_values, guess, macro_f1
+from polyglance.evaluate.guesses import KS, Guesses, drawn_macro_f1, guess, macro_f1
 from polyglance.languages import get_language
 from polyglance.results import Result
 from polyglance.tasks.classification import ClassificationData
@@ -199,14 +199,18 @@ def _summarise(
     values = {"accuracy": found.accuracy, "macro_f1": macro_f1(found)}
     if num_classes > KS[1]:
         values[f"accuracy_at_{KS[1]}"] = float(found.hits[:, 1].mean())
-    if len(found.truth) < 2:
+    num_items = len(found.truth)
+    if num_items < 2:
         return values, {}
-    drawn = drawn_values(found, seed=SEED)
-    spans = {}
-    for name, value in values.items():
-        span = statistics.interval_of(drawn[name], mean=value, num_clusters=len(found.truth))
-        spans[name] = (span.low, span.high)
-    return values, spans
+    hits = statistics.bootstrap_means(found.hits, clusters=range(num_items), seed=SEED)
+    by_name = dict(zip(("accuracy", f"accuracy_at_{KS[1]}"), hits.intervals(), strict=True))
+    by_name["macro_f1"] = statistics.share_interval_of(
+        drawn_macro_f1(found, seed=SEED), mean=values["macro_f1"], num_clusters=num_items
+    )
+    return (
+        {name: by_name[name].mean for name in values},
+        {name: (by_name[name].low, by_name[name].high) for name in values},
+    )
 
 
 def _result(

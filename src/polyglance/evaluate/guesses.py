@@ -88,33 +88,19 @@ def macro_f1(guesses: Guesses) -> float:
     return float(_macro_f1(guesses, np.ones((1, len(guesses.truth))))[0])
 
 
-def drawn_values(
-    guesses: Guesses, *, seed: int, num_draws: int = DEFAULT_DRAWS
-) -> dict[str, Doubles]:
-    """Accuracies and macro-F1 of B draws of the content items, with replacement.
+def drawn_macro_f1(guesses: Guesses, *, seed: int, num_draws: int = DEFAULT_DRAWS) -> Doubles:
+    """Macro-F1 of B draws of the content items, with replacement, float64 (B,).
 
-    A draw lacks some items, so that drawn macro-F1 lies a little low: of 200 classes by an eighth
-    of the interval's width with 50 items a class, by a third of it with one.
+    A draw lacks some items, so that drawn macro-F1 lies a little low: how much it varies is what
+    it tells (`statistics.share_interval_of`).
 
     Args:
         guesses: Of N items, 2 or more.
         seed: Of the draws.
         num_draws: B.
-
-    Returns:
-        Float64 (B,) for each of `accuracy`, `accuracy_at_5` and `macro_f1`.
     """
-    num_items = len(guesses.truth)
-    means, scores = [], []
-    for weights in statistics.weight_parts(seed, num_draws=num_draws, num_clusters=num_items):
-        means.append(weights @ guesses.hits / num_items)
-        scores.append(_macro_f1(guesses, weights))
-    drawn = np.concatenate(means)  # (B, len(KS))
-    return {
-        "accuracy": drawn[:, 0],
-        "accuracy_at_5": drawn[:, 1],
-        "macro_f1": np.concatenate(scores),
-    }
+    parts = statistics.weight_parts(seed, num_draws=num_draws, num_clusters=len(guesses.truth))
+    return np.concatenate([_macro_f1(guesses, weights) for weights in parts])
 
 
 def _macro_f1(guesses: Guesses, weights: Doubles) -> Doubles:

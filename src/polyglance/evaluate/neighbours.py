@@ -37,10 +37,10 @@ def score(
     assert contents is not None
     asking, found = np.flatnonzero(data.asking), np.flatnonzero(~data.asking)
     hits = nearest_hits(contents, data.classes, asking=asking, found=found)
-    spans = {}
+    value, spans = float(hits.mean()), {}
     if len(hits) > 1:
         span = statistics.clustered_bootstrap(hits, asking, seed=0)
-        spans = {"hit_rate_at_1": (span.low, span.high)}
+        value, spans = span.mean, {"hit_rate_at_1": (span.low, span.high)}
     return [
         Result(
             task=data.task,
@@ -49,7 +49,7 @@ def score(
             direction="content_to_content",
             metric="knn_accuracy",
             caption_policy=data.policy,
-            values={"hit_rate_at_1": float(hits.mean())},
+            values={"hit_rate_at_1": value},
             intervals=spans,
             num_queries=len(asking),
             num_candidates=len(found),

@@ -32,8 +32,8 @@ CORRECTIONS: Mapping[Correction, Callable[[Mapping[str, float]], dict[str, float
 )
 
 
-# The least p-value of B draws is 2 / (B + 1), and corrections multiply it by up to the number of
-# languages: with 1,000 draws no language of 201 could ever differ.
+# The least p-value of B drawn signs is 1 / (B + 1), and corrections multiply it by up to the number
+# of languages: with 1,000 draws no language of 201 could ever differ.
 DRAWS_PER_LANGUAGE = 100
 
 
@@ -82,8 +82,8 @@ class Pairing:
         value: What is compared: `hit_rate_at_10`, or `accuracy`.
         correction: Of the p-values of the languages.
         languages: By language.
-        macro: Mean over the languages, each counted once; all under the same draws of content
-            items, so that what is hard for every language at once does not average out.
+        macro: Mean over the languages, each counted once; all over the same content items, so that
+            what is hard for every language at once does not average out.
     """
 
     task: str
@@ -184,13 +184,9 @@ def _pairing(
         seed=seed,
         num_draws=num_draws,
     )
-    found = {
-        language: PairedDifference(difference=interval, p_value=statistics.p_value_of(draws))
-        for language, interval, draws in zip(parts, drawn.intervals(), drawn.draws.T, strict=True)
-    }
+    found = dict(zip(parts, drawn.differences(), strict=True))
     corrected = CORRECTIONS[correction]({name: pair.p_value for name, pair in found.items()})
     some, _ = next(iter(parts.values()))
-    macro = np.nanmean(drawn.draws, axis=1)  # (B,)
     return Pairing(
         task=task,
         split=some.split,
@@ -207,12 +203,7 @@ def _pairing(
             )
             for language, (a, b) in parts.items()
         },
-        macro=PairedDifference(
-            difference=statistics.interval_of(
-                macro, mean=float(drawn.means.mean()), num_clusters=len(members)
-            ),
-            p_value=statistics.p_value_of(macro),
-        ),
+        macro=drawn.over(range(len(parts))).differences()[0],
     )
 
 
@@ -223,7 +214,7 @@ def _draw(
     seed: int,
     num_draws: int,
 ) -> BootstrapMeans:
-    """Drawn means of each language's (Q,) values, all over the same content items."""
+    """Means of each language's (Q,) values, all over the same content items."""
     sums, counts = [], []
     size = int(members.max()) + 1
     for part, differences in values:

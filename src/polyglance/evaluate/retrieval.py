@@ -191,13 +191,10 @@ def _summarise(
 ) -> list[tuple[dict[str, float], dict[str, tuple[float, float]]]]:
     """Means and 95 % intervals by name, for each direction of one split.
 
-    Both directions share the draws, so that the average recall has an interval of its own. Content
-    items that have no text in this language take part in the draws as rows that do not count, so
-    that all languages of a split share the same draws.
+    Both directions stand in one table, so that the average recall has an interval of its own. What
+    a single picture says of others is unknown: it has values and no intervals.
     """
-    absent = np.setdiff1d(parts[0].members, np.concatenate([part.clusters for part in parts]))
-    sizes = [*(len(part.hits) for part in parts), len(absent)]
-    starts = np.concatenate([[0], np.cumsum(sizes)])
+    starts = np.cumsum([0, *(len(part.hits) for part in parts)])
     values = np.zeros((starts[-1], len(parts) * len(names)))
     present = np.zeros(values.shape, bool)
     for number, part in enumerate(parts):
@@ -205,26 +202,26 @@ def _summarise(
         columns = slice(number * len(names), (number + 1) * len(names))
         values[rows, columns] = np.column_stack([part.hits, part.reciprocal_ranks])
         present[rows, columns] = True
-    clusters = np.concatenate([*(part.clusters for part in parts), absent])
-    drawn = statistics.bootstrap_means(values, clusters=clusters, present=present, seed=0)
-    by_column = drawn.intervals()
-    found = [
-        dict(zip(names, by_column[start : start + len(names)], strict=True))
-        for start in range(0, len(by_column), len(names))
-    ]
-    if len(parts) == 2:
-        rates = [i for i in range(len(by_column)) if i % len(names) < len(KS)]
-        recall = statistics.interval_of(
-            drawn.draws[:, rates].mean(axis=1),
-            mean=float(drawn.means[rates].mean()),
-            num_clusters=int(drawn.num_clusters.max()),
+    clusters = np.concatenate([part.clusters for part in parts])
+    rates = [column for column in range(values.shape[1]) if column % len(names) < len(KS)]
+    spans: list[statistics.Interval] = []
+    if (clusters == clusters[0]).all():
+        means = values.sum(axis=0) / present.sum(axis=0)
+        figures = [*means.tolist(), float(means[rates].mean())]
+    else:
+        found = statistics.bootstrap_means(values, clusters=clusters, present=present, seed=0)
+        spans = [*found.intervals(), *found.over(rates).intervals()]
+        figures = [span.mean for span in spans]
+    summaries = []
+    for number in range(len(parts)):
+        own = range(number * len(names), (number + 1) * len(names))
+        chosen = dict(zip(names, own, strict=True))
+        if len(parts) == 2:
+            chosen[AVERAGE_RECALL] = len(figures) - 1
+        summaries.append(
+            (
+                {name: figures[at] for name, at in chosen.items()},
+                {name: (spans[at].low, spans[at].high) for name, at in chosen.items() if spans},
+            )
         )
-        for named in found:
-            named[AVERAGE_RECALL] = recall
-    return [
-        (
-            {name: interval.mean for name, interval in named.items()},
-            {name: (interval.low, interval.high) for name, interval in named.items()},
-        )
-        for named in found
-    ]
+    return summaries

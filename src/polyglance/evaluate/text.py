@@ -108,29 +108,32 @@ def score_bitext(
     """
     del contents
     pairs = data.pairs[language]
-    return [
-        Result(
-            task=data.task,
-            split="test",
-            language=language,
-            other_language=data.other_language,
-            direction=way.direction,
-            metric="accuracy",
-            caption_policy=data.policy,
-            values={"accuracy": float(way.hits.mean())},
-            intervals=_interval(way.hits, way.clusters),
-            num_queries=len(pairs),
-            num_candidates=way.num_candidates,
-            num_dropped={
-                "pairs_with_an_empty_side": data.num_empty[language],
-                "repeated_candidates": len(pairs) - way.num_candidates,
-            },
-            model=name,
-            model_id=model_id,
-            data_id=data.data_id(language),
+    rows = []
+    for way in bitext_hits(encoder, data, language=language, cache=cache):
+        values, intervals = _figures(way)
+        rows.append(
+            Result(
+                task=data.task,
+                split="test",
+                language=language,
+                other_language=data.other_language,
+                direction=way.direction,
+                metric="accuracy",
+                caption_policy=data.policy,
+                values=values,
+                intervals=intervals,
+                num_queries=len(pairs),
+                num_candidates=way.num_candidates,
+                num_dropped={
+                    "pairs_with_an_empty_side": data.num_empty[language],
+                    "repeated_candidates": len(pairs) - way.num_candidates,
+                },
+                model=name,
+                model_id=model_id,
+                data_id=data.data_id(language),
+            )
         )
-        for way in bitext_hits(encoder, data, language=language, cache=cache)
-    ]
+    return rows
 
 
 def bitext_hits(
@@ -247,12 +250,9 @@ def _distinct(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64
     return np.array([numbers[text] for text in texts], np.int64), np.array(rows, np.int64)
 
 
-def _interval(hits: Doubles, clusters: NDArray[np.int64]) -> dict[str, tuple[float, float]]:
-    """95 % over drawn sentences of the other side; none where all pairs share one.
-
-    That side is what languages of a task have in common, and so they share their draws.
-    """
-    if clusters.max() == 0:
-        return {}
-    found = statistics.clustered_bootstrap(hits, clusters, seed=0)
-    return {"accuracy": (found.low, found.high)}
+def _figures(way: Hits) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Accuracy and its 95 % interval over sentences of the other side; none where all share one."""
+    if way.clusters.max() == 0:
+        return {"accuracy": float(way.hits.mean())}, {}
+    found = statistics.clustered_bootstrap(way.hits, way.clusters, seed=0)
+    return {"accuracy": found.mean}, {"accuracy": (found.low, found.high)}

@@ -29,12 +29,14 @@ class Form:
     """A row of the table.
 
     Attributes:
+        output: Its kind in `outputs`.
         lost: What of a result the form has no place for.
         holds: Whether it has a place for a result at all.
         texts: Results to the text of each file, by its path under the target; a single file has
             the empty path.
     """
 
+    output: str
     lost: tuple[str, ...] = ()
     holds: Callable[[Result], bool]
     texts: Callable[[Sequence[Result]], Mapping[str, str]]
@@ -43,20 +45,25 @@ class Form:
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
         "polyglance": Form(
+            output="CONVERTED",
             holds=lambda row: True,
             texts=lambda rows: {
                 "": "".join(json.dumps(results.to_row(row)) + "\n" for row in rows)
             },
         ),
         "clip-benchmark": Form(
-            lost=clip_benchmark.LOST, holds=clip_benchmark.holds, texts=clip_benchmark.to_files
+            output="TABLES",
+            lost=clip_benchmark.LOST,
+            holds=clip_benchmark.holds,
+            texts=clip_benchmark.to_files,
         ),
         "clip-benchmark-csv": Form(
+            output="CLIP_BENCHMARK_CSV",
             lost=clip_benchmark.LOST,
             holds=clip_benchmark.holds,
             texts=lambda rows: {"": clip_benchmark.to_csv(rows)},
         ),
-        "mteb": Form(holds=lambda row: True, texts=mteb.to_files),
+        "mteb": Form(output="TABLES", holds=lambda row: True, texts=mteb.to_files),
     }
 )
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from polyglance import errors
+from polyglance import errors, files
 from polyglance.languages import normalise_language
 from polyglance.results import CaptionPolicy, Direction, Result
 
@@ -90,7 +90,14 @@ def to_csv(rows: Sequence[Result]) -> str:
     for each in objects:
         row = {name: value for name, value in each.items() if name != "metrics"}
         writer.writerow(
-            {**row, **each["metrics"], "model_fullname": f"{row['model']} {row['pretrained']}"}
+            {
+                name: files.spreadsheet_cell(value)
+                for name, value in {
+                    **row,
+                    **each["metrics"],
+                    "model_fullname": f"{row['model']} {row['pretrained']}",
+                }.items()
+            }
         )
     return text.getvalue()
 
@@ -110,7 +117,11 @@ def from_csv(path: Path) -> list[Result]:
         ) from error
     rows = []
     for number, line in enumerate(table, 2):
-        facts = {name: line[name] for name in (*ITS_KEYS, *OUR_KEYS) if name in line}
+        facts = {
+            name: line[name] and files.from_spreadsheet_cell(line[name])
+            for name in (*ITS_KEYS, *OUR_KEYS)
+            if name in line
+        }
         metrics = {name: value for name, value in line.items() if name not in facts and value}
         found = {**facts, "metrics": metrics}
         rows += from_object(found, where=f"{path}, line {number}")

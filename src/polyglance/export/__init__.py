@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from polyglance import errors, files
+from polyglance import errors, files, outputs
 from polyglance.export import card
 from polyglance.export.order import Order, Written
 
@@ -91,20 +91,16 @@ def export(order: Order, form: str, *, out: Path) -> Exported:
         UnknownNameError: For another form.
         MissingExtraError: Where its library is not installed.
         ExportError: Where the form cannot hold this pack, or does not give its vectors.
-        InputError: Where there is something in `out`.
+        OutputError: Where there is something in `out`.
     """
     if form not in FORMS:
         raise errors.unknown_name("form of export", form, allowed=FORMS)
     row, out = FORMS[form], Path(out)
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise errors.InputError(
-            f"{out} is not empty; an export fills a folder of its own",
-            hint=f"name another one, or remove it first: rm -r {out}",
-        )
+    outputs.require(out, outputs.EXPORT)
     for package in row.packages:
         if importlib.util.find_spec(package) is None:
             raise errors.missing_extra(f"exports to {form}", extra=row.extra)
-    with files.folder_in_one_step(out) as folder:
+    with files.folder_in_one_step(out, marker=None) as folder:
         written: Written = importlib.import_module(row.module).write(order, folder)
         text = card.render(order, library=row.library, usage=written.usage, notes=written.notes)
         (folder / card.FILE).write_text(text, encoding="utf-8")

@@ -66,6 +66,8 @@ def _eval_results(order: Order) -> Iterator[Any]:
     from huggingface_hub import EvalResult
 
     for language, score in sorted(order.pack.manifest.languages.items()):
+        if score.pack is None:
+            continue
         yield EvalResult(
             task_type=TASK_TYPES["text_to_content"],
             dataset_type="dev",

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polyglance import errors
+from polyglance import errors, tensor_files
 from polyglance.affine import AffineMap, Chain
 from polyglance.export import tokens
 from polyglance.export.order import PROBES, Order, Written, difference
@@ -208,8 +208,6 @@ def _width_of(pooled: PooledEncoder, parts: TextParts) -> int:
 
 def _write_encoder(parts: TextParts, encoder: nn.Module, folder: Path) -> None:
     """The checkpoint: copied where nothing in it changed, else written anew."""
-    from safetensors.torch import save_file
-
     from_ours = isinstance(encoder, bert.BertEncoder)
     whole = not (parts.own_weights or _is_half(encoder, parts))
     if from_ours or whole:
@@ -222,7 +220,7 @@ def _write_encoder(parts: TextParts, encoder: nn.Module, folder: Path) -> None:
             shutil.copyfile(index, folder / index.name)
     elif isinstance(encoder, bert.BertEncoder):
         tensors = bert.to_tensors(encoder)
-        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        tensor_files.write_torch(folder / "model.safetensors", tensors, metadata={"format": "pt"})
     else:
         encoder.save_pretrained(folder)  # type: ignore[operator]
 
@@ -235,8 +233,6 @@ def _is_half(encoder: nn.Module, parts: TextParts) -> bool:
 
 
 def _write_modules(stock: list[Stock], folder: Path) -> None:
-    from safetensors.torch import save_file
-
     listed = [{"idx": 0, "name": "0", "path": "", "type": _type("Transformer")}]
     for number, each in enumerate(stock, start=1):
         path = f"{number}_{each.kind}"
@@ -244,7 +240,7 @@ def _write_modules(stock: list[Stock], folder: Path) -> None:
         (folder / path).mkdir()
         _write_json(folder / path / "config.json", each.config)
         if each.tensors:
-            save_file(each.tensors, folder / path / "model.safetensors")
+            tensor_files.write_torch(folder / path / "model.safetensors", each.tensors)
     _write_json(folder / "modules.json", listed)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, ModuleType, NoneType, UnionType
@@ -116,6 +118,11 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 )
 
 
+def name_of(recipe: Recipe) -> str:
+    """The name of a row, as it is typed."""
+    return next(name for name, row in RECIPES.items() if row is recipe)
+
+
 def get_recipe(name: str) -> Recipe:
     """A row of the table.
 
@@ -125,6 +132,57 @@ def get_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise errors.unknown_name("recipe", name, allowed=RECIPES)
     return RECIPES[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A field of a recipe's config, as `train RECIPE --help` lists it.
+
+    Attributes:
+        name: Of the field.
+        default: Written as the command line takes it.
+        meaning: What the config's docstring says of it.
+    """
+
+    name: str
+    default: str
+    meaning: str
+
+
+def settings_of(recipe: Recipe) -> list[Setting]:
+    """Every field of a recipe's config, with its default and its meaning."""
+    config_class = getattr(recipe.load(), recipe.config)
+    meanings = _attributes(inspect.getdoc(config_class) or "")
+    return [
+        Setting(
+            name=field.name, default=_written(field.default), meaning=meanings.get(field.name, "")
+        )
+        for field in dataclasses.fields(config_class)
+    ]
+
+
+def _attributes(docstring: str) -> dict[str, str]:
+    r"""What a docstring says of each attribute.
+
+    >>> _attributes("Settings.\n\nAttributes:\n    seed: Fixes the\n        order.")
+    {'seed': 'Fixes the order.'}
+    """
+    found: dict[str, str] = {}
+    name = ""
+    for line in docstring.partition("Attributes:\n")[2].splitlines():
+        begun = re.match(r" {4}(\w+): (.*)", line)
+        if begun:
+            name = begun[1]
+            found[name] = begun[2]
+        elif name and line.strip():
+            found[name] += f" {line.strip()}"
+    return found
+
+
+def _written(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_written, value))
+    return str(value).lower() if isinstance(value, bool | NoneType) else f"{value}"
 
 
 def build_config(recipe: Recipe, settings: Mapping[str, str]) -> Any:
@@ -145,11 +203,11 @@ def build_config(recipe: Recipe, settings: Mapping[str, str]) -> Any:
     for name, text in settings.items():
         if name not in fields:
             raise errors.unknown_name(f"field of {recipe.config}", name, allowed=fields)
-        values[name] = _read_value(name, text, kind=hints[name])
+        values[name] = _read_value(name, text, kind=hints[name], recipe=recipe)
     return config_class(**values)
 
 
-def _read_value(name: str, text: str, *, kind: Any) -> Any:
+def _read_value(name: str, text: str, *, kind: Any, recipe: Recipe) -> Any:
     if get_origin(kind) is UnionType and NoneType in get_args(kind):
         if text.lower() == "none":
             return None
@@ -168,7 +226,8 @@ def _read_value(name: str, text: str, *, kind: Any) -> Any:
     except (ValueError, KeyError) as error:
         raise errors.ConfigError(
             f"{name}={text} cannot be read as {getattr(kind, '__name__', kind)}",
-            hint=f"give a value such as the default: polyglance train --help lists {name}",
+            hint="give a value such as the default, which this lists: "
+            f"polyglance train {name_of(recipe)} --help",
         ) from error
     raise errors.ConfigError(
         f"{name} cannot be set from the command line", hint="set it from Python"

@@ -115,7 +115,8 @@ def imitate(
             learning_rate=config.trunk_rate,
             warmup_share=config.trunk_warmup_share,
         ),
-        run=run,
+        # Its start is computed from the data, whose fingerprint the run has.
+        run=run if run is None or head is None else run.about(start="map fitted on the data"),
         label="distilled transformer",
     )
     tower, reference = live.frozen()

@@ -5,6 +5,7 @@ Legend: N training rows, M dev rows, D_in width of the multilingual tower, D of 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, cast
@@ -36,6 +37,8 @@ class EncodedPairs:
         dev_y: Float32 (M, D), unit.
         head_input: How `x` was made from the tower's raw vectors.
         num_repeated: Texts left out because they came twice.
+        data_id: Fingerprint of the texts and of both towers. Not of the vectors: these change in
+            their last bits when a cache is made anew, and a run shall go on all the same.
     """
 
     x: Vectors
@@ -44,6 +47,7 @@ class EncodedPairs:
     dev_y: Vectors
     head_input: HeadInput
     num_repeated: int
+    data_id: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +135,21 @@ def encode_pairs(
     x = affine.unit(raw) if head_input == "unit" else raw
     y = teacher.with_no_pack().encode_texts(split.texts, languages=english, cache=cache)
     fit, dev = split.fit_rows, split.dev_rows
-    return EncodedPairs(x[fit], y[fit], x[dev], y[dev], head_input, split.num_repeated)
+    return EncodedPairs(
+        x[fit],
+        y[fit],
+        x[dev],
+        y[dev],
+        head_input,
+        split.num_repeated,
+        data_id(split.texts, tower.tower.fingerprint, teacher.text.space_id),
+    )
+
+
+def data_id(texts: Sequence[str], *towers: str) -> str:
+    """Fingerprint of texts and of the towers that encode them, which no vector enters."""
+    said = "".join(f"{len(part)}\0{part}" for part in (*towers, *texts))
+    return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
 
 
 def shuffled(pairs: EncodedPairs, *, seed: int) -> EncodedPairs:
@@ -148,6 +166,7 @@ def shuffled(pairs: EncodedPairs, *, seed: int) -> EncodedPairs:
         pairs.dev_y[dev_order],
         pairs.head_input,
         pairs.num_repeated,
+        f"{pairs.data_id}, shuffled by {seed}",
     )
 
 
@@ -246,4 +265,9 @@ def make_pack(
 def probe_vectors(teacher: DualEncoder) -> Vectors:
     """The teacher's unit vectors of the probe texts: (P, D)."""
     english = [ENGLISH] * len(spaces.PROBE_TEXTS)
-    return teacher.with_no_pack().encode_texts(spaces.PROBE_TEXTS, languages=english)
+    texts = teacher.with_no_pack().encode_texts(spaces.PROBE_TEXTS, languages=english)
+    try:
+        pictures = teacher.with_no_pack().encode_contents(spaces.probe_pictures())
+    except errors.PolyglanceError:
+        return texts  # a tower that only looks vectors up; it has no other name either
+    return np.concatenate([texts, pictures])

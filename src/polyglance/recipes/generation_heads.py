@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from polyglance import __version__, errors, files, heads
+from polyglance import __version__, errors, files, heads, tensor_files
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache, text_vectors
 from polyglance.sides import Side, load_tower_beside
@@ -103,16 +103,15 @@ class GenerationHead:
         Raises:
             DiskFullError: Where there is no room; nothing is left at `path` then.
         """
-        from safetensors.torch import save_file
-
-        with files.folder_in_one_step(path) as folder:
-            save_file(self.head.state_dict(), folder / TENSOR_FILE)
+        with files.folder_in_one_step(path, marker=MANIFEST_FILE) as folder:
+            tensor_files.write_torch(folder / TENSOR_FILE, self.head.state_dict())
             self.tower.save_tower(folder)
             files.write_manifest(
                 folder / MANIFEST_FILE,
                 asdict(self.manifest),
                 kind=KIND,
                 schema_version=SCHEMA_VERSION,
+                seal=True,
             )
 
     @classmethod
@@ -123,11 +122,14 @@ class GenerationHead:
             UnavailableError: Where there is none.
             StoreError: For another kind or schema, or a tower that is not the one it was fitted on.
         """
-        from safetensors.torch import load_file
-
         path = Path(path)
-        facts = files.read_manifest(path / MANIFEST_FILE, kind=KIND, schema_version=SCHEMA_VERSION)
-        manifest = GenerationManifest(**facts)
+        manifest = files.read_manifest_as(
+            GenerationManifest,
+            path / MANIFEST_FILE,
+            kind=KIND,
+            schema_version=SCHEMA_VERSION,
+            hint="fit the head again",
+        )
         tower = load_tower_beside(path, manifest.tower, modality="text")
         if tower.fingerprint != manifest.tower_fingerprint:
             raise errors.StoreError(
@@ -135,5 +137,7 @@ class GenerationHead:
                 f"was fitted on {manifest.tower_fingerprint}",
                 hint="install the version of the tower that it was fitted on",
             )
-        head = heads.head_from_tensors(load_file(path / TENSOR_FILE), residual=manifest.residual)
+        head = heads.head_from_tensors(
+            tensor_files.read_torch(path / TENSOR_FILE), residual=manifest.residual
+        )
         return cls(manifest, Side(tower, manifest.tower), head.eval())

@@ -56,6 +56,7 @@ class ImageText:
         features: Float32 (M, D'), in front of the teacher's image projection, where a recipe
             trains that one.
         left_out: What joining left out.
+        content_keys: What the contents are, M content keys, whatever encoded them; or none.
     """
 
     content_ids: tuple[str, ...]
@@ -63,6 +64,7 @@ class ImageText:
     captions: tuple[Caption, ...]
     features: Vectors | None = None
     left_out: LeftOut = LeftOut()
+    content_keys: tuple[str, ...] = ()
 
     @cached_property
     def content_of(self) -> Rows:
@@ -105,6 +107,9 @@ class ImageText:
             contents=self.contents[rows],
             captions=captions,
             features=None if self.features is None else self.features[rows],
+            content_keys=tuple(np.array(self.content_keys)[rows].tolist())
+            if self.content_keys
+            else (),
         )
 
     def speaking(self, *languages: str) -> ImageText:
@@ -142,6 +147,7 @@ def join(
     content_ids: Sequence[str],
     contents: Vectors,
     features: Vectors | None = None,
+    content_keys: Sequence[str] = (),
 ) -> ImageText:
     """Join captions to contents; what does not fit is left out and counted.
 
@@ -150,6 +156,7 @@ def join(
         content_ids: M different ids.
         contents: Float32 (M, D), unit: `teacher.encode_contents` or `contents_from_raw`.
         features: Float32 (M, D') in front of the image projection, or None.
+        content_keys: M content keys, where they are known.
 
     Raises:
         InputError: Where an id comes twice, or fewer than two contents have a caption.
@@ -179,6 +186,7 @@ def join(
             empty_texts=len(with_content) - len(with_text),
             repeated_captions=len(with_text) - len(distinct),
         ),
+        content_keys=tuple(content_keys[row] for row in rows) if content_keys else (),
     )
 
 

@@ -1,13 +1,15 @@
-"""Which part of the data does a recipe take? One call trains any recipe of the table.
+"""One call trains any recipe of the table: data held out, the recipe trained, the pack measured.
 
-The command line and `compare` go through here; from Python each recipe's own `train` is as good.
+The command line and `compare` go through here. A recipe's own `train` fits all that it is given and
+measures nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +18,11 @@ from polyglance import errors
 from polyglance.embed import VectorCache
 from polyglance.model import DualEncoder
 from polyglance.packs import LanguagePack
-from polyglance.recipes import DATA, Recipe
+from polyglance.recipes import DATA, Recipe, held_out, scoring
+from polyglance.recipes.parallel_text import LEAST_TEXTS_A_LANGUAGE
 from polyglance.records import Pair
 from polyglance.sides import Side
+from polyglance.towers import declared
 
 if TYPE_CHECKING:
     from polyglance.recipes.image_text import ImageText
@@ -54,21 +58,54 @@ class Material:
     banks: Banks | None = None
 
     def fingerprint(self) -> str:
-        """Which texts and vectors these are."""
+        """Which texts and contents these are: every field, by what it was made from.
+
+        Of contents the keys are taken where they are known, not the vectors: the same pictures
+        encoded again, on another machine or after the cache went, differ in the last bits.
+        """
         digest = hashlib.blake2b(digest_size=16)
-        for text in self.english:
-            digest.update(text.encode() + b"\0")
-        for pair in (*self.parallel, *self.related):
-            digest.update(f"{pair.text_a}\0{pair.language_b}\0{pair.text_b}\0".encode())
-        if self.image_text is not None:
-            digest.update(self.image_text.contents.data)
-            for one in self.image_text.captions:
-                digest.update(f"{one.content_id}\0{one.language}\0{one.text}\0".encode())
-        if self.banks is not None:
-            digest.update(np.ascontiguousarray(self.banks.images).data)
-            for text in self.banks.texts:
-                digest.update(text.encode() + b"\0")
+        _take_in(self, digest)
         return digest.hexdigest()
+
+
+def _take_in(value: Any, digest: Any) -> None:
+    """Add a value to a digest: texts, rows and lists of them, told apart by kind and length."""
+    if isinstance(value, str):
+        data = value.encode("utf-8", "surrogatepass")
+        digest.update(b"s%d:" % len(data) + data)
+    elif is_dataclass(value) and not isinstance(value, type):
+        digest.update(f"{type(value).__name__}{{".encode())
+        has_keys = bool(getattr(value, "content_keys", ()))
+        for each in fields(value):
+            digest.update(each.name.encode() + b"=")
+            part = getattr(value, each.name)
+            if has_keys and isinstance(part, np.ndarray):
+                part = str(part.shape)
+            _take_in(part, digest)
+    elif isinstance(value, np.ndarray):
+        digest.update(f"{value.dtype}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).data)
+    elif isinstance(value, Sequence):
+        digest.update(b"[%d:" % len(value))
+        for each in value:
+            _take_in(each, digest)
+    else:
+        digest.update(f"{value!r};".encode())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dev:
+    """How a pack is measured.
+
+    Attributes:
+        share: Of each language's rows that are held out; 0 holds nothing out.
+        parallel: Translations that only measure.
+        languages: Ids that the user says it knows; listed without a score where nothing measures.
+    """
+
+    share: float = held_out.SHARE
+    parallel: Sequence[Pair] = ()
+    languages: Sequence[str] = ()
 
 
 def train(
@@ -80,8 +117,10 @@ def train(
     tower: Side | None = None,
     cache: VectorCache | None = None,
     run: RunFolder | None = None,
+    dev: Dev | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> LanguagePack:
-    """Train a pack by any recipe.
+    """Train a pack by any recipe, and measure it on what was held out.
 
     Args:
         recipe: A row of the table.
@@ -92,6 +131,8 @@ def train(
             where the recipe makes a small one.
         cache: Keeps what towers gave.
         run: Where checkpoints and logs go.
+        dev: How it is measured; None for a tenth of the data.
+        about: Further facts of the data, for the manifest.
 
     Raises:
         ConfigError: Where the recipe needs a tower and there is none.
@@ -103,17 +144,44 @@ def train(
             f"{name} needs a multilingual text tower",
             hint="name one: --tower sentence:paraphrase-multilingual-mpnet-base-v2",
         )
-    needed = [_there(material, field, recipe=name) for field in recipe.needs]
-    beside: dict[str, Any] = {field: getattr(material, field) for field in recipe.may_take}
+    dev = dev or Dev()
+    for field in recipe.needs:
+        _there(material, field, recipe=name)
+    held = held_out.split(material, share=dev.share, dev_parallel=dev.parallel)
+    needed = [_there(held.fit, field, recipe=name) for field in recipe.needs]
+    beside: dict[str, Any] = {field: getattr(held.fit, field) for field in recipe.may_take}
     if tower is not None:
         beside["tower"] = tower
     if recipe.resumes and run is not None:
         # A run is resumed with the same config and the same data only.
-        beside["run"] = run.about(config=asdict(config), data=material.fingerprint())
+        beside["run"] = run.about(config=asdict(config), data=held.fit.fingerprint())
     pack: LanguagePack = recipe.load().train(
         *needed, teacher=teacher, config=config, cache=cache, **beside
     )
-    return pack
+    facts = {**pack.manifest.data, **(about or {}), "held_out": held.facts}
+    return scoring.with_scores(
+        replace(pack, manifest=replace(pack.manifest, data=facts)),
+        held.sets,
+        teacher=teacher,
+        unmeasured=[*dev.languages, *_languages_of(recipe, held.fit, tower)],
+        cache=cache,
+    )
+
+
+def _languages_of(recipe: Recipe, fit: Material, tower: Side | None) -> list[str]:
+    """What a pack may know, measured or not: what it learnt from, and what its tower declares."""
+    count: Counter[str] = Counter()
+    taken = {*recipe.needs, *recipe.may_take}
+    if "parallel" in taken:
+        count.update(pair.language_b for pair in fit.parallel)
+    if "image_text" in taken and fit.image_text is not None:
+        count.update(fit.image_text.caption_languages)
+    if "banks" in taken and fit.banks is not None:
+        count.update(fit.banks.languages)
+    learnt = [name for name, n in count.items() if n >= LEAST_TEXTS_A_LANGUAGE]
+    if recipe.tower == "needed" and tower is not None:
+        learnt += declared.languages_of(tower.tower, tower.reference)
+    return learnt
 
 
 def _there(material: Material, field: str, *, recipe: str) -> Any:

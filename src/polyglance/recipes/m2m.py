@@ -138,6 +138,7 @@ def fit(
         )
     started = time.perf_counter()
     head = _start_head(pairs, config)
+    start = f"ridge map of {pairs.data_id}" if config.start == "ridge" else None
     objective = _objective(config)
     x, y = torch.from_numpy(pairs.x), torch.from_numpy(pairs.y)
     dev_x = torch.from_numpy(pairs.dev_x)
@@ -154,7 +155,7 @@ def fit(
         num_texts=len(x),
         config=config,
         validate=validate,
-        run=run and run.about(config=asdict(config), data=training.fingerprint(pairs.x, pairs.y)),
+        run=run and run.about(config=asdict(config), data=pairs.data_id or None, start=start),
     )
     facts = {"dev_hit_rate_at_1": report.best_score, "best_step": report.best_step}
     seconds = time.perf_counter() - started

@@ -72,7 +72,9 @@ def fit(
             split.texts, target.tower, languages=english, cache=cache, output=target_output
         )
     )
-    head, facts = _fit_raw(x, y, split=split, config=config, run=run)
+    towers = (tower.tower.fingerprint, target.tower.fingerprint, target_output)
+    data_id = english_text.data_id(split.texts, *towers)
+    head, facts = _fit_raw(x, y, split=split, config=config, run=run, data_id=data_id)
     manifest = GenerationManifest(
         recipe="m2m",
         tower=tower.reference,
@@ -100,6 +102,7 @@ def _fit_raw(
     split: english_text.SplitTexts,
     config: m2m.M2MConfig,
     run: training.RunFolder | None,
+    data_id: str,
 ) -> tuple[heads.LinearHead, dict[str, Any]]:
     """Descend the squared error of raw vectors; the epoch is chosen by it, too."""
     torch.manual_seed(config.seed)
@@ -118,6 +121,7 @@ def _fit_raw(
     def validate() -> float:
         return -float(functional.mse_loss(head(dev_x), dev_y))
 
+    began = f"ridge map of {data_id}" if config.start == "ridge" else None
     score_at_start = validate()
     report = m2m.descend(
         head,
@@ -125,7 +129,7 @@ def _fit_raw(
         num_texts=len(fit_x),
         config=config,
         validate=validate,
-        run=run and run.about(config=asdict(config), data=training.fingerprint(x, y)),
+        run=run and run.about(config=asdict(config), data=data_id, start=began),
     )
     best_step, best_score = report.best_step, report.best_score
     if best_score is None or best_score < score_at_start:

@@ -33,11 +33,13 @@ class Banks:
         images: Float32 (N, D), unit, in the teacher's space.
         texts: K texts of other languages.
         languages: Of each.
+        content_keys: What the images are, N content keys, whatever encoded them; or none.
     """
 
     images: Vectors
     texts: Sequence[str]
     languages: Sequence[str]
+    content_keys: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)

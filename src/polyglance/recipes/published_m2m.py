@@ -1,20 +1,25 @@
-"""How does a head that the M2M author published become a pack, or a head for generation?"""
+"""Heads that the M2M author published, as packs, and as heads for generation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from polyglance import errors, heads
+from polyglance import errors, heads, tensor_files
+from polyglance.embed import VectorCache
+from polyglance.languages import ENGLISH
 from polyglance.model import DualEncoder
 from polyglance.packs import LanguagePack, PackManifest
+from polyglance.recipes import dev_sets, scoring
 from polyglance.recipes.english_text import probe_vectors
 from polyglance.recipes.generation_heads import GenerationHead, GenerationManifest
+from polyglance.recipes.launch import Dev
+from polyglance.records import Pair
 from polyglance.sides import Side
-from polyglance.towers import Output
+from polyglance.towers import Output, declared
 
 
 def import_head(checkpoint: Path) -> heads.LinearHead:
@@ -61,13 +66,24 @@ def import_generation_head(
     return GenerationHead(manifest, Side(tower.tower, tower.reference), head)
 
 
-def import_pack(checkpoint: Path, *, teacher: DualEncoder, tower: Side) -> LanguagePack:
-    """A pack of a published head.
+def import_pack(
+    checkpoint: Path,
+    *,
+    teacher: DualEncoder,
+    tower: Side,
+    english: Sequence[str] = (),
+    dev: Dev | None = None,
+    cache: VectorCache | None = None,
+) -> LanguagePack:
+    """A pack of a published head, measured on whatever is given for it.
 
     Args:
         checkpoint: The file.
         teacher: The dual encoder whose space the head leads to.
         tower: The multilingual text tower that it was fitted on.
+        english: English texts that measure it.
+        dev: Translations that measure it, and languages that it is said to know.
+        cache: Keeps what the teacher gave.
 
     Raises:
         VectorError: Where the widths do not fit tower and teacher.
@@ -93,17 +109,22 @@ def import_pack(checkpoint: Path, *, teacher: DualEncoder, tower: Side) -> Langu
         num_trainable_parameters=heads.count_parameters(head),
     )
     side = Side(tower.tower, tower.reference, folded, "raw")
-    return LanguagePack(manifest, side, probe_vectors(teacher))
+    dev = dev or Dev()
+    pairs = [*dev.parallel, *(Pair(text, ENGLISH, text, ENGLISH) for text in english)]
+    return scoring.with_scores(
+        LanguagePack(manifest, side, probe_vectors(teacher)),
+        [dev_sets.of_pairs(pairs)] if pairs else [],
+        teacher=teacher,
+        unmeasured=[*dev.languages, *declared.languages_of(tower.tower, tower.reference)],
+        cache=cache,
+    )
 
 
 def _read(checkpoint: Path) -> Mapping[str, Tensor]:
     if not checkpoint.is_file():
         raise errors.UnavailableError(f"no file {checkpoint}", hint="give the checkpoint itself")
     if checkpoint.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        found: dict[str, Tensor] = load_file(checkpoint)
-        return found
+        return tensor_files.read_torch(checkpoint)
     import pickle
 
     try:

@@ -12,6 +12,8 @@ import re
 from html import escape
 from importlib import resources
 
+from polyglance import outputs
+
 # Set before the first paint, so that a dark page never flashes white.
 _THEME_SCRIPT = """try{const t=localStorage.getItem("polyglance-theme");\
 if(t)document.documentElement.dataset.theme=t}catch{}"""
@@ -37,6 +39,7 @@ def document(title: str, *, body: str, data: str, script: str, charts: str) -> s
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f"{outputs.GENERATOR}"
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f"<title>{escape(title)}</title><style>{asset('page.css')}</style>"

@@ -46,7 +46,8 @@ def ladder_section(comparison: Mapping[str, Any] | None) -> str:
         f"{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
         f'<p class="hint">Text to image, R@10 in per cent with 95&nbsp;% intervals over images, '
         f"{_seeds(comparison['seeds'])}, split {escape(wording.split_name(split))}. "
-        "★: no other way is as good in score, training time, data and query time.</p>"
+        "★: no other way is as good in score, training time, data and query time. Advice and stars "
+        f"are chosen on {comparison['num_dev']} items that are in no figure here.</p>"
         + (f"<h3>Left out</h3><ul>{skipped}</ul>" if skipped else "")
         + "</section>"
     )

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from polyglance import files, languages
+from polyglance import files, languages, outputs
 from polyglance.report import (
     background,
     building,
@@ -82,7 +82,7 @@ def write_markdown(
         UnknownNameError: For a model or baseline that `model_order` lacks.
     """
     sections = building.build_sections(results, model_order=model_order, baseline=baseline)
-    lines = [f"# {_cell(title)}", ""]
+    lines = [f"# {_cell(title)}", outputs.MARKDOWN_MARK]
     lines += [f"- {_cell(note)}" for note in notes]
     for section in sections:
         policy = wording.policy_name(section.caption_policy, modality=modality)
@@ -115,7 +115,7 @@ def write_csv(path: Path, results: Iterable[Result]) -> Path:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for result in results:
-        writer.writerows(_csv_rows(result))
+        writer.writerows(map(files.spreadsheet_cell, row) for row in _csv_rows(result))
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(path, text.getvalue())
     return path

@@ -24,6 +24,7 @@ from polyglance.search.vector_index import Found, Nearest, Rows, is_among
 from polyglance.sides import SpaceTower
 from polyglance.store import Store
 from polyglance.store_facts import StoreFacts
+from polyglance.store_rows import require_unit
 
 FOLDER = "packs"
 BLOCK_ROWS = 8192
@@ -77,6 +78,7 @@ def project(base: Store, pack: LanguagePack) -> tuple[Store, int]:
             for start in range(0, len(missing), BLOCK_ROWS):
                 block = missing[start : start + BLOCK_ROWS]
                 vectors = base.vectors([id_of[key] for key in block])  # (B, D)
+                require_unit(vectors, place=base.path)
                 column.append(block, block, vectors=pack.project(vectors))
                 advance(len(block))
         if len(missing) > BLOCK_ROWS:
@@ -168,8 +170,10 @@ class Column:
     def vectors(self) -> Vectors:
         """Float32 (M, E), unit, in the order of the index."""
         if self._store is None:
-            return self._pack.project(self._base.vectors())
-        return self._store.vectors(self._names)
+            return self._pack.project(
+                require_unit(self._base.vectors(), place=str(self._base.address))
+            )
+        return require_unit(self._store.vectors(self._names), place=self._store.path)
 
     def near(
         self, queries: Vectors, *, count: int, allowed: Rows | None

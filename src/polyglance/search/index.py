@@ -13,7 +13,7 @@ import threading
 from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,15 @@ from polyglance import errors
 from polyglance.affine import Vectors
 from polyglance.model import TextSpeakers, load_side
 from polyglance.packs import LanguagePack
+from polyglance.search import places
 from polyglance.search.columns import Column
 from polyglance.search.filters import Filters
 from polyglance.search.ranked import Candidates, Hit
 from polyglance.search.vector_index import Nearest, Rows
+from polyglance.sides import Side, SpaceTower
 from polyglance.spaces import require_equivalent
 from polyglance.store import Store
+from polyglance.store_rows import require_unit
 
 if TYPE_CHECKING:
     import pyarrow
@@ -50,6 +53,22 @@ class Index:
         self._lock = threading.Lock()
         self._columns: dict[str, Column] = {}
 
+    def reopened(self) -> Index:
+        """What lies in its place now: with rows that were written since, or another index.
+
+        Raises:
+            UnavailableError: Nothing any more.
+            SpaceMismatchError: An index of another space, to which who asks this one says nothing.
+        """
+        found = Index(self.path)
+        if found.space_id != self.space_id:
+            raise errors.SpaceMismatchError(
+                f"the index {self.path} was replaced by one of the space {found.space_id}; it was "
+                f"opened as one of {self.space_id}",
+                hint="open it again: what asks it (a running server) must load the other model",
+            )
+        return found
+
     @property
     def space_id(self) -> str:
         """The space that its vectors lie in."""
@@ -57,13 +76,39 @@ class Index:
 
     @property
     def is_current(self) -> bool:
-        """Whether nothing was written since it was opened."""
+        """Whether nothing was written since it was opened, and it is the same index still.
+
+        Raises:
+            UnavailableError: It is not there any more.
+        """
         return self.store.is_current
 
     @property
     def model(self) -> str:
-        """Reference of the model it was made with."""
-        return str(self.store.extra_facts["model"])
+        """Reference of the model it was made with, where that is now.
+
+        Raises:
+            UnavailableError: It is not at its old place any more.
+        """
+        return places.model_of(self.store)
+
+    def side(self, name: Literal["content", "text"]) -> Side:
+        """A side of the model it was made with, which must be that model still.
+
+        Raises:
+            UnavailableError: As for `model`.
+            SpaceMismatchError: There is another model in its place by now, or one of another width.
+        """
+        model = self.model
+        side = load_side(model, name, space_id=places.model_space(self.store))
+        if side.dim != self.store.facts.dim:
+            raise errors.SpaceMismatchError(
+                f"the index {self.path} has vectors of width {self.store.facts.dim}; the model "
+                f"{model} has {side.dim}",
+                hint="ask with the model or pack that the vectors are of, or index them again with "
+                "the right --model",
+            )
+        return side
 
     @cached_property
     def ids(self) -> list[str]:
@@ -77,8 +122,12 @@ class Index:
 
     @cached_property
     def vectors(self) -> Vectors:
-        """Float32 (M, D), unit."""
-        return self.store.vectors()
+        """Float32 (M, D), unit.
+
+        Raises:
+            StoreError: Some are damaged.
+        """
+        return require_unit(self.store.vectors(), place=self.path)
 
     @cached_property
     def keys(self) -> list[str]:
@@ -99,7 +148,7 @@ class Index:
         Raises:
             SpaceMismatchError: For a pack of another space.
         """
-        teacher = cache(lambda: load_side(self.model, "text"))
+        teacher = cache(lambda: self.side("text"))
         if pack is not None and pack.manifest.space_id != self.space_id:
             alone = TextSpeakers(self.store.facts.dim, teacher, None)
             require_equivalent(
@@ -107,6 +156,7 @@ class Index:
                 pack.manifest.teacher,
                 probes=pack.probes,
                 encode=lambda texts: alone.encode_texts(texts, languages=None),
+                look=lambda pictures: SpaceTower(self.side("content")).encode(pictures),
             )
         return TextSpeakers(self.store.facts.dim, teacher, pack)
 

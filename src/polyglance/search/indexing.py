@@ -19,7 +19,7 @@ from polyglance import embed, errors, files
 from polyglance.affine import Vectors
 from polyglance.model import MODEL_FILE, load_side
 from polyglance.records import ImageFile, Quarantined
-from polyglance.search import leaving, vector_rows
+from polyglance.search import leaving, places, vector_rows
 from polyglance.search import thumbnails as thumbnail_files
 from polyglance.search.gathering import Describe, Gathered, gather
 from polyglance.search.leaving import Leaving, Policy
@@ -113,7 +113,6 @@ def build(
     look = _Look(store.path, found.describe, thumbnails=thumbnails)
     with store.writing():
         add_index_columns(store)
-        store.note_facts(_facts(model, source))
         table = store.columns(["id", "key", "path"])
         report = embed.embed_images(
             found.images,
@@ -162,25 +161,24 @@ def open_index(
     Raises:
         StoreError: It is of another model, or of another source.
     """
-    facts = _facts(model, source)
+    reference, place = absolute(model), os.path.realpath(source)
     if (Path(out) / MANIFEST_NAME).exists():
         store = Store.open(out)
-        _require_own_source(store, facts["folder"], found=found)
-        if store.extra_facts.get("model") == facts["model"] and _may_be(store, facts["model"]):
-            return store, LaterTower(store.facts, facts["model"])
-    tower = SpaceTower(load_side(facts["model"], "content"))
+        _require_own_source(store, place, found=found)
+        if store.extra_facts.get("model") == reference and _may_be(store, reference):
+            places.follow(store, reference, folder=Path(place), space_id=None)
+            return store, LaterTower(store.facts, reference)
+    tower = SpaceTower(load_side(model, "content"))
+    there = (Path(out) / MANIFEST_NAME).exists()
     store = Store.open_or_create(
         out,
         embed.facts_of(tower),
-        extra_columns=None if (Path(out) / MANIFEST_NAME).exists() else index_columns(),
-        extra_facts=facts,
+        extra_columns=None if there else index_columns(),
+        extra_facts=places.noted(reference, out=out, folder=Path(place), space_id=tower.space_id),
     )
+    if there:
+        places.follow(store, reference, folder=Path(place), space_id=tower.space_id)
     return store, tower
-
-
-def _facts(model: str, source: Path) -> dict[str, str]:
-    """What an index notes of where it comes from."""
-    return {"model": absolute(model), "folder": os.path.realpath(source)}
 
 
 def _require_own_source(store: Store, place: str, *, found: Gathered) -> None:
@@ -226,7 +224,7 @@ class LaterTower:
     uses_language = False
 
     def __init__(self, facts: StoreFacts, model: str) -> None:
-        self.modality: Modality = facts.modality  # type: ignore[assignment]
+        self.modality: Modality = facts.modality
         self.dim, self.space_id, self.fingerprint = facts.dim, facts.space_id, facts.fingerprint
         self._facts, self._model = facts, model
         self._loaded: SpaceTower | None = None

@@ -18,10 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyglance import errors
+from polyglance.affine import Vectors
 from polyglance.languages import normalise_language
 
-Picture = Path | bytes
-"""A picture to search by: a file, or the bytes of one."""
+
+@dataclass(frozen=True, eq=False)
+class PictureVector:
+    """A picture that is encoded already: float32 (D,), unit, in the model's space."""
+
+    vector: Vectors
+
+
+Picture = Path | bytes | PictureVector
+"""A picture to search by: a file, the bytes of one, or its vector."""
 
 QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」"}
 PICTURE_SUFFIXES = frozenset(

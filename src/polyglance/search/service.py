@@ -17,22 +17,25 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from polyglance import affine, errors
 from polyglance.affine import Vectors
-from polyglance.model import load_side
 from polyglance.packs import LanguagePack
 from polyglance.search import ranked, readings
 from polyglance.search.filters import Filters
 from polyglance.search.index import Index
-from polyglance.search.queries import Picture, Query, Term
+from polyglance.search.queries import Picture, PictureVector, Query, Term
 from polyglance.search.ranked import Candidates, Hit
 from polyglance.search.readings import Assumption, Encoded
 from polyglance.search.voices import LanguageRow, Voices
 from polyglance.sides import SpaceTower
 from polyglance.sources.images import decode_image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 __all__ = [
     "Answer",
@@ -106,6 +109,7 @@ class Searcher:
         self._lock = threading.Lock()
         self._looked = time.monotonic()
         self._content: SpaceTower | None = None
+        self._content_lock = threading.Lock()  # of its own: pictures take long
 
     @property
     def index(self) -> Index:
@@ -118,8 +122,25 @@ class Searcher:
             self._looked = time.monotonic()
             if self._index.is_current:
                 return False
-            self._index = Index(self._index.path)
+            self._index = self._index.reopened()
             return True
+
+    def reopen(self) -> None:
+        """Open what lies in the index's place now, which may be another index of the same model.
+
+        Raises:
+            UnavailableError, StoreError: There is none, or a damaged one.
+            SpaceMismatchError: It is one of another model.
+        """
+        with self._lock:
+            found = Index(self._index.path)
+            if (found.space_id, found.model) != (self._index.space_id, self._index.model):
+                raise errors.SpaceMismatchError(
+                    f"the index {found.path} is one of the model {found.model} now; it was opened "
+                    f"as one of {self._index.model}",
+                    hint="open it again",
+                )
+            self._index = found
 
     def warm_up(self) -> None:
         """Read the vectors and load the packs' encoders now, so that the first query is quick."""
@@ -164,28 +185,62 @@ class Searcher:
         Raises:
             PolyglanceError: As `search`, of one that cannot be answered.
         """
+        found = self.answer_each(asks)
+        for one in found:
+            if isinstance(one, errors.PolyglanceError):
+                raise one
+        return [one for one in found if isinstance(one, Answer)]
+
+    def answer_each(self, asks: Sequence[Ask]) -> list[Answer | errors.PolyglanceError]:
+        """As `search_many`; one that cannot be answered is its error, and the others are answered.
+
+        Who sends questions that fail does not cost the others their batch.
+        """
         started = time.perf_counter()
         if time.monotonic() - self._looked > REFRESH_SECONDS:
             self.refresh()
         index = self._index
+        found: list[Answer | errors.PolyglanceError | None] = [None] * len(asks)
+        looks: dict[int, _Look] = {}
+        assumed: dict[int, tuple[Assumption, ...]] = {}
+        for place, read in enumerate(self._read_each(asks)):
+            try:
+                if isinstance(read, errors.PolyglanceError):
+                    raise read
+                ways = _comparable(readings.combinations(read), voices=self._voices)
+                looks[place] = self._look(asks[place], ways, index)
+                assumed[place] = _assumptions(ways)
+            except errors.PolyglanceError as error:
+                found[place] = error
+        hits = _hits(index, list(looks.values()))
+        seconds = time.perf_counter() - started
+        for place, each in zip(looks, hits, strict=True):
+            found[place] = Answer(hits=each, assumed=assumed[place], seconds=seconds)
+        return [one for one in found if one is not None]
+
+    def _read_each(
+        self, asks: Sequence[Ask]
+    ) -> list[list[list[Encoded] | None] | errors.PolyglanceError]:
+        """All readings of the terms of each question, None for one that is no text; or its error.
+
+        Where the texts of several cannot be read together, halves are tried.
+        """
         texts = [
             (term.text, term.language or ask.language)
             for ask in asks
             for term in ask.query.terms
             if term.text is not None
         ]
-        encoded = iter(readings.encode(texts, self._voices))
-        looks, assumed = [], []
-        for ask in asks:
-            read = [next(encoded) if term.text is not None else None for term in ask.query.terms]
-            ways = _comparable(readings.combinations(read), voices=self._voices)
-            looks.append(self._look(ask, ways, index))
-            assumed.append(_assumptions(ways))
-        hits = _hits(index, looks)
-        seconds = time.perf_counter() - started
+        try:
+            encoded = iter(readings.encode(texts, self._voices))
+        except errors.PolyglanceError as error:
+            if len(asks) == 1:
+                return [error]
+            half = len(asks) // 2
+            return self._read_each(asks[:half]) + self._read_each(asks[half:])
         return [
-            Answer(hits=each, assumed=said, seconds=seconds)
-            for each, said in zip(hits, assumed, strict=True)
+            [next(encoded) if term.text is not None else None for term in ask.query.terms]
+            for ask in asks
         ]
 
     def encode_texts(self, texts: Sequence[tuple[str, str | None]]) -> list[Encoded]:
@@ -218,20 +273,24 @@ class Searcher:
         ]
         return _hits(self._index, looks)
 
-    def encode_pictures(self, pictures: Sequence[Picture]) -> Vectors:
-        """Pictures as float32 (N, D), unit, in the model's space.
+    def encode_pictures(self, pictures: Sequence[Picture | Image]) -> Vectors:
+        """Pictures, also decoded ones, as float32 (N, D), unit, in the model's space.
 
         Raises:
             InputError: One that cannot be read.
         """
         images = [_decode(picture) for picture in pictures]
-        with self._lock:
+        with self._content_lock:
             if self._content is None:
-                self._content = SpaceTower(load_side(self._index.model, "content"))
+                self._content = SpaceTower(self._index.side("content"))
             return self._content.encode(images)
 
     def _look(self, ask: Ask, ways: Sequence[Way], index: Index) -> _Look:
         """What one question looks for, each reading as a vector; items that it names left out."""
+        if ask.top < 1:
+            raise errors.ConfigError(f"top {ask.top}; it must be at least 1", hint="try --top 10")
+        if ask.filters is not None:
+            ask.filters.require(("id", *index.store.extra_columns))
         given = self._given(ask.query, index)
         return _Look(
             ways=[self._sum(ask.query, chosen, given) for chosen, _ in ways],
@@ -244,10 +303,13 @@ class Searcher:
 
     def _given(self, query: Query, index: Index) -> list[Vectors | None]:
         """The vectors of pictures and items, in the order of the terms; None for texts."""
-        pictures = [term.picture for term in query.terms if term.picture is not None]
+        given = [term.picture for term in query.terms]
+        pictures = [one for one in given if isinstance(one, Path | bytes)]
         encoded = iter(self.encode_pictures(pictures) if pictures else ())
         return [
-            next(encoded)
+            term.picture.vector
+            if isinstance(term.picture, PictureVector)
+            else next(encoded)
             if term.picture is not None
             else None
             if term.item is None
@@ -278,14 +340,20 @@ class Searcher:
             else:
                 assert vector is not None
                 part = vector if pack is None else _projected(vector, pack)
-            parts.append(np.float32(term.weight) * part)
-        total: Vectors = np.sum(parts, axis=0, dtype=np.float32)
+            parts.append(term.weight * part.astype(np.float64))
+        total = np.sum(parts, axis=0)
+        length = np.linalg.norm(total)
+        if not np.isfinite(length):
+            raise errors.InputError(
+                "the weights of this query are too large to be added", hint="take some around 1"
+            )
+        total /= max(1.0, float(max(abs(term.weight) for term in query.terms)))
         if np.linalg.norm(total) < SHORTEST:
             raise errors.InputError(
                 "the terms of this query cancel: nothing is left to look for",
                 hint="change a weight, or leave a term out",
             )
-        return affine.unit(total[None])[0], pack
+        return affine.unit(total[None].astype(np.float32))[0], pack
 
 
 def _comparable(ways: Sequence[Way], *, voices: Voices) -> list[Way]:
@@ -407,10 +475,12 @@ def _candidates(index: Index, looks: Sequence[tuple[_Look, int]]) -> list[list[C
     ]
 
 
-def _decode(picture: Picture) -> object:
+def _decode(picture: Picture | Image) -> object:
     """A picture to search by, as the towers take it."""
     if isinstance(picture, bytes):
         return decode_image(picture, name="the picture")
+    if not isinstance(picture, Path):
+        return picture
     try:
         return decode_image(Path(picture).read_bytes(), name=str(picture))
     except OSError as error:

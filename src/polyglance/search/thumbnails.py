@@ -12,6 +12,7 @@ import io
 import os
 import re
 import secrets
+import stat
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
@@ -32,10 +33,16 @@ JPEG_QUALITY = 75
 NAME = re.compile(
     r"(?P<rest>[0-9a-f]{30})\.jpg|\.(?P<unfinished>[0-9a-f]{30})-[0-9a-f]{16}\.making"
 )
+JPEG_HEAD = b"\xff\xd8\xff"
 
 
 def place_of(index: Path, key: str) -> Path:
-    """Where the thumbnail of a content lies, whether it exists or not."""
+    """Where the thumbnail of a content lies, whether it exists or not.
+
+    Raises:
+        StoreError: A key that is none: it would name another file.
+    """
+    image_rows.require_key(key, place=index)
     return Path(index) / FOLDER / key[:2] / f"{key[2:]}.jpg"
 
 
@@ -73,12 +80,38 @@ def write(index: Path, key: str, image: Image) -> None:
         _put(place, make(image))
 
 
+def keep(index: Path, key: str, jpeg: bytes) -> None:
+    """Put a thumbnail that was made elsewhere beside an index, if that can be written."""
+    with contextlib.suppress(OSError, errors.DiskFullError):
+        _put(place_of(index, key), jpeg)
+
+
 def is_there(place: Path) -> bool:
-    """Whether a thumbnail is there; an empty file, as a power cut leaves it, is none."""
+    """Whether a thumbnail is there; an empty file, as a power cut leaves it, is none.
+
+    Nor is a link: who made an index does not choose what else of this machine is shown.
+    """
     try:
-        return os.stat(place).st_size > 0
+        found = os.lstat(place)
+        folders = (os.lstat(place.parent), os.lstat(place.parent.parent))
     except OSError:
         return False
+    return (
+        stat.S_ISREG(found.st_mode)
+        and found.st_size > 0
+        and not any(stat.S_ISLNK(folder.st_mode) for folder in folders)
+    )
+
+
+def read(place: Path) -> bytes | None:
+    """The JPEG at a place; None where there is none, or something else."""
+    if not is_there(place):
+        return None
+    try:
+        data = place.read_bytes()
+    except OSError:
+        return None
+    return data if data.startswith(JPEG_HEAD) else None
 
 
 def sweep(index: Path, *, before: Collection[str], now: Collection[str]) -> int:
@@ -134,8 +167,8 @@ class Thumbnails:
             )
         key, path, size, offset = self._rows[identity]
         place = place_of(self.store.path, key)
-        if is_there(place):
-            return place.read_bytes()
+        if (known := read(place)) is not None:
+            return known
         span = None if offset is None else (offset, size)
         jpeg = make(_decode(Path(path), span=span, key=key, identity=identity))
         # An index that cannot be written, or a full disk: it is made again next time.

@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors, store_rows
+from polyglance import errors, schemas, store_rows
 from polyglance.affine import Vectors
+from polyglance.schemas import Count, Name, Share, at_least
 
 if TYPE_CHECKING:
     import lance
@@ -61,14 +63,14 @@ class IndexFacts:
         seconds: What it took to build or extend and to measure.
     """
 
-    space_id: str
-    num_trained: int
-    num_partitions: int
-    num_probes: int
-    num_rows: int
-    recall_rows: float
-    recall_texts: float | None
-    seconds: float
+    space_id: Name
+    num_trained: Count
+    num_partitions: Annotated[int, at_least(1)]
+    num_probes: Annotated[int, at_least(1)]
+    num_rows: Count
+    recall_rows: Share
+    recall_texts: Share | None
+    seconds: Annotated[float, at_least(0)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,7 +91,12 @@ def facts_of(table: lance.LanceDataset) -> IndexFacts | None:
     noted = table.config().get(FACTS_KEY)
     if noted is None or all(one.name != INDEX_NAME for one in table.describe_indices()):
         return None
-    return IndexFacts(**json.loads(noted))
+    return schemas.read(
+        IndexFacts,
+        json.loads(noted),
+        place=f"the vector index of {table.uri}",
+        hint="build it again: polyglance index, or polyglance check-index --repair",
+    )
 
 
 class Nearest:
@@ -185,8 +192,13 @@ class Nearest:
         if not len(rows):
             return np.empty((0, self._width), np.float32)
         taken = self._table.take(rows.tolist(), columns=["vector"])["vector"]
-        found: Vectors = np.concatenate([store_rows.matrix(chunk) for chunk in taken.chunks])
-        return found
+        found = np.concatenate([store_rows.matrix(chunk) for chunk in taken.chunks])
+        return self._sound(found)
+
+    def _sound(self, vectors: Vectors) -> Vectors:
+        """Vectors as they were read; damaged ones are refused, however few a search reads."""
+        place = os.path.dirname(self._table.uri.removeprefix("file://"))
+        return store_rows.require_unit(vectors, place=place)
 
     def _check(self, queries: Vectors, *, top: int) -> None:
         if top < 1:
@@ -240,7 +252,9 @@ class Nearest:
             },
         ).to_table()
         parts = [store_rows.matrix(chunk) for chunk in found["vector"].chunks]
-        vectors = np.concatenate(parts) if parts else np.empty((0, len(query)), np.float32)
+        vectors = self._sound(
+            np.concatenate(parts) if parts else np.empty((0, len(query)), np.float32)
+        )
         rows = self._positions(found)
         scores = vectors @ query  # (C,)
         best = np.lexsort((rows, -scores))[:top]
@@ -280,7 +294,9 @@ class Nearest:
         """All vectors, float32 (M, D)."""
         table = self._table.to_table(columns=["vector"])["vector"]
         parts = [store_rows.matrix(chunk) for chunk in table.chunks]
-        return np.concatenate(parts) if parts else np.empty((0, self._width), np.float32)
+        return self._sound(
+            np.concatenate(parts) if parts else np.empty((0, self._width), np.float32)
+        )
 
 
 def is_among(rows: Rows, allowed: Rows) -> NDArray[np.bool_]:

@@ -18,6 +18,7 @@ import numpy as np
 from polyglance import affine, embed, errors, image_rows, progress
 from polyglance.model import load_side
 from polyglance.records import Quarantined
+from polyglance.search import places
 from polyglance.search.downloads import texts_of
 from polyglance.search.rows import index_columns
 from polyglance.sources import webdataset
@@ -64,9 +65,11 @@ def build_vectors(source: Path, *, model: str, space: str | None, out: Path) -> 
     facts = _facts_of(source, space=space, model=model)
     for part in _parts(source):  # all of them, before a row is written
         _check(part, facts)
-    store = _open(out, facts, model=model, source=source)
+    own = facts.space_id if space == MODEL_SPACE else None
+    store = _open(out, facts, model=model, source=source, own=own)
     with store.writing():
-        store.note_facts(_notes(model, source))
+        store.note_facts()
+        places.follow(store, model, folder=source.resolve(), space_id=own)
         run = _Run(store)
         with progress.bar("vectors", total=None) as advance:
             for part in _parts(source):  # one after the other: each holds its ids
@@ -203,16 +206,12 @@ def _check(part: precomputed.Part, facts: StoreFacts) -> None:
         )
 
 
-def _notes(model: str, source: Path) -> dict[str, str]:
-    return {"model": model, "folder": str(source.resolve())}
-
-
-def _open(out: Path, facts: StoreFacts, *, model: str, source: Path) -> Store:
-    """The index, made where there is none."""
+def _open(out: Path, facts: StoreFacts, *, model: str, source: Path, own: str | None) -> Store:
+    """The index, made where there is none; `own` is the model's space, where vectors lie in it."""
     there = (Path(out) / MANIFEST_NAME).exists()
     return Store.open_or_create(
         out,
         facts,
         extra_columns=None if there else index_columns(),
-        extra_facts=_notes(model, source),
+        extra_facts=places.noted(model, out=out, folder=source.resolve(), space_id=own),
     )

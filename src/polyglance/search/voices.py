@@ -3,8 +3,9 @@
 Legend: N texts, D width of the space.
 
 A language goes to the pack whose dev score there is highest, of those that did better than the
-model itself; where none did, and in English, the model answers. Dev scores of packs compare only as
-far as they were measured on the same dev split: a pack's page says on which.
+model itself; where none did, and in English, the model answers. Behind every pack that was measured
+in a language stand those that only list it, and behind these those that do not. Dev scores of packs
+compare only as far as they were measured on the same dev split: a pack's page says on which.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 from polyglance.affine import Vectors
-from polyglance.languages import ENGLISH, Direction, get_language
+from polyglance.languages import ENGLISH, Direction, all_languages, get_language
 from polyglance.model import TextSpeakers
 from polyglance.packs import LanguagePack, LanguageScore, Speaker
 from polyglance.search.index import Index
@@ -69,13 +70,12 @@ class Voice:
 
     @property
     def a_language(self) -> str | None:
-        """One that it speaks, to warm it up with."""
+        """One to warm it up with: that it speaks, or else that it lists."""
         if self.pack is None:
             return None
-        return next(
-            (name for name, row in self.pack.manifest.languages.items() if row.speaks == "pack"),
-            None,
-        )
+        listed = self.pack.manifest.languages
+        spoken = (name for name, row in listed.items() if row.speaks == "pack")
+        return next(spoken, next(iter(listed), None))
 
     def encode(self, texts: Sequence[str], *, languages: Sequence[str | None] | None) -> Vectors:
         """Texts to float32 (N, D), unit.
@@ -115,9 +115,19 @@ class Voices:
 
     @cached_property
     def candidates(self) -> tuple[str, ...]:
-        """The languages that a text may be in where nobody says which; empty without packs."""
+        """The languages that a text may be in where nobody says which; empty without packs.
+
+        A pack that does not say which languages it knows may know any: with such a one the text
+        is guessed among all, so that English still goes to the model.
+        """
+        if not self.packs:
+            return ()
+        if not all(_names_others(voice) for voice in self.packs):
+            # Simple English would take half of the share of English.
+            listed = (row.id for row in all_languages() if row.iso639_3 != "eng")
+            return tuple(sorted((*listed, ENGLISH)))
         known = {name for voice in self.packs for name in _scores(voice)}
-        return tuple(sorted(known | {ENGLISH})) if known else ()
+        return tuple(sorted(known | {ENGLISH}))
 
     def of(self, language: str | None) -> Voice:
         """Who answers in a language; where it is not known the first pack, or the teacher.
@@ -128,19 +138,21 @@ class Voices:
         best, best_score = self.teacher, float("-inf")
         for voice in self.packs:
             assert voice.pack is not None
-            measured = _scores(voice).get(language or "")
-            score = -1.0 if measured is None else measured.pack  # unmeasured: behind all measured
+            listed = _scores(voice).get(language or "")
+            score = -2.0
+            if listed is not None:
+                score = -1.0 if listed.pack is None else listed.pack
             if voice.pack.speaker(language) == "pack" and score > best_score:
                 best, best_score = voice, score
         return best
 
     def rows(self) -> tuple[LanguageRow, ...]:
-        """The languages that somebody measured, and English, in the order of their ids."""
+        """The languages that a pack lists, measured or not, and English, in the order of ids."""
         found = []
-        for language in self.candidates or (ENGLISH,):
+        for language in sorted({name for each in self.packs for name in _scores(each)} | {ENGLISH}):
             row, voice = get_language(language), self.of(language)
-            measured = [_scores(each)[language] for each in self.packs if language in _scores(each)]
-            teacher = max((each.teacher for each in measured), default=None)
+            listed = [_scores(each)[language] for each in self.packs if language in _scores(each)]
+            teacher = max((one.teacher for one in listed if one.teacher is not None), default=None)
             own = None if voice.pack is None else _scores(voice).get(language)
             found.append(
                 LanguageRow(
@@ -150,7 +162,7 @@ class Voices:
                     direction=row.direction,
                     speaker=voice.speaker,
                     pack=voice.name,
-                    dev_score=own.pack if own is not None else teacher,
+                    dev_score=teacher if own is None else own.pack,
                     teacher_score=teacher,
                 )
             )
@@ -160,6 +172,11 @@ class Voices:
 def _scores(voice: Voice) -> Mapping[str, LanguageScore]:
     assert voice.pack is not None
     return voice.pack.manifest.languages
+
+
+def _names_others(voice: Voice) -> bool:
+    """Whether a pack says of any language but English that it knows it."""
+    return any(name != ENGLISH for name in _scores(voice))
 
 
 def _free(label: str, taken: dict[str, LanguagePack]) -> str:

@@ -5,29 +5,35 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from importlib import resources
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
-from fastapi import FastAPI, Form, Path, Query, Request
+from fastapi import FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from polyglance import __version__, errors
 from polyglance.search.filters import Filters, day, last_day
 from polyglance.search.queries import Query as Wanted
 from polyglance.search.queries import Term, parse
-from polyglance.serve import clip_retrieval, forms, uploads
+from polyglance.serve import clip_retrieval, form_data, forms, uploads
 from polyglance.serve.asking import Asked, Asker, language_id
 from polyglance.serve.batching import Batcher, StoppingError
-from polyglance.serve.guard import COOKIE, App, Guard, same, session_of
+from polyglance.serve.decoding import BusyError, Decoder
+from polyglance.serve.freshness import LostIndexError
+from polyglance.serve.guard import TOO_MANY_GUESSES, App, Guard, shows_token
 from polyglance.serve.limits import Limits
+from polyglance.serve.looking import Looking
 from polyglance.serve.metrics import Metrics
+from polyglance.serve.pictures import Pictures
+from polyglance.serve.sessions import Doors, TooManyGuessesError, usable
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -41,15 +47,25 @@ PAGES = {
     "icon.svg": "image/svg+xml",
 }
 SEARCH = "/api/search"
-STATUS = {StoppingError: 503, errors.UnavailableError: 410, errors.StoreError: 500}
+MOST_JSON_PARTS = 70_000
+STATUS = {
+    StoppingError: 503,
+    BusyError: 503,
+    LostIndexError: 503,
+    errors.UnavailableError: 410,
+    errors.StoreError: 503,
+}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": forms.Problem, "description": said}
     for status, said in {
         400: "What cannot be read",
         401: "No token, or a wrong one",
+        403: "From a page of another site",
+        408: "Arrived too slowly",
         413: "Too large",
         422: "Out of range, or an unknown language",
-        503: "Too many requests at once, too slow, or stopping",
+        429: "Too many wrong tokens",
+        503: "Too many requests at once, too slow, stopping, or without its index",
     }.items()
 }
 LOST: dict[int | str, dict[str, Any]] = {
@@ -60,7 +76,23 @@ PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/*": {}}, "description": "The picture"}
 }
 
-# An id holds slashes; it is looked up among the ids and never becomes a part of a path.
+
+class _AnyId(Convertor[str]):
+    """An id in an address: it may hold slashes and ends of lines, as names of files may."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        """As it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """As it is."""
+        return value
+
+
+register_url_convertor("id", _AnyId())
+# It is looked up among the ids and never becomes a part of a path.
 Identity = Annotated[str, Path(description="Id of an item, as a search gave it.", max_length=4096)]
 Top = Annotated[int, Query(ge=1, le=200, description="How many answers.")]
 
@@ -71,6 +103,7 @@ def create(
     limits: Limits | None = None,
     token: str | None = None,
     loopback_only: bool = True,
+    names: Collection[str] = (),
 ) -> App:
     """The server as an ASGI application.
 
@@ -79,21 +112,31 @@ def create(
         limits: The bounds; None for the usual ones.
         token: What everyone has to show; None where nobody has to.
         loopback_only: Whether only names of this machine are answered.
+        names: Further names that are.
+
+    Raises:
+        ConfigError: A token that is empty, or cannot be sent.
     """
     limits = limits or Limits()
+    doors = None if token is None else Doors(usable(token), limits=limits)
     app = FastAPI(
         title="polyglance",
         summary="Search an index of pictures in any language.",
         version=__version__,
         docs_url=None,  # the framework's own page loads from elsewhere; ours is below
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=_lifespan,
         responses=PROBLEMS,
     )
-    guard = Guard(_Observed(app), limits=limits, token=token, loopback_only=loopback_only)
+    guard = Guard(
+        _Observed(app), limits=limits, doors=doors, loopback_only=loopback_only, names=names
+    )
     metrics = Metrics(running=lambda: guard.running, items=lambda: len(asker.catalogue.row_of))
     app.state.metrics, app.state.asker = metrics, asker
-    app.state.limits, app.state.token = limits, token
+    app.state.limits, app.state.doors = limits, doors
+    app.state.decoder = Decoder(limits)
+    app.state.looking = Looking(app.state.decoder, asker.vectors, limits=limits)
     app.state.batcher = Batcher(
         asker.answers,
         most=limits.batch_queries,
@@ -118,6 +161,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+    app.state.looking.close()
     await app.state.batcher.close()
 
 
@@ -202,21 +246,22 @@ def _search(app: FastAPI) -> None:
             app, request.query_params
         )  # asked through `_Observed` this is passed by
 
-    @app.post("/api/search", response_model=forms.Found)
-    async def search_by_picture(
-        chosen: Annotated[forms.Sent, Form(media_type="multipart/form-data")],
-    ) -> Response:
+    @app.post("/api/search", response_model=forms.Found, openapi_extra=forms.upload(forms.Sent))
+    async def search_by_picture(request: Request) -> Response:
         """Find pictures by a picture, by a text, or by both together."""
         limits = app.state.limits
+        body = await request.body()
+        fields, files = form_data.read(body, request.headers.get("content-type", ""))
+        chosen = validated(lambda: forms.Sent.model_validate(fields))
         text = uploads.clean(chosen.q, limits=limits) if chosen.q else ""
-        data = await chosen.image.read() if chosen.image is not None else b""
-        if data:
-            await asyncio.to_thread(uploads.check_picture, data, limits=limits)
+        if files.keys() - {"image"}:
+            raise errors.InputError("a file that is not named image", hint="send one, as image")
+        data = files.get("image")
         if not text and not data:
             raise errors.InputError("neither a text nor a picture", hint="give q, image or both")
         return await answered(app, wanted(text, chosen, picture=data or None, limits=limits))
 
-    @app.get("/api/similar/{identity:path}", response_model=forms.Found, responses=LOST)
+    @app.get("/api/similar/{identity:id}", response_model=forms.Found, responses=LOST)
     async def similar(identity: Identity, top: Top = 24) -> Response:
         """Find pictures like one of the index, which is left out."""
         if identity not in app.state.asker.catalogue.row_of:
@@ -227,10 +272,14 @@ def _search(app: FastAPI) -> None:
     async def knn_service(request: Request) -> Response:
         """The same in the form of clip-retrieval, for its clients."""
         body = await request.body()
+        if body.count(b",") > MOST_JSON_PARTS:  # to read them would stop all others for seconds
+            raise errors.InputError(
+                f"JSON of more than {MOST_JSON_PARTS:,} parts", hint="see /docs for what is allowed"
+            )
         # Its own client sends JSON without saying so.
         query = validated(lambda: forms.KnnQuery.model_validate_json(body))
-        asked = await asyncio.to_thread(clip_retrieval.asked, query, limits=app.state.limits)
-        found = await app.state.batcher.ask(asked)
+        asked = clip_retrieval.asked(query, limits=app.state.limits)
+        found = await app.state.batcher.ask(await app.state.looking.seen(asked))
         base = str(request.base_url).rstrip("/")
         rows = clip_retrieval.rows(
             found, query=query, row_of=app.state.asker.catalogue.row_of, base=base
@@ -299,7 +348,7 @@ def wanted(
 
 async def answered(app: FastAPI, asked: Asked) -> Response:
     """The answer to a question, as JSON."""
-    found = await app.state.batcher.ask(asked)
+    found = await app.state.batcher.ask(await app.state.looking.seen(asked))
     return Response(to_json(found), media_type="application/json")
 
 
@@ -317,40 +366,43 @@ def _no_item(identity: str) -> JSONResponse:
 def _files(app: FastAPI) -> None:
     """Pictures and thumbnails, by id."""
 
-    async def sent(
-        request: Request, identity: str, read: Callable[[str], tuple[bytes, str, str]]
-    ) -> Response:
-        if identity not in app.state.asker.catalogue.row_of:
-            return _no_item(identity)
-        data, kind, key = await asyncio.to_thread(read, identity)
-        headers = {"etag": f'"{key}"', "cache-control": "private, max-age=300"}
+    async def found(identity: str) -> Pictures | None:
+        """Where the item's files are; None where there is no such item."""
+        asker = app.state.asker
+        if not asker.looked_lately:
+            await asyncio.to_thread(asker.look)
+        there = identity in asker.catalogue.row_of
+        return asker.catalogue.pictures if there else None
+
+    def sent(request: Request, data: bytes, kind: str, tag: str) -> Response:
+        headers = {"etag": f'"{tag}"', "cache-control": "private, max-age=300"}
         if request.headers.get("if-none-match") == headers["etag"]:
             return Response(status_code=304, headers=headers)
         # A picture that a browser takes for a page of its own may still do nothing.
         headers["content-security-policy"] = "default-src 'none'; sandbox"
         return Response(data, media_type=kind, headers=headers)
 
-    @app.get("/api/images/{identity:path}", response_class=Response, responses={**LOST, **PICTURE})
+    @app.get("/api/images/{identity:id}", response_class=Response, responses={**LOST, **PICTURE})
     async def image(request: Request, identity: Identity) -> Response:
         """The file of an item, as it was indexed."""
-
-        def read(asked: str) -> tuple[bytes, str, str]:
-            data, kind = app.state.asker.catalogue.pictures.picture(asked)
-            return data, kind, app.state.asker.catalogue.pictures.row(asked).key
-
-        return await sent(request, identity, read)
+        if (pictures := await found(identity)) is None:
+            return _no_item(identity)
+        data, kind = await asyncio.to_thread(pictures.picture, identity)
+        return sent(request, data, kind, pictures.row(identity).key)
 
     @app.get(
-        "/api/thumbnails/{identity:path}", response_class=Response, responses={**LOST, **PICTURE}
+        "/api/thumbnails/{identity:id}", response_class=Response, responses={**LOST, **PICTURE}
     )
     async def thumbnail(request: Request, identity: Identity) -> Response:
         """A small JPEG of an item."""
-
-        def read(asked: str) -> tuple[bytes, str, str]:
-            data, key = app.state.asker.catalogue.pictures.thumbnail(asked)
-            return data, "image/jpeg", f"{key}-small"
-
-        return await sent(request, identity, read)
+        if (pictures := await found(identity)) is None:
+            return _no_item(identity)
+        small = await asyncio.to_thread(pictures.thumbnail, identity)
+        if small is None:
+            data, _ = await asyncio.to_thread(pictures.picture, identity)
+            small = await app.state.decoder.thumbnail(data)
+            await asyncio.to_thread(pictures.keep, identity, small)
+        return sent(request, small, "image/jpeg", f"{pictures.row(identity).key}-small")
 
 
 def _facts(app: FastAPI) -> None:
@@ -361,14 +413,22 @@ def _facts(app: FastAPI) -> None:
         """The languages that this installation can be asked in, and how well it does."""
         return {"languages": app.state.asker.languages}
 
-    @app.get("/health", response_model=forms.Health)
-    async def health() -> dict[str, Any]:
+    @app.get("/health", response_model=forms.Health, responses={503: {"model": forms.Health}})
+    async def health() -> Response:
         """Whether the server can answer; needs no token."""
-        return {
-            "status": "ok",
-            "items": len(app.state.asker.catalogue.row_of),
+        asker, problem = app.state.asker, None
+        try:
+            if not asker.looked_lately:
+                await asyncio.to_thread(asker.look)
+        except LostIndexError as error:
+            problem = error.message
+        told = {
+            "status": "ok" if problem is None else "unavailable",
+            "problem": problem,
+            "items": len(asker.catalogue.row_of),
             "version": __version__,
         }
+        return JSONResponse(told, status_code=200 if problem is None else 503)
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
@@ -391,19 +451,36 @@ def _pages(app: FastAPI) -> None:
             return problem(404, f"there is no page {name[:80]!r}", "see / and /docs")
         return page(read[name], PAGES[name])
 
-    async def log_in(token: Annotated[str, Form(max_length=512)]) -> Response:
-        wanted = app.state.token
-        if wanted is None or not same(token, wanted):
+    async def log_in(request: Request) -> Response:
+        doors: Doors | None = app.state.doors
+        fields, _ = form_data.read(await request.body(), request.headers.get("content-type", ""))
+        if doors is None:
+            return problem(401, "this server asks for no token", "go to /")
+        try:
+            right = await shows_token(doors, fields.get("token", "").strip(), request.scope)
+        except TooManyGuessesError:
+            return problem(*TOO_MANY_GUESSES)
+        if not right:
             return problem(401, "that is not the token", "go back and try again")
         found = RedirectResponse("/", status_code=303)
-        found.set_cookie(COOKIE, session_of(wanted), httponly=True, samesite="strict", path="/")
+        found.set_cookie(
+            doors.cookie,
+            doors.session(),
+            max_age=doors.seconds,
+            httponly=True,
+            samesite="strict",
+            path="/",
+        )
         return found
 
     pages: dict[str, Callable[..., Awaitable[Response]]] = {}
 
     def whole(path: str, data: bytes) -> None:
         async def shown() -> Response:
-            return page(data)
+            found = page(data)
+            if path == "/login":  # with no referrer, browsers tell no origin of a form either
+                found.headers["referrer-policy"] = "same-origin"
+            return found
 
         pages[path] = shown
 

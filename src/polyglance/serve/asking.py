@@ -1,29 +1,36 @@
 """How does a request become an answer? Batches of queries through the searcher, answers as JSON.
 
 Queries are asked in one thread, the encoder's. What is shown beside an id is read once for each
-state of the index: when the searcher sees new rows, it is read again.
+state of the index: when there are new rows, or another index in its place, it is read again; while
+there is none, nothing is answered.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 
 from polyglance import affine, errors
 from polyglance.languages import get_language, normalise_language
+from polyglance.search import service
 from polyglance.search.filters import Filters
 from polyglance.search.index import Index
-from polyglance.search.queries import Query
+from polyglance.search.queries import PictureVector, Query
 from polyglance.search.service import Answer, Ask, Assumption, Hit, Searcher
+from polyglance.serve import freshness
 from polyglance.serve.pictures import Pictures
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SHOWN = ("caption", "url", "taken_at", "size")
 KEPT_ITEMS = 65_536
@@ -90,7 +97,7 @@ class Catalogue:
             "image": f"/api/images/{path}",
             "thumbnail": f"/api/thumbnails/{path}",
             "caption": caption,
-            "url": url,
+            "url": web_address(url),
             "taken_at": None if taken is None else taken.isoformat(),
             "size": size or None,
         }
@@ -106,13 +113,55 @@ class Asker:
 
     def __init__(self, searcher: Searcher) -> None:
         self._searcher = searcher
+        self._mark = freshness.mark(searcher.index.store)
         self._catalogue = Catalogue(searcher.index)
+        self._lock = threading.Lock()
+        self._looked = time.monotonic()
+        self._lost: str | None = None  # what is wrong
         self.name = Path(searcher.index.path).resolve().name
 
     @property
     def catalogue(self) -> Catalogue:
-        """What is shown of the items that the last answer was drawn from."""
+        """What is shown of the items, as the index was when it was looked at last."""
         return self._catalogue
+
+    @property
+    def looked_lately(self) -> bool:
+        """Whether the index was there a moment ago, so that `look` need not be called."""
+        lately = time.monotonic() - self._looked <= service.REFRESH_SECONDS
+        return lately and self._lost is None
+
+    def look(self) -> None:
+        """See what was written, or whether another index lies there; may take long.
+
+        Raises:
+            LostIndexError: There is none that can be served.
+        """
+        with self._lock:
+            if time.monotonic() - self._looked > service.REFRESH_SECONDS:
+                self._lost = self._found_lost()
+                self._looked = time.monotonic()
+            if self._lost is not None:
+                raise freshness.lost(self._lost)
+            self._renew()
+
+    def _renew(self) -> None:
+        """Show what the searcher asks now."""
+        if self._catalogue.index is not self._searcher.index:
+            self._catalogue = Catalogue(self._searcher.index)
+
+    def _found_lost(self) -> str | None:
+        """Look at the disk; what is wrong there, if anything is."""
+        try:
+            found = freshness.mark(self._searcher.index.store)
+            if found == self._mark:
+                self._searcher.refresh()
+            else:
+                self._searcher.reopen()
+                self._mark = found
+        except errors.PolyglanceError as error:
+            return f"the index cannot be served: {error.message}"
+        return None
 
     @cached_property
     def languages(self) -> list[dict[str, Any]]:
@@ -142,12 +191,13 @@ class Asker:
         with contextlib.suppress(errors.PolyglanceError):
             self._searcher.encode_pictures([_small_picture()])
 
-    def answers(self, batch: Sequence[Asked]) -> list[dict[str, Any]]:
-        """The answers to several questions, as `forms.Found` describes them.
+    def answers(self, batch: Sequence[Asked]) -> list[dict[str, Any] | Exception]:
+        """The answers to several questions, as `forms.Found` describes them, or what is wrong.
 
         Raises:
-            PolyglanceError: As `Searcher.search_many`, of the first that cannot be answered.
+            LostIndexError: There is no index to ask any more.
         """
+        self.look()
         asks = [
             Ask(
                 query=asked.query,
@@ -159,23 +209,37 @@ class Asker:
             for asked in batch
             if asked.query is not None
         ]
-        found = iter(self._searcher.search_many(asks) if asks else [])
-        answers = [next(found) if asked.query is not None else self._near(asked) for asked in batch]
-        catalogue = self._current()
-        return [
-            self._written(asked, answer, catalogue)
-            for asked, answer in zip(batch, answers, strict=True)
-        ]
+        found = iter(self._searcher.answer_each(asks) if asks else [])
+        with self._lock:
+            self._renew()  # it may have looked again
+            catalogue = self._catalogue
+        answers: list[dict[str, Any] | Exception] = []
+        for asked in batch:
+            answer = next(found) if asked.query is not None else self._near(asked)
+            answers.append(
+                answer
+                if isinstance(answer, errors.PolyglanceError)
+                else self._written(asked, answer, catalogue)
+            )
+        return answers
 
-    def _near(self, asked: Asked) -> Answer:
-        """What lies near a vector that was given."""
+    def vectors(self, images: Sequence[Image]) -> list[PictureVector]:
+        """Decoded pictures as vectors; runs in a thread of its own, beside the encoder's of texts.
+
+        Raises:
+            PolyglanceError: The model has no side for pictures.
+        """
+        return [PictureVector(vector) for vector in self._searcher.encode_pictures(images)]
+
+    def _near(self, asked: Asked) -> Answer | errors.PolyglanceError:
+        """What lies near a vector that was given; or what is wrong with it."""
         started = time.perf_counter()
         dim = self._searcher.index.store.facts.dim
         with np.errstate(over="ignore"):
             vector = np.asarray([asked.vector], np.float32)  # (1, D)
             length = np.linalg.norm(vector)
         if vector.shape[1] != dim or not np.isfinite(length) or not length:
-            raise errors.VectorError(
+            return errors.VectorError(
                 f"a vector of {vector.shape[1]} numbers and length {length:g}; {dim} numbers are "
                 "wanted, finite and not all 0",
                 hint="encode it with the model of the index",
@@ -183,12 +247,6 @@ class Asker:
         alike = 1.0 if asked.fold else None
         hits = self._searcher.rank(affine.unit(vector), top=asked.top, alike=alike)[0]
         return Answer(hits=hits, assumed=(), seconds=time.perf_counter() - started)
-
-    def _current(self) -> Catalogue:
-        """The catalogue of the index as it is now."""
-        if self._catalogue.index is not self._searcher.index:
-            self._catalogue = Catalogue(self._searcher.index)
-        return self._catalogue
 
     def _written(self, asked: Asked, answer: Answer, catalogue: Catalogue) -> dict[str, Any]:
         hits = [
@@ -204,6 +262,23 @@ class Asker:
             "items": len(catalogue.row_of),
             "hits": [catalogue.hit(hit, rank) for rank, hit in enumerate(hits[: asked.top], 1)],
         }
+
+
+def web_address(given: object) -> str | None:
+    """An address that a link may lead to; None for one that would run something, or is none.
+
+    >>> web_address("https://photos.example/1.jpg")
+    'https://photos.example/1.jpg'
+    >>> web_address("javascript:alert(1)"), web_address(" data:text/html,x"), web_address(None)
+    (None, None, None)
+    """
+    if not isinstance(given, str) or not given.isprintable() or given != given.strip():
+        return None
+    try:
+        parts = urlsplit(given)
+    except ValueError:
+        return None
+    return given if parts.scheme.lower() in ("http", "https") and parts.hostname else None
 
 
 def language_id(given: str | None) -> str | None:

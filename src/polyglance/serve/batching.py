@@ -26,7 +26,8 @@ class Batcher(Generic[Asked, Given]):
     """Answers single questions by a function of many; used from one event loop.
 
     Args:
-        work: Answers a batch, one answer a question, in order; runs in one thread of its own.
+        work: Answers a batch, one answer or error a question, in order; runs in one thread of its
+            own.
         most: Questions of a batch.
         wait_seconds: How long a batch waits to fill.
         told: Hears the size of each batch.
@@ -34,7 +35,7 @@ class Batcher(Generic[Asked, Given]):
 
     def __init__(
         self,
-        work: Callable[[Sequence[Asked]], Sequence[Given]],
+        work: Callable[[Sequence[Asked]], Sequence[Given | Exception]],
         *,
         most: int,
         wait_seconds: float,
@@ -66,7 +67,7 @@ class Batcher(Generic[Asked, Given]):
         self._closed = True
         if self._running is not None:
             await self._running
-        self._thread.shutdown()
+        self._thread.shutdown(wait=False)
 
     async def _run(self) -> None:
         """Take batches until nothing is waiting."""
@@ -92,13 +93,14 @@ class Batcher(Generic[Asked, Given]):
             self._running = None
 
     def _answers(self, questions: Sequence[Asked]) -> Sequence[Given | Exception]:
-        """Answers, or what went wrong; one that fails does not take the others with it."""
+        """Answers, or what went wrong; a batch that fails as a whole is tried in halves."""
         try:
             return list(self._work(questions))
         except Exception as error:  # noqa: BLE001 (each is raised again where it was asked)
             if len(questions) == 1:
                 return [error]
-            return [one for question in questions for one in self._answers([question])]
+            half = len(questions) // 2
+            return [*self._answers(questions[:half]), *self._answers(questions[half:])]
 
 
 def _settle(answer: asyncio.Future[Given], found: Given | Exception) -> None:

@@ -56,9 +56,7 @@ def asked(query: forms.KnnQuery, *, limits: Limits) -> Asked:
         text = uploads.clean(query.text, limits=limits)
         wanted = Query.of_text(text)  # theirs knows no operators
     else:
-        data = _decoded(query.image or "")
-        uploads.check_picture(data, limits=limits)
-        wanted = Query(terms=(Term(picture=data),))
+        wanted = Query(terms=(Term(picture=_decoded(query.image or "")),))
     return Asked(
         query=wanted, top=top, language=language_id(query.language), fold=query.deduplicate
     )

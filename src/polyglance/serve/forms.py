@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -53,10 +52,9 @@ class Typed(Chosen):
 
 
 class Sent(Chosen):
-    """A search that may bring a picture."""
+    """A search that may bring a picture, as a file beside these fields."""
 
     q: str | None = Field(default=None, max_length=4096, description="A text, also combined.")
-    image: UploadFile | None = Field(default=None, description="A picture.")
 
 
 class Assumed(_Form):
@@ -121,7 +119,8 @@ class Spoken(_Form):
 class Health(_Form):
     """Whether the server can answer."""
 
-    status: Literal["ok"]
+    status: Literal["ok", "unavailable"]
+    problem: str | None = Field(description="Why it cannot; null where it can.")
     items: int
     version: str
 
@@ -168,3 +167,12 @@ def parameters(form: type[BaseModel]) -> dict[str, Any]:
             for name, field in schema["properties"].items()
         ]
     }
+
+
+def upload(form: type[BaseModel]) -> dict[str, Any]:
+    """The fields of a form beside a file `image`, as a body, for the OpenAPI description."""
+    schema = form.model_json_schema()
+    image = {"type": "string", "format": "binary", "description": "A picture."}
+    schema["properties"] = {**schema["properties"], "image": image}
+    content = {"multipart/form-data": {"schema": schema}}
+    return {"requestBody": {"required": True, "content": content}}

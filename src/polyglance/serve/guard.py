@@ -1,30 +1,48 @@
 """Who may ask, and how much? What every request passes before any end point sees it.
 
-One ASGI layer, without the framework: host, token, number of requests, size of the body while it
-streams, time. Every answer gets the headers that tell a browser to trust nothing from elsewhere.
+One ASGI layer, without the framework: the form of its head, the name it was sent to, the site it
+comes from, the token, the size of its body and the time that it takes to arrive, the number of
+requests, the time of an answer. Every answer gets the headers that tell a browser to trust nothing
+from elsewhere.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
+import ipaddress
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from http.cookies import CookieError, SimpleCookie
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from typing import Any
 
+from polyglance.serve import memory
+from polyglance.serve.arrivals import Arrivals, GoneError, TooLargeError, TooSlowError
+from polyglance.serve.connections import network_of
 from polyglance.serve.limits import Limits
+from polyglance.serve.sessions import Doors, TooManyGuessesError, cookies_named
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+Refusal = tuple[int, str, str]
 
-COOKIE = "polyglance_session"
 # What is shown to someone without the token: the form, its look, and whether the server lives.
 OPEN_PATHS = frozenset({"/login", "/pages/page.css", "/health"})
+# What a link of another site may lead to; all else answers pages of this server alone.
+LINKED_PATHS = frozenset({"/", "/docs", "/login"})
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
+# Sent twice they would mean one thing here and another to a proxy in front.
+SINGLE = (
+    b"host",
+    b"content-length",
+    b"transfer-encoding",
+    b"content-type",
+    b"authorization",
+    b"origin",
+    b"sec-fetch-site",
+)
 HEADERS = (
     (
         b"content-security-policy",
@@ -37,24 +55,13 @@ HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
-
-
-class TooLargeError(Exception):
-    """A body that went past its limit while it was read."""
-
-
-def same(given: str, wanted: str) -> bool:
-    """Whether two secrets are equal, in a time that does not tell where they differ.
-
-    >>> same("a", "a"), same("a", "é")
-    (True, False)
-    """
-    return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode("utf-8", "replace"))
-
-
-def session_of(token: str) -> str:
-    """What the cookie holds: it proves the token and does not give it away."""
-    return hmac.new(token.encode(), b"polyglance session", hashlib.sha256).hexdigest()
+TRIM_SECONDS = 0.5
+BODILESS = frozenset({"GET", "HEAD"})
+BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+_HOST = re.compile(r"[a-z0-9._-]+(:\d{1,5})?|\[[0-9a-f:.]+\](:\d{1,5})?")
+_DEFAULT_PORTS = (":80", ":443")
+# A body that is refused is still read for so long: a client that sends hears nothing before.
+UNWANTED_SECONDS, UNWANTED_BYTES = 3.0, 64 * 2**20
 
 
 def host_name(header: str) -> str:
@@ -69,121 +76,259 @@ def host_name(header: str) -> str:
     return name.partition(":")[0]
 
 
+def is_own(origin: str, host: str) -> bool:
+    """Whether an Origin header names the server that the Host header names.
+
+    >>> is_own("http://localhost:8765", "localhost:8765"), is_own("null", "localhost:8765")
+    (True, False)
+    >>> is_own("https://photos.example", "photos.example:443")
+    True
+    """
+    scheme, _, site = origin.strip().lower().partition("://")
+    return scheme in ("http", "https") and _without_port(site) == _without_port(host)
+
+
+def is_linked(headers: Mapping[bytes, str], path: str) -> bool:
+    """Whether a request of another site is somebody who followed a link to a page."""
+    return (
+        path in LINKED_PATHS
+        and headers.get(b"sec-fetch-mode") == "navigate"
+        and headers.get(b"sec-fetch-dest") == "document"
+        and b"origin" not in headers
+    )
+
+
 class Guard:
     """An ASGI application in front of another; see the module.
 
     Args:
         app: What answers.
         limits: The bounds.
-        token: Needed for all but `OPEN_PATHS`; None where nobody needs one.
+        doors: Who is let in to all but `OPEN_PATHS`; None where everyone is.
         loopback_only: Whether only the names of this machine are answered, so that a page from
             elsewhere cannot reach the server under a name of its own that points here.
+        names: Further names that are answered. Without a token and beyond loopback, these and
+            bare addresses are; with a token any name is: nobody has a cookie for another's.
     """
 
     def __init__(
-        self, app: App, *, limits: Limits, token: str | None = None, loopback_only: bool = True
+        self,
+        app: App,
+        *,
+        limits: Limits,
+        doors: Doors | None = None,
+        loopback_only: bool = True,
+        names: Collection[str] = (),
     ) -> None:
-        self.app, self.limits = app, limits
-        self.token, self.loopback_only = token, loopback_only
-        self.session = None if token is None else session_of(token)
+        self.app, self.limits, self.doors = app, limits, doors
+        self.loopback_only = loopback_only
+        self.names = LOOPBACK_NAMES | {name.lower() for name in names}
         self.running = 0
-        self.refused: dict[int, int] = {}
+        self.refused: Counter[int] = Counter()
+        self._arrivals = Arrivals(limits)
+        self._trimming: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Let a request through, or refuse it."""
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            if scope["type"] == "lifespan":
+                await self.app(scope, receive, send)
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        if refusal := self._refusal(scope["path"], headers):
-            await self._refuse(send, *refusal)
+        refusal = self._malformed(scope, headers) or self._from_elsewhere(scope, headers)
+        refusal = refusal or await self._unknown(scope, headers)
+        if refusal:
+            await self._refuse(refusal, receive, send)
             return
-        self.running += 1
-        try:
+        most = self.limits.body_bytes
+        if scope["path"] in OPEN_PATHS:
+            most = self.limits.form_bytes  # from somebody who has shown nothing yet
+        if scope.get("method") in BODILESS and not (BODY_HEADERS & headers.keys()):
             await self._run(scope, receive, send)
-        finally:
-            self.running -= 1
+            return
+        try:
+            async with self._arrivals.body(receive, headers, most=most) as body:
+                large = len(body) > self.limits.free_body_bytes
+                replayed = _replayed(body, receive)
+                del body  # the application's alone
+                await self._run(scope, replayed, send)
+            if large and not self._trimming:
+                self._trimming = asyncio.create_task(self._trim())
+        except TooLargeError:
+            said = f"a body over {most:,} bytes"
+            await self._refuse((413, said, "send a smaller picture"), receive, send)
+        except TooSlowError as error:
+            await self._refuse((408, str(error), "send it at once"), receive, send)
+        except GoneError:
+            return
 
-    def _refusal(self, path: str, headers: Mapping[bytes, str]) -> tuple[int, str, str] | None:
-        """Status, what is wrong and what to do; None where nothing is."""
-        if self.running >= self.limits.concurrent:
-            return 503, f"{self.running} requests are running already", "ask again in a second"
-        if self.loopback_only and host_name(headers.get(b"host", "")) not in LOOPBACK_NAMES:
-            return 421, "this server answers to names of this machine", "use http://127.0.0.1"
-        if not self._may_ask(path, headers):
-            return 401, "no token, or a wrong one", "Authorization: Bearer TOKEN, or /login"
+    def _malformed(
+        self, scope: MutableMapping[str, Any], headers: Mapping[bytes, str]
+    ) -> Refusal | None:
+        """What is wrong with the form of a head; None where nothing is."""
+        if len(headers) < len(scope["headers"]):
+            counts = Counter(name for name, _ in scope["headers"])
+            if twice := [name.decode() for name in SINGLE if counts[name] > 1]:
+                return 400, f"the header {twice[0]} more than once", "send it once"
         length = headers.get(b"content-length", "0")
         if not (length.isascii() and length.isdigit()):
             return 400, "a content length that is no number", "leave it to the client"
-        if int(length[:20]) > self.limits.body_bytes:
-            return self._too_large()
         return None
 
-    def _too_large(self) -> tuple[int, str, str]:
-        allowed = self.limits.body_bytes
-        return 413, f"a body over {allowed:,} bytes", "send a smaller picture"
+    def _from_elsewhere(
+        self, scope: MutableMapping[str, Any], headers: Mapping[bytes, str]
+    ) -> Refusal | None:
+        """Why a request is none of this server's own; None where it is."""
+        host = headers.get(b"host", "").strip().lower()
+        if not _HOST.fullmatch(host) or not self._is_mine(host_name(host)):
+            if self.loopback_only:
+                return 421, "this server answers to names of this machine", "use http://127.0.0.1"
+            return (
+                421,
+                f"this server does not answer to {host[:80]!r}",
+                "serve --name NAME adds one",
+            )
+        if scope.get("method") in BODILESS and is_linked(headers, scope["path"]):
+            return None
+        site, origin = headers.get(b"sec-fetch-site", "none"), headers.get(b"origin")
+        # A page that sends no referrer sends no origin with its form either.
+        own = origin is None or is_own(origin, host) or (origin, site) == ("null", "same-origin")
+        if own and site in ("same-origin", "none"):
+            return None
+        return 403, "a request from a page of another site", "ask from a page of this server"
 
-    def _may_ask(self, path: str, headers: Mapping[bytes, str]) -> bool:
-        if self.token is None or self.session is None or path in OPEN_PATHS:
+    def _is_mine(self, name: str) -> bool:
+        """Whether this server answers to a name."""
+        if self.doors is not None or name in self.names:
             return True
+        return not self.loopback_only and _is_address(name)
+
+    async def _unknown(
+        self, scope: MutableMapping[str, Any], headers: Mapping[bytes, str]
+    ) -> Refusal | None:
+        """Why somebody is not let in; None where they are."""
+        if self.doors is None or scope["path"] in OPEN_PATHS:
+            return None
+        if b"cookie" in headers:
+            sent = ";".join(
+                value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie"
+            )
+            if self.doors.opens(cookies_named(self.doors.cookie, sent)):
+                return None
         scheme, _, given = headers.get(b"authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and same(given.strip(), self.token):
-            return True
-        try:
-            cookie = SimpleCookie(headers.get(b"cookie", "")).get(COOKIE)
-        except CookieError:
-            return False
-        return cookie is not None and same(cookie.value, self.session)
+        if scheme.lower() == "bearer" and given.strip():
+            try:
+                if await shows_token(self.doors, given.strip(), scope):
+                    return None
+            except TooManyGuessesError:
+                return TOO_MANY_GUESSES
+        return 401, "no token, or a wrong one", "Authorization: Bearer TOKEN, or /login"
 
     async def _run(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        started = too_large = False
-        read = 0
-
-        async def counted() -> Message:
-            nonlocal read, too_large
-            message = await receive()
-            if message["type"] == "http.request":
-                read += len(message.get("body", b""))
-                if read > self.limits.body_bytes:
-                    too_large = True
-                    raise TooLargeError
-            return message
+        """Have a request answered, in its time."""
+        if self.running >= self.limits.concurrent:
+            said = f"{self.running} requests are running already"
+            await self._refuse((503, said, "ask again in a second"), receive, send)
+            return
+        started = False
+        # HEAD is answered like GET, without the body.
+        bare = scope.get("method") == "HEAD"
+        if bare:
+            scope = {**scope, "method": "GET"}
 
         async def with_headers(message: Message) -> None:
             nonlocal started
-            if too_large and not started:
-                # Whatever the end point makes of a body that broke off, this is what it was.
-                raise TooLargeError
             if message["type"] == "http.response.start":
                 started = True
                 there = {name for name, _ in message["headers"]}
                 own = [pair for pair in HEADERS if pair[0] not in there]
                 message = {**message, "headers": [*message["headers"], *own]}
+            elif bare:
+                message = {**message, "body": b""}
             await send(message)
 
+        self.running += 1
         try:
             async with asyncio.timeout(self.limits.seconds):
-                await self.app(scope, counted, with_headers)
-        except TooLargeError:
-            if started:
-                raise
-            await self._refuse(send, *self._too_large())
+                await self.app(scope, receive, with_headers)
         except TimeoutError:
-            if started:
-                raise
-            said = f"not done in {self.limits.seconds:g} seconds"
-            await self._refuse(send, 503, said, "ask for less, or again later")
+            if not started:  # else the connection is closed in the middle: nothing else says it
+                said = f"not done in {self.limits.seconds:g} seconds"
+                await self._refuse((503, said, "ask for less, or again later"), receive, send)
+        finally:
+            self.running -= 1
 
-    async def _refuse(self, send: Send, status: int, said: str, hint: str) -> None:
-        self.refused[status] = self.refused.get(status, 0) + 1
+    async def _trim(self) -> None:
+        """Give memory back after large bodies, not more often than it pays."""
+        await asyncio.sleep(TRIM_SECONDS)
+        self._trimming = None
+        await asyncio.to_thread(memory.trim)
+
+    async def _refuse(self, refusal: Refusal, receive: Receive, send: Send) -> None:
+        """Say why not; the connection is closed when what it still sends was read."""
+        status, said, hint = refusal
+        self.refused[status] += 1
         body = json.dumps({"error": said, "hint": hint}).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        # The rest of a body that is refused is not waited for.
         headers.append((b"connection", b"close"))
         if status == 401:
             headers.append((b"www-authenticate", b"Bearer"))
-        if status == 503:
+        if status in (429, 503):
             headers.append((b"retry-after", b"1"))
         start = {"type": "http.response.start", "status": status, "headers": [*headers, *HEADERS]}
         await send(start)
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await _read_out(receive)
+        await send({"type": "http.response.body", "body": b""})
+
+
+TOO_MANY_GUESSES = (429, "too many wrong tokens from there", "ask again in some seconds")
+
+
+async def shows_token(doors: Doors, given: str, scope: Mapping[str, Any]) -> bool:
+    """Whether a request brings the token.
+
+    Raises:
+        TooManyGuessesError: It was not compared.
+    """
+    address, port = scope.get("client") or ("", 0)
+    return await doors.is_token(given, network=network_of(address), client=(address, port))
+
+
+def _without_port(host: str) -> str:
+    for port in _DEFAULT_PORTS:
+        host = host.removesuffix(port)
+    return host
+
+
+def _is_address(name: str) -> bool:
+    """Whether a name is a bare address: no page from elsewhere can have one for its own."""
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """What an application receives of a body that is here already."""
+    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def received() -> Message:
+        return left.pop() if left else await receive()
+
+    return received
+
+
+async def _read_out(receive: Receive) -> None:
+    """Read what a client goes on sending, for a while."""
+    read = 0
+    try:
+        async with asyncio.timeout(UNWANTED_SECONDS):
+            while read < UNWANTED_BYTES:
+                message = await receive()
+                read += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return
+    except TimeoutError:
+        return

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyglance import errors, image_rows
-from polyglance.search.thumbnails import Thumbnails, is_there, place_of
+from polyglance.search import thumbnails
 from polyglance.sources.webdataset import read_span
 from polyglance.store import Store
 
@@ -61,7 +61,6 @@ class Pictures:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.thumbnails = Thumbnails(store)
         self._lock = threading.Lock()
         self._rows: dict[str, Row] | None = None
 
@@ -69,7 +68,6 @@ class Pictures:
         """Look at the rows again when they are asked for next."""
         with self._lock:
             self._rows = None
-            self.thumbnails.refresh()
 
     def row(self, identity: str) -> Row:
         """What is known of an item.
@@ -104,16 +102,17 @@ class Pictures:
             raise _gone(identity, "it has changed since it was indexed")
         return data, media_type(data)
 
-    def thumbnail(self, identity: str) -> tuple[bytes, str]:
-        """The small JPEG of an item, and the key of its content.
+    def thumbnail(self, identity: str) -> bytes | None:
+        """The small JPEG of an item as it lies beside the index; None where it has to be made.
 
         Raises:
-            InputError, UnavailableError: As `picture`, where it has to be made.
+            InputError: The index has no such item.
         """
-        row = self.row(identity)
-        if not is_there(place_of(self.store.path, row.key)):
-            self._inside(row, identity)
-        return self.thumbnails.get(identity), row.key
+        return thumbnails.read(thumbnails.place_of(self.store.path, self.row(identity).key))
+
+    def keep(self, identity: str, jpeg: bytes) -> None:
+        """Put the small JPEG of an item beside the index, if that can be written."""
+        thumbnails.keep(self.store.path, self.row(identity).key, jpeg)
 
     def _inside(self, row: Row, identity: str) -> Path:
         """Where a row's file is, links followed, if that is inside the indexed folder."""

@@ -109,7 +109,7 @@ def read_binary(path: Path, *, form: Form) -> tuple[Bytes, NDArray[np.int64]]:
 def _write(pictures: Bytes, classes: NDArray[np.int64], folder: Path) -> None:
     from PIL import Image
 
-    with files.folder_in_one_step(folder) as made:
+    with files.folder_in_one_step(folder, marker="labels.tsv") as made:
         lines = ["image\tclass"]
         for number, (picture, index) in enumerate(zip(pictures, classes, strict=True)):
             Image.fromarray(np.ascontiguousarray(picture)).save(made / f"{number:05}.png")

@@ -414,6 +414,14 @@ def languages_of(folder: Path, pattern: str, *, dataset: str) -> list[str]:
     return sorted(_ids_of_codes(_files_by_code(folder, pattern), dataset=dataset))
 
 
+def _language_in(path: Path, code: str) -> str:
+    """The id of a code that stands in a table; where it has none, the table is named."""
+    try:
+        return normalise_language(code)
+    except errors.LanguageError as error:
+        raise errors.LanguageError(f"{path}: {error.message}", hint=error.hint) from error
+
+
 def read_parallel_table(path: Path) -> list[Pair]:
     """Parallel text with English: a table with the columns `english`, `language` and `text`.
 
@@ -425,7 +433,7 @@ def read_parallel_table(path: Path) -> list[Pair]:
         LanguageError: An unknown language.
     """
     return [
-        Pair(english, ENGLISH, text, normalise_language(language))
+        Pair(english, ENGLISH, text, _language_in(path, language))
         for english, language, text in read_table(path, ("english", "language", "text"))
     ]
 
@@ -441,7 +449,7 @@ def read_caption_rows(path: Path) -> list[Caption]:
         LanguageError: An unknown language.
     """
     return [
-        Caption(image, text, normalise_language(language))
+        Caption(image, text, _language_in(path, language))
         for image, language, text in read_table(path, ("image", "language", "text"))
     ]
 
@@ -460,6 +468,6 @@ def read_texts_by_language(path: Path) -> list[tuple[str, str]]:
         LanguageError: An unknown language.
     """
     return [
-        (normalise_language(language), text)
+        (_language_in(path, language), text)
         for language, text in read_table(path, ("language", "text"))
     ]

@@ -205,7 +205,7 @@ def load_world(folder: Path | None = None) -> World:
     if not marker.is_file() or files.read_json(marker).get("form") != FORM:
         with tempfile.TemporaryDirectory() as fetched:
             archives = fetch(Path(fetched))
-            with files.folder_in_one_step(root) as making:
+            with files.folder_in_one_step(root, marker="world.json") as making:
                 extract(archives, making)
     found = files.read_json(marker)
     concepts = tuple(Concept(**row) for row in found["concepts"])

@@ -19,7 +19,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors
+from polyglance import errors, files
+from polyglance.towers import known_places
 
 Modality = Literal["image", "text", "audio"]
 Output = Literal["embedding", "pre_projection"]
@@ -131,9 +132,10 @@ def parse_reference(reference: str, *, options: Sequence[str] | None = None) -> 
     """
     library, colon, rest = reference.partition(":")
     if not colon or not rest:
+        example = reference if files.HUB_ID.fullmatch(reference) else "openai/clip-vit-base-patch32"
         raise errors.ConfigError(
             f"{reference!r} is no tower reference; the form is library:location",
-            hint="for example hf:openai/clip-vit-base-patch32 or sentence:/a/folder",
+            hint=f"for example hf:{example} or sentence:/a/folder",
         )
     if library not in _all_sources():
         raise errors.unknown_name("tower library", library, allowed=_all_sources())
@@ -148,20 +150,24 @@ def parse_reference(reference: str, *, options: Sequence[str] | None = None) -> 
 
 
 def beside(folder: Path, reference: str) -> str:
-    """A reference whose location may be inside a folder (`tiny:./tower`), as seen from anywhere.
+    """A reference that a folder's manifest names (`tiny:./tower`), as seen from anywhere.
 
     Args:
         folder: What `./` means.
         reference: One without `./` stays as it is.
 
     Raises:
-        StoreError: For a location that leads out of `folder`.
+        StoreError: For a location that leads out of `folder`, or a path; see `known_places`.
 
     >>> beside(Path("/packs/one"), "hf:./tower?pooling=mean")
     'hf:/packs/one/tower?pooling=mean'
     """
-    location = parse_reference(reference).location
+    parsed = parse_reference(reference)
+    location = parsed.location
+    for option in parsed.options.values():
+        known_places.require_allowed(option, named_by=folder)
     if not location.startswith("./"):
+        known_places.require_allowed(location, named_by=folder)
         return reference
     inside = (folder / location).resolve()
     if not inside.is_relative_to(folder.resolve()):
@@ -170,6 +176,13 @@ def beside(folder: Path, reference: str) -> str:
             hint="do not load folders that you do not trust",
         )
     return reference.replace(location, str(inside), 1)
+
+
+def note_places(reference: str) -> None:
+    """Remember the paths of a reference that the user's own folder is about to name."""
+    parsed = parse_reference(reference)
+    for place in (parsed.location, *parsed.options.values()):
+        known_places.note(place)
 
 
 def load_tower(reference: str, *, modality: Modality) -> Tower:

@@ -10,7 +10,7 @@ from typing import Any
 from polyglance.errors import ConfigError, UnavailableError
 
 # Weights as safetensors, configuration and tokenizers; no pickles, no code, no other runtimes.
-_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "README.md"]
 _UNWANTED = ["onnx/*", "openvino/*", "*.msgpack"]
 
 
@@ -71,7 +71,7 @@ def read_json(path: Path) -> Any:
         ) from error
     except ValueError as error:
         raise ConfigError(
-            f"{path} is no JSON: {error}", hint="download the model again: hf download NAME"
+            f"{path} is no JSON: {error}", hint="download the model again: hf download OWNER/NAME"
         ) from error
 
 

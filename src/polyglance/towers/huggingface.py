@@ -247,7 +247,7 @@ def load_tokenizer(folder: Path) -> Any:
     if not any((folder / name).is_file() for name in _VOCABULARY_FILES):
         raise errors.UnavailableError(
             f"{folder} has no tokenizer; one of {', '.join(_VOCABULARY_FILES)} holds it",
-            hint="download the whole model again: hf download NAME",
+            hint="download the whole model again: hf download OWNER/NAME",
         )
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

@@ -9,7 +9,7 @@ Legend: N vectors, D width.
 
 A file of vectors says nothing of the model behind it, so the user does: `space` is required. In
 clip-retrieval's layout the id is `image_path` (option `id_column` names another column), and
-`caption` on the text side.
+`caption` on the text side. `languages=de,fr` declares what a text tower knows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from polyglance import errors
 from polyglance.towers import Modality, Output, Tower, TowerReference, Vectors
 
-OPTIONS = ("space", "id_column")
+OPTIONS = ("space", "id_column", "languages")
 # Rows checked and read at a time; 16,384 x 1,024 of float32 are 64 MB.
 BLOCK_ROWS = 16_384
 _FOLDERS = {"image": ("img_emb", "image_path"), "text": ("text_emb", "caption")}

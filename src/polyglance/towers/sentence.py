@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from polyglance import errors
+from polyglance import errors, tensor_files
 from polyglance.towers import (
     Modality,
     Output,
@@ -291,9 +291,7 @@ def _tail_module(folder: Path, *, kind: str) -> nn.Module | None:
         }
     ):
         return None
-    from safetensors.torch import load_file
-
-    stored = load_file(folder / "model.safetensors")
+    stored = tensor_files.read_torch(folder / "model.safetensors")
     linear = nn.Linear(config["in_features"], config["out_features"], bias="linear.bias" in stored)
     linear.load_state_dict({name.removeprefix("linear."): t for name, t in stored.items()})
     return nn.Sequential(linear, _ACTIVATIONS[activation]())

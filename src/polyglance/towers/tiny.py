@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors, files
+from polyglance import errors, files, tensor_files
 from polyglance.towers import Modality, Output, Tower, TowerReference, ngrams
 
 if TYPE_CHECKING:
@@ -36,6 +37,19 @@ MANIFEST, WEIGHTS = "tower.json", "weights.safetensors"
 # Trained by `polyglance demo --fresh` and shipped with the package.
 SHIPPED = ("pictograms-image", "pictograms-distilled", "pictograms-ranking")
 IMAGE_BLOCK = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyFacts:
+    """What the folder of a tiny tower says.
+
+    Attributes:
+        modality: What it reads.
+        ending: Of a text tower, see there.
+    """
+
+    modality: Modality
+    ending: Ending = "linear"
 
 
 class TinyTextTower:
@@ -206,8 +220,6 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
         UnavailableError: No such folder or name.
         ConfigError: The tower there reads another modality.
     """
-    from safetensors.numpy import load_file
-
     folder = Path(reference.location)
     if reference.location in SHIPPED:
         folder = Path(str(resources.files("polyglance") / "weights" / reference.location))
@@ -217,15 +229,21 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
             f"shipped ones are {', '.join(SHIPPED)}",
             hint="give a folder with a tower.json, or one of those names",
         )
-    facts = files.read_manifest(folder / MANIFEST, kind="tiny-tower", schema_version=SCHEMA_VERSION)
-    if facts["modality"] != modality:
+    facts = files.read_manifest_as(
+        TinyFacts,
+        folder / MANIFEST,
+        kind="tiny-tower",
+        schema_version=SCHEMA_VERSION,
+        hint="get the folder from a copy, or train the tower again",
+    )
+    if facts.modality != modality:
         raise errors.ConfigError(
-            f"{reference} reads {facts['modality']}; {modality} is asked for",
+            f"{reference} reads {facts.modality}; {modality} is asked for",
             hint="name the tower of the other side",
         )
-    tensors = load_file(folder / WEIGHTS)
+    tensors = tensor_files.read(folder / WEIGHTS)
     if modality == "text":
-        return TinyTextTower(tensors, ending=facts["ending"])
+        return TinyTextTower(tensors, ending=facts.ending)
     return image_tower_from(tensors)
 
 
@@ -240,12 +258,14 @@ def fingerprint_of(tensors: Tensors, kind: str) -> str:
 
 
 def _save(folder: Path, tensors: Tensors, facts: Mapping[str, str]) -> None:
-    from safetensors.numpy import save_file
-
-    with files.folder_in_one_step(folder) as making:
-        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, making / WEIGHTS)
+    with files.folder_in_one_step(folder, marker=MANIFEST) as making:
+        tensor_files.write(making / WEIGHTS, tensors)
         files.write_manifest(
-            making / MANIFEST, facts, kind="tiny-tower", schema_version=SCHEMA_VERSION
+            making / MANIFEST,
+            facts,
+            kind="tiny-tower",
+            schema_version=SCHEMA_VERSION,
+            seal=True,
         )
 
 

@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polyglance import errors, files
+from polyglance import errors, files, tensor_files
+from polyglance.schemas import Name
 from polyglance.towers import (
     Modality,
     Output,
@@ -35,6 +36,7 @@ from polyglance.towers import (
     batching,
     beside,
     load_tower,
+    note_places,
     weights,
 )
 from polyglance.towers.assembled import TorchTextTower
@@ -60,11 +62,22 @@ class Tuning:
         settings: Of `adapters` the `reduction`, of low-rank changes `rank` and `alpha`.
     """
 
-    base: str
-    base_fingerprint: str
+    base: Name
+    base_fingerprint: Name
     method: Method
     languages: tuple[str, ...] = ()
     settings: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedFacts(Tuning):
+    """What the folder of a tuned tower says.
+
+    Attributes:
+        libraries: The versions that named the tensors.
+    """
+
+    libraries: Mapping[str, str]
 
 
 class TunedTower:
@@ -134,17 +147,21 @@ class TunedTower:
 
     def save(self, folder: Path) -> None:
         """Write what differs from the base, and the base too where it was tuned itself."""
-        from safetensors.torch import save_file
-
-        with files.folder_in_one_step(folder) as making:
-            save_file(dict(self.tensors), making / WEIGHTS)
+        with files.folder_in_one_step(folder, marker=MANIFEST) as making:
+            tensor_files.write_torch(making / WEIGHTS, self.tensors)
             facts = asdict(self.tuning)
             if isinstance(self.base, TunedTower):
                 self.base.save(making / INNER_BASE)
                 facts["base"] = INSIDE
+            else:
+                note_places(self.tuning.base)
             facts["libraries"] = _libraries()
             files.write_manifest(
-                making / MANIFEST, facts, kind="tuned-tower", schema_version=SCHEMA_VERSION
+                making / MANIFEST,
+                facts,
+                kind="tuned-tower",
+                schema_version=SCHEMA_VERSION,
+                seal=True,
             )
 
 
@@ -156,26 +173,23 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
         ConfigError: For an option, or another modality.
         StoreError: Where the base is another one, or the tensors do not fit it.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     folder = Path(reference.location)
     if reference.options or modality != "text":
         raise errors.ConfigError(
             f"{reference} as {modality} tower; tuned towers read text and have no options",
             hint="options belong to the base, in tower.json",
         )
-    facts = files.read_manifest(
-        folder / MANIFEST, kind="tuned-tower", schema_version=SCHEMA_VERSION
+    facts = files.read_manifest_as(
+        TunedFacts,
+        folder / MANIFEST,
+        kind="tuned-tower",
+        schema_version=SCHEMA_VERSION,
+        hint="fetch or train the tower again",
     )
-    tuning, libraries = _tuning_from(facts, folder)
+    libraries = facts.libraries
+    tuning = Tuning(**{each.name: getattr(facts, each.name) for each in fields(Tuning)})
     base = _load_base(folder, tuning)
-    try:
-        tensors = load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise errors.StoreError(
-            f"{folder / WEIGHTS} cannot be read: {error}", hint="fetch or train the tower again"
-        ) from error
+    tensors = tensor_files.read_torch(folder / WEIGHTS)
     if tuning.method == "weights":
         tower = torch_tower(base)
         _put(dict(tower.module.named_parameters()), tensors, folder=folder, libraries=libraries)
@@ -306,16 +320,6 @@ def _put(
     with torch.no_grad():
         for name, tensor in tensors.items():
             places[name].copy_(tensor)
-
-
-def _tuning_from(facts: dict[str, Any], folder: Path) -> tuple[Tuning, dict[str, str]]:
-    try:
-        libraries = facts.pop("libraries")
-        return Tuning(**{**facts, "languages": tuple(facts["languages"])}), libraries
-    except (KeyError, TypeError) as error:
-        raise errors.StoreError(
-            f"{folder / MANIFEST} is damaged: {error}", hint="fetch or train the tower again"
-        ) from error
 
 
 def _libraries() -> dict[str, str]:

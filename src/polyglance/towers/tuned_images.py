@@ -10,13 +10,15 @@ Legend: N pictures, D width.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polyglance import errors, files
+from polyglance import errors, files, tensor_files
+from polyglance.schemas import Name
 from polyglance.towers import (
     Modality,
     Output,
@@ -25,12 +27,26 @@ from polyglance.towers import (
     Vectors,
     beside,
     load_tower,
+    note_places,
     weights,
 )
 from polyglance.towers.assembled import TorchImageTower
 
 SCHEMA_VERSION = 1
 MANIFEST, WEIGHTS = "tower.json", "weights.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedImageFacts:
+    """What the folder says.
+
+    Attributes:
+        base: The reference of the base.
+        base_fingerprint: What it must turn out to be.
+    """
+
+    base: Name
+    base_fingerprint: Name
 
 
 class TunedImageTower:
@@ -79,13 +95,16 @@ class TunedImageTower:
 
     def save(self, folder: Path) -> None:
         """Write the tensors, and the base's reference."""
-        from safetensors.torch import save_file
-
-        with files.folder_in_one_step(folder) as making:
-            save_file(self.tensors(), making / WEIGHTS)
+        with files.folder_in_one_step(folder, marker=MANIFEST) as making:
+            note_places(self.base)
+            tensor_files.write_torch(making / WEIGHTS, self.tensors())
             facts = {"base": self.base, "base_fingerprint": self.tower.fingerprint}
             files.write_manifest(
-                making / MANIFEST, facts, kind="tuned-image-tower", schema_version=SCHEMA_VERSION
+                making / MANIFEST,
+                facts,
+                kind="tuned-image-tower",
+                schema_version=SCHEMA_VERSION,
+                seal=True,
             )
 
 
@@ -96,29 +115,31 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
         ConfigError: For another modality.
         StoreError: Where the base is another one, or the tensors do not fit it.
     """
-    from safetensors.torch import load_file
-
     if modality != "image":
         raise errors.ConfigError(
             f"{reference} as {modality} tower; it reads images", hint="text towers are tuned:"
         )
     folder = Path(reference.location)
-    facts = files.read_manifest(
-        folder / MANIFEST, kind="tuned-image-tower", schema_version=SCHEMA_VERSION
+    facts = files.read_manifest_as(
+        TunedImageFacts,
+        folder / MANIFEST,
+        kind="tuned-image-tower",
+        schema_version=SCHEMA_VERSION,
+        hint="fetch or train the tower again",
     )
-    tower = load_tower(beside(folder, facts["base"]), modality="image")
-    if not isinstance(tower, TorchImageTower) or tower.fingerprint != facts["base_fingerprint"]:
+    tower = load_tower(beside(folder, facts.base), modality="image")
+    if not isinstance(tower, TorchImageTower) or tower.fingerprint != facts.base_fingerprint:
         raise errors.StoreError(
-            f"the base {facts['base']} has fingerprint {tower.fingerprint}; {folder} was trained "
-            f"on {facts['base_fingerprint']}",
+            f"the base {facts.base} has fingerprint {tower.fingerprint}; {folder} was trained "
+            f"on {facts.base_fingerprint}",
             hint="get the base's version that it was trained on, or train again",
         )
-    tensors = load_file(folder / WEIGHTS)
+    tensors = tensor_files.read_torch(folder / WEIGHTS)
     own = {n: v.shape for n, v in tower.module.state_dict().items() if v.is_floating_point()}
     if own != {name: value.shape for name, value in tensors.items()}:
         raise errors.StoreError(
-            f"the tensors of {folder} do not fit {facts['base']}",
+            f"the tensors of {folder} do not fit {facts.base}",
             hint="install the versions it was written with, or train again",
         )
     tower.module.load_state_dict(tensors, strict=False)
-    return TunedImageTower(tower, base=facts["base"])
+    return TunedImageTower(tower, base=facts.base)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polyglance import tensor_files
 from polyglance.errors import UnavailableError
 
 # 16 bytes: 32 hexadecimal characters. blake2b runs at about 1 GB/s here.
@@ -66,6 +67,8 @@ def weight_files(folder: Path) -> list[Path]:
         files = [folder / _SINGLE]
     absent = [file.name for file in files if not file.is_file()]
     if not absent:
+        for file in files:
+            tensor_files.require_weights(file)
         return files
     pickled = sorted(path.name for path in [*folder.glob("*.bin"), *folder.glob("*.pt")])
     if pickled:
@@ -77,7 +80,7 @@ def weight_files(folder: Path) -> list[Path]:
         )
     raise UnavailableError(
         f"{folder} lacks {', '.join(absent[:3])}; a checkpoint has its weights as safetensors",
-        hint="download the whole model again: hf download NAME",
+        hint="download the whole model again: hf download OWNER/NAME",
     )
 
 
@@ -89,15 +92,13 @@ def stored_tensors(
     They are read under the names of the file, not of the loaded module: libraries rename modules
     between versions, and a fingerprint must outlive that.
     """
-    from safetensors import safe_open
-
     where: dict[str, Path] = {}
     for file in weight_files(folder):
-        with safe_open(file, framework="pt") as handle:
+        with tensor_files.opened(file) as handle:
             where.update({name: file for name in handle.keys() if name.startswith(prefixes)})  # noqa: SIM118
-    opened = {file: safe_open(file, framework="pt") for file in set(where.values())}
+    opened = {file: tensor_files.opened(file) for file in set(where.values())}
     for name in sorted(where):
-        tensor: Tensor = opened[where[name]].get_tensor(name)  # type: ignore[no-untyped-call]
+        tensor: Tensor = opened[where[name]].get_tensor(name)
         yield name, tensor
 
 

@@ -67,7 +67,7 @@ def fit(
     """
     with processes.connected(), contextlib.ExitStack() as stack:
         processes.share_weights(module)
-        stack.enter_context(runs.opened(run, training=lambda: _identity(module, config)))
+        stack.enter_context(runs.opened(run, training=lambda: _identity(module, config, run)))
         state = _State(module, batches=batches, config=config, validate=validate, run=run)
         checkpoints = Checkpoints(run, state.parts())
         if not checkpoints.resume():
@@ -164,12 +164,13 @@ class _State:
         )
 
 
-def _identity(module: nn.Module, config: TrainConfig) -> dict[str, Any]:
+def _identity(module: nn.Module, config: TrainConfig, run: RunFolder | None) -> dict[str, Any]:
     """What fixes the outcome, as far as the loop knows it."""
+    start = None if run is None else run.start
     return {
         **asdict(config),
         "num_processes": processes.world_size(),
-        "weights_at_start": fingerprint(module.state_dict()),
+        "weights_at_start": start or fingerprint(module.state_dict()),
     }
 
 

@@ -13,7 +13,7 @@ it had ended with unstopped, on the same machine with the same number of threads
 from __future__ import annotations
 
 import json
-import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,9 +22,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from torch import Tensor
-
-from polyglance import errors, files, processes
+from polyglance import errors, files, processes, tensor_files
 from polyglance.train.agreement import any_of, states_of_all
 from polyglance.train.nested import Apart, put_together, take_apart
 
@@ -58,6 +56,9 @@ class RunFolder:
         config: What else fixes the outcome, such as a recipe's config: a run is resumed with the
             same only. The training's own config is compared in any case.
         data: Fingerprint of the data, see `fingerprint`; a run is resumed with the same only.
+        start: What the first weights were computed from, such as data that has its fingerprint
+            there; None takes the fingerprint of the weights themselves, which change in their last
+            bits where vectors were encoded anew.
     """
 
     path: Path
@@ -66,20 +67,31 @@ class RunFolder:
     checkpoint_every_steps: int | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     data: str | None = None
+    start: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
 
     def about(
-        self, *, config: Mapping[str, Any] | None = None, data: str | None = None
+        self,
+        *,
+        config: Mapping[str, Any] | None = None,
+        data: str | None = None,
+        start: str | None = None,
     ) -> RunFolder:
         """The same folder, for this config and data alone.
 
         Args:
             config: Added to what is there, as `dataclasses.asdict` gives it.
             data: A fingerprint, in the place of the one that is there.
+            start: What the first weights were computed from, likewise.
         """
-        return replace(self, config={**self.config, **(config or {})}, data=data or self.data)
+        return replace(
+            self,
+            config={**self.config, **(config or {})},
+            data=data or self.data,
+            start=start or self.start,
+        )
 
     def stage(self, name: str) -> RunFolder:
         """A folder inside this one, for one training of several: each needs its own."""
@@ -127,8 +139,7 @@ class Checkpoints:
             self._read(result, kind=RESULT_KIND)
             self._clear(keep=result)
             return True
-        found = sorted(self.path.glob(f"{CHECKPOINT_PREFIX}*"), key=_step_of)
-        if found:
+        if found := self._checkpoints():
             self._read(found[-1], kind=CHECKPOINT_KIND)
         return False
 
@@ -165,19 +176,17 @@ class Checkpoints:
             return
         shared = {name: part.of.state_dict() for name, part in parts.items() if not part.own}
         apart = take_apart({"shared": shared, "own": own_of_all})
-        with files.folder_in_one_step(folder) as making:
-            _write_tensors(apart.tensors, making / TENSOR_FILE)
+        with files.folder_in_one_step(folder, marker=STATE_FILE) as making:
+            tensor_files.write_torch(making / TENSOR_FILE, apart.tensors)
             content = {"state": apart.skeleton}
             files.write_manifest(
-                making / STATE_FILE, content, kind=kind, schema_version=SCHEMA_VERSION
+                making / STATE_FILE, content, kind=kind, schema_version=SCHEMA_VERSION, seal=True
             )
         self._clear(keep=folder)
 
     def _read(self, folder: Path, *, kind: str) -> None:
-        from safetensors.torch import load_file
-
         content = files.read_manifest(folder / STATE_FILE, kind=kind, schema_version=SCHEMA_VERSION)
-        state = put_together(Apart(content["state"], load_file(folder / TENSOR_FILE)))
+        state = put_together(Apart(content["state"], tensor_files.read_torch(folder / TENSOR_FILE)))
         own = state["own"][processes.rank()]
         for name, part in self._parts.items():
             if name in own or name in state["shared"]:
@@ -187,9 +196,16 @@ class Checkpoints:
         """Delete other checkpoints, and what a killed process left half written."""
         if processes.rank():
             return
-        for folder in [*self.path.glob(f"{CHECKPOINT_PREFIX}*"), *self.path.glob(".*.making-*")]:
+        left = [each for each in self.path.iterdir() if files.is_temporary(each.name)]
+        for folder in [*self._checkpoints(), *left]:
             if folder != keep:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _checkpoints(self) -> list[Path]:
+        """Those that this class wrote, the latest last; nothing else of a like name."""
+        pattern = re.compile(rf"{CHECKPOINT_PREFIX}\d+")
+        found = [each for each in self.path.glob("*") if pattern.fullmatch(each.name)]
+        return sorted(found, key=_step_of)
 
 
 @contextmanager
@@ -253,16 +269,3 @@ def _compare(path: Path, identity: Mapping[str, Any]) -> None:
 
 def _step_of(folder: Path) -> int:
     return int(folder.name.removeprefix(CHECKPOINT_PREFIX))
-
-
-def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    try:
-        save_file(dict(tensors), path)
-    except SafetensorError as error:
-        # Its message holds the system's number, by which a full disk is known.
-        raise OSError(str(error)) from error
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -25,7 +25,7 @@ const draw = () => {
   large.alt = hit.caption ?? title;
   large.onerror = () => { large.onerror = null; large.src = hit.thumbnail; };
   large.src = hit.image;
-  at("open").href = hit.url ?? hit.image;
+  at("open").href = /^https?[:]/i.test(hit.url ?? "") ? hit.url : hit.image;
   facts.replaceChildren(
     ...term("score", number.format(hit.score)),
     ...term("rank", `${hit.rank} / ${answer.hits.length}`),

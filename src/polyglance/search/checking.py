@@ -1,0 +1,200 @@
+"""Is an index whole, and can it be mended? Manifest, table, columns of packs, thumbnails, places.
+
+Everything is read: checksums of all files, each row's vector and key, each thumbnail. With
+`repair`, what is wrong is mended as `store_repair` says, and what nobody needs goes; with `model`,
+the new place of a model that was moved is noted.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from polyglance import errors, files, model, store_facts, store_repair
+from polyglance.search import columns, places, thumbnails
+from polyglance.search.indexing import absolute
+from polyglance.store import LOCK_NAME, MANIFEST_NAME, Store
+from polyglance.store_repair import Finding
+
+THUMBNAIL = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}\.jpg|[0-9a-f]{2}/\.[0-9a-f]{16}\.making")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was found.
+
+    Attributes:
+        num_rows: Rows of the index, as it is now.
+        findings: What is wrong, or was.
+    """
+
+    num_rows: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether answers are right as it is now."""
+        return all(one.mended or one.harmless for one in self.findings)
+
+
+def check(index: Path, *, repair: bool = False, new_model: str | None = None) -> Report:
+    """Read an index in full.
+
+    Args:
+        index: Its folder.
+        repair: Whether what is wrong is mended.
+        new_model: Where its model is by now; noted if that is of its space.
+
+    Raises:
+        UnavailableError: There is no index.
+        StoreError: Nothing is left to mend, or another process is writing.
+        SpaceMismatchError: `new_model` is of another space.
+    """
+    index = Path(index)
+    found: list[Finding] = []
+    _require_there(index)
+    with (
+        files.disk_errors(f"the index {index}"),
+        files.FolderLock(index / LOCK_NAME, owner=f"the index {index}").hold(),
+    ):
+        found += _manifest(index, repair=repair)
+        found += store_repair.examine(index, repair=repair, unit=_is_index(index))
+        found += _columns(index, repair=repair)
+    if any(not one.mended and not one.harmless for one in found):
+        return Report(num_rows=0, findings=tuple(found))
+    store = Store.open(index)
+    if places.MODEL not in store.extra_facts:  # a store of `embed`, or of a cache
+        return Report(num_rows=len(store), findings=tuple(found))
+    if new_model is not None:
+        _note_model(store, new_model)
+        store = Store.open(index)
+    found += _places(store)
+    found += _thumbnails(store, repair=repair)
+    return Report(num_rows=len(store), findings=tuple(found))
+
+
+def _require_there(index: Path) -> None:
+    if not (index / store_facts.TABLE_NAME).is_dir():
+        raise errors.UnavailableError(
+            f"there is no index at {index} (no {store_facts.TABLE_NAME} in it)",
+            hint="check the path; polyglance index makes one",
+        )
+
+
+def _is_index(index: Path) -> bool:
+    """Whether the vectors must have length one; of what does not say, yes."""
+    try:
+        return places.MODEL in store_facts.read(index / MANIFEST_NAME).facts
+    except errors.PolyglanceError:
+        return True
+
+
+def _manifest(index: Path, *, repair: bool) -> list[Finding]:
+    """The manifest, which the table holds as well."""
+    try:
+        store_facts.read(index / MANIFEST_NAME)
+    except errors.PolyglanceError as error:
+        if not repair:
+            return [Finding(f"{error.message}; the table says the same")]
+        content = store_facts.noted_in(index / store_facts.TABLE_NAME)
+        files.write_manifest(
+            index / MANIFEST_NAME,
+            content,
+            kind=store_facts.KIND,
+            schema_version=store_facts.SCHEMA_VERSION,
+        )
+        return [Finding(f"{error.message}; taken from the table", mended=True)]
+    return []
+
+
+def _columns(index: Path, *, repair: bool) -> list[Finding]:
+    """Columns of packs: what is wrong with one is mended by making it again."""
+    found = []
+    for path in sorted((index / columns.FOLDER).glob("*")):
+        if not (path / store_facts.TABLE_NAME).is_dir():
+            continue
+        try:
+            store_facts.read(path / MANIFEST_NAME)
+            wrong = store_repair.examine(path, repair=False, unit=True)
+        except errors.PolyglanceError as error:
+            wrong = [Finding(error.message)]
+        bad = [one for one in wrong if not one.harmless]
+        if bad:
+            if repair:
+                shutil.rmtree(path)
+            said = f"the column {path.name} of a pack: {bad[0].said}; its next search makes it anew"
+            found.append(Finding(said, mended=repair))
+    return found
+
+
+def _note_model(store: Store, new_model: str) -> None:
+    """Note where the model is, if it is the index's.
+
+    Raises:
+        SpaceMismatchError: It is another one.
+    """
+    reference, wanted = absolute(new_model), places.model_space(store)
+    folder = Path(reference)
+    if (folder / model.MODEL_FILE).is_file():
+        model.require_space(reference, model.read_facts(folder).space_id, wanted=wanted)
+    else:
+        model.load_side(reference, "content", space_id=wanted)
+    indexed = Path(str(store.extra_facts.get(places.FOLDER, "")))
+    places.follow(store, reference, folder=indexed, space_id=wanted)
+
+
+def _places(store: Store) -> list[Finding]:
+    """The model and the pictures, where they are noted to be."""
+    found = []
+    try:
+        reference = places.model_of(store)
+        if (Path(reference) / model.MODEL_FILE).is_file():
+            space_id = model.read_facts(Path(reference)).space_id
+            model.require_space(reference, space_id, wanted=places.model_space(store))
+        if reference != store.extra_facts.get(places.MODEL):
+            said = f"the model was moved to {reference}; --model {reference} notes it"
+            found.append(Finding(said, harmless=True))
+    except errors.PolyglanceError as error:
+        found.append(Finding(f"{error.message} ({error.hint})"))
+    folder = store.extra_facts.get(places.FOLDER)
+    if folder and not Path(str(folder)).exists():
+        said = (
+            f"what was indexed, {folder}, is not there: search goes on, pictures cannot be shown; "
+            f"polyglance index NEW-FOLDER --model MODEL --out {store.path} follows them"
+        )
+        found.append(Finding(said, harmless=True))
+    return found
+
+
+def _thumbnails(store: Store, *, repair: bool) -> list[Finding]:
+    """Thumbnails that no row has or that are damaged; only files with our names ever go."""
+    root = store.path / thumbnails.FOLDER
+    if root.is_symlink() or not root.is_dir():
+        return []
+    keys = set(store.keys())
+    wanted = {thumbnails.place_of(store.path, key) for key in keys}
+    ours = [
+        path
+        for path in root.glob("*/*")
+        if THUMBNAIL.fullmatch(path.relative_to(root).as_posix()) and not path.parent.is_symlink()
+    ]
+    left = [path for path in ours if path not in wanted]
+    damaged = [path for path in ours if path in wanted and thumbnails.read(path) is None]
+    _remove([*left, *damaged], repair=repair)
+    return [
+        Finding(f"{len(paths):,} thumbnails {said}", mended=repair, harmless=True)
+        for paths, said in (
+            (left, "of content that no row has"),
+            (damaged, "are damaged; they are made again when they are asked for"),
+        )
+        if paths
+    ]
+
+
+def _remove(paths: Sequence[Path], *, repair: bool) -> None:
+    if repair:
+        for path in paths:
+            path.unlink(missing_ok=True)

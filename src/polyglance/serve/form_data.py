@@ -1,0 +1,93 @@
+"""What does a form hold that was posted? Its fields and its file, read in one pass.
+
+The body is here and within its limits. It is cut at its boundary by the library's own search: what
+a stranger sends takes as long as its bytes, whatever they look like.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl
+
+from polyglance import errors
+
+MOST_FIELDS = 32
+MOST_FIELD_BYTES = 64 * 2**10
+_BOUNDARY = re.compile(r'boundary="?([0-9A-Za-z\'()+_,./:=? -]{1,70}?)"?\s*(?:;|$)', re.I)
+_NAME = re.compile(rb';\s*name="([^"\r\n]{0,200})"', re.I)
+_FILE = re.compile(rb";\s*filename\*?=", re.I)
+
+Fields = dict[str, str]
+Files = dict[str, bytes]
+
+
+def read(body: bytes, content_type: str) -> tuple[Fields, Files]:
+    """Fields and files by name; of a name that comes twice, the first.
+
+    Args:
+        body: All of it.
+        content_type: The header.
+
+    Raises:
+        InputError: It is no form, or one that is broken or has too many fields.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/x-www-form-urlencoded":
+        return _of_address(body), {}
+    if kind != "multipart/form-data" or not (found := _BOUNDARY.search(content_type)):
+        raise errors.InputError(
+            f"a body of the type {content_type[:80]!r}; multipart/form-data is wanted",
+            hint="send a form, as curl -F image=@photo.jpg does",
+        )
+    return _of_parts(body, b"\r\n--" + found[1].encode("ascii"))
+
+
+def _of_address(body: bytes) -> Fields:
+    """Fields that are written as in an address."""
+    if len(body) > MOST_FIELD_BYTES:
+        raise errors.InputError(
+            f"{len(body):,} bytes of fields; {MOST_FIELD_BYTES:,} are allowed",
+            hint="send a picture as multipart/form-data",
+        )
+    try:
+        pairs = parse_qsl(
+            body.decode("utf-8"),
+            keep_blank_values=True,
+            max_num_fields=MOST_FIELDS,
+            errors="strict",
+        )
+    except ValueError as error:
+        raise _broken("fields that cannot be read, or too many") from error
+    return dict(reversed(pairs))
+
+
+def _of_parts(body: bytes, delimiter: bytes) -> tuple[Fields, Files]:
+    """Fields and files that stand between delimiters."""
+    body = b"\r\n" + body if body.startswith(delimiter[2:]) else body
+    parts = body.split(delimiter, MOST_FIELDS + 2)
+    if len(parts) > MOST_FIELDS + 2:
+        raise _broken(f"more than {MOST_FIELDS} fields")
+    if len(parts) < 2 or not parts[-1].startswith(b"--"):
+        raise _broken("a form without its end")
+    fields: Fields = {}
+    files: Files = {}
+    for part in parts[1:-1]:
+        head, blank, content = part.partition(b"\r\n\r\n")
+        name = _NAME.search(head[:8192])
+        if not blank or name is None:
+            raise _broken("a field without a name")
+        try:
+            key = name[1].decode("utf-8")
+            if _FILE.search(head[:8192]):
+                files.setdefault(key, content)
+            elif len(content) > MOST_FIELD_BYTES:
+                raise _broken(f"a field of {len(content):,} bytes")
+            else:
+                fields.setdefault(key, content.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise _broken("a field that is no UTF-8") from error
+    return fields, files
+
+
+def _broken(what: str) -> errors.InputError:
+    return errors.InputError(f"{what} in a form", hint="send it as curl -F does")

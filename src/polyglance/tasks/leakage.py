@@ -1,0 +1,248 @@
+"""Training data that is test data as well: found by text, by normal form and by image.
+
+Texts are compared within their language; images by the hash of their bytes, or by id where vectors
+are all that there is. Labels of classes are words, not sentences: of such tasks the images count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from polyglance import errors
+from polyglance.image_rows import content_key
+from polyglance.languages import ENGLISH
+from polyglance.recipes.dev_sets import normal_form
+from polyglance.records import Caption, ImageFile
+from polyglance.sources import named_pictures
+from polyglance.sources.webdataset import read_span
+from polyglance.tasks.retrieval import RetrievalData
+from polyglance.tasks.rows import ContentData, TaskData
+from polyglance.tasks.text import BitextData, SimilarityData
+
+if TYPE_CHECKING:
+    from polyglance.recipes.launch import Material
+
+Policy = Literal["refuse", "leave-out", "allow"]
+Text = tuple[str, str]  # language, text
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TestData:
+    """What of a task no training may have seen.
+
+    Attributes:
+        task: Its name.
+        texts: Languages and texts, as they stand.
+        forms: The same in the form in which texts are compared.
+        images: Keys of its images.
+    """
+
+    __test__ = False  # pytest takes the name for a test's
+
+    task: str
+    texts: frozenset[Text]
+    forms: frozenset[Text]
+    images: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Screened:
+    """What is left of the training data, and what was found in it.
+
+    Attributes:
+        material: To train on.
+        facts: Counts by task and kind, and what was done, for a pack's manifest.
+    """
+
+    material: Material
+    facts: Mapping[str, Any]
+
+
+def of_task(data: TaskData, *, images: Path | None = None, by_id: bool = False) -> TestData:
+    """The texts and images of a task.
+
+    Args:
+        data: With its texts at hand.
+        images: Folder of its pictures, where it does not bring them.
+        by_id: Whether ids stand for images: of vectors that were computed elsewhere.
+    """
+    texts = frozenset(_texts_of(data))
+    return TestData(
+        task=data.task,
+        texts=texts,
+        forms=frozenset((language, normal_form(text)) for language, text in texts),
+        images=frozenset(_images_of(data, images=images, by_id=by_id)),
+    )
+
+
+def screen(
+    material: Material,
+    tests: Sequence[TestData],
+    *,
+    policy: Policy,
+    item_keys: Mapping[str, str] | None = None,
+    bank_ids: Sequence[str] = (),
+) -> Screened:
+    """Look for test data in training data, and refuse it, leave it out, or let it be.
+
+    Args:
+        material: What there is to learn from.
+        tests: Of the tasks that the pack will be measured on.
+        policy: What to do with what is found; it is counted in any case.
+        item_keys: By id, the keys of the training images, as `of_task` makes them.
+        bank_ids: The ids of the bank's images, in their order.
+
+    Raises:
+        UnknownNameError: For another policy.
+        TrainingError: Where something is found, and the policy is to refuse.
+    """
+    if policy not in get_args(Policy):
+        raise errors.unknown_name("way with leakage", policy, allowed=get_args(Policy))
+    keys = item_keys or {}
+    found = {test.task: _count(material, test, keys=keys, bank_ids=bank_ids) for test in tests}
+    facts: dict[str, Any] = {"checked_against": found, "policy": policy}
+    total = sum(sum(counts.values()) for counts in found.values())
+    if policy == "refuse" and total:
+        said = "; ".join(
+            f"{task}: {counts['texts']} texts as they stand, {counts['texts_in_other_spelling']} "
+            f"in another spelling, {counts['images']} images"
+            for task, counts in found.items()
+            if sum(counts.values())
+        )
+        raise errors.TrainingError(
+            f"what is learnt from is also what is tested ({said})",
+            hint="train without them: --leakage leave-out; or with them, which the pack then says: "
+            "--leakage allow",
+        )
+    if policy == "leave-out" and total:
+        material = _without(material, tests, keys=keys, bank_ids=bank_ids)
+    return Screened(material=material, facts=facts)
+
+
+def _count(
+    material: Material, test: TestData, *, keys: Mapping[str, str], bank_ids: Sequence[str]
+) -> dict[str, int]:
+    """Different training texts and images that a task has as well."""
+    texts = set(_training_texts(material))
+    exact = texts & test.texts
+    spelt = {one for one in texts - exact if (one[0], normal_form(one[1])) in test.forms}
+    ids = set(bank_ids) if material.banks is not None else set()
+    if material.image_text is not None:
+        ids |= set(material.image_text.content_ids)
+    return {
+        "texts": len(exact),
+        "texts_in_other_spelling": len(spelt),
+        "images": sum(keys.get(one) in test.images for one in ids),
+    }
+
+
+def _without(
+    material: Material,
+    tests: Sequence[TestData],
+    *,
+    keys: Mapping[str, str],
+    bank_ids: Sequence[str],
+) -> Material:
+    """The material without any row that has a text or image of a test."""
+    forms = frozenset[Text]().union(*(test.forms for test in tests))
+    images = frozenset[str]().union(*(test.images for test in tests))
+
+    def leaks(language: str, text: str) -> bool:
+        return (language, normal_form(text)) in forms
+
+    def kept(pairs: Iterable[Any]) -> list[Any]:
+        return [
+            pair
+            for pair in pairs
+            if not leaks(pair.language_a, pair.text_a) and not leaks(pair.language_b, pair.text_b)
+        ]
+
+    data, banks = material.image_text, material.banks
+    if data is not None:
+        rows = [row for row, one in enumerate(data.content_ids) if keys.get(one) not in images]
+        data = data.take(np.array(rows, np.int64))
+        captions = [c for c in data.captions if not leaks(c.language, c.text)]
+        data = _with_captions(data, captions)
+    if banks is not None:
+        there = [keys.get(one) not in images for one in bank_ids]
+        listed = [
+            (text, language)
+            for text, language in zip(banks.texts, banks.languages, strict=True)
+            if not leaks(language, text)
+        ]
+        row_is_kept = np.array(there, bool) if bank_ids else np.ones(len(banks.images), bool)
+        banks = replace(
+            banks,
+            images=banks.images[row_is_kept],
+            texts=[text for text, _ in listed],
+            languages=[language for _, language in listed],
+            content_keys=[
+                key
+                for key, is_kept in zip(banks.content_keys, row_is_kept, strict=False)
+                if is_kept
+            ],
+        )
+    return replace(
+        material,
+        english=[text for text in material.english if not leaks(ENGLISH, text)],
+        parallel=kept(material.parallel),
+        related=kept(material.related),
+        image_text=data,
+        banks=banks,
+    )
+
+
+def _with_captions(data: Any, captions: Sequence[Caption]) -> Any:
+    """The items that have one of some captions, with those."""
+    spoken = {caption.content_id for caption in captions}
+    rows = [row for row, one in enumerate(data.content_ids) if one in spoken]
+    kept = replace(data, captions=tuple(captions))
+    return kept.take(np.array(rows, np.int64)) if rows else None
+
+
+def _training_texts(material: Material) -> Iterable[Text]:
+    yield from ((ENGLISH, text) for text in material.english)
+    for pair in (*material.parallel, *material.related):
+        yield pair.language_a, pair.text_a
+        yield pair.language_b, pair.text_b
+    if material.image_text is not None:
+        yield from ((c.language, c.text) for c in material.image_text.captions)
+    if material.banks is not None:
+        yield from zip(material.banks.languages, material.banks.texts, strict=True)
+
+
+def _texts_of(data: TaskData) -> Iterable[Text]:
+    if isinstance(data, RetrievalData):
+        for language, captions in data.captions.items():
+            yield from ((language, caption.text) for caption in captions)
+    elif isinstance(data, BitextData):
+        for listed in data.pairs.values():
+            for pair in listed:
+                yield pair.language_a, pair.text_a
+                yield pair.language_b, pair.text_b
+    elif isinstance(data, SimilarityData):
+        for by_other in data.pairs.values():
+            for scored in by_other.values():
+                for row in scored:
+                    yield row.language_a, row.text_a
+                    yield row.language_b, row.text_b
+
+
+def _images_of(data: TaskData, *, images: Path | None, by_id: bool) -> Iterable[str]:
+    if not isinstance(data, ContentData):
+        return
+    if by_id:
+        yield from data.content_ids
+        return
+    listed: Collection[ImageFile] = data.image_files
+    if not listed and images is not None:
+        listed = named_pictures.find_named(images, data.content_ids).images
+    for file in listed:
+        yield content_key(
+            read_span(file.path, file.span) if file.span else Path(file.path).read_bytes()
+        )

@@ -1,0 +1,202 @@
+"""Packs of every recipe, fresh from the command line: languages, scores, a guessed query."""
+
+import json
+
+import pytest
+
+import compare_world
+import small_bert
+import small_world
+from polyglance import affine, solvers
+from polyglance.languages import ENGLISH
+from polyglance.search import language_guess
+
+# What every model of this world finds in English.
+PHRASES = ("big blue ring", "big yellow circle", "small green ring", "big green circle")
+JOINT = {"num_buckets": "4000", "width": "32", "batch_size": "64"}
+SETTINGS = {
+    **compare_world.SETTINGS,
+    "m2m": {"num_epochs": "2", "batch_size": "32"},
+    "nllb-clip": {**JOINT, "num_steps": "60"},
+    "etcl": {**JOINT, "num_mural_steps": "40", "num_etcl_steps": "40"},
+    "babel-adapter": {
+        "num_epochs": "80",
+        "learning_rate": "2e-2",
+        "reduction": "1",
+        "batch_size": "60",
+    },
+}
+# By recipe: what it learns from, and whether its languages are measured by that.
+GIVEN = {
+    "ridge": (("--text", "--tower", "--languages"), False),
+    "m2m": (("--text", "--tower", "--dev-parallel"), True),
+    "uclip": (("--text", "--tower", "--bank", "--images"), False),
+    "distill": (("--parallel",), True),
+    "babel-adapter": (("--parallel",), True),
+    "nllb-clip": (("--captions", "--images"), True),
+    "etcl": (("--captions", "--images", "--parallel"), True),
+}
+
+
+def table(path, header, rows):
+    path.write_text("\n".join("\t".join(row) for row in [header, *rows]), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def bert_teacher(tmp_path_factory):
+    reference = small_bert.save(tmp_path_factory.mktemp("bert") / "tower", width=64, layers=1)
+    return small_bert.teacher(reference)
+
+
+@pytest.fixture
+def options(tmp_path, english, picture_folder):
+    languages = (ENGLISH, *small_world.LANGUAGES)
+    others = [
+        (phrase, language, small_world.translate(phrase, language))
+        for phrase in small_world.PHRASES
+        for language in small_world.LANGUAGES
+    ]
+    captions = [
+        (f"{phrase.replace(' ', '-')}.png", language, small_world.translate(phrase, language))
+        for phrase in small_world.PHRASES
+        for language in languages
+    ]
+    header = ("english", "language", "text")
+    return {
+        "--text": english,
+        "--tower": "fake:multilingual",
+        "--languages": "de,hi,ar",
+        "--dev-parallel": table(tmp_path / "dev.tsv", header, others[:60]),
+        "--parallel": table(tmp_path / "pairs.tsv", header, others),
+        "--captions": table(tmp_path / "c.tsv", ("image", "language", "text"), captions),
+        "--bank": table(tmp_path / "b.tsv", ("language", "text"), [row[1:] for row in others]),
+        "--images": picture_folder,
+    }
+
+
+def clearest(language):
+    """Of some phrases the one whose invented words look most like the language, as by chance."""
+
+    def share(text):
+        found = language_guess.guess(text, languages=(ENGLISH, *small_world.LANGUAGES))
+        return next(one.share for one in found if one.language == language)
+
+    texts = {phrase: small_world.translate(phrase, language) for phrase in PHRASES}
+    return max(texts.items(), key=lambda pair: share(pair[1]))
+
+
+@pytest.mark.parametrize("recipe", GIVEN)
+def test_a_query_is_guessed_and_answered_by_a_pack_just_trained(
+    run, options, teacher, bert_teacher, picture_folder, tmp_path, recipe
+):
+    names, is_measured = GIVEN[recipe]
+    model, pack, index = (tmp_path / name for name in ("model", "pack", "index"))
+    (bert_teacher if recipe == "babel-adapter" else teacher).save(model)
+    settings = [f"--set={name}={value}" for name, value in SETTINGS.get(recipe, {}).items()]
+    given = [part for name in names for part in (name, options[name])]
+    code, out, err = run("train", recipe, "-m", model, *given, *settings, "--out", pack)
+    assert (code, err) == (0, "")
+    said = "German: R@10" if is_measured else "not measured: "
+    assert said in out
+
+    run("index", picture_folder, "--model", model, "--out", index)
+    code, out, _ = run("languages", "--index", index, "--pack", pack, "--json")
+    rows = {row["language"]: row for row in json.loads(out)}
+    assert set(small_world.LANGUAGES) <= set(rows)
+    assert rows[ENGLISH]["speaker"] == "teacher"
+    for language in small_world.LANGUAGES:
+        assert (rows[language]["dev_score"] is not None) == is_measured
+        assert rows[language]["speaker"] == "pack"
+        if is_measured:
+            assert rows[language]["dev_score"] > rows[language]["teacher_score"]
+
+    for language in small_world.LANGUAGES:
+        phrase, query = clearest(language)
+        # Invented words in Latin letters may be English as well: both readings are fused.
+        top = 30 if language == "deu_Latn" else 10
+        code, out, _ = run("search", query, "-i", index, "-p", pack, "--json", "--top", top)
+        answer = json.loads(out)
+        assert code == 0
+        assert language in [one["language"] for one in answer["assumed"]]
+        assert "pack" in [one["speaker"] for one in answer["assumed"]]
+        wanted = f"{phrase.replace(' ', '-')}.png"
+        assert wanted in [hit["id"] for hit in answer["hits"]], language
+
+
+def test_a_published_head_is_measured_on_what_is_given(run, options, model_folder, tmp_path):
+    import torch
+
+    tower = small_world.load_reference("fake:multilingual")
+    targets = small_world.load_reference("fake:teacher")
+    fitted = solvers.ridge(
+        tower.encode(small_world.PHRASES),
+        affine.unit(targets.encode(small_world.PHRASES)),
+        penalty=1e-3,
+    )
+    head = {"mlps.0.weight": fitted.weight, "mlps.0.bias": fitted.bias}
+    checkpoint = tmp_path / "checkpoint.pth"
+    torch.save({name: torch.from_numpy(value) for name, value in head.items()}, checkpoint)
+    argv = ("import-m2m", checkpoint, "-m", model_folder, "-t", "fake:multilingual")
+    argv += ("--dev-parallel", options["--dev-parallel"], "--languages", "fr")
+    code, out, err = run(*argv, "--out", tmp_path / "pack")
+    assert (code, err) == (0, "")
+    assert "not measured: French" in out
+    found = json.loads((tmp_path / "pack" / "pack.json").read_text())
+    assert found["languages"]["deu_Latn"]["pack"] > found["languages"]["deu_Latn"]["teacher"]
+    assert found["languages"]["deu_Latn"]["num_queries"] == 20
+    assert found["languages"][ENGLISH]["speaks"] == "teacher"
+    assert found["languages"]["fra_Latn"]["pack"] is None
+    assert found["data"]["dev"]["texts"]["num_candidates"] == 20
+
+
+def test_too_little_data_is_fitted_whole_and_said(run, model_folder, tmp_path):
+    few = table(
+        tmp_path / "few.tsv",
+        ("english", "language", "text"),
+        [(p, "de", small_world.translate(p, "deu_Latn")) for p in small_world.PHRASES[:30]],
+    )
+    settings = [f"--set={name}={value}" for name, value in SETTINGS["distill"].items()]
+    argv = ("train", "distill", "-m", model_folder, "--parallel", few, *settings)
+    code, out, err = run(*argv, "--out", tmp_path / "pack")
+    assert (code, err) == (0, "")
+    assert "rows too few to hold some out and score: German 30" in out
+    assert "not measured: German" in out
+    found = json.loads((tmp_path / "pack" / "pack.json").read_text())
+    assert found["data"]["num_english_texts"] == 30
+    assert found["languages"]["deu_Latn"]["speaks"] == "pack"
+    assert found["data"]["held_out"]["rows_of_languages_too_small_to_score"] == {"deu_Latn": 30}
+
+
+def test_what_is_tested_is_not_learnt(run, options, model_folder, picture_folder, tmp_path):
+    data = tmp_path / "xtd10"
+    data.mkdir()
+    tested = small_world.PHRASES[:20]
+    names = [f"{phrase.replace(' ', '-')}.png" for phrase in tested]
+    (data / "test_image_names.txt").write_text("\n".join(names))
+    for code, language in (("en", ENGLISH), ("de", "deu_Latn")):
+        lines = [small_world.translate(phrase, language).upper() for phrase in tested[:5]]
+        lines += [small_world.translate(phrase, language) for phrase in tested[5:]]
+        (data / f"test_1kcaptions_{code}.txt").write_text("\n".join(lines), encoding="utf-8")
+    argv = ("train", "nllb-clip", "-m", model_folder, "--captions", options["--captions"])
+    argv += ("--images", picture_folder, "--task", "xtd10", "--data", data)
+    argv += ("--task-images", picture_folder)
+    argv += tuple(f"--set={name}={value}" for name, value in SETTINGS["nllb-clip"].items())
+    code, _, err = run(*argv, "--out", tmp_path / "no")
+    assert code == 2
+    assert "xtd10: 30 texts as they stand, 10 in another spelling, 20 images" in err
+    assert "--leakage leave-out" in err
+    assert not (tmp_path / "no").exists()
+    for policy, num_contents in (("leave-out", 52 - 10), ("allow", 72 - 10)):
+        pack = tmp_path / policy
+        code, out, err = run(*argv, "--leakage", policy, "--out", pack)
+        assert (code, err) == (0, "")
+        facts = json.loads((pack / "pack.json").read_text())["data"]
+        assert facts["num_contents"] == num_contents
+        assert facts["leakage"] == {
+            "checked_against": {
+                "xtd10": {"texts": 30, "texts_in_other_spelling": 10, "images": 20}
+            },
+            "policy": policy,
+        }
+        assert "also in xtd10: 30 texts" in out

@@ -1,0 +1,151 @@
+"""Rows that mean the same are never set against each other, and no scale runs away.
+
+Each batch here holds one thing several times. Where its copies were negatives of each other, no
+training could bring the loss below the logarithm of their number.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import small_bert
+import small_world
+from polyglance import affine
+from polyglance.languages import ENGLISH
+from polyglance.recipes import distill, distill_contrast, etcl, image_text, nllb_clip, parallel_text
+from polyglance.records import Caption, Pair
+from polyglance.sides import Side
+from polyglance.towers import live, load_tower
+
+GERMAN = "deu_Latn"
+IDS = [f"{number}.png" for number in range(8)]
+SMALL = {"batch_size": 8, "num_buckets": 500, "width": 16, "projection_rate": 1e-2, "dropout": 0.0}
+
+
+def lone_language(teacher):
+    """Eight contents; the first has all the German there is, the others all the English."""
+    captions = [Caption(IDS[0], "eins", GERMAN)]
+    captions += [
+        Caption(name, f"{number} thing", ENGLISH) for number, name in enumerate(IDS[1:], 1)
+    ]
+    contents = affine.unit(np.eye(8, teacher.dim, dtype=np.float32))
+    return image_text.join(captions, content_ids=IDS, contents=contents)
+
+
+@pytest.mark.parametrize("objective", ["contrastive", "sigmoid"])
+def test_a_content_that_comes_again_is_no_negative_of_itself(teacher, objective):
+    """Half of each batch is the one German caption, so that languages come equally often."""
+    config = nllb_clip.NllbClipConfig(**SMALL, objective=objective, num_steps=60)
+    pack = nllb_clip.train(lone_language(teacher), teacher=teacher, config=config)
+    assert pack.manifest.data["last_loss"] < math.log(4) / 4
+
+
+def test_languages_come_equally_often_by_default(teacher):
+    """So the single German caption is learnt as fast as all the English ones together."""
+    losses = {}
+    for sampling in ("equal", "proportional"):
+        config = nllb_clip.NllbClipConfig(**SMALL, num_steps=6, language_sampling=sampling)
+        data = lone_language(teacher)
+        pack = nllb_clip.train(data, teacher=teacher, config=config)
+        said = affine.unit(pack.side.tower.encode(["eins"]))
+        losses[sampling] = 1 - float(said[0] @ data.contents[0])
+    assert nllb_clip.NllbClipConfig().language_sampling == "equal"
+    assert losses["equal"] < losses["proportional"] - 0.02
+
+
+def in_both(teacher):
+    """Eight contents, two of which have captions in both languages: triples are of those alone."""
+    captions = [Caption(name, f"thing {number}", ENGLISH) for number, name in enumerate(IDS)]
+    captions += [Caption(name, f"ding {number}", GERMAN) for number, name in enumerate(IDS[:2])]
+    contents = affine.unit(np.eye(8, teacher.dim, dtype=np.float32))
+    return image_text.join(captions, content_ids=IDS, contents=contents)
+
+
+# The same two things in other words: each is there four times.
+IN_OTHER_WORDS = [
+    Pair(f"thing {number}", ENGLISH, f"ding {number} {word}", GERMAN)
+    for number in range(2)
+    for word in "abcd"
+]
+
+
+@pytest.mark.parametrize(
+    ("stage", "data", "parallel"),
+    [
+        ("etcl", in_both, ()),
+        ("fine-tuning", lone_language, ()),
+        ("mural", lone_language, IN_OTHER_WORDS),
+    ],
+)
+def test_copies_in_a_batch_of_etcl_are_no_negatives(teacher, stage, data, parallel):
+    steps = dict.fromkeys(("num_mural_steps", "num_etcl_steps", "num_fine_tuning_steps"), 60)
+    config = etcl.EtclConfig(**SMALL, **steps, stage=stage, margin=0.0, label_smoothing=0.0)
+    pack = etcl.train(data(teacher), teacher=teacher, config=config, parallel=parallel)
+    assert pack.manifest.data["last_loss"] < math.log(4) / 3
+
+
+def test_texts_of_one_family_are_no_negatives_in_distillation_by_contrast():
+    pairs = [
+        Pair(f"thing {number}", ENGLISH, f"{letter}{number}", GERMAN)
+        for number in range(4)
+        for letter in "abc"
+    ]
+    data = parallel_text.group(pairs)
+    config = distill.DistillConfig(
+        ending="contrast", num_buckets=500, dim=16, num_steps=80, batch_size=16, dropout=0.0
+    )
+    torch.manual_seed(0)
+    _, report = distill_contrast.train_tower(data, np.eye(4, 8, dtype=np.float32), config=config)
+    # Sixteen texts of four families: unmasked, the four of a family share the choice.
+    assert report.history[-1]["total"] < math.log(4) / 2
+
+
+@pytest.mark.parametrize("recipe", ["nllb-clip", "etcl"])
+def test_the_logit_scale_stops_at_a_hundred(teacher, recipe):
+    """CLIP: a sharper start is the same as a temperature of a hundredth."""
+    data, losses = lone_language(teacher), []
+    for temperature in (0.01, 0.0001):
+        if recipe == "nllb-clip":
+            config = nllb_clip.NllbClipConfig(**SMALL, num_steps=3, temperature=temperature)
+            pack = nllb_clip.train(data, teacher=teacher, config=config)
+        else:
+            config = etcl.EtclConfig(
+                **SMALL, num_fine_tuning_steps=3, stage="fine-tuning", temperature=temperature
+            )
+            pack = etcl.train(data, teacher=teacher, config=config)
+        losses.append(pack.manifest.data["last_loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.fixture
+def bert(tmp_path):
+    reference = small_bert.save(tmp_path / "bert", width=24, layers=1)
+    return Side(load_tower(reference, modality="text"), reference)
+
+
+@pytest.mark.parametrize("recipe", ["nllb-clip", "etcl"])
+def test_a_trunk_learns_at_its_own_rate(teacher, bert, recipe):
+    """At a rate of next to nothing it stays, while the projection behind it moves."""
+    texts, rates = list(small_world.PHRASES[:5]), {"trunk_rate": 1e-9, "weight_decay": 0.0}
+    if recipe == "nllb-clip":
+        config = nllb_clip.NllbClipConfig(**SMALL, **rates, num_steps=5)
+        pack = nllb_clip.train(lone_language(teacher), teacher=teacher, config=config, tower=bert)
+    else:
+        config = etcl.EtclConfig(**SMALL, **rates, num_fine_tuning_steps=5, stage="fine-tuning")
+        pack = etcl.train(lone_language(teacher), teacher=teacher, config=config, tower=bert)
+    kept = bert.tower.encode(texts)
+    np.testing.assert_allclose(pack.side.tower.encode(texts), kept, atol=1e-4)
+    assert np.abs(pack.side.head.weight - np.eye(24)).max() > 1e-2
+
+
+def test_a_text_that_is_cut_keeps_its_last_token(bert):
+    """The token that ends a text is where CLIP reads its vector."""
+    tower = bert.tower
+    learning = live.LiveTransformer.copy_of(tower, bert.reference, max_tokens=4)
+    whole, short = tower.token_rows(["big red ring big red", "red"], None)
+    prepared = learning.prepare(["big red ring big red", "red"], None)
+    assert list(prepared.rows) == [[*whole[:3], whole[-1]], short]
+    ends = {row[-1] for row in prepared.rows}
+    assert ends == {whole[-1]}

@@ -1,0 +1,354 @@
+"""Every setting of a recipe reaches the training, and means what its config says."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+import small_bert
+import small_world
+from polyglance import affine, projection_heads
+from polyglance.languages import ENGLISH
+from polyglance.recipes import (
+    distill,
+    english_text,
+    etcl,
+    image_text,
+    m2m,
+    nllb_clip,
+    pseudo_pairs,
+    uclip,
+)
+from polyglance.records import Caption, Pair
+from polyglance.sides import Side
+from polyglance.towers import load_tower
+
+PHRASES = small_world.PHRASES[:24]
+IDS = [f"{phrase.replace(' ', '-')}.png" for phrase in PHRASES]
+GERMAN = "deu_Latn"
+FEW_STEPS = {"batch_size": 12, "num_buckets": 500, "width": 16, "projection_rate": 1e-2}
+
+
+@pytest.fixture(scope="module")
+def contents(teacher):
+    return teacher.encode_contents([small_world.draw(phrase, seed=1) for phrase in PHRASES])
+
+
+@pytest.fixture(scope="module")
+def uneven(contents):
+    """English of all contents, German of a quarter."""
+    captions = [Caption(i, phrase, ENGLISH) for i, phrase in zip(IDS, PHRASES, strict=True)]
+    captions += [
+        Caption(i, small_world.translate(phrase, GERMAN), GERMAN)
+        for i, phrase in zip(IDS[::4], PHRASES[::4], strict=True)
+    ]
+    return image_text.join(captions, content_ids=IDS, contents=contents)
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    reference = small_bert.save(tmp_path_factory.mktemp("bert") / "tower", width=24, layers=1)
+    return Side(load_tower(reference, modality="text"), reference)
+
+
+def bits(*arrays):
+    return b"".join(np.ascontiguousarray(each).tobytes() for each in arrays)
+
+
+def weights_of(pack):
+    """All that a pack learnt, as bytes."""
+    tensors = {**affine.tensors_of(pack.side.head), **affine.tensors_of(pack.content_head)}
+    learnt = pack.side.tower.encode(list(PHRASES[:6]), languages=[ENGLISH] * 6)
+    return bits(learnt, *tensors.values())
+
+
+def test_every_setting_of_nllb_clip_counts(teacher, uneven, bert):
+    start = nllb_clip.NllbClipConfig(**FEW_STEPS, num_steps=3)
+
+    def trained(tower=None, **changed):
+        config = dataclasses.replace(start, **changed)
+        return weights_of(nllb_clip.train(uneven, teacher=teacher, config=config, tower=tower))
+
+    changes = {
+        "image_projection": "behind",
+        "objective": "sigmoid",
+        "language_sampling": "proportional",
+        "optimizer": "sgd" if "sgd" in _optimizers() else "lion",
+        "num_steps": 4,
+        "batch_size": 8,
+        "projection_rate": 2e-2,
+        "ngram_rate": 1e-3,
+        "weight_decay": 0.9,
+        "warmup_share": 0.9,
+        "temperature": 0.5,
+        "num_buckets": 400,
+        "width": 8,
+        "dropout": 0.6,
+        "seed": 1,
+    }
+    assert unheeded(trained, changes) == []
+    with_tower = {"trunk_rate": 1e-2, "regime": "projection", "max_tokens": 3}
+    assert unheeded(lambda **changed: trained(bert, **changed), with_tower) == []
+
+
+def test_every_setting_of_etcl_counts(teacher, uneven, bert):
+    start = etcl.EtclConfig(
+        **FEW_STEPS, num_mural_steps=2, num_etcl_steps=2, num_fine_tuning_steps=2
+    )
+
+    def trained(tower=None, **changed):
+        config = dataclasses.replace(start, **changed)
+        return weights_of(etcl.train(uneven, teacher=teacher, config=config, tower=tower))
+
+    changes = {
+        "stage": "etcl",
+        "image_projection": "behind",
+        "optimizer": "sgd" if "sgd" in _optimizers() else "lion",
+        "num_mural_steps": 3,
+        "num_etcl_steps": 3,
+        "batch_size": 8,
+        "projection_rate": 2e-2,
+        "ngram_rate": 1e-3,
+        "etcl_rate_factor": 0.1,
+        "weight_decay": 0.9,
+        "warmup_share": 0.9,
+        "margin": 0.0,
+        "label_smoothing": 0.0,
+        "temperature": 0.5,
+        "num_buckets": 400,
+        "width": 8,
+        "dropout": 0.6,
+        "seed": 1,
+    }
+    assert unheeded(trained, changes) == []
+    alone = {"num_fine_tuning_steps": 3, "fine_tuning_rate_factor": 0.1, "label_smoothing": 0.0}
+    assert unheeded(lambda **changed: trained(stage="fine-tuning", **changed), alone) == []
+    with_tower = {"trunk_rate": 1e-2, "max_tokens": 3}
+    assert unheeded(lambda **changed: trained(bert, **changed), with_tower) == []
+
+
+def test_every_setting_of_m2m_counts(teacher):
+    multilingual = Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
+    start = m2m.M2MConfig(num_epochs=2, batch_size=16, num_warmup_steps=1)
+
+    def trained(**changed):
+        config = dataclasses.replace(start, **changed)
+        pack = m2m.train(small_world.PHRASES, teacher=teacher, tower=multilingual, config=config)
+        return weights_of(pack) + pack.manifest.head_input.encode()
+
+    changes = {
+        "num_layers": 1,
+        "objective": "mse",
+        "alignment_weight": 480.0,
+        "structure_weight": 100.0,
+        "start": "random",
+        "batch_size": 8,
+        "learning_rate": 1e-2,
+        "weight_decay": 5.0,
+        "num_warmup_steps": 8,
+        "dev_fraction": 0.4,
+        "head_input": "raw",
+        "precision": "bf16",
+        "seed": 1,
+    }
+    assert unheeded(trained, changes) == []
+    at_random = {"num_epochs": 3, "num_layers": 4, "objective": "cosine"}
+    assert unheeded(lambda **changed: trained(start="random", **changed), at_random) == []
+
+
+def test_every_setting_of_distill_counts(teacher, bert):
+    pairs = [Pair(p, ENGLISH, small_world.translate(p, GERMAN), GERMAN) for p in PHRASES]
+    related = [
+        Pair(p, ENGLISH, small_world.translate(p.split()[1], GERMAN), GERMAN) for p in PHRASES
+    ]
+    start = distill.DistillConfig(
+        num_buckets=500, dim=16, num_steps=3, batch_size=16, trunk_epochs=1, trunk_batch_size=16
+    )
+
+    def trained(tower=None, **changed):
+        config = dataclasses.replace(start, **changed)
+        given = {} if config.ending == "contrast" or tower else {"related": related}
+        return weights_of(
+            distill.train(pairs, teacher=teacher, config=config, tower=tower, **given)
+        )
+
+    changes = {
+        "ending": "linear",
+        "num_buckets": 400,
+        "dim": 8,
+        "dropout": 0.6,
+        "num_steps": 4,
+        "batch_size": 8,
+        "learning_rate": 1e-3,
+        "related_share": 0.8,
+        "related_weight": 5.0,
+        "squared_error_weight": 0.0,
+        "sharpness": 3.0,
+        "seed": 1,
+    }
+    assert unheeded(trained, changes) == []
+    by_contrast = {"temperature": 0.5, "batch_size": 8, "seed": 1}
+    assert unheeded(lambda **changed: trained(ending="contrast", **changed), by_contrast) == []
+    with_tower = {
+        "trunk_epochs": 2,
+        "trunk_batch_size": 8,
+        "trunk_rate": 1e-2,
+        "trunk_warmup_share": 0.9,
+        "max_tokens": 3,
+        "vectors": "unit",
+        "seed": 1,
+    }
+    assert unheeded(lambda **changed: trained(bert, **changed), with_tower) == []
+
+
+def made_pairs(*, rows=48, width=12, seed=0):
+    """Pseudo pairs of random unit vectors."""
+    rng = np.random.default_rng(seed)
+    four = (affine.unit(rng.standard_normal((rows, width), np.float32)) for _ in range(4))
+    return pseudo_pairs.PseudoPairs(*four)
+
+
+SHORT = uclip.UclipConfig(
+    dim=8, least_steps=3, num_epochs=1, batch_size=16, precision="float32", dev_fraction=0.25
+)
+
+
+def heads_of(pairs, **changed):
+    """Both heads that uCLIP trains, as bytes, and what it tells."""
+    fitted = uclip.fit(pairs, dataclasses.replace(SHORT, **changed))
+    tensors = [*affine.tensors_of(fitted.clip).values(), *affine.tensors_of(fitted.text).values()]
+    return bits(*tensors)
+
+
+def test_every_setting_of_uclip_counts():
+    pairs = made_pairs()
+    changes = {
+        "dim": 9,
+        "expansion": 3.0,
+        "norm": "layer",
+        "recalibrate": False,
+        "temperature": 0.5,
+        "noise": 0.2,
+        "text_weight": 0.0,
+        "pseudo_weight": 0.0,
+        "intra_weight": 0.0,
+        "num_epochs": 4,
+        "least_steps": 5,
+        "batch_size": 12,
+        "learning_rate": 1e-2,
+        "weight_decay": 5.0,
+        "precision": "bfloat16",
+        "dev_fraction": 0.4,
+        "seed": 1,
+    }
+    assert unheeded(lambda **changed: heads_of(pairs, **changed), changes) == []
+
+
+@pytest.mark.parametrize("kind", ["english_clip", "english_text", "image_clip", "other_text"])
+def test_each_of_the_four_vectors_of_uclip_is_learnt_from(kind):
+    pairs = made_pairs()
+    other = dataclasses.replace(pairs, **{kind: getattr(made_pairs(seed=1), kind)})
+    assert heads_of(pairs) != heads_of(other)
+
+
+def test_the_answers_of_uclip_are_those_of_each_bank(teacher):
+    """English asks both banks; what each answers is a mixture of that bank alone."""
+    multilingual = Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
+    texts = [small_world.translate(phrase, GERMAN) for phrase in PHRASES[:3]]
+    images = teacher.encode_contents([small_world.draw(phrase, seed=1) for phrase in PHRASES[:3]])
+    banks = pseudo_pairs.Banks(images, texts, [GERMAN] * 3)
+    found = pseudo_pairs.gather(
+        PHRASES[10:14], banks, teacher=teacher, tower=multilingual, temperature=0.01
+    )
+    bank = affine.unit(multilingual.tower.encode(texts))
+    for answers, answered_from in ((found.image_clip, images), (found.other_text, bank)):
+        mixture, *_ = np.linalg.lstsq(answered_from.T, answers.T, rcond=None)
+        np.testing.assert_allclose(answered_from.T @ mixture, answers.T, atol=1e-4)
+        assert mixture.min() > -1e-3
+
+
+def test_the_noise_of_uclip_is_a_standard_deviation():
+    """METHODS: a variance of 0.004 a dimension, so 0.063; D of them turn a unit vector."""
+    width = 400
+    vector = np.zeros((64, width), np.float32)
+    vector[:, 0] = 1.0
+    seen = []
+
+    def note(module, given):
+        if isinstance(module, projection_heads.ProjectionHead) and module.training:
+            seen.append(given[0].detach().float())
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(note)
+    try:
+        heads_of(pseudo_pairs.PseudoPairs(vector, vector, vector, vector), noise=0.063)
+    finally:
+        hook.remove()
+    noised = torch.cat([rows for rows in seen if rows[:, 0].min() < 0.999])
+    expected = 1 / np.sqrt(1 + 0.063**2 * width)
+    assert float(noised[:, 0].mean()) == pytest.approx(expected, rel=0.02)
+    assert uclip.UclipConfig().noise ** 2 == pytest.approx(0.004, abs=1e-4)
+
+
+def test_what_uclip_sets_aside_is_not_fitted():
+    pairs = made_pairs(rows=16)
+    changed = made_pairs(rows=16, seed=1)
+    before = heads_of(pairs, batch_size=8)
+    unfitted = 0
+    for row in range(16):
+        rows = {
+            field.name: getattr(pairs, field.name).copy() for field in dataclasses.fields(pairs)
+        }
+        for name, values in rows.items():
+            values[row] = getattr(changed, name)[row]
+        unfitted += heads_of(pseudo_pairs.PseudoPairs(**rows), batch_size=8) == before
+    assert unfitted == 4  # a quarter
+
+
+def test_dev_texts_are_none_of_those_that_are_fitted(teacher):
+    multilingual = Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
+    pairs = english_text.encode_pairs(
+        small_world.PHRASES, teacher=teacher, tower=multilingual, dev_fraction=0.2, seed=0
+    )
+    fitted, dev = ({row.tobytes() for row in rows} for rows in (pairs.x, pairs.dev_x))
+    assert len(fitted) + len(dev) == len(small_world.PHRASES)
+    assert not fitted & dev
+
+
+def test_dev_contents_are_none_of_those_that_are_fitted(uneven):
+    fitted, dev = image_text.split(uneven, dev_fraction=0.25, seed=0)
+    assert len(dev.content_ids) == 6
+    assert sorted((*fitted.content_ids, *dev.content_ids)) == sorted(IDS)
+    assert {c.content_id for c in fitted.captions}.isdisjoint(dev.content_ids)
+
+
+@pytest.mark.parametrize("recipe", ["nllb-clip", "etcl"])
+def test_captions_of_dev_contents_teach_nothing(teacher, uneven, recipe):
+    """A content that chooses the step may say anything: the weights after a step are the same."""
+    _, dev = image_text.split(uneven, dev_fraction=0.25, seed=0)
+    other = [
+        dataclasses.replace(c, text="x") if c.content_id in dev.content_ids else c
+        for c in uneven.captions
+    ]
+    changed = image_text.join(other, content_ids=IDS, contents=uneven.contents)
+    module, steps = (
+        (nllb_clip, {"num_steps": 1})
+        if recipe == "nllb-clip"
+        else (etcl, {"num_etcl_steps": 1, "stage": "etcl"})
+    )
+    make = nllb_clip.NllbClipConfig if module is nllb_clip else etcl.EtclConfig
+    config = make(**FEW_STEPS, **steps, dev_fraction=0.25)
+    packs = [module.train(data, teacher=teacher, config=config) for data in (uneven, changed)]
+    assert weights_of(packs[0]) == weights_of(packs[1])
+
+
+def _optimizers():
+    from polyglance.train import optimizers
+
+    return set(optimizers.OPTIMIZERS)
+
+
+def unheeded(trained, changes):
+    """The settings whose change leaves all that was learnt as it was, bit for bit."""
+    before = trained()
+    return [name for name, value in changes.items() if trained(**{name: value}) == before]

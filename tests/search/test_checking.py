@@ -1,0 +1,237 @@
+"""A damaged, moved or foreign index: refused in words, checked in full, mended."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import small_world
+from polyglance import errors, model, sides
+from polyglance.recipes import ridge
+from polyglance.search import checking, index, indexing, places, service, thumbnails
+from polyglance.store import Store
+
+
+@pytest.fixture
+def built(model_folder, picture_folder, tmp_path):
+    out = tmp_path / "index"
+    indexing.build(picture_folder, model=str(model_folder), out=out)
+    return out
+
+
+def ask(path, **options):
+    with_picture = service.Searcher(path, **options)
+    return [hit.id for hit in with_picture.search(service.Query.of_text("big red circle")).hits]
+
+
+def another_model(teacher, folder):
+    """A model of another space, put where the first one was."""
+    head = teacher.content.head
+    turned = type(head)(head.weight[::-1].copy(), head.bias[::-1].copy())
+    side = sides.Side(teacher.content.tower, teacher.content.reference, turned)
+    shutil.rmtree(folder)
+    model.DualEncoder(side, teacher.text, "another").save(folder)
+
+
+class TestSpace:
+    def test_another_model_in_its_place_is_refused(self, built, teacher, model_folder):
+        wanted = Store.open(built).facts.space_id
+        another_model(teacher, model_folder)
+        with pytest.raises(errors.SpaceMismatchError, match=wanted) as refused:
+            ask(built)
+        assert model.read_facts(model_folder).space_id in refused.value.message
+        with pytest.raises(errors.SpaceMismatchError):
+            service.Searcher(built).encode_pictures([next(built.parent.glob("pictures/*.png"))])
+        report = checking.check(built)
+        assert not report.is_sound
+        assert wanted in report.findings[0].said
+
+    def test_a_side_that_is_not_what_was_saved_is_refused(self, built, model_folder):
+        facts = json.loads((model_folder / "model.json").read_text())
+        facts["text"]["tower"] = "fake:multilingual"
+        small_world.edit(model_folder / "model.json", text=facts["text"])
+        with pytest.raises(errors.StoreError, match="text side of"):
+            ask(built)
+
+    def test_a_head_of_the_model_that_was_damaged_is_refused(self, built, model_folder):
+        path = model_folder / "content_head.safetensors"
+        data = bytearray(path.read_bytes())
+        data[-5] ^= 1
+        path.write_bytes(bytes(data))
+        with pytest.raises(errors.StoreError, match="not the file that was saved"):
+            service.Searcher(built).encode_pictures([next(built.parent.glob("pictures/*.png"))])
+
+    def test_vectors_of_another_width_than_the_model_are_refused(self, model_folder, tmp_path):
+        source = tmp_path / "vectors"
+        source.mkdir()
+        np.save(source / "vectors.npy", np.eye(5, dtype=np.float32))
+        (source / "ids.txt").write_text("a\nb\nc\nd\ne\n")
+        indexing.build(source, model=str(model_folder), out=tmp_path / "i", space="theirs")
+        with pytest.raises(errors.SpaceMismatchError, match="width 5.*has 24"):
+            ask(tmp_path / "i")
+
+    def test_an_index_of_another_space_in_its_place_is_not_answered_from(
+        self, built, teacher, model_folder, picture_folder, tmp_path
+    ):
+        opened = index.Index(built)
+        another_model(teacher, model_folder)
+        shutil.rmtree(built)
+        with pytest.raises(errors.UnavailableError):
+            _ = opened.is_current
+        indexing.build(picture_folder, model=str(model_folder), out=built)
+        assert not opened.is_current
+        with pytest.raises(errors.SpaceMismatchError, match="was replaced"):
+            opened.reopened()
+
+
+class TestMoved:
+    def test_all_moved_together_is_found(self, tmp_path, teacher, picture_folder, capsys):
+        before = tmp_path / "before"
+        before.mkdir()
+        teacher.save(before / "model")
+        indexing.build(picture_folder, model=str(before / "model"), out=before / "index")
+        wanted = ask(before / "index")
+        before.rename(tmp_path / "after")
+        assert ask(tmp_path / "after" / "index") == wanted
+
+    def test_a_model_that_is_gone_is_said_with_the_way_to_name_it(self, built, model_folder):
+        wanted = ask(built)
+        moved = model_folder.rename(model_folder.with_name("elsewhere"))
+        with pytest.raises(errors.UnavailableError, match="not at its old place") as refused:
+            ask(built)
+        assert "check-index" in refused.value.hint
+        assert "--model" in refused.value.hint
+        assert not checking.check(built).is_sound
+        assert checking.check(built, new_model=str(moved)).is_sound
+        assert ask(built) == wanted
+        assert str(model_folder) not in (built / "store.json").read_text().replace(str(moved), "")
+
+    def test_another_model_is_not_noted(self, built, teacher, model_folder, tmp_path):
+        shutil.copytree(model_folder, tmp_path / "other")
+        another_model(teacher, tmp_path / "other")
+        with pytest.raises(errors.SpaceMismatchError):
+            checking.check(built, new_model=str(tmp_path / "other"))
+
+    def test_indexing_from_the_new_place_notes_it(self, built, model_folder, picture_folder):
+        moved = model_folder.rename(model_folder.with_name("elsewhere"))
+        photos = picture_folder.rename(picture_folder.with_name("photos"))
+        indexing.build(photos, model=str(moved), out=built)
+        facts = Store.open(built).extra_facts
+        assert (facts["model"], facts["folder"]) == (str(moved), str(photos))
+        assert facts[places.BESIDE] == "../elsewhere"
+
+
+class TestDamage:
+    def test_vectors_that_are_not_unit_are_refused_and_mended(self, built, picture_folder):
+        store = Store.open(built)
+        names = ["id", "key", *store.extra_columns]
+        table = store.table.to_table(filter="id LIKE 'big-red%'")
+        import pyarrow as pa
+
+        bad = pa.array(np.full(24 * len(table), np.nan, np.float32))
+        columns = {name: table[name] for name in names}
+        columns["vector"] = pa.FixedSizeListArray.from_arrays(bad, 24)
+        merge = store.table.merge_insert("id").when_matched_update_all()
+        merge.execute(pa.table(columns))
+        with pytest.raises(errors.StoreError, match=f"{len(table)} of .* vectors of") as refused:
+            ask(built)
+        assert "--repair" in refused.value.hint
+        assert checking.check(built, repair=True).is_sound
+        model_of = Store.open(built).extra_facts["model"]
+        assert indexing.build(picture_folder, model=model_of, out=built).new == len(table)
+        assert ask(built)[0] == "big-red-circle.png"
+
+    def test_a_manifest_that_is_damaged_is_taken_from_the_table(self, built):
+        wanted = Store.open(built).facts
+        (built / "store.json").write_text('{"kind": "store", "schema_version": 1, "dim": -4}')
+        with pytest.raises(errors.StoreError):
+            index.Index(built)
+        assert not checking.check(built).is_sound
+        assert checking.check(built, repair=True).is_sound
+        assert Store.open(built).facts == wanted
+
+    def test_left_over_and_damaged_thumbnails(self, built):
+        store = Store.open(built)
+        place = thumbnails.place_of(built, store.keys()[0])
+        place.write_bytes(b"no picture")
+        other = built / "thumbnails" / "ab" / f"{'c' * 30}.jpg"
+        other.parent.mkdir(exist_ok=True)
+        other.write_bytes(b"\xff\xd8\xff")
+        mine = built / "thumbnails" / "ab" / "holiday.jpg"
+        mine.write_bytes(b"\xff\xd8\xff")
+        report = checking.check(built)
+        assert report.is_sound
+        assert [one.said[:12] for one in report.findings] == ["1 thumbnails"] * 2
+        checking.check(built, repair=True)
+        assert not place.exists()
+        assert not other.exists()
+        assert mine.exists()
+        assert thumbnails.thumbnail(store, store.ids()[0]).startswith(b"\xff\xd8\xff")
+
+    def test_no_index(self, tmp_path):
+        with pytest.raises(errors.UnavailableError, match="no index"):
+            checking.check(tmp_path)
+
+    def test_the_verb(self, built, run):
+        assert run("check-index", built)[0] == 0
+        (built / "store.json").write_text("{}")
+        code, said, hint = run("check-index", built)
+        assert code == 1
+        assert "DAMAGED" in said
+        assert "--repair" in hint
+        code, said, _ = run("check-index", built, "--repair", "--json")
+        assert code == 0
+        assert json.loads(said)["sound"] is True
+
+
+class TestForeign:
+    """An index or pack that was made to do harm."""
+
+    @pytest.mark.parametrize("key", ["..", "../" * 5 + "etc/x", "", "A" * 32, "0" * 31, "0" * 33])
+    def test_a_key_that_would_name_another_file(self, built, key):
+        with pytest.raises(errors.StoreError, match="32 hexadecimal digits"):
+            thumbnails.place_of(built, key)
+
+    def test_a_thumbnail_that_is_a_link_is_not_followed(self, built, tmp_path):
+        secret = tmp_path / "secret.jpg"
+        secret.write_bytes(b"\xff\xd8\xffsecret")
+        store = Store.open(built)
+        place = thumbnails.place_of(built, store.keys()[0])
+        place.unlink()
+        place.symlink_to(secret)
+        assert thumbnails.read(place) is None
+        assert b"secret" not in thumbnails.thumbnail(store, store.ids()[0])
+        folder = thumbnails.place_of(built, store.keys()[1]).parent
+        folder.rename(tmp_path / "aside")
+        folder.symlink_to(tmp_path / "aside")
+        assert thumbnails.read(thumbnails.place_of(built, store.keys()[1])) is None
+
+    def test_a_pack_names_no_folder_of_this_machine(self, teacher, tmp_path, monkeypatch):
+        from polyglance import packs
+
+        english = [c.text for c in small_world.captions("eng_Latn")] * 4
+        tower = small_world.load_reference("fake:multilingual")
+        side = sides.Side(tower, "fake:multilingual")
+        made = ridge.train(english, teacher=teacher, tower=side, config=ridge.RidgeConfig())
+        made.save(tmp_path / "pack")
+        for tower_name in ("fake:/home/you/multilingual", "fake:../multilingual", "fake:~/x"):
+            small_world.edit(tmp_path / "pack" / "pack.json", tower=tower_name)
+            with pytest.raises(errors.StoreError, match="outside of itself"):
+                packs.LanguagePack.load(tmp_path / "pack")
+        # Who made the pack here named the folder, and may go on doing so.
+        from dataclasses import replace
+
+        named = replace(
+            made,
+            manifest=replace(made.manifest, tower="fake:/models/multilingual"),
+            side=replace(made.side, reference="fake:/models/multilingual"),
+        )
+        monkeypatch.setattr(small_world, "load", lambda reference, *, modality: tower)
+        named.save(tmp_path / "mine")
+        packs.LanguagePack.load(tmp_path / "mine")
+        monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "another cache"))
+        with pytest.raises(errors.StoreError, match="outside of itself"):
+            packs.LanguagePack.load(tmp_path / "mine")
+        monkeypatch.setenv("POLYGLANCE_TOWER_FOLDERS", "/models")
+        packs.LanguagePack.load(tmp_path / "mine")

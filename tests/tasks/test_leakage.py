@@ -1,0 +1,106 @@
+"""What is learnt from and tested as well is found in every kind of data, counted, and left out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import compare_world
+import small_world
+from polyglance import errors
+from polyglance.languages import ENGLISH
+from polyglance.recipes.launch import Material
+from polyglance.records import Caption, ImageFile, Pair
+from polyglance.tasks import leakage
+from polyglance.tasks.text import BitextData
+
+TESTED = small_world.PHRASES[:6]
+
+
+@pytest.fixture
+def data():
+    whole = compare_world.retrieval_data()
+    kept = tuple(f"{phrase.replace(' ', '-')}.png" for phrase in TESTED)
+    captions = {
+        name: [Caption(c.content_id, c.text.title() + ".", c.language) for c in listed[:6]]
+        for name, listed in whole.captions.items()
+        if name in (ENGLISH, "hin_Deva")
+    }
+    return replace(
+        whole, content_ids=kept, captions=captions, splits={"test": np.ones(len(kept), bool)}
+    )
+
+
+@pytest.fixture(scope="module")
+def material(teacher):
+    return compare_world.material(teacher)
+
+
+def test_normal_forms_are_found_in_every_part(data, material):
+    found = leakage.screen(material, [leakage.of_task(data)], policy="leave-out")
+    # Hindi words have no case, but the full stop is another spelling still.
+    assert found.facts["checked_against"]["shapes"] == {
+        "texts": 0,
+        "texts_in_other_spelling": 12,
+        "images": 0,
+    }
+    left = found.material
+    assert len(left.english) == 66
+    tested = {(p, small_world.translate(p, "hin_Deva")) for p in TESTED}
+    assert not {(p.text_a, p.text_b) for p in left.parallel} & tested
+    assert not set(TESTED) & {pair.text_a for pair in left.parallel}
+    texts = {(c.language, c.text) for c in left.image_text.captions}
+    assert (ENGLISH, TESTED[0]) not in texts
+    assert ("deu_Latn", small_world.translate(TESTED[0], "deu_Latn")) in texts  # not tested
+    hindi = [
+        t
+        for t, name in zip(left.banks.texts, left.banks.languages, strict=True)
+        if name == "hin_Deva"
+    ]
+    assert len(hindi) == 66
+
+
+def test_images_by_their_bytes_whatever_they_are_called(data, material, tmp_path):
+    for number, name in enumerate(data.content_ids):
+        (tmp_path / name).write_bytes(b"picture %d" % number)
+    tested = leakage.of_task(replace(data, captions={ENGLISH: []}), images=tmp_path)
+    own = tmp_path / "training"
+    own.mkdir()
+    files = [ImageFile("other-name.png", own / "x.png")]
+    files[0].path.write_bytes(b"picture 3")
+    key = leakage.content_key(files[0].path.read_bytes())
+    keys = {material.image_text.content_ids[5]: key}
+    ids = list(material.image_text.content_ids)
+    found = leakage.screen(material, [tested], policy="leave-out", item_keys=keys, bank_ids=ids)
+    assert found.facts["checked_against"]["shapes"]["images"] == 1
+    assert ids[5] not in found.material.image_text.content_ids
+    assert len(found.material.banks.images) == 71
+
+
+def test_precomputed_vectors_by_id(data, material):
+    tested = leakage.of_task(replace(data, captions={ENGLISH: []}), by_id=True)
+    ids = list(material.image_text.content_ids)
+    found = leakage.screen(
+        material, [tested], policy="leave-out", item_keys={i: i for i in ids}, bank_ids=ids
+    )
+    assert len(found.material.image_text.content_ids) == 66
+
+
+def test_refused_allowed_and_unknown(data, material):
+    tested = leakage.of_task(data)
+    with pytest.raises(errors.TrainingError, match="shapes: 0 texts as they stand, 12 in another"):
+        leakage.screen(material, [tested], policy="refuse")
+    allowed = leakage.screen(material, [tested], policy="allow")
+    assert allowed.material is material
+    assert allowed.facts["policy"] == "allow"
+    with pytest.raises(errors.UnknownNameError, match="leave-out"):
+        leakage.screen(material, [tested], policy="leaveout")
+    clean = leakage.screen(Material(english=["a dog"]), [tested], policy="refuse")
+    assert clean.material.english == ["a dog"]
+
+
+def test_texts_of_translation_tasks():
+    pairs = {"deu_Latn": [Pair("ein Hund", "deu_Latn", "a dog", ENGLISH)]}
+    task = BitextData(task="tatoeba", pairs=pairs, num_empty={})
+    found = leakage.of_task(task)
+    assert found.texts == {("deu_Latn", "ein Hund"), (ENGLISH, "a dog")}
