@@ -68,6 +68,7 @@ def options(tmp_path, english, picture_folder):
         "--tower": "fake:multilingual",
         "--languages": "de,hi,ar",
         "--dev-parallel": table(tmp_path / "dev.tsv", header, others[:60]),
+        "dev of forty": table(tmp_path / "dev-40.tsv", header, others[:120]),
         "--parallel": table(tmp_path / "pairs.tsv", header, others),
         "--captions": table(tmp_path / "c.tsv", ("image", "language", "text"), captions),
         "--bank": table(tmp_path / "b.tsv", ("language", "text"), [row[1:] for row in others]),
@@ -138,16 +139,16 @@ def test_a_published_head_is_measured_on_what_is_given(run, options, model_folde
     checkpoint = tmp_path / "checkpoint.pth"
     torch.save({name: torch.from_numpy(value) for name, value in head.items()}, checkpoint)
     argv = ("import-m2m", checkpoint, "-m", model_folder, "-t", "fake:multilingual")
-    argv += ("--dev-parallel", options["--dev-parallel"], "--languages", "fr")
+    argv += ("--dev-parallel", options["dev of forty"], "--languages", "fr")
     code, out, err = run(*argv, "--out", tmp_path / "pack")
     assert (code, err) == (0, "")
     assert "not measured: French" in out
     found = json.loads((tmp_path / "pack" / "pack.json").read_text())
     assert found["languages"]["deu_Latn"]["pack"] > found["languages"]["deu_Latn"]["teacher"]
-    assert found["languages"]["deu_Latn"]["num_queries"] == 20
+    assert found["languages"]["deu_Latn"]["num_queries"] == 40
     assert found["languages"][ENGLISH]["speaks"] == "teacher"
     assert found["languages"]["fra_Latn"]["pack"] is None
-    assert found["data"]["dev"]["texts"]["num_candidates"] == 20
+    assert found["data"]["dev"]["texts"]["num_candidates"] == 40
 
 
 def test_too_little_data_is_fitted_whole_and_said(run, model_folder, tmp_path):

@@ -81,6 +81,13 @@ def test_a_language_of_nine_queries_is_listed_without_a_score(pack, teacher):
     assert found.languages == {GERMAN: LanguageScore(speaks="pack")}
 
 
+def test_ten_of_thirty_nine_candidates_tell_nothing(pack, teacher):
+    for count, is_scored in ((39, False), (40, True)):
+        one = dev_sets.of_pairs(german(small_world.PHRASES[:count]))
+        found = scoring.with_scores(pack, [one], teacher=teacher, unmeasured=[GERMAN]).manifest
+        assert (found.languages[GERMAN].pack is not None) == is_scored
+
+
 def test_a_teacher_that_cannot_be_asked_leaves_its_score_open(pack, teacher):
     class OnlyEnglish(small_world.WordTower):
         @property

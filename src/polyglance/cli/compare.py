@@ -171,7 +171,7 @@ def _print(comparison: Comparison) -> None:
             done = comparison.leakage["policy"]
             typer.secho(f"learnt from and in {task} as well: {said} ({done})", dim=True)
     typer.secho(
-        f"* and the advice are chosen on {comparison.num_dev} items; the figures are of the others",
+        f"mark and advice are chosen on {comparison.num_dev} items, figures are of the others",
         dim=True,
     )
     typer.echo(comparison.advice)

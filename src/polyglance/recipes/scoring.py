@@ -25,6 +25,8 @@ from polyglance.relevance import Relevance
 from polyglance.sides import Side
 
 TOP = 10
+# Among fewer, whoever guesses is right too often for a score to tell anything.
+LEAST_CANDIDATES = 4 * TOP
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -98,7 +100,7 @@ def _measure(
         for language, queries in one.queries.items()
         if len(queries) >= LEAST_QUERIES and language not in found.scores
     }
-    if not asked:
+    if not asked or one.num_candidates < LEAST_CANDIDATES:
         return
     before = one.vectors() if one.items is not None else _english(one, teacher, cache=cache)
     after = _candidates_of(pack, one, before)
