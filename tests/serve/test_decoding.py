@@ -27,6 +27,11 @@ def picture(form="PNG", size=(40, 30), **options):
     return written.getvalue()
 
 
+def slow_picture():
+    """Numbers in words, which are read by Python."""
+    return b"P3\n1300 1000\n255\n" + b"1 2 3 " * 1_300_000
+
+
 def decoded(*jobs, **limits):
     """What becomes of each, by one decoder; and whether its processes were gone at the end."""
 
@@ -62,7 +67,7 @@ def test_pictures_are_the_same_as_decoded_here():
 
 def test_one_that_takes_too_long_is_ended_and_the_next_is_decoded(monkeypatch):
     monkeypatch.setattr(decoding, "CLOCK_SHARE", 60)
-    slow = b"P3\n1300 1000\n255\n" + b"1 2 3 " * 1_300_000  # numbers in words, read by Python
+    slow = slow_picture()
     ended, after = decoded(
         lambda decoder: decoder.rgb(slow), lambda decoder: decoder.rgb(picture()), picture_seconds=1
     )
@@ -95,6 +100,22 @@ def test_only_so_many_wait():
         return [isinstance(one, BusyError) for one in found]
 
     assert asyncio.run(run()) == [False, False, True, True]
+
+
+def test_who_gives_up_leaves_no_process_behind():
+    async def run():
+        decoder = Decoder(Limits())
+        for wait in (0.0, 0.02, 0.2):
+            asked = asyncio.create_task(decoder.rgb(slow_picture()))
+            await asyncio.sleep(wait)
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+        left = decoder.pids
+        decoder.close()
+        return left
+
+    assert asyncio.run(run()) == []
 
 
 def test_scans_are_counted_by_the_markers_and_not_in_what_stands_between():

@@ -126,17 +126,20 @@ class Decoder:
     async def _start(self) -> _Worker:
         """A process that is ready: to start it is no part of a picture's time."""
         loop = asyncio.get_running_loop()
-        worker = await loop.run_in_executor(self._threads, _Worker)
+        worker = _Worker()
         self._all.add(worker)
         overdue = loop.call_later(START_SECONDS, worker.end)
+        started = False
         try:
-            if await loop.run_in_executor(self._threads, worker.ready):
-                return worker
+            started = await loop.run_in_executor(self._threads, worker.ready)
         finally:
             overdue.cancel()
-        self._all.discard(worker)
-        worker.end()
-        raise BusyError("no picture can be read here now", hint="ask again later, or with a text")
+            if not started:  # also where who asked has given up
+                self._all.discard(worker)
+                worker.end()
+        if not started:
+            raise BusyError("no picture can be read here now", hint="ask again, or with a text")
+        return worker
 
     def _take_back(self, worker: _Worker, *, sound: bool) -> None:
         """Keep a process for the next picture, or end it."""

@@ -50,7 +50,7 @@ class Limits:
     concurrent: int = 256
     seconds: float = 30.0
     body_seconds: float = 60.0
-    uploads: int = 16
+    uploads: int = 8
     free_body_bytes: int = 64 * 2**10
     batch_queries: int = 32
     batch_seconds: float = 0.002

@@ -1,0 +1,78 @@
+"""The demo's packs are chosen on dev pictures: no figure of a test picture reaches them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import small_world
+from polyglance import affine, embed, metrics
+from polyglance.demo import measuring
+from polyglance.languages import ENGLISH
+from polyglance.recipes import ridge
+from polyglance.sides import Side
+from polyglance.tasks.retrieval import RetrievalData
+
+LANGUAGES = (ENGLISH, "deu_Latn", "hin_Deva")
+IDS = tuple(f"{phrase.replace(' ', '-')}.png" for phrase in small_world.PHRASES)
+
+
+def task(name):
+    return RetrievalData(
+        task=name,
+        content_ids=IDS,
+        captions={language: small_world.captions(language) for language in LANGUAGES},
+        policy="first",
+        splits={"seen": np.ones(len(IDS), bool)},
+    )
+
+
+@pytest.fixture
+def bench(teacher, tmp_path):
+    """Dev pictures by one artist; of the test pictures each shows something else than it says."""
+    drawn = {seed: [small_world.draw(p, seed=seed) for p in small_world.PHRASES] for seed in (1, 9)}
+    return measuring.Bench(
+        teacher=teacher,
+        test=task("pictograms"),
+        test_contents=teacher.encode_contents(drawn[9])[::-1].copy(),
+        dev=task("pictograms"),
+        dev_contents=teacher.encode_contents(drawn[1]),
+        cache=embed.VectorCache(tmp_path / "texts"),
+    )
+
+
+@pytest.fixture
+def pack(teacher):
+    tower = Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
+    return ridge.train(
+        small_world.PHRASES, teacher=teacher, tower=tower, config=ridge.RidgeConfig()
+    )
+
+
+def test_dev_scores_are_those_of_the_dev_pictures(bench, pack, tmp_path):
+    found = measuring.with_dev_scores(pack, bench).manifest
+    sample = measuring.sampled(bench.dev)
+    for language in LANGUAGES:
+        asked = [caption.text for caption in sample.captions[language]]
+        wanted = np.array([IDS.index(c.content_id) for c in sample.captions[language]])
+        said = affine.unit(pack.side.through_head(pack.side.tower.encode(asked)))
+        hits = metrics.hit_rates_at_k(said, bench.dev_contents, relevance=wanted, ks=(10,))[10]
+        assert found.languages[language].pack == pytest.approx(float(np.mean(hits)))
+    assert found.languages["deu_Latn"].speaks == "pack"
+
+
+def test_english_is_the_teacher_s_however_well_the_pack_does(bench, pack, tmp_path):
+    lost = dataclasses.replace(bench, dev_contents=bench.dev_contents)
+    lost = dataclasses.replace(lost, teacher=dataclasses.replace(bench.teacher, text=pack.side))
+    found = measuring.with_dev_scores(pack, lost).manifest
+    assert found.languages[ENGLISH].speaks == "teacher"
+
+
+def test_test_pictures_change_no_dev_score(bench, pack, tmp_path):
+    other = dataclasses.replace(bench, test_contents=bench.test_contents[::-1].copy())
+    manifests = [
+        measuring.with_dev_scores(pack, each).manifest
+        for number, each in enumerate((bench, other))
+    ]
+    assert manifests[0].languages == manifests[1].languages
+    assert manifests[0].score_distribution == manifests[1].score_distribution
