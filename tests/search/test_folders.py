@@ -81,3 +81,9 @@ def test_items_in_no_folder():
     with pytest.raises(errors.InputError) as caught:
         Folders(["a", "b"], ["", ""]).find("x")
     assert "no folders" in caught.value.hint
+
+
+def test_a_name_that_steers_a_terminal_is_told_without():
+    with pytest.raises(errors.InputError) as caught:
+        Folders(["a\x1b[31m/b.jpg"], ["/p/a\x1b[31m/b.jpg"]).find("elsewhere")
+    assert "a?[31m" in caught.value.hint

@@ -241,6 +241,18 @@ def test_a_reading_under_a_tenth_is_neither_asked_nor_loaded(searcher, guessed, 
     assert one.share == pytest.approx(0.91)
 
 
+def test_the_languages_that_the_asker_reads_reach_the_guess(searcher, monkeypatch):
+    guess, heard = service.readings.language_guess, []
+
+    def say(text, *, languages, preferred):
+        heard.append(preferred)
+        return ()
+
+    monkeypatch.setattr(guess, "guess", say)
+    searcher.search(Query.of_text("x y"), top=1, preferred=["deu_Latn"])
+    assert heard == [("deu_Latn",)]
+
+
 def test_the_likeliest_reading_is_asked_however_unsure(index_path, pack, guessed):
     searcher = Searcher(index_path, packs=[pack])
     for voice in searcher._voices.packs:

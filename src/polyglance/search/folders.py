@@ -146,10 +146,15 @@ class Folders:
         alike = [by_form[form] for form in difflib.get_close_matches(wanted, by_form, n=NUM_NEAR)]
         near = list(dict.fromkeys([*same_name, *alike]))[:NUM_NEAR]
         if near:
-            return f"did you mean {' or '.join(near)}?"
-        tops = [each for each in known if "/" not in each]
+            return f"did you mean {' or '.join(map(_harmless, near))}?"
+        tops = [_harmless(each) for each in known if "/" not in each]
         more = f" and {len(tops) - NUM_NEAR} more" if len(tops) > NUM_NEAR else ""
         return f"folders of the index are {', '.join(tops[:NUM_NEAR])}{more}"
+
+
+def _harmless(name: str) -> str:
+    """A name without what would steer a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 def _ancestors(names: Iterable[str]) -> frozenset[str]:
