@@ -62,17 +62,19 @@ def test_dev_scores_are_those_of_the_dev_pictures(bench, pack, tmp_path):
 
 
 def test_english_is_the_teacher_s_however_well_the_pack_does(bench, pack, tmp_path):
-    lost = dataclasses.replace(bench, dev_contents=bench.dev_contents)
-    lost = dataclasses.replace(lost, teacher=dataclasses.replace(bench.teacher, text=pack.side))
-    found = measuring.with_dev_scores(pack, lost).manifest
-    assert found.languages[ENGLISH].speaks == "teacher"
+    """A teacher whose English finds next to nothing."""
+    lost = Side(small_world.WordTower("lost", 24, multilingual=False), "fake:lost")
+    there = dataclasses.replace(bench, teacher=dataclasses.replace(bench.teacher, text=lost))
+    found = measuring.with_dev_scores(pack, there).manifest
+    english = found.languages[ENGLISH]
+    assert english.pack > english.teacher + 0.2
+    assert english.speaks == "teacher"
 
 
 def test_test_pictures_change_no_dev_score(bench, pack, tmp_path):
     other = dataclasses.replace(bench, test_contents=bench.test_contents[::-1].copy())
     manifests = [
-        measuring.with_dev_scores(pack, each).manifest
-        for number, each in enumerate((bench, other))
+        measuring.with_dev_scores(pack, each).manifest for number, each in enumerate((bench, other))
     ]
     assert manifests[0].languages == manifests[1].languages
     assert manifests[0].score_distribution == manifests[1].score_distribution

@@ -75,3 +75,13 @@ def test_into_the_cache(tmp_path):
     where = fetching.fetch_task("xtd10", row)
     assert where == tmp_path / "cache" / "tasks" / "xtd10"
     assert (where / "a.txt").is_file()
+
+
+def test_a_task_fetches_its_own_files_and_no_other_s():
+    rows = fetching.TABLE.read_text(encoding="utf-8").splitlines()[1:]
+    for name, task in tasks.TASKS.items():
+        own = {row.split("\t")[1] for row in rows if row.startswith(f"{name}\t")}
+        if own:
+            assert {file.path for file in fetching.pinned_files(name)} == own
+            assert {file.path for file in task.downloads} == own
+    assert fetching.pinned_files("no task") == ()
