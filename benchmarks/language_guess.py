@@ -192,9 +192,9 @@ def retrieval(
     """Hit rates at 10 of English and of the mean other language, by what was known."""
     known: dict[str, Any] = {
         "true language": lambda text, language: language,
-        "first guess": lambda text, language: ours(
-            text, [row.language for row in searcher.languages()]
-        )[0],
+        "first guess": lambda text, language: next(
+            iter(ours(text, [row.language for row in searcher.languages()])), None
+        ),
         "no language given": lambda text, language: None,
     }
     found: dict[str, dict[str, float]] = {"english": {}, "others": {}}

@@ -17,7 +17,7 @@ from PIL import Image
 
 from polyglance import embed, errors, image_rows
 from polyglance.records import ImageFile
-from polyglance.sources.images import find_images
+from polyglance.sources.walking import find_images
 from polyglance.store import Store
 
 DIM = 8
@@ -590,7 +590,7 @@ def test_ten_thousand_unchanged_files_take_under_three_seconds_and_no_torch(tmp_
     program = (
         "import sys, time; start = time.perf_counter()\n"
         "from pathlib import Path; from polyglance import embed\n"
-        "from polyglance.sources.images import find_images\n"
+        "from polyglance.sources.walking import find_images\n"
         "class Tower: modality, dim, space_id = 'image', 8, 'space'\n"
         "tower = Tower(); tower.fingerprint, tower.uses_language = 'image-tower', False\n"
         "store = embed.open_image_store(Path(sys.argv[2]), tower)\n"

@@ -67,3 +67,8 @@ def test_layers_that_do_not_chain_are_refused():
 def test_no_layers_are_refused():
     with pytest.raises(errors.ConfigError, match="at least one"):
         heads.LinearHead(2, 2, num_layers=0)
+
+
+def test_a_checkpoint_without_one_layer_is_refused():
+    with pytest.raises(errors.InputError, match="mlps.0.weight"):
+        heads.head_from_published({})

@@ -18,6 +18,7 @@ SOURCE = Path(polyglance.__file__).parent
 FLOORS = (
     "errors",
     "languages",
+    "text_forms",
     "language_groups",
     "records",
     "schemas",
@@ -51,6 +52,7 @@ FLOORS = (
     "store_facts",
     "store_sums",
     "store_versions",
+    "store_guard",
     "store",
     "store_repair",
     # building

@@ -125,6 +125,13 @@ TRICKY = {
         "uzb": "uzn_Latn",
         "wuu": "wuu_Hans",
     },
+    "clip-benchmark": {
+        "cn": "zho_Hans",
+        "jp": "jpn_Jpan",
+        "zh": "zho_Hans",
+        "no": "nob_Latn",
+        "sr": "srp_Cyrl",
+    },
     "omw": {
         "als": "als_Latn",
         "cmn": "zho_Hans",

@@ -3,6 +3,7 @@
 import io
 import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -218,3 +219,78 @@ def trained_pack(teacher):
     return ridge.train(
         small_world.PHRASES, teacher=teacher, tower=tower, config=ridge.RidgeConfig()
     )
+
+
+def test_what_was_measured_is_measured_anew_only_where_something_changed(
+    model_folder, picture_folder, tmp_path, monkeypatch
+):
+    """A picture under its old name, a caption, the code that scores; each is a measurement more."""
+    from polyglance.evaluate import SCORERS, identity, retrieval
+
+    scored = []
+    plain = retrieval.score
+
+    def counting(encoder, data, **options):
+        scored.append(options["language"])
+        return plain(encoder, data, **options)
+
+    monkeypatch.setattr("polyglance.evaluate.SCORERS", {**SCORERS, RetrievalData: counting})
+    out = tmp_path / "r.jsonl"
+    first = run(model_folder, images=picture_folder, out=out)
+    assert run(model_folder, images=picture_folder, out=out) == first
+    assert len(scored) == 1
+    assert results.read_results(out) == first
+
+    small_world.draw(small_world.PHRASES[5], seed=98).save(picture_folder / IDS[3])
+    changed = run(model_folder, images=picture_folder, out=out)
+    assert len(scored) == 2
+    assert changed[0].data_id == first[0].data_id
+    assert changed[0].score_id != first[0].score_id
+
+    data = task()
+    said = data.captions["eng_Latn"]
+    data = replace(data, captions={"eng_Latn": [replace(said[0], text="else"), *said[1:]]})
+    settings = {"pack": None, "languages": None, "images": picture_folder, "out": out}
+    measure.measure(str(model_folder), data, task="shapes", **settings)
+    assert len(scored) == 3
+
+    monkeypatch.setattr(identity, "scoring_id", lambda: "mended rounding")
+    run(model_folder, images=picture_folder, out=out)
+    assert len(scored) == 4
+    run(model_folder, images=picture_folder, out=out)
+    assert len(scored) == 4
+
+
+def test_the_code_that_scores_counts_by_its_own_text():
+    from polyglance.evaluate import identity
+
+    source = Path(identity.__file__).parents[1]
+    for name in identity.SCORING:
+        assert (source / name).exists(), name
+    assert len(identity.scoring_id()) == 32
+
+
+def test_a_language_beside_a_damaged_line_is_measured_again(model_folder, picture_folder, tmp_path):
+    out = tmp_path / "r.jsonl"
+    first = run(model_folder, images=picture_folder, out=out)
+    lines = out.read_bytes().splitlines(keepends=True)
+    out.write_bytes(b"".join(lines[:-1]) + lines[-1][:50])
+    assert run(model_folder, images=picture_folder, out=out) == first
+    assert results.read_results(out) == first
+
+
+def test_names_that_fit_two_pictures_are_counted_and_told(model_folder, picture_folder, tmp_path):
+    (picture_folder / "more").mkdir()
+    small_world.draw(small_world.PHRASES[5], seed=98).save(picture_folder / "more" / IDS[3])
+    row = run(model_folder, images=picture_folder)[0]
+    assert row.num_dropped["names_of_several_images"] == 1
+    (said,) = row.dropped_names["names_of_several_images"]
+    assert said.startswith(f"{IDS[3]}: fits several pictures")
+
+
+def test_one_picture_gives_values_and_says_that_there_is_no_interval(model_folder, tmp_path):
+    small_world.draw(small_world.PHRASES[0], seed=99).save(tmp_path / IDS[0])
+    rows = run(model_folder, images=tmp_path)
+    assert rows[0].values["hit_rate_at_1"] == 1.0
+    assert rows[0].intervals == {}
+    assert "no interval can be given" in eval_tables.result_table("shapes", rows)

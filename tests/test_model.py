@@ -1,5 +1,6 @@
 """Dual encoders and packs: composed, saved, loaded, routed, refused."""
 
+import dataclasses
 import json
 import shutil
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 import small_world
-from polyglance import affine, errors, model, packs, spaces
+from polyglance import affine, errors, model, model_card, packs, spaces
 from polyglance.recipes import ridge
 from polyglance.sides import Side
 
@@ -118,6 +119,21 @@ class TestKnownEquivalents:
         with pytest.raises(errors.SpaceMismatchError, match="cosine of only"):
             self.other(teacher, stranger).with_pack(pack)
 
+    def test_texts_that_agree_do_not_vouch_for_the_pictures(self, teacher, pack):
+        head = teacher.content.head
+        turned = affine.AffineMap(head.weight[::-1].copy(), head.bias[::-1].copy())
+        content = Side(small_world.PixelTower(), "x", turned)
+        other = model.DualEncoder(content, teacher.text, "fake:same")
+        with pytest.raises(errors.SpaceMismatchError, match="probe pictures have a cosine"):
+            other.with_pack(pack)
+
+    def test_a_pack_without_pictures_to_probe_with_is_no_proof(self, teacher, pack):
+        texts_alone = packs.LanguagePack(
+            pack.manifest, pack.side, pack.probes[: len(spaces.PROBE_TEXTS)]
+        )
+        with pytest.raises(errors.SpaceMismatchError, match="holds no pictures"):
+            self.other(teacher, teacher.text.tower).with_pack(texts_alone)
+
 
 class TestDamage:
     def test_absent(self, tmp_path):
@@ -158,3 +174,35 @@ class TestDamage:
             broken.save(tmp_path / "pack")
         assert not (tmp_path / "pack").exists()
         shutil.rmtree(tmp_path / "pack", ignore_errors=True)
+
+
+def test_what_a_head_takes_is_part_of_the_space(teacher):
+    """The same head behind raw and behind unit vectors leads to two spaces."""
+    content = teacher.content
+    ids = {Side(content.tower, content.reference, content.head, takes).space_id for takes in TAKES}
+    assert len(ids) == 2
+
+
+TAKES = ("raw", "unit")
+
+
+def test_the_card_lists_languages_by_tag_and_scores_from_the_best(pack):
+    scored = with_scores(
+        pack,
+        hin_Deva=(0.3, 0.1, "pack"),
+        deu_Latn=(0.2, 0.1, "pack"),
+        arb_Arab=(0.6, 0.1, "pack"),
+    )
+    card = model_card.render(scored.manifest)
+    tags = [line[2:] for line in card.split("---")[1].splitlines() if line.startswith("- ")]
+    assert tags == sorted(tags)
+    assert len(tags) == 3
+    places = [card.index(f"`{name}`") for name in ("arb_Arab", "hin_Deva", "deu_Latn")]
+    assert places == sorted(places)
+
+
+def test_the_card_shows_how_scores_are_spread(pack):
+    spread = {"pack": {"5 %": 0.125, "95 %": 0.75}, "teacher": {"5 %": 0.25, "95 %": 0.5}}
+    card = model_card.render(dataclasses.replace(pack.manifest, score_distribution=spread))
+    for figure in ("0.125", "0.750", "0.250", "0.500"):
+        assert figure in card

@@ -9,6 +9,7 @@ import pytest
 from polyglance import errors, progress, store_repair, store_sums
 from polyglance.store import Store
 from polyglance.store_facts import StoreFacts
+from polyglance.store_guard import Guard
 
 FACTS = StoreFacts(modality="text", dim=8, fingerprint="f", space_id="s")
 VERSIONS = "vectors.lance/_versions"
@@ -109,7 +110,7 @@ def test_files_are_synced_before_they_are_noted(tmp_path, monkeypatch):
 def power_cut(store, monkeypatch, damage):
     """Rows that were written and not noted, then lost with what the disk still held back."""
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "_note_sums", lambda self: None)
+        patch.setattr(Guard, "note", lambda self, table: None)
         before = set(data_files(store))
         fill(store, seed=9)
     (new,) = set(data_files(store)) - before
@@ -146,7 +147,7 @@ def test_rows_that_a_power_cut_emptied_are_not_written_behind(store, monkeypatch
 
 def test_what_a_killed_writer_committed_is_kept(store, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "_note_sums", lambda self: None)
+        patch.setattr(Guard, "note", lambda self, table: None)
         fill(store, seed=9)
     again = Store.open(store.path)
     assert len(again) == 79

@@ -303,12 +303,19 @@ def embed_images(
 
 
 def read_quarantine(store: Store) -> list[Quarantined]:
-    """What is set aside in a store's folder, as of the last run that tried it."""
+    """What is set aside in a store's folder, as of the last run that tried it.
+
+    A line that is damaged is passed over: who is named there is tried again by the next run.
+    """
     path = store.path / QUARANTINE_NAME
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [Quarantined(**json.loads(line)) for line in lines if line]
+    found = []
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
+        try:
+            said = json.loads(line)
+            found.append(Quarantined(id=str(said["id"]), reason=str(said["reason"])))
+        except (ValueError, LookupError, TypeError, RecursionError):
+            continue
+    return found
 
 
 def set_aside(store: Store, found: Sequence[Quarantined], *, tried: Collection[str]) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
@@ -42,6 +43,8 @@ KEY = re.compile(r"[0-9a-f]{32}")
 Preprocess = Callable[[Any], NDArray[Any]]
 
 ENCODE_ROWS = 64
+# A file is read whole before it is decoded; no picture that can be decoded has more.
+MOST_BYTES = 1 << 30
 # An append comes after so many rows or seconds: a kill costs at most that, and a million images
 # make a thousand versions, not sixteen thousand.
 APPEND_ROWS = 1024
@@ -122,9 +125,7 @@ def read_image(
         What was read, or why it was not.
     """
     try:
-        os.path.abspath(file.path).encode("utf-8")
-        before = os.stat(file.path)  # before reading: a change during it shows next time
-        data = read_span(file.path, file.span) if file.span else Path(file.path).read_bytes()
+        data, mtime_ns = _read(file)
     except UnicodeEncodeError:
         return ReadImage(file, reason="its name is not valid UTF-8")
     except OSError as error:
@@ -137,10 +138,28 @@ def read_image(
             item = photo.image if preprocess is None else preprocess(photo.image)
         except errors.InputError as error:
             return ReadImage(file, reason=error.message)
-        except ValueError as error:  # what preprocessors raise for an odd shape
+        except (ValueError, ArithmeticError, MemoryError) as error:  # for an odd shape
             return ReadImage(file, reason=f"preprocessing failed: {error}")
     seen = {} if look is None else look(file, data=data, photo=photo, key=key)
-    return ReadImage(file, len(data), before.st_mtime_ns, key, item, seen=seen)
+    return ReadImage(file, len(data), mtime_ns, key, item, seen=seen)
+
+
+def _read(file: ImageFile) -> tuple[bytes, int]:
+    """The bytes of a file, and when it was last changed.
+
+    Raises:
+        UnicodeEncodeError: The table cannot hold its name.
+        OSError: It cannot be read, or should not: a pipe would be waited for.
+    """
+    os.path.abspath(file.path).encode("utf-8")
+    before = os.stat(file.path)  # before reading: a change during it shows next time
+    if not stat.S_ISREG(before.st_mode):
+        raise OSError("it is no file any more")
+    size = before.st_size if file.span is None else file.span[1]
+    if size > MOST_BYTES:
+        raise OSError(f"it has {size:,} bytes; {MOST_BYTES:,} are read at most")
+    data = read_span(file.path, file.span) if file.span else Path(file.path).read_bytes()
+    return data, before.st_mtime_ns
 
 
 def content_key(data: bytes) -> str:

@@ -87,6 +87,7 @@ DATASET_ALIASES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "multi30k": {},
         "flickr8k": {"zh": "zho_Hans"},
         "sts17": {},
+        "clip-benchmark": {"cn": "zho_Hans", "jp": "jpn_Jpan", "zh": "zho_Hans"},
         "imagenet": {"cn": "zho_Hans", "jp": "jpn_Jpan"},
         "babel-imagenet": {
             "ALS": "gsw_Latn",  # Alemannic; Tosk Albanian everywhere else
@@ -113,6 +114,9 @@ DATASET_ALIASES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 DATASETS: tuple[str, ...] = tuple(DATASET_ALIASES)
+
+# Of a list that somebody sends, so many are read.
+MOST_LOCALES = 16
 
 # language[-script][-region]; whatever has more goes to langcodes. BCP-47's extended form
 # (`zh-yue`) is the inner language, under these prefixes only: `eng-deu` is a pair, not German.
@@ -220,6 +224,40 @@ def is_id(given: str) -> bool:
     (True, False)
     """
     return given in _table().languages
+
+
+def of_locales(listed: str) -> tuple[str, ...]:
+    """The languages of a list of locales, as browsers send it and as systems note it.
+
+    Args:
+        listed: Such as `de-AT,en;q=0.8` or `pt_BR.UTF-8:en`. What is no language is passed over,
+            and what may be several gives them all.
+
+    >>> of_locales("de-AT,en;q=0.8,*"), of_locales("sr_RS.UTF-8@latin"), of_locales("C.UTF-8")
+    (('deu_Latn', 'eng_Latn'), ('srp_Latn',), ())
+    """
+    found: dict[str, None] = {}
+    for one in re.split(r"[,:]", listed)[:MOST_LOCALES]:
+        tag = re.match(r"\s*([A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)*)(?=[\s.;@]|$)", one)
+        if tag is None or re.search(r";\s*q=0(\.0*)?\s*$", one):
+            continue
+        script = "-latn" if one.casefold().endswith("@latin") else ""
+        # `zh-Hant-TW`: a region behind a script says no more.
+        key = "-".join(_fold(tag[1]).split("-")[:2])
+        ids = _find(key.split("-")[0] + script) if script else _find(key)
+        found.update(dict.fromkeys(ids or _find(key.split("-")[0]) or ()))
+    return tuple(found)
+
+
+def of_environment(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The languages that a system is set to, as its environment says; none where it is set to none.
+
+    >>> of_environment({"LANG": "ja_JP.UTF-8"}), of_environment({"LANG": "de_DE", "LC_ALL": "C"})
+    (('jpn_Jpan',), ())
+    """
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    locale = next((environ[name] for name in names if environ.get(name)), "")
+    return of_locales(f"{locale}:{environ.get('LANGUAGE', '')}") if of_locales(locale) else ()
 
 
 def all_languages() -> tuple[Language, ...]:

@@ -11,9 +11,10 @@ from typing import Generic, Literal, TypeVar
 
 from polyglance import affine, embed, errors, evaluate, files
 from polyglance.affine import Vectors
+from polyglance.evaluate import identity
 from polyglance.model import DualEncoder, TextSpeakers, load_side
 from polyglance.packs import LanguagePack
-from polyglance.records import ImageFile, Quarantined
+from polyglance.records import Quarantined
 from polyglance.results import Result
 from polyglance.sides import Side, SpaceTower
 from polyglance.sources import named_pictures
@@ -35,11 +36,13 @@ class AtHand(Generic[Contents]):
     Attributes:
         data: The task; what lacks is counted in it.
         vectors: Float32 (M, D), unit, in the order of `data.content_ids`.
+        contents_id: Fingerprint of the pictures' bytes, or of vectors that were given.
         dropped_names: Some of what could not be read, and why, by reason.
     """
 
     data: Contents
     vectors: Vectors
+    contents_id: str
     dropped_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -92,8 +95,8 @@ def measure(
     if not isinstance(data, ContentData):
         text = load(model, "text")
         speakers = TextSpeakers(text.dim, lambda: text, loaded)
-        identity = _identity(_text_parts(text, loaded))
-        rows = scored(speakers, data, languages=languages, model_id=identity)
+        whose = _identity(_text_parts(text, loaded))
+        rows = scored(speakers, data, languages=languages, model_id=whose)
         return _some(rows, task=task, languages=languages or data.languages)
     content = load(model, "content")
     if image_vectors is not None:
@@ -112,6 +115,7 @@ def measure(
             asked,
             languages=_of(languages, asked, set_aside=set_aside),
             contents=contents_by_language(encoder, data, there.vectors, images=images),
+            contents_id=there.contents_id,
             model_id=model_id(encoder),
             dropped_names=there.dropped_names,
         )
@@ -201,8 +205,10 @@ def content_at_hand(
     tower = side.tower
     if hasattr(tower, "ids"):
         data = data.only(list(tower.ids), reason="vectors_missing")
-        return AtHand(data=data, vectors=encoder.encode_contents(data.content_ids))
-    listed, damaged_tars = _image_files(data, images)
+        given = encoder.encode_contents(data.content_ids)
+        return AtHand(data=data, vectors=given, contents_id=identity.vectors_id(given))
+    named = _image_files(data, images)
+    listed, damaged_tars = named.images, named.damaged_tars
     data = data.only([item.id for item in listed], reason="images_missing")
     digest = hashlib.blake2b(f"{tower.fingerprint}\n{data.task}".encode(), digest_size=12)
     store = embed.open_image_store(files.cache_folder() / "images" / digest.hexdigest(), tower)
@@ -214,9 +220,19 @@ def content_at_hand(
     if damaged_tars:
         dropped = {**data.num_dropped, "tars_damaged": len(damaged_tars)}
         data = replace(data, num_dropped=dropped)  # type: ignore[type-var]
-    aside = {"images_damaged": report.quarantined, "tars_damaged": damaged_tars}
+    if named.ambiguous:
+        dropped = {**data.num_dropped, "names_of_several_images": len(named.ambiguous)}
+        data = replace(data, num_dropped=dropped)  # type: ignore[type-var]
+    aside = {
+        "images_damaged": report.quarantined,
+        "tars_damaged": damaged_tars,
+        "names_of_several_images": named.ambiguous,
+    }
+    facts = store.columns(["id", "key"])
+    key_of = dict(zip(facts["id"], facts["key"], strict=True))
     return AtHand(
         data=data,
+        contents_id=identity.keys_id(key_of[content_id] for content_id in data.content_ids),
         vectors=affine.unit(side.through_head(store.vectors(data.content_ids))),
         dropped_names={reason: _named(items) for reason, items in aside.items() if items},
     )
@@ -273,17 +289,14 @@ def _identity(parts: Sequence[str]) -> str:
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def _image_files(
-    data: ContentData, folder: Path | None
-) -> tuple[Sequence[ImageFile], Sequence[Quarantined]]:
-    """Where the pictures are: the task's own, or files of those names; and damaged tars."""
+def _image_files(data: ContentData, folder: Path | None) -> named_pictures.Named:
+    """Where the pictures are: the task's own, or files of those names."""
     if data.image_files:
-        return data.image_files, ()
+        return named_pictures.Named(images=data.image_files, damaged_tars=())
     if folder is None:
         raise errors.UnavailableError(
             f"{data.task} does not bring its {len(data.content_ids)} pictures",
             hint="say where they are: --images FOLDER (pictures, or tars of them); or give "
             "their vectors: --image-vectors",
         )
-    found = named_pictures.find_named(folder, data.content_ids)
-    return found.images, found.damaged_tars
+    return named_pictures.find_named(folder, data.content_ids)

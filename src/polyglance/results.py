@@ -1,11 +1,16 @@
-"""What was measured? The schema of a result, and its JSON lines."""
+"""What was measured? The schema of a result, and its JSON lines.
+
+A file of results only grows: a line that is whole is never taken out, whatever stands beside it.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +18,9 @@ from typing import Any, Literal
 from polyglance import __version__, errors, files
 
 SCHEMA_VERSION = 1
+BOM = b"\xef\xbb\xbf"
+# What is said of half a line at the end, as a killed run leaves one.
+HALF = "ends in the middle of a line"
 
 Direction = Literal[
     "text_to_content",
@@ -47,7 +55,7 @@ class Result:
         other_language: Language id of the other texts, where two languages meet.
         caption_policy: Which captions took part.
         values: Fractions by name, such as `hit_rate_at_10`.
-        intervals: 95 % intervals by name, bootstrapped over content items.
+        intervals: 95 % intervals by name, over content items; none where there is one alone.
         num_queries: How many asked.
         num_candidates: How many could be found.
         num_dropped: What could not take part, by reason.
@@ -55,6 +63,8 @@ class Result:
         model: How the model is called.
         model_id: Fingerprint of model and pack.
         data_id: Fingerprint of texts and contents.
+        score_id: Fingerprint of all that a score is computed from: model, texts, the bytes of the
+            contents, prompts and the code that scores. A row with another one is measured anew.
         code_version: Of polyglance.
         prompts_taken: Which prompts it was, where `variant` leaves that open.
         captions_duplicated: Captions, or labels of classes, that take part and say what an
@@ -78,6 +88,7 @@ class Result:
     model: str
     model_id: str
     data_id: str
+    score_id: str = ""
     code_version: str = __version__
     variant: str = ""
     other_language: str = ""
@@ -105,74 +116,86 @@ class Result:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """What can be read of a file of results.
+
+    Attributes:
+        rows: Every line that is a whole result, in the order of the file.
+        said: A sentence for each line that is none, or for the file as a whole.
+        doubtful: Model id, task and language of the rows beside a damaged line, which may have
+            held more of them.
+    """
+
+    rows: tuple[Result, ...] = ()
+    said: tuple[str, ...] = ()
+    doubtful: frozenset[tuple[str, str, str]] = frozenset()
+
+
 def append_results(path: Path, results: Iterable[Result]) -> None:
     """Add results to a file, one JSON object a line; all of them or, on a full disk, none.
 
+    Two runs may share a file: each waits for the other, and adds only rows that are not there. A
+    last line without its line feed gets one. Half a line at the end, as a killed run leaves it,
+    makes room: what it was to say is measured again.
+
     Raises:
         DiskFullError: Where there is no room; the file is as it was.
+        UnavailableError: Where the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [_line(result) for result in results]
-    if path.is_file() and not _ends_whole(path):
-        lines = [*(_line(result) for result in read_results(path)), *lines]
-        files.write_text(path, "".join(lines))
-        return
-    size = path.stat().st_size if path.is_file() else 0
+    path = Path(path)
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write("".join(lines))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file, _alone(file.fileno()):
+            file.seek(0)
+            data = file.read()
+            whole = _read_lines(data, path)
+            if whole.said and HALF in whole.said[-1]:
+                data = data[: data.rfind(b"\n") + 1]
+                os.ftruncate(file.fileno(), len(data))
+            there = {_place(row) for row in whole.rows}
+            lines = [_line(row) for row in results if _place(row) not in there]
+            start = b"\n" if lines and data and not data.endswith(b"\n") else b""
+            _write_all(file.fileno(), start + b"".join(lines), size=len(data))
     except OSError as error:
-        os.truncate(path, size)
-        raise errors.DiskFullError(
+        if files.is_disk_full(error):
+            raise errors.DiskFullError(
+                f"results cannot be added to {path}: {error}",
+                hint="make room, then run the same command again; it measures what is missing",
+            ) from error
+        raise errors.UnavailableError(
             f"results cannot be added to {path}: {error}",
-            hint="make room, then run the same command again; it measures what is missing",
+            hint="choose a file in a folder that you may write: --out FILE",
         ) from error
 
 
 def read_results(path: Path) -> list[Result]:
-    """Read a file of results.
-
-    Where its last line was interrupted, that line's language is left out, to be measured again.
+    """Read a file of results, half a line at its end left out.
 
     Raises:
         UnavailableError: Where there is no such file.
-        ResultError: For a line that is no result, naming it.
+        ResultError: For another line that is no result, naming it.
     """
     if not path.is_file():
         raise errors.UnavailableError(
             f"no results at {path}", hint="run polyglance eval MODEL --task TASK --out FILE first"
         )
-    lines = path.read_text("utf-8", "surrogateescape").split("\n")
-    unfinished = lines.pop()
-    rows = [_parse(line, path, number) for number, line in enumerate(lines, 1) if line.strip()]
-    if unfinished:
-        rows = _without_last_language(rows)
-    return rows
+    found = read_what_is_whole(path)
+    if wrong := [sentence for sentence in found.said if HALF not in sentence]:
+        raise errors.ResultError(
+            wrong[0],
+            hint="delete the line and run polyglance eval again; it measures what is missing",
+        )
+    return list(found.rows)
 
 
-def read_what_is_whole(path: Path) -> tuple[list[Result], list[str]]:
-    """Read what can be read of a file of results, and say what cannot.
-
-    Returns:
-        The results, and a sentence for each line that is none or was interrupted; one sentence
-        and no results where the file as a whole cannot be read.
-    """
+def read_what_is_whole(path: Path) -> Whole:
+    """Read what can be read of a file of results, and say what cannot."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        return [], [f"{path} cannot be read: {error}"]
-    unfinished = lines.pop()
-    rows: list[Result] = []
-    said: list[str] = []
-    for number, line in enumerate(lines, 1):
-        try:
-            rows += [_parse(line, path, number)] if line.strip() else []
-        except errors.ResultError as error:
-            said.append(error.message)
-    if unfinished:
-        rows = _without_last_language(rows)
-        said.append(f"{path} ends in the middle of a line; the language written last is left out")
-    return rows, said
+        data = Path(path).read_bytes()
+    except OSError as error:
+        return Whole(said=(f"{path} cannot be read: {error}",))
+    return _read_lines(data, Path(path))
 
 
 def to_row(result: Result) -> dict[str, Any]:
@@ -184,7 +207,8 @@ def from_row(row: Mapping[str, Any]) -> Result:
     """The result of such an object.
 
     Raises:
-        ValueError, TypeError, KeyError, AttributeError: For an object of another form.
+        ValueError, TypeError, KeyError, AttributeError: For an object of another form, or numbers
+            that no score can be.
     """
     found = dict(row)
     found.pop("checksum", None)
@@ -193,46 +217,70 @@ def from_row(row: Mapping[str, Any]) -> Result:
     found["values"] = {k: float(v) for k, v in found["values"].items()}
     found["intervals"] = {k: (v[0], v[1]) for k, v in found.get("intervals", {}).items()}
     found["dropped_names"] = {k: tuple(v) for k, v in found.get("dropped_names", {}).items()}
+    check_values(found["values"])
+    for name, ends in found["intervals"].items():
+        check_values({f"interval of {name}": end for end in ends})
     return Result(**found)
 
 
-def _line(result: Result) -> str:
+def check_values(values: Mapping[str, float]) -> None:
+    """Refuse numbers that no score can be, which one odd run of another tool may hold.
+
+    Raises:
+        ValueError: For NaN, infinity, or what lies beyond -1 to 1, naming it; or no value at all.
+
+    >>> check_values({"accuracy": 53.2})
+    Traceback (most recent call last):
+        ...
+    ValueError: its accuracy is 53.2; fractions lie from -1 to 1
+    """
+    if not values:
+        raise ValueError("it has no values")
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise ValueError(f"its {name} is {value}")
+        # Rounding may leave a perfect score a little above.
+        if abs(value) > 1 + 1e-6:
+            raise ValueError(f"its {name} is {value:g}; fractions lie from -1 to 1")
+
+
+def _line(result: Result) -> bytes:
     plain = json.dumps(to_row(result), ensure_ascii=False)
+    # A file name of broken bytes is told with question marks.
     whole = plain.encode("utf-8", "replace").decode()[:-1]
-    return f"{whole}{CHECKSUM_MARK}{_crc_of(whole)}{LINE_END}\n"
+    return f"{whole}{CHECKSUM_MARK}{_crc_of(whole)}{LINE_END}\n".encode()
 
 
 def _crc_of(text: str) -> str:
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-def _ends_whole(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(0, os.SEEK_END)
-        if file.tell() == 0:
-            return True
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
+def _place(row: Result) -> tuple[str, ...]:
+    """What two rows of one measurement share."""
+    return (row.model_id, row.model, row.data_id, row.score_id, row.language, *row.kind)
 
 
-def _without_last_language(rows: list[Result]) -> list[Result]:
-    """Without the rows at the end that were written together with the line that is not whole."""
-    if not rows:
-        return rows
-    last = (rows[-1].model_id, rows[-1].task, rows[-1].language)
-    while rows and (rows[-1].model_id, rows[-1].task, rows[-1].language) == last:
-        rows = rows[:-1]
-    return rows
-
-
-def _parse(line: str, path: Path, number: int) -> Result:
-    try:
-        return _row_in(line)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise errors.ResultError(
-            f"{path}, line {number} is no result: {error}",
-            hint="delete the line and run polyglance eval again; it measures what is missing",
-        ) from error
+def _read_lines(data: bytes, path: Path) -> Whole:
+    """The results among lines that end as any system ends them, the last one perhaps not at all."""
+    rows: list[Result] = []
+    said: list[str] = []
+    doubtful: set[tuple[str, str, str]] = set()
+    last_is_damaged = False
+    pieces = data.removeprefix(BOM).split(b"\n")
+    for number, piece in enumerate(pieces, 1):
+        if not piece.strip():
+            continue
+        try:
+            rows.append(_row_in(piece.decode("utf-8")))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            said.append(_sentence(path, number, piece, error, is_last=number == len(pieces)))
+            doubtful.update((row.model_id, row.task, row.language) for row in rows[-1:])
+            last_is_damaged = True
+            continue
+        if last_is_damaged:
+            doubtful.add((rows[-1].model_id, rows[-1].task, rows[-1].language))
+        last_is_damaged = False
+    return Whole(rows=tuple(rows), said=tuple(said), doubtful=frozenset(doubtful))
 
 
 def _row_in(line: str) -> Result:
@@ -248,3 +296,37 @@ def _row_in(line: str) -> Result:
             "out)"
         )
     return from_row(json.loads(line))
+
+
+def _sentence(path: Path, number: int, piece: bytes, error: Exception, *, is_last: bool) -> str:
+    """What is wrong with a line."""
+    if is_last and isinstance(error, ValueError) and piece.lstrip().startswith(b"{"):
+        return f"{path} {HALF}: line {number} is left out, all before it is kept"
+    reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    return f"{path}, line {number} is no result: {reason}"
+
+
+@contextmanager
+def _alone(descriptor: int) -> Iterator[None]:
+    """Wait until no other run is adding to the open file."""
+    try:
+        import fcntl  # POSIX only
+    except ImportError:
+        yield
+        return
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _write_all(descriptor: int, data: bytes, *, size: int) -> None:
+    """Append in one piece, or leave the file at the size that it had."""
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+        os.fsync(descriptor)
+    except BaseException:
+        os.ftruncate(descriptor, size)
+        raise

@@ -18,6 +18,7 @@ import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -107,25 +108,28 @@ def read(schema: type[T], found: Mapping[str, Any], *, place: Path | str, hint: 
     return read_as
 
 
+@cache
+def _fields(schema: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    """The annotations of a dataclass's fields by name, and the names without a default."""
+    hints = get_type_hints(schema, include_extras=True)
+    known = [each for each in fields(schema) if each.init]
+    needed = [each for each in known if each.default is each.default_factory is MISSING]
+    return {each.name: hints[each.name] for each in known}, frozenset(e.name for e in needed)
+
+
 def _dataclass(schema: Any, found: Any) -> Any:
     if not isinstance(found, Mapping):
         raise _Refused(found, f"a table of {schema.__name__}")
-    known = {each.name: each for each in fields(schema) if each.init}
+    known, needed = _fields(schema)
     for name in found:
         if name not in known:
             near = errors.nearest(str(name), known) or sorted(known)
             raise _Refused(
                 found[name], f"no field of that name (but {', '.join(near)})", at=str(name)
             )
-    absent = [
-        name
-        for name, each in known.items()
-        if each.default is MISSING and each.default_factory is MISSING and name not in found
-    ]
-    if absent:
+    if absent := [name for name in known if name in needed and name not in found]:
         raise _Refused(_ABSENT, "a value", at=", ".join(absent))
-    hints = get_type_hints(schema, include_extras=True)
-    return schema(**{name: _part(name, hints[name], value) for name, value in found.items()})
+    return schema(**{name: _part(name, known[name], value) for name, value in found.items()})
 
 
 def _part(name: object, annotation: Any, value: Any) -> Any:

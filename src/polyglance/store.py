@@ -16,10 +16,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,16 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import (
-    __version__,
-    errors,
-    files,
-    store_facts,
-    store_rows,
-    store_sums,
-    store_versions,
-)
-from polyglance.store_facts import KIND, SCHEMA_VERSION, TABLE_NAME, StoreFacts
+from polyglance import errors, files, store_facts, store_guard, store_rows, store_sums
+from polyglance.store_facts import TABLE_NAME, StoreFacts
 
 if TYPE_CHECKING:
     import lance
@@ -52,8 +42,6 @@ READ_ROWS = 8192
 TAKE_SHARE = 0.25
 # `compact` keeps what readers of another process may have open for so long.
 KEEP_SECONDS = 3600.0
-# A power cut costs a long run no more than so much.
-NOTE_SECONDS = 60.0
 
 
 class Store:
@@ -80,10 +68,7 @@ class Store:
         self.extra_facts = extra_facts
         self._lock = files.FolderLock(path / LOCK_NAME, owner=f"the store {path}")
         self._positions: dict[str, int] | None = None
-        self._check: store_sums.Check | None = None
-        self._noted_version: int | None = None
-        self._noted_at = time.monotonic()
-        self._read: set[str] = set()
+        self._guard = store_guard.Guard(path, folder=path / TABLE_NAME)
         self._dataset = self._open_dataset()
 
     @classmethod
@@ -120,13 +105,11 @@ class Store:
                         f"there is a store at {path} already", hint="open it, or give a new folder"
                     )
                 shutil.rmtree(path / TABLE_NAME, ignore_errors=True)
-                content = cls._manifest(facts, extra_facts or {})
+                content = store_facts.content(facts, extra_facts or {})
                 table = lance.write_dataset(schema.empty_table(), _uri(path))
                 store_facts.note(table, content)
                 store_sums.note(path, table, folder=path / TABLE_NAME)
-                files.write_manifest(
-                    path / MANIFEST_NAME, content, kind=KIND, schema_version=SCHEMA_VERSION
-                )
+                store_facts.write(path / MANIFEST_NAME, content)
         return cls.open(path)
 
     @classmethod
@@ -154,11 +137,6 @@ class Store:
             )
         found = store_facts.read(path / MANIFEST_NAME)
         return cls(path, found.of_vectors, found.facts)
-
-    @staticmethod
-    def _manifest(facts: StoreFacts, extra_facts: Mapping[str, Any]) -> dict[str, Any]:
-        made_by = f"polyglance {__version__}"
-        return {**asdict(facts), "created_by": made_by, "facts": dict(extra_facts)}
 
     @classmethod
     def open_or_create(
@@ -196,19 +174,7 @@ class Store:
             SpaceMismatchError: Another space.
             StoreError: Another tower, modality, output or width.
         """
-        hint = "give another folder for this tower, or the tower that the store was made with"
-        if facts.space_id != self.facts.space_id:
-            raise errors.SpaceMismatchError(
-                f"vectors of the space {facts.space_id!r} for the store {self.path}, which holds "
-                f"the space {self.facts.space_id!r}",
-                hint=hint,
-            )
-        given, held = asdict(facts), asdict(self.facts)
-        if other := [name for name in held if given[name] != held[name]]:
-            said = "; ".join(
-                f"{name} {given[name]!r} was given, it has {held[name]!r}" for name in other
-            )
-            raise errors.StoreError(f"the store {self.path} was made otherwise: {said}", hint=hint)
+        store_facts.require_same(self.facts, facts, place=self.path)
 
     def __len__(self) -> int:
         return int(self._dataset.count_rows())
@@ -220,8 +186,7 @@ class Store:
         Raises:
             StoreError: A file of it is not what was written.
         """
-        if self._check is not None:
-            self._check.require()
+        self._guard.require_whole()
         return self._dataset
 
     @property
@@ -239,7 +204,7 @@ class Store:
             UnavailableError: It is not there any more.
         """
         if self.address is None:
-            return self._identity() == self._opened
+            return self._guard.is_current()
         try:
             with store_rows.reading(self.address):
                 return bool(self._dataset.latest_version == self._dataset.version)
@@ -366,40 +331,32 @@ class Store:
             if not nested:
                 if self._dataset.latest_version != self._dataset.version:
                     self.refresh()
-                self._require_sound()
+                self._guard.require_sound(self._dataset)
             try:
                 with files.disk_errors(f"the store {self.path}"):
                     yield
                     if not nested:
-                        self._note_sums()
+                        self._guard.note(self._dataset)
             except BaseException:
                 # Whether the write in flight was committed is not known: look again.
                 if not nested:
                     self.refresh()
                 raise
 
-    def set_extra_facts(self, extra_facts: Mapping[str, Any]) -> None:
-        """Note other facts beside, as when a folder was moved; nothing is written if none differ.
+    def note_facts(self, extra_facts: Mapping[str, Any] | None = None) -> None:
+        """Have the table say whose vectors it holds, where it does not.
 
         Args:
-            extra_facts: All of them, as for `create`.
+            extra_facts: All that is noted beside from now on, as when a folder was moved.
         """
-        if dict(extra_facts) == dict(self.extra_facts):
-            return
+        changed = extra_facts is not None and dict(extra_facts) != dict(self.extra_facts)
         with self.writing():
-            self.extra_facts = dict(extra_facts)
-            content = self._manifest(self.facts, self.extra_facts)
-            store_facts.note(self._dataset, content, again=True)
-            files.write_manifest(
-                self.path / MANIFEST_NAME, content, kind=KIND, schema_version=SCHEMA_VERSION
-            )
-            self.refresh()
-
-    def note_facts(self) -> None:
-        """Have the table say whose vectors it holds, where an older version made it."""
-        with self.writing():
-            if store_facts.note(self._dataset, self._manifest(self.facts, self.extra_facts)):
+            self.extra_facts = dict(extra_facts if extra_facts is not None else self.extra_facts)
+            content = store_facts.content(self.facts, self.extra_facts)
+            if store_facts.note(self._dataset, content, again=changed):
                 self.refresh()
+            if changed:
+                store_facts.write(self.path / MANIFEST_NAME, content)
 
     def append(
         self,
@@ -439,9 +396,7 @@ class Store:
             if not len(ids):
                 return
             self._dataset = lance.write_dataset(table, self._dataset, mode="append")
-            self._opened = self._identity()
-            if time.monotonic() - self._noted_at > NOTE_SECONDS:
-                self._note_sums()
+            self._guard.has_written(self._dataset)
             for identity in ids:
                 held[identity] = len(held)
 
@@ -533,51 +488,7 @@ class Store:
         if self.address is not None:
             with store_rows.reading(self.address):
                 return lance.dataset(store_facts.table_at(self.address))
-        # First, since the table may be ahead of what is noted, and never is behind.
-        sums = store_sums.read(self.path)
-        with store_rows.reading(self.path):
-            try:
-                opened = store_versions.open_newest(self.path, self._folder, sums)
-            except FileNotFoundError as error:
-                raise self._vanished() from error
-        self._check, self._opened = None, self._identity(opened.version)
-        self._noted_version = None if sums is None else sums.version
-        if sums is not None:
-            names = store_sums.names_of(opened, self._folder)
-            unread = [name for name in names if name not in self._read]
-            self._read.update(names)
-            self._check = store_sums.Check(self.path, self._folder, sums, unread)
-        return opened
-
-    @property
-    def _folder(self) -> Path:
-        """The table's."""
-        return self.path / TABLE_NAME
-
-    def _identity(self, version: int | None = None) -> tuple[object, ...]:
-        """Which table lies in the folder now: its newest version, or the one that is given."""
-        try:
-            version = version or store_sums.newest_version(self._folder)
-            return (version, *store_sums.identity(self.path, self._folder, version))
-        except OSError as error:
-            raise self._vanished() from error
-
-    def _vanished(self) -> errors.UnavailableError:
-        return errors.UnavailableError(
-            f"the store {self.path} is not there any more: its table is gone",
-            hint="put the folder back, or make it again: polyglance index",
-        )
-
-    def _require_sound(self) -> None:
-        store_versions.require_sound(self.path, self._folder, self._dataset, self._noted_version)
-
-    def _note_sums(self) -> None:
-        """Make what was written last through a power cut, and note its checksums."""
-        if self._dataset.version != self._noted_version:
-            sums = store_sums.note(self.path, self._dataset, folder=self._folder)
-            self._noted_version = sums.version
-            self._read.update(sums.files)
-        self._noted_at = time.monotonic()
+        return self._guard.open()
 
 
 def _uri(path: Path) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyglance import errors, files, schemas, store_rows
+from polyglance import __version__, errors, files, schemas, store_rows
 from polyglance.schemas import Name, Width
 from polyglance.towers import Modality, Output
 
@@ -71,6 +71,44 @@ def read(path: Path) -> StoreManifest:
     return files.read_manifest_as(
         StoreManifest, path, kind=KIND, schema_version=SCHEMA_VERSION, hint=DAMAGED
     )
+
+
+def content(facts: StoreFacts, extra_facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a manifest says of a store."""
+    made_by = f"polyglance {__version__}"
+    return {**asdict(facts), "created_by": made_by, "facts": dict(extra_facts)}
+
+
+def write(path: Path, said: Mapping[str, Any]) -> None:
+    """Write the manifest of a folder."""
+    files.write_manifest(path, said, kind=KIND, schema_version=SCHEMA_VERSION)
+
+
+def require_same(held: StoreFacts, given: StoreFacts, *, place: Path) -> None:
+    """Refuse facts that are not a store's; as `Store.require`.
+
+    Args:
+        held: The store's.
+        given: Others.
+        place: The store's folder, for the message.
+
+    Raises:
+        SpaceMismatchError: Another space.
+        StoreError: Another tower, modality, output or width.
+    """
+    hint = "give another folder for this tower, or the tower that the store was made with"
+    if given.space_id != held.space_id:
+        raise errors.SpaceMismatchError(
+            f"vectors of the space {given.space_id!r} for the store {place}, which holds the space "
+            f"{held.space_id!r}",
+            hint=hint,
+        )
+    mine, theirs = asdict(held), asdict(given)
+    if other := [name for name in mine if mine[name] != theirs[name]]:
+        said = "; ".join(
+            f"{name} {theirs[name]!r} was given, it has {mine[name]!r}" for name in other
+        )
+        raise errors.StoreError(f"the store {place} was made otherwise: {said}", hint=hint)
 
 
 def note(table: lance.LanceDataset, content: Mapping[str, Any], *, again: bool = False) -> bool:

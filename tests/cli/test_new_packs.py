@@ -160,7 +160,7 @@ def test_too_little_data_is_fitted_whole_and_said(run, model_folder, tmp_path):
     argv = ("train", "distill", "-m", model_folder, "--parallel", few, *settings)
     code, out, err = run(*argv, "--out", tmp_path / "pack")
     assert (code, err) == (0, "")
-    assert "rows too few to hold some out and score: German 30" in out
+    assert "too few different rows to hold some out and score: German 30" in out
     assert "not measured: German" in out
     found = json.loads((tmp_path / "pack" / "pack.json").read_text())
     assert found["data"]["num_english_texts"] == 30

@@ -31,8 +31,27 @@ def test_filters(run, index_folder):
     assert json.loads(out)["hits"] == []
     _, out, _ = run(*argv, "--since", "2020", "--min-size", "1")
     assert len(json.loads(out)["hits"]) == len(small_world.PHRASES)
-    _, out, _ = run("search", QUERY, "--index", index_folder, "--folder", "elsewhere")
-    assert "nothing passes the filters" in out
+    code, _, err = run("search", QUERY, "--index", index_folder, "--folder", "elsewhere")
+    assert (code, "the folder 'elsewhere'" in err) == (2, True)
+    _, out, err = run("search", QUERY, "--index", index_folder, "--since", "2200")
+    assert out == "nothing found\n"
+    assert "none from 2200-01-01 on" in err
+
+
+def test_folders_from_here(run, index_folder, picture_folder, monkeypatch):
+    monkeypatch.chdir(picture_folder.parent)
+    for folder in (picture_folder.name, ".", f"./{picture_folder.name}/", picture_folder):
+        argv = ("search", QUERY, "--index", index_folder, "--folder", folder, "--paths", "-k", 2)
+        code, out, _ = run(*argv)
+        assert (code, len(out.splitlines())) == (0, 2)
+
+
+def test_more_than_is_shown_is_said(run, index_folder):
+    total = len(small_world.PHRASES)
+    _, _, err = run("search", QUERY, "--index", index_folder, "-k", 2)
+    assert f"2 of {total}; --top 4 shows more" in err
+    _, _, err = run("search", QUERY, "--index", index_folder, "-k", 1000)
+    assert "shows more" not in err
 
 
 @pytest.mark.parametrize(
@@ -43,6 +62,7 @@ def test_filters(run, index_folder):
         (("--since", "2025", "--until", "2024"), "must not be after"),
         (("--image", "none.png"), "none.png cannot be read"),
         (("--top", "0"), "top 0"),
+        (("--since", "1"), "2024-07-31"),
     ],
 )
 def test_what_cannot_be_asked(run, index_folder, argv, said):
@@ -56,6 +76,21 @@ def test_a_broken_query_is_pointed_at(run, index_folder):
     code, _, err = run("search", '"a" + "b', "--index", index_folder)
     assert code == 2
     assert "column 7" in err
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("\u200b\u200c", "an empty query"),
+        ("caf\udce9", "no valid UTF-8"),
+        ("de:", "nothing follows"),
+    ],
+)
+def test_what_is_no_query_is_said_in_two_lines(run, index_folder, query, said):
+    code, _, err = run("search", query, "--index", index_folder)
+    assert code == 2
+    assert said in err
+    assert "Traceback" not in err
 
 
 def test_neither_text_nor_picture(run, index_folder):
@@ -132,6 +167,10 @@ def test_a_guess_is_told(run, index_folder, pack_folder):
     _, _, err = run(*argv)
     assert "taken for German" in err
     assert "--language LANGUAGE says which" in err
+    _, _, err = run("search", "2024!", *argv[2:])
+    assert "no letters, so no language is assumed" in err
+    _, _, err = run("search", "cat:dog", *argv[2:])
+    assert "cat: is read as part of the text" in err
     _, _, err = run(*argv, "-l", "de")
     assert "(deu_Latn)" in err
     assert "guess" not in err

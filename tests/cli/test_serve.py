@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -34,6 +35,39 @@ def test_an_index_that_is_not_there(run, tmp_path):
     code, _, err = run("serve", "--index", tmp_path / "nothing")
     assert code == 2
     assert "nothing" in err
+
+
+def test_a_port_that_is_taken_is_told_with_a_next_step(run, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, _, err = run("serve", "--index", tmp_path, "--port", port)
+    assert code == 2
+    assert f"{port} of 127.0.0.1 is taken" in err
+    assert "--port 0" in err
+    code, _, err = run("serve", "--index", tmp_path, "--host", "no such host")
+    assert code == 2
+    assert "--host" in err
+
+
+@pytest.mark.parametrize("token", ["", " ", "\n"])
+def test_an_empty_token_lets_nobody_serve(run, tmp_path, monkeypatch, token):
+    assert "empty token" in run("serve", "--index", tmp_path, "--token", token)[2]
+    monkeypatch.setenv("POLYGLANCE_TOKEN", token)
+    code, _, err = run("serve", "--index", tmp_path)
+    assert code == 2
+    assert "POLYGLANCE_TOKEN" in err
+
+
+def test_as_many_connections_as_there_may_be_files(monkeypatch):
+    resource = pytest.importorskip("resource")
+    from polyglance.serve import listening
+    from polyglance.serve.limits import Limits
+
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (256, 512))
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, both: None)
+    assert listening.room_for(Limits()).connections == 256
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (1024, 2**20))
+    assert listening.room_for(Limits()) == Limits()
 
 
 def test_a_server_answers_and_stops_when_told(run, picture_folder, tmp_path):

@@ -1,47 +1,23 @@
-"""The demo's packs are chosen on dev pictures: no figure of a test picture reaches them."""
+"""The demo's packs are scored and chosen on the training artist's drawings, never on the test's."""
 
-import dataclasses
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import compare_world
 import small_world
-from polyglance import affine, embed, metrics
+from polyglance import demo, embed
 from polyglance.demo import measuring
 from polyglance.languages import ENGLISH
-from polyglance.recipes import ridge
+from polyglance.packs import LanguageScore
+from polyglance.recipes import ridge, scoring
 from polyglance.sides import Side
-from polyglance.tasks.retrieval import RetrievalData
-
-LANGUAGES = (ENGLISH, "deu_Latn", "hin_Deva")
-IDS = tuple(f"{phrase.replace(' ', '-')}.png" for phrase in small_world.PHRASES)
+from polyglance.sources import pictograms
 
 
-def task(name):
-    return RetrievalData(
-        task=name,
-        content_ids=IDS,
-        captions={language: small_world.captions(language) for language in LANGUAGES},
-        policy="first",
-        splits={"seen": np.ones(len(IDS), bool)},
-    )
-
-
-@pytest.fixture
-def bench(teacher, tmp_path):
-    """Dev pictures by one artist; of the test pictures each shows something else than it says."""
-    drawn = {seed: [small_world.draw(p, seed=seed) for p in small_world.PHRASES] for seed in (1, 9)}
-    return measuring.Bench(
-        teacher=teacher,
-        test=task("pictograms"),
-        test_contents=teacher.encode_contents(drawn[9])[::-1].copy(),
-        dev=task("pictograms"),
-        dev_contents=teacher.encode_contents(drawn[1]),
-        cache=embed.VectorCache(tmp_path / "texts"),
-    )
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pack(teacher):
     tower = Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
     return ridge.train(
@@ -49,30 +25,74 @@ def pack(teacher):
     )
 
 
-def test_dev_scores_are_those_of_the_dev_pictures(bench, pack, tmp_path):
-    found = measuring.with_dev_scores(pack, bench, out=tmp_path / "results.jsonl").manifest
-    sample = measuring.sampled(bench.dev)
-    for language in LANGUAGES:
-        asked = [caption.text for caption in sample.captions[language]]
-        wanted = np.array([IDS.index(c.content_id) for c in sample.captions[language]])
-        said = affine.unit(pack.side.through_head(pack.side.tower.encode(asked)))
-        hits = metrics.hit_rates_at_k(said, bench.dev_contents, relevance=wanted, ks=(10,))[10]
-        assert found.languages[language].pack == pytest.approx(float(np.mean(hits)))
+def scored(pack, **scores):
+    rows = {name: LanguageScore(pack=a, teacher=b, speaks=who) for name, (a, b, who) in scores.items()}
+    return replace(pack, manifest=replace(pack.manifest, languages=rows))
+
+
+def test_dev_scores_come_from_the_dev_drawings_by_the_function_of_train(
+    teacher, pack, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(measuring, "SAMPLE_ONE_IN", 2)
+    dev = compare_world.retrieval_data()
+    bench = measuring.Bench(
+        teacher=teacher,
+        test=None,
+        test_contents=None,
+        dev=dev,
+        dev_contents=teacher.encode_contents(
+            [small_world.draw(p, seed=1) for p in small_world.PHRASES]
+        ),
+        cache=embed.VectorCache(tmp_path / "texts"),
+    )
+    seen = {}
+    real = scoring.with_scores
+
+    def watched(pack, sets, **rest):
+        (seen["set"],) = sets
+        return real(pack, sets, **rest)
+
+    monkeypatch.setattr(scoring, "with_scores", watched)
+    found = measuring.with_dev_scores(pack, bench).manifest
+    np.testing.assert_array_equal(seen["set"].vectors(), bench.dev_contents)
+    # All drawings are candidates; the names of a sample ask.
+    assert found.data["dev"]["items"]["num_candidates"] == 72
+    assert 10 < found.languages["deu_Latn"].num_queries < 60
     assert found.languages["deu_Latn"].speaks == "pack"
-
-
-def test_english_is_the_teacher_s_however_well_the_pack_does(bench, pack, tmp_path):
-    lost = dataclasses.replace(bench, dev_contents=bench.dev_contents)
-    lost = dataclasses.replace(lost, teacher=dataclasses.replace(bench.teacher, text=pack.side))
-    found = measuring.with_dev_scores(pack, lost, out=tmp_path / "results.jsonl").manifest
     assert found.languages[ENGLISH].speaks == "teacher"
+    assert "drawings" in found.data["dev"]["items"]["note"]
 
 
-def test_test_pictures_change_no_dev_score(bench, pack, tmp_path):
-    other = dataclasses.replace(bench, test_contents=bench.test_contents[::-1].copy())
-    manifests = [
-        measuring.with_dev_scores(pack, each, out=tmp_path / f"{number}.jsonl").manifest
-        for number, each in enumerate((bench, other))
-    ]
-    assert manifests[0].languages == manifests[1].languages
-    assert manifests[0].score_distribution == manifests[1].score_distribution
+def test_the_bench_takes_dev_from_the_artist_that_training_used(teacher, tmp_path, monkeypatch):
+    asked = []
+    ids = compare_world.retrieval_data().content_ids
+
+    def drawn_by(world, artist):
+        asked.append(artist)
+        return compare_world.retrieval_data()
+
+    monkeypatch.setattr(demo.retrieval_loaders, "pictograms_of", drawn_by)
+    monkeypatch.setattr(
+        demo.retrieval_loaders, "load_pictograms", lambda *_: compare_world.retrieval_data()
+    )
+    store = SimpleNamespace(vectors=lambda ids: np.ones((len(ids), teacher.content.tower.dim)))
+    monkeypatch.setattr(demo.index, "Index", lambda path: SimpleNamespace(store=store))
+    monkeypatch.setattr(demo.embed, "open_image_store", lambda path, tower: store)
+    monkeypatch.setattr(demo.embed, "embed_images", lambda *_, **__: None)
+    concepts = [SimpleNamespace(id=one, held_out=number < 9) for number, one in enumerate(ids)]
+    bench = demo._bench(SimpleNamespace(concepts=concepts), teacher, tmp_path)
+    assert asked == [pictograms.TRAIN_ARTIST]
+    assert len(bench.dev.content_ids) == 72 - 9  # no held-out concept chooses anything
+
+
+def test_the_best_pack_is_that_of_the_dev_scores(pack):
+    def of(kind, packs_score):
+        made = scored(
+            pack, eng_Latn=(0.0, 0.9, "teacher"), deu_Latn=(packs_score, 0.1, "pack")
+        )
+        return replace(made, manifest=replace(made.manifest, data={"kind": kind}))
+
+    packs = {"ridge": of("text", 0.3), "m2m": of("text", 0.4), "distill": of("parallel", 0.5)}
+    assert measuring.best_by_data(packs) == ["distill", "m2m"]
+    # Where the teacher answers, its score counts.
+    assert measuring.dev_mean(scored(pack, deu_Latn=(0.1, 0.3, "teacher"))) == 0.3

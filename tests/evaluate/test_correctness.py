@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import small_world
-from polyglance import errors
+from polyglance import errors, statistics
 from polyglance.affine import unit
 from polyglance.evaluate import correctness, pairing
 from polyglance.evaluate.pairing import Contestant
@@ -100,13 +100,11 @@ def test_right_classes_are_those_of_a_plain_loop():
 
 
 @pytest.mark.parametrize("data", [bitext(), classes()], ids=["bitext", "classification"])
-def test_differences_are_those_of_clusters_drawn_one_by_one(data):
+def test_differences_are_those_of_clusters(data):
     contents = pictures() if isinstance(data, ClassificationData) else None
     given = None if contents is None else lambda language: contents
     models = [Contestant(encoder=Noisy(noise), contents=given) for noise in (0.4, 0.8)]
     found = pairing.compare_models(*models, data=data, languages=LANGUAGES, num_draws=50, seed=5)[0]
-    size = 2 * NUM if given else NUM
-    drawn = np.random.default_rng(5).integers(0, size, size=(50, size))
     for language, row in found.languages.items():
         first, second = (
             correctness.ask(
@@ -115,14 +113,13 @@ def test_differences_are_those_of_clusters_drawn_one_by_one(data):
             for model in models
         )
         assert (row.first, row.second) == (first.values.mean(), second.values.mean())
-        gains = first.values - second.values
-        means = []
-        for draw in drawn:
-            rows = [i for cluster in draw for i in np.flatnonzero(first.clusters == cluster)]
-            means.append(gains[rows].mean())
-        ends = np.quantile(means, [0.025, 0.975])
+        alone = statistics.paired_difference(
+            first.values, second.values, clusters=first.clusters, seed=5, num_draws=50
+        )
         interval = row.difference.difference
+        ends = (alone.difference.low, alone.difference.high)
         assert (interval.low, interval.high) == pytest.approx(ends)
+        assert row.difference.p_value == pytest.approx(alone.p_value, abs=0.2)
 
 
 def test_a_language_without_a_picture_of_its_classes_is_left_out():

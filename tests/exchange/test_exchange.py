@@ -232,3 +232,42 @@ def test_formulas_are_defused_and_come_back_as_they_were(tmp_path):
     (read, *_), failed = exchange.read([path])
     assert failed == []
     assert (read.model_id, read.data_id, read.variant) == ("@x", "-d", "+1")
+
+
+def test_one_odd_number_costs_its_row_alone(tmp_path):
+    """Of a table one line, of MTEB's folder one score, of results one line."""
+    table = tmp_path / "table.csv"
+    table.write_text(
+        "\ufeffdataset;model;pretrained;task;language;acc1\n"
+        "a;m;p;zeroshot_classification;en;0.5\n"
+        "b;m;p;zeroshot_classification;en;nan\n"
+        "c;m;p;linear_probe;en;0.5\n"
+        "d;m;p;zeroshot_classification;en;53.2\n"
+        "e;m;p;zeroshot_classification;zz;0.5\n"
+        "f;m;p\n",
+        encoding="utf-8",
+    )
+    scores = [
+        {"languages": ["eng-Latn"], "cosine_spearman": value} for value in (0.7, float("nan"), "x")
+    ]
+    (tmp_path / "org" / "rev").mkdir(parents=True)
+    (tmp_path / "org" / "rev" / "STS.json").write_text(
+        json.dumps({"task_name": "STS", "dataset_revision": "r", "scores": {"test": scores}})
+    )
+    (tmp_path / "half.json").write_text('{"metrics": {')
+    rows, failed = exchange.read([tmp_path])
+    assert sorted((row.task, *row.values.values()) for row in rows) == [("STS", 0.7), ("a", 0.5)]
+    said = "\n".join(error.message for error in failed)
+    assert len(failed) == 8
+    for number in (3, 4, 5, 6, 7):
+        assert f"{table}, line {number} is no result" in said
+    assert "its spearman is nan" in said
+    assert "half.json is no JSON" in said
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "\x00\x01"])
+def test_a_table_of_another_kind(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    rows, failed = exchange.read([tmp_path / "t.csv"])
+    assert rows == []
+    assert "no table of CLIP_benchmark" in failed[0].message

@@ -141,6 +141,24 @@ def test_the_temperature_learns_with_lit_alone(teacher):
         assert (abs(learner.temperature().item() - 0.1) > 1e-3) == learns
 
 
+def test_the_temperature_of_lit_is_held_at_its_least_and_can_leave_it(teacher):
+    chosen = BabelAdapterConfig(**FAST, objective="lit")
+    live = babel_adapter.LiveAdapters(
+        teacher.text.tower,
+        teacher.text.reference,
+        languages=LANGUAGES,
+        method="adapters",
+        settings={"reduction": 2},
+    )
+    learner = babel_adapter._Learner(live, teacher.text, chosen)
+    with torch.no_grad():
+        learner.log_scale.fill_(50.0)  # a step too far
+    found = learner.temperature()
+    assert found.item() == pytest.approx(babel_adapter.LEAST_TEMPERATURE)
+    found.backward()
+    assert learner.log_scale.grad.item() < 0
+
+
 def test_a_tower_with_a_head_stands_in_for_the_teachers_own(teacher, tmp_path):
     """As a distilled multilingual tower does: another tower, brought into the space by a map."""
     reference = small_bert.save(tmp_path / "other", width=40, seed=1)

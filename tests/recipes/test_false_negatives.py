@@ -13,11 +13,13 @@ import torch
 import small_bert
 import small_world
 from polyglance import affine
+from polyglance.embed import VectorCache
 from polyglance.languages import ENGLISH
+from polyglance.model import DualEncoder
 from polyglance.recipes import distill, distill_contrast, etcl, image_text, nllb_clip, parallel_text
 from polyglance.records import Caption, Pair
 from polyglance.sides import Side
-from polyglance.towers import live, load_tower
+from polyglance.towers import live, load_tower, tiny, tiny_image
 
 GERMAN = "deu_Latn"
 IDS = [f"{number}.png" for number in range(8)]
@@ -149,3 +151,43 @@ def test_a_text_that_is_cut_keeps_its_last_token(bert):
     assert list(prepared.rows) == [[*whole[:3], whole[-1]], short]
     ends = {row[-1] for row in prepared.rows}
     assert ends == {whole[-1]}
+
+
+def test_an_image_tower_that_learns_does_so_at_the_trunk_s_rate(teacher, monkeypatch):
+    """In the regime `full`; its head, where it has one, takes vectors as it took them before."""
+    monkeypatch.setattr(tiny_image, "SIDE", 32)
+    torch.manual_seed(0)
+    tower = tiny.TinyImageTower(tiny_image.TinyImageNet(24, widths=(8, 16)))
+    head = affine.AffineMap(np.eye(24, dtype=np.float32) * 3, np.full(24, 0.1, np.float32))
+    words = Side(small_world.load_reference("fake:teacher"), "fake:teacher")
+    drawn = [small_world.draw(phrase, seed=1) for phrase in small_world.PHRASES[:8]]
+    arrays = {name: tower.preprocess(picture) for name, picture in zip(IDS, drawn, strict=True)}
+    sides = [Side(tower, "tiny:./image"), Side(tower, "tiny:./image", head, "unit")]
+    for side in sides:
+        model = DualEncoder(side, words, "in memory")
+        contents = model.encode_contents(drawn)
+        captions = [Caption(name, f"{n} thing", ENGLISH) for n, name in enumerate(IDS)]
+        data = image_text.join(captions, content_ids=IDS, contents=contents)
+        moved = {}
+        for rate in (1e-9, 1e-2):
+            config = nllb_clip.NllbClipConfig(
+                **{**SMALL, "projection_rate": 1e-9}, regime="full", num_steps=2, trunk_rate=rate
+            )
+            pack = nllb_clip.train(data, teacher=model, config=config, pixels=arrays)
+            learnt = DualEncoder(pack.content_side, words, "of the pack").encode_contents(drawn)
+            moved[rate] = float(np.abs(learnt - contents).max())
+        # Its batch norms see these drawings in either case, and it is kept in 16 bits.
+        assert moved[1e-9] < 0.1
+        assert moved[1e-2] > 3 * moved[1e-9]
+
+
+def test_a_frozen_text_tower_is_asked_once_ever(teacher, tmp_path):
+    """With a cache, a second training reads what the first one encoded."""
+    side = Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
+    config = nllb_clip.NllbClipConfig(**SMALL, regime="projection", num_steps=1)
+    cache = VectorCache(tmp_path / "texts")
+    for _ in range(2):
+        nllb_clip.train(
+            lone_language(teacher), teacher=teacher, config=config, tower=side, cache=cache
+        )
+    assert side.tower.num_encoded == 8

@@ -266,3 +266,13 @@ def test_the_small_world_joins(teacher):
     data = image_text.join(captions, content_ids=ids, contents=teacher.encode_contents(pictures))
     assert not any(vars(data.left_out).values())
     assert len(data.captions) == 3 * len(ids)
+
+
+def test_which_of_two_languages_comes_first_is_a_coin(teacher):
+    captions = [c for name in ("eng_Latn", "deu_Latn") for c in small_world.captions(name)]
+    ids = [c.content_id for c in small_world.captions("eng_Latn")]
+    data = image_text.join(captions, content_ids=ids, contents=unit_rows(len(ids)))
+    assert data.languages == ("deu_Latn", "eng_Latn")  # sorted, so that draws do not depend on
+    batches = draws.triple_batches(data, batch_size=36, seed=0)(0)
+    first = np.concatenate([batch.first.numpy() for batch in batches])
+    assert 0.3 < float(np.mean(data.language_of[first] == 0)) < 0.7

@@ -122,3 +122,23 @@ def test_distortion_keeps_shape_and_range():
     assert torch.isfinite(found).all()
     assert found.min() > -0.7
     assert found.max() < 1.7
+
+
+def test_pictures_are_blended_mostly_by_little_or_by_much():
+    torch.manual_seed(0)
+    shares = np.array([tiny_image._blend_share() for _ in range(400)])
+    assert 0.4 < shares.mean() < 0.6
+    assert float(np.mean((shares < 0.1) | (shares > 0.9))) > 0.35
+    assert shares.min() >= 0
+    assert shares.max() <= 1
+
+
+def test_a_box_covers_some_of_the_drawings():
+    """15 % of them, by a box of 16 to 44 % of the side each way."""
+    torch.manual_seed(0)
+    pixels = torch.full((3000, 3, 16, 16), 2.0)
+    changed = (tiny_image._cover(pixels) != 2.0).all(dim=1)
+    covered = changed.flatten(1).any(dim=1).float().mean()
+    assert 0.12 < float(covered) < 0.18
+    of_area = changed[changed.flatten(1).any(dim=1)].float().mean()
+    assert 0.05 < float(of_area) < 0.11

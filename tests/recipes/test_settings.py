@@ -11,6 +11,7 @@ import small_world
 from polyglance import affine, projection_heads
 from polyglance.languages import ENGLISH
 from polyglance.recipes import (
+    babel_adapter,
     distill,
     english_text,
     etcl,
@@ -340,6 +341,103 @@ def test_captions_of_dev_contents_teach_nothing(teacher, uneven, recipe):
     config = make(**FEW_STEPS, **steps, dev_fraction=0.25)
     packs = [module.train(data, teacher=teacher, config=config) for data in (uneven, changed)]
     assert weights_of(packs[0]) == weights_of(packs[1])
+
+
+# What the papers and METHODS fix, by recipe; a slip here would train something else in silence.
+DECIDED = {
+    "nllb-clip": (
+        nllb_clip.NllbClipConfig.as_published(),
+        {
+            "regime": "text-encoder",
+            "image_projection": "trained",
+            "objective": "contrastive",
+            "language_sampling": "equal",
+            "optimizer": "lion8bit",
+            "projection_rate": 1e-4,
+            "trunk_rate": 1e-5,
+            "weight_decay": 0.01,
+            "warmup_share": 0.05,
+            "batch_size": 512,
+            "temperature": 0.07,
+            "dev_fraction": 0.15,
+        },
+    ),
+    "uclip": (
+        uclip.UclipConfig(),
+        {
+            "dim": 512,
+            "expansion": 2.0,
+            "norm": "batch",
+            "retrieval_temperature": 0.01,
+            "temperature": 0.01,
+            "noise": 0.063,
+            "text_weight": 1.0,
+            "pseudo_weight": 1.0,
+            "intra_weight": 0.1,
+            "num_epochs": 5,
+            "batch_size": 512,
+            "learning_rate": 1e-3,
+        },
+    ),
+    "m2m": (
+        m2m.M2MConfig.as_published(),
+        {
+            "num_layers": 2,
+            "objective": "m2m",
+            "alignment_weight": 48.0,
+            "structure_weight": 1.0,
+            "start": "random",
+            "num_epochs": 50,
+            "batch_size": 64,
+            "learning_rate": 3e-4,
+            "weight_decay": 0.01,
+            "num_warmup_steps": 50,
+        },
+    ),
+    "m2m for generation": (
+        m2m.M2MConfig.for_generation_as_published(),
+        {
+            "purpose": "generation",
+            "layer_norm": True,
+            "start": "random",
+            "num_epochs": 10,
+            "batch_size": 64,
+            "learning_rate": 3e-4,
+            "precision": "bf16",
+        },
+    ),
+    "etcl": (
+        etcl.EtclConfig(),
+        {
+            "stage": "mural+etcl",
+            "margin": 0.3,
+            "label_smoothing": 0.1,
+            "max_tokens": 64,
+            "etcl_rate_factor": 1.0,
+        },
+    ),
+    "babel-adapter": (
+        babel_adapter.BabelAdapterConfig(),
+        {
+            "objective": "mse",
+            "method": "adapter",
+            "reduction": 16,
+            "vectors": "raw",
+            "num_epochs": 100,
+            "batch_size": 512,
+            "learning_rate": 1e-3,
+            "weight_decay": 0.1,
+            "warmup_share": 0.2,
+            "max_length": 70,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("recipe", DECIDED)
+def test_settings_are_those_that_were_decided(recipe):
+    config, decided = DECIDED[recipe]
+    assert {name: getattr(config, name) for name in decided} == decided
 
 
 def _optimizers():

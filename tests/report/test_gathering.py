@@ -39,17 +39,52 @@ def test_one_bad_file_and_line_among_several_are_named_and_the_rest_is_used(good
     assert [str(p) in s for p, s in zip([binary, "absent.jsonl", tmp_path], said[2:], strict=True)]
 
 
-def test_an_interrupted_last_line_costs_its_language_alone(good):
+def test_an_interrupted_last_line_costs_no_other(good):
     with good.open("a") as file:
         file.write('{"schema_version": 1, "ta')
     found = gathering.gather([good])
-    last = (ROWS[-1].model_id, ROWS[-1].language)
-    assert found.rows == [row for row in ROWS if (row.model_id, row.language) != last]
+    assert found.rows == ROWS
     assert "in the middle of a line" in found.set_aside[0]
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "53.2"])
+def test_a_number_that_no_score_can_be_costs_its_line_alone(good, value):
+    line = good.read_text(encoding="utf-8").splitlines()[0]
+    odd = json.dumps({**json.loads(line), "values": {"hit_rate_at_10": "?"}}).replace('"?"', value)
+    with good.open("a") as file:
+        file.write(odd + "\n")
+    found = gathering.gather([good])
+    assert found.rows == ROWS
+    (said,) = found.set_aside
+    assert "its hit_rate_at_10 is" in said
+
+
+def test_what_was_measured_anew_in_a_file_is_the_newer_one(tmp_path):
+    path = tmp_path / "r.jsonl"
+    results.append_results(path, ROWS)
+    newer = replace(ROWS[0], values={"hit_rate_at_10": 0.99}, score_id="other pictures")
+    results.append_results(path, [newer])
+    found = gathering.gather([path])
+    assert [row.values for row in found.rows] == [newer.values, *(row.values for row in ROWS[1:])]
+    (said,) = found.set_aside
+    assert "1 results that were measured anew" in said
+
+
+def test_a_file_of_another_tool_is_to_be_converted_first(good, tmp_path):
+    foreign = tmp_path / "en.json"
+    foreign.write_text(json.dumps({"dataset": "x", "metrics": {"acc1": 0.5}}, indent=1))
+    table = tmp_path / "table.csv"
+    table.write_text("dataset,model,pretrained,task,acc1\nx,y,z,zeroshot_classification,0.5\n")
+    found = gathering.gather([good, foreign, table])
+    assert found.rows == ROWS
+    assert len(found.set_aside) == 2
+    for path, said in zip((foreign, table), found.set_aside, strict=True):
+        assert f"polyglance convert {path} --to polyglance" in said
 
 
 def test_values_that_are_no_numbers_and_languages_that_are_none_are_set_aside(good):
     line = json.loads(good.read_text(encoding="utf-8").splitlines()[0])
+    del line["checksum"]
     with good.open("a") as file:
         file.write(json.dumps({**line, "values": {"hit_rate_at_10": "much"}}) + "\n")
         file.write(json.dumps({**line, "values": [1]}) + "\n")

@@ -237,3 +237,9 @@ def test_clear_of_is_symmetric_and_strict():
     assert high.clear_of(Figure(0.2, 0.1, 0.29))
     assert not low.clear_of(Figure(0.9))
     assert not Figure(0.9).clear_of(low)
+
+
+def test_results_without_counts_have_no_chance_level():
+    """As another tool's results come back: how many candidates there were is not known."""
+    (section,) = sections([replace(row, num_queries=0, num_candidates=0) for row in ROWS])
+    assert [tables.chance(view) for view in section.views] == [None] * len(section.views)

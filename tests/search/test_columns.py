@@ -15,7 +15,7 @@ from polyglance.search.filters import Filters
 from polyglance.search.index import Index
 from polyglance.search.indexing import build
 from polyglance.sides import Side
-from polyglance.sources import images
+from polyglance.sources import walking
 from polyglance.store import Store
 from polyglance.tasks.retrieval import RetrievalData
 
@@ -98,7 +98,7 @@ def test_a_pack_with_another_tower_needs_reencode(teacher, index_folder, picture
     with pytest.raises(errors.SpaceMismatchError, match="another content tower"):
         teacher.with_pack(pack)
     assert teacher.with_pack(pack, reencode=True).pack is pack
-    report = columns.reencode(base, pack, images=images.find_images(picture_folder))
+    report = columns.reencode(base, pack, images=walking.find_images(picture_folder))
     assert report.new == 72
     found = columns.Column(base, pack).vectors
     assert found.shape == (72, 5)
@@ -121,7 +121,7 @@ def test_through_a_vector_index_it_answers_as_without(
 ):
     base, pack = Store.open(copied), pack_of(teacher, content=content)
     if content == "new-tower":
-        columns.reencode(base, pack, images=images.find_images(picture_folder))
+        columns.reencode(base, pack, images=walking.find_images(picture_folder))
     queries = affine.unit(np.random.default_rng(3).standard_normal((6, 5), np.float32))
     some = Filters(max_bytes=sorted(base.columns(["size"])["size"])[40])
     exact = Index(copied)
@@ -216,11 +216,11 @@ def test_a_picture_that_changed_must_be_encoded_again(
     teacher, index_folder, picture_folder, model_folder
 ):
     pack = pack_of(teacher, content="new-tower")
-    columns.reencode(Store.open(index_folder), pack, images=images.find_images(picture_folder))
+    columns.reencode(Store.open(index_folder), pack, images=walking.find_images(picture_folder))
     changed = sorted(picture_folder.glob("*.png"))[3]
     small_world.draw("big red circle", seed=77).save(changed)
     build(picture_folder, model=str(model_folder), out=index_folder)
     with pytest.raises(errors.SpaceMismatchError, match="not all pictures"):
         columns.column_store(Store.open(index_folder), pack)
-    columns.reencode(Store.open(index_folder), pack, images=images.find_images(picture_folder))
+    columns.reencode(Store.open(index_folder), pack, images=walking.find_images(picture_folder))
     assert len(columns.column_store(Store.open(index_folder), pack)) == 72

@@ -96,3 +96,10 @@ def test_no_answers_asked(built):
 def test_vectors_are_unit_and_in_the_space(built, teacher):
     np.testing.assert_allclose(np.linalg.norm(built.vectors, axis=1), 1, rtol=1e-5)
     assert built.space_id == teacher.space_id
+
+
+def test_warming_up_reads_what_the_first_search_waits_for(built):
+    opened = index.Index(built.path)
+    assert "vectors" not in vars(opened)
+    opened.warm_up()
+    assert {"vectors", "keys", "paths"} <= set(vars(opened))

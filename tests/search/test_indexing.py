@@ -19,10 +19,13 @@ from picture_files import make_tar, png, png_header, with_exif
 from polyglance import embed, errors
 from polyglance.search import indexing, rows, thumbnails
 from polyglance.search.index import Index
-from polyglance.sources import images
+from polyglance.search.leaving import Policy
+from polyglance.sources import images, walking
+from polyglance.sources.skipped import Skipped, Why
 from polyglance.store import Store
 
 NUM = len(small_world.PHRASES)
+SKIPPED_HEIC = Skipped("phone.heic", Why.HEIC)
 FIRST, SECOND = "big-red-circle.png", "big-red-square.png"
 
 
@@ -107,7 +110,7 @@ def test_deleted_files_leave_with_their_thumbnails(build, picture_folder, tmp_pa
     build()
     assert len(thumbnail_names(tmp_path)) == NUM
     (picture_folder / FIRST).unlink()
-    report = build(keep_missing=True)
+    report = build(policy=Policy(keep_missing=True))
     assert (report.missing, report.removed) == ((FIRST,), ())
     assert len(opened(tmp_path)) == NUM
     report = build()
@@ -167,9 +170,10 @@ def test_a_folder_that_vanishes_while_it_is_walked(build, picture_folder, tmp_pa
             shutil.rmtree(path)
         return scandir(path)
 
-    monkeypatch.setattr(images.os, "scandir", vanishing)
+    monkeypatch.setattr(os, "scandir", vanishing)
     report = build()
-    assert (report.known, report.removed) == (NUM, ("sub/copy.png",))
+    assert (report.known, report.absent) == (NUM, ("sub/copy.png",))
+    assert build(policy=Policy(forget=True)).removed == ("sub/copy.png",)
 
 
 def test_rows_of_a_folder_that_cannot_be_listed_stay(build, picture_folder, tmp_path, monkeypatch):
@@ -184,7 +188,7 @@ def test_rows_of_a_folder_that_cannot_be_listed_stay(build, picture_folder, tmp_
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr(images.os, "scandir", refusing)
+    monkeypatch.setattr(os, "scandir", refusing)
     (picture_folder / FIRST).unlink()
     report = build()
     assert report.removed == (FIRST,)
@@ -192,8 +196,8 @@ def test_rows_of_a_folder_that_cannot_be_listed_stay(build, picture_folder, tmp_
         ("sub", "the folder cannot be listed: Permission denied")
     ]
     assert opened(tmp_path).missing(["sub/copy.png"]) == []
-    with pytest.raises(errors.InputError, match="sub cannot be listed"):
-        images.find_images(picture_folder)
+    with pytest.raises(errors.InputError, match="sub: the folder cannot be listed"):
+        walking.find_images(picture_folder)
     monkeypatch.undo()
     assert build().quarantined == ()
     assert embed.read_quarantine(opened(tmp_path)) == []
@@ -228,7 +232,11 @@ def test_videos_are_counted(build, picture_folder):
     for name in ("a.mp4", "b.MOV"):
         (picture_folder / name).write_bytes(b"x")
     report = build()
-    assert (report.new, report.num_videos, report.quarantined) == (NUM, 2, ())
+    assert (report.new, report.quarantined) == (NUM, ())
+    assert [(one.id, one.why) for one in report.skipped] == [
+        ("a.mp4", Why.VIDEO),
+        ("b.MOV", Why.VIDEO),
+    ]
 
 
 def test_heic_without_its_extra_is_counted_and_its_rows_stay(
@@ -238,11 +246,11 @@ def test_heic_without_its_extra_is_counted_and_its_rows_stay(
     picture = small_world.draw("big red circle", seed=3).resize((64, 64))
     heif.from_pillow(picture).save(picture_folder / "phone.heic")
     report = build()
-    assert (report.new, report.num_heic, report.quarantined) == (NUM + 1, 0, ())
+    assert (report.new, report.skipped, report.quarantined) == (NUM + 1, (), ())
     assert thumbnails.thumbnail(opened(tmp_path), "phone.heic")
-    monkeypatch.setattr(images, "readable_suffixes", lambda: images.SUFFIXES)
+    monkeypatch.setattr(walking, "readable_suffixes", lambda: walking.SUFFIXES)
     report = build()
-    assert (report.known, report.num_heic, report.removed) == (NUM, 1, ())
+    assert (report.known, report.skipped, report.removed) == (NUM, (SKIPPED_HEIC,), ())
     assert opened(tmp_path).missing(["phone.heic"]) == []
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(errors.InputError, match="HEIC"):
@@ -290,7 +298,7 @@ def old_index(picture_folder, model_folder, path):
     tower = SpaceTower(load_side(str(model_folder), "content"))
     facts = {"model": str(model_folder), "folder": str(picture_folder)}
     store = embed.open_image_store(path, tower, extra_facts=facts)
-    embed.embed_images(images.find_images(picture_folder), tower, store=store)
+    embed.embed_images(walking.find_images(picture_folder), tower, store=store)
     return store
 
 
@@ -303,7 +311,7 @@ def test_an_older_index_gets_the_columns_and_loses_nothing(
     ids, vectors = old.ids(), old.vectors()
     (picture_folder / "second.jpg").unlink()
     monkeypatch.setattr(indexing, "load_side", lambda *_: pytest.fail("loaded the model"))
-    report = build(keep_missing=True)
+    report = build(policy=Policy(keep_missing=True))
     assert (report.new, report.known) == (0, NUM + 1)
     store = opened(tmp_path)
     assert store.ids() == ids
@@ -569,7 +577,7 @@ def test_the_command_says_what_it_did(run, picture_folder, model_folder, tmp_pat
     code, out, _ = run(*argv, "--no-thumbnails")
     assert code == 0
     assert "72 new, 0 known" in out
-    assert "1 videos left out" in out
+    assert "1 video (.mp4 1)" in out
     assert not (tmp_path / "i" / thumbnails.FOLDER).exists()
     (picture_folder / FIRST).rename(picture_folder / "new.png")
     for number, path in enumerate(sorted(picture_folder.glob("small-*"))):
@@ -605,3 +613,14 @@ def test_a_file_of_no_known_kind(build, tmp_path):
     (tmp_path / "x.txt").write_text("x")
     with pytest.raises(errors.InputError, match=r"a folder, a .tar or a .parquet is wanted"):
         build(tmp_path / "x.txt")
+
+
+@pytest.mark.parametrize("size", [(900, 300), (300, 900), (500, 500)])
+def test_a_thumbnail_s_longer_side_is_what_is_promised(size):
+    made = Image.open(io.BytesIO(thumbnails.make(Image.new("RGB", size))))
+    assert max(made.size) == thumbnails.LONGEST_SIDE
+    assert made.size[0] / made.size[1] == pytest.approx(size[0] / size[1], rel=0.02)
+
+
+def test_a_small_picture_s_thumbnail_is_not_enlarged():
+    assert Image.open(io.BytesIO(thumbnails.make(Image.new("RGB", (40, 20))))).size == (40, 20)

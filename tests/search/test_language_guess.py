@@ -16,7 +16,7 @@ LANGUAGES = ("deu_Latn", "eng_Latn", "fra_Latn", "rus_Cyrl", "ukr_Cyrl", "jpn_Jp
     [("כלב", "heb_Hebr"), ("スイカ", "jpn_Jpan"), ("犬の写真", "jpn_Jpan"), ("犬", "jpn_Jpan")],
 )
 def test_a_script_of_one_language_decides_alone(text, language):
-    (found,) = language_guess.likely(text, languages=LANGUAGES)
+    (found,) = language_guess.guess(text, languages=LANGUAGES)
     assert (found.language, found.share) == (language, 1.0)
 
 
@@ -49,7 +49,7 @@ def test_own_letters_are_nobody_elses():
 def test_where_the_script_decides_no_detector_is_loaded():
     code = (
         "import sys; from polyglance.search import language_guess as g; "
-        "g.likely('כלב', languages=('heb_Hebr', 'eng_Latn')); "
+        "g.guess('כלב', languages=('heb_Hebr', 'eng_Latn')); "
         "sys.exit('py3langid' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -69,7 +69,7 @@ def test_sentences_are_recognised(text, language):
     assert language_guess.guess(text, languages=LANGUAGES)[0].language == language
 
 
-@pytest.mark.parametrize("text", ["pain", "Hund", "2024", "🐕", "", "אב c"])
+@pytest.mark.parametrize("text", ["pain", "Hund", "אב c", "ＨＵＮＤ"])
 def test_shares_sum_to_one_and_fall(text):
     shares = [one.share for one in language_guess.guess(text, languages=LANGUAGES)]
     assert sum(shares) == pytest.approx(1)
@@ -95,3 +95,54 @@ def test_a_language_that_the_detector_does_not_know_has_a_small_share():
 def test_every_script_that_packs_are_likely_to_have_is_in_the_table():
     known = set().union(*language_guess.SCRIPTS.values())
     assert {row.script for row in all_languages() if row.in_flores} <= known
+
+
+@pytest.mark.parametrize(
+    "text", ["2024", "🐕", "", "!!!", "1️⃣", "\u0301", "👨\u200d👩\u200d👧", "١٢٣", "½ €"]
+)
+def test_what_has_no_letters_names_no_language(text):
+    assert language_guess.guess(text, languages=LANGUAGES) == ()
+    assert not language_guess.has_letters(text)
+
+
+def test_letters_of_none_of_the_languages_name_none():
+    assert language_guess.guess("ძაღლი", languages=LANGUAGES) == ()
+    assert language_guess.has_letters("ძაღლი")
+
+
+@pytest.mark.parametrize(
+    ("text", "script"), [("ﾍﾟﾝｷﾞﾝ", "Jpan"), ("ｆｉｓｈ", "Latn"), ("ﻛﻠﺐ", "Arab"), ("ﾡﾢ", "Hang")]
+)
+def test_scripts_are_told_by_the_usual_forms_of_letters(text, script):
+    assert script in language_guess.scripts_of(text)
+
+
+def test_marks_do_not_change_the_guess():
+    languages = ("arb_Arab", "pes_Arab", "urd_Arab", "heb_Hebr")
+    for plain, marked in (("سمكة", "سَمَكَة"), ("سمكة", "سمـكة\u200f"), ("חתול", "חָתוּל")):
+        found = [language_guess.guess(text, languages=languages) for text in (plain, marked)]
+        assert found[0] == found[1]
+
+
+def test_a_language_that_the_asker_reads_counts_for_more():
+    languages = ("deu_Latn", "eng_Latn", "nld_Latn")
+
+    def share(text, **known):
+        found = language_guess.guess(text, languages=languages, **known)
+        return {one.language: one.share for one in found}["nld_Latn"]
+
+    alone = share("water")
+    assert share("water", preferred=("nld_Latn", "rus_Cyrl")) > alone
+    assert share("water", preferred=("deu_Latn",)) < alone
+
+
+def test_what_is_worth_naming():
+    guesses = [
+        language_guess.Guess(language=name, share=share)
+        for name, share in (("deu_Latn", 0.6), ("nld_Latn", 0.3), ("eng_Latn", 0.1))
+    ]
+    assert [one.language for one in language_guess.worth_naming(guesses)] == [
+        "deu_Latn",
+        "nld_Latn",
+    ]
+    assert language_guess.worth_naming([]) == ()

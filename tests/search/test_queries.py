@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglance import errors
+from polyglance import errors, text_forms
 from polyglance.search.queries import Query, Term, parse
 
 
@@ -33,6 +33,13 @@ def terms(text):
         '"beach',
         "a -b",
         "C:\\photos",
+        "cat:dog",
+        "12:30",
+        "http://x",
+        "ftp://x",
+        "de: Hund",
+        "de://x",
+        "Paris – Dakar",
     ],
 )
 def test_a_text_without_operators_stays_as_it_is(text):
@@ -63,6 +70,18 @@ def test_a_text_without_operators_stays_as_it_is(text):
         ('dogs -"cats"', [(1, None, "dogs"), (-1, None, "cats")]),
         ('- "night" + beach', [(-1, None, "night"), (1, None, "beach")]),
         ("big dog + red car", [(1, None, "big dog"), (1, None, "red car")]),
+        ('“beach” + "cat" - „Nacht“', [(1, None, "beach"), (1, None, "cat"), (-1, None, "Nacht")]),
+        ("„a” + »b« - ”c”", [(1, None, "a"), (1, None, "b"), (-1, None, "c")]),
+        ('“a" + “b"', [(1, None, "a"), (1, None, "b")]),
+        ('"a ”b” c" + d', [(1, None, "a ”b” c"), (1, None, "d")]),
+        ('"犬"\u3000＋\u3000"猫"', [(1, None, "犬"), (1, None, "猫")]),
+        ('"a" – "b"', [(1, None, "a"), (-1, None, "b")]),
+        ('2×"a" - 0,5*"b"', [(2, None, "a"), (-0.5, None, "b")]),
+        ("\ufeff\u200ede:Hund", [(1, "deu_Latn", "Hund")]),
+        ("de：Hund", [(1, "deu_Latn", "Hund")]),
+        ("no:hund", [(1, "nob_Latn", "hund")]),
+        ("cat_Latn:gos + pt-BR:gato", [(1, "cat_Latn", "gos"), (1, "por_Latn", "gato")]),
+        ("a\nb\tc\x00d", [(1, None, "a b c d")]),
     ],
 )
 def test_operators_make_terms(text, expected):
@@ -100,7 +119,9 @@ def test_only_what_to_keep_away_from_is_no_question():
         Query(terms=())
 
 
-@pytest.mark.parametrize("text", ["", "  "])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "\u200b\u200c", "\ufeff", "\x00\n\t", "ـَ", "\u2067\u2069"]
+)
 def test_nothing_typed(text):
     with pytest.raises(errors.InputError, match="empty query"):
         parse(text)
@@ -130,8 +151,54 @@ def test_anything_typed_is_a_query_or_a_plain_refusal(text):
         assert parse(text).terms
 
 
-@given(st.text(min_size=1).filter(str.strip))
+@given(st.text(min_size=1).filter(text_forms.says_something))
 def test_quotes_make_a_plain_text_of_anything(text):
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     found = parse(f'"{escaped}" + other').terms
-    assert [term.text for term in found] == [text.strip(), "other"]
+    assert [term.text for term in found] == [text_forms.plain(text), "other"]
+
+
+@pytest.mark.parametrize("text", ["zh:鱼", "zho:鱼", "chien + ZH:鱼"])
+def test_a_code_of_several_languages_is_refused_with_both(text):
+    with pytest.raises(errors.LanguageError, match="zho_Hans.*zho_Hant.*at column"):
+        parse(text, pictures=Path)
+
+
+def test_a_language_in_front_is_one_that_is_there():
+    there = ("deu_Latn", "zho_Hans")
+    assert parse("de:Hund", languages=there).terms == (Term(text="Hund", language="deu_Latn"),)
+    assert parse("zh:鱼", languages=there).terms == (Term(text="鱼", language="zho_Hans"),)
+    absent = parse("sw:mbwa", languages=there)
+    assert absent.terms == (Term(text="sw:mbwa"),)
+    assert absent.notes == ("sw: is read as part of the text: Swahili is not among the languages",)
+    assert parse("cat:dog").notes == ("cat: is read as part of the text; ca: asks in Catalan",)
+    assert parse("12:30").notes == parse("de:Hund").notes == ()
+
+
+@pytest.mark.parametrize("text", ["de:", " DE: ", "fr: + cat", "cat - ja:"])
+def test_a_language_alone_is_no_question(text):
+    with pytest.raises(errors.InputError, match="nothing follows the language"):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["caf\udce9", "\ud83d"])
+def test_what_is_no_unicode_is_said(text):
+    for ask in (parse, Query.of_text):
+        with pytest.raises(errors.InputError, match="no valid UTF-8"):
+            ask(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "cancels"),
+    [
+        ('"a" - "a"', True),
+        ('"Fish" - "ＦＩＳＨ"', True),
+        ('2*"a" - "b" - "a" + "b" - "a"', True),
+        ('"a" - "b"', False),
+        ('de:"a" - fr:"a"', False),
+        ('2*"a" - "a"', False),
+        ("a.jpg - a.jpg", True),
+    ],
+)
+def test_terms_that_take_each_other_away(text, cancels):
+    assert parse(text, pictures=Path).cancels == cancels

@@ -4,6 +4,7 @@ import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import small_world
 from polyglance import affine, errors
 from polyglance.packs import LanguagePack, LanguageScore, speaker_of
 from polyglance.recipes import ridge
-from polyglance.search import indexing, service
+from polyglance.search import indexing, readings, service
 from polyglance.search.queries import Query, Term, parse
 from polyglance.search.service import Ask, Filters, Searcher
 from polyglance.sides import Side
@@ -107,7 +108,7 @@ def guessed(monkeypatch):
 
     def say(**shares):
         found = tuple(guess.Guess(language=name, share=share) for name, share in shares.items())
-        monkeypatch.setattr(guess, "likely", lambda text, *, languages: found)
+        monkeypatch.setattr(guess, "guess", lambda text, **known: found)
 
     return say
 
@@ -179,10 +180,74 @@ def test_filters_are_decided_before_ranking(searcher, picture_folder):
     )
     assert set(ids(answer)) == big
     assert wanted
-    nothing = searcher.search(
-        Query.of_text(QUERY), language="eng_Latn", filters=Filters(folders=("nowhere",))
+    with pytest.raises(errors.InputError, match="folder 'nowhere'"):
+        searcher.search(Query.of_text(QUERY), filters=Filters(folders=("nowhere",)))
+
+
+def test_filters_that_let_nothing_pass_say_which(searcher):
+    total = len(searcher.index.ids)
+
+    def notes(**asked):
+        answer = searcher.search(
+            Query.of_text(QUERY), language="eng_Latn", filters=Filters(**asked)
+        )
+        assert answer.hits == ()
+        return answer.notes
+
+    assert notes(since=date(2200, 1, 1)) == (
+        f"nothing passes the filters: of {total} items none from 2200-01-01 on",
     )
-    assert nothing.hits == ()
+    assert notes(since=date(2200, 1, 1), min_bytes=1) == (
+        f"nothing passes the filters: of {total} items none from 2200-01-01 on, "
+        f"{total} of 1 bytes or more",
+    )
+
+
+def test_a_question_that_cannot_be_answered_leaves_the_others_alone(searcher, monkeypatch):
+    good = Ask(query=Query.of_text(QUERY), language="eng_Latn", top=3)
+    bad = [
+        Ask(query=parse('"a" - "A"')),
+        Ask(query=Query.of_text("x"), top=0),
+        Ask(query=Query.of_text("x"), filters=Filters(folders=("nowhere",))),
+        Ask(query=Query.like("nothing.png")),
+        Ask(query=Query(terms=(Term(text=QUERY), Term(text=QUERY + " ", weight=-1.0)))),
+    ]
+    calls = []
+    together = service.readings.encode
+    monkeypatch.setattr(
+        service.readings, "encode", lambda texts, voices: calls.append(1) or together(texts, voices)
+    )
+    found = searcher.search_each([bad[0], good, *bad[1:], good])
+    assert len(calls) == 1
+    assert all(isinstance(found[place], errors.PolyglanceError) for place in (0, 2, 3, 4, 5))
+    assert "cancel" in found[0].message
+    assert ids(found[1]) == ids(found[6]) == ids(searcher.search_many([good])[0])
+    with pytest.raises(errors.PolyglanceError):
+        searcher.search_many([good, bad[0]])
+
+
+@pytest.mark.parametrize("text", ["2024", "!!!", "🐶", "犬"])
+def test_what_names_no_language_is_answered_without_one(searcher, text):
+    (one,) = searcher.search(Query.of_text(text), top=1).assumed
+    assert (one.language, one.others, one.speaker) == (None, (), "pack")
+
+
+def test_a_reading_under_a_tenth_is_neither_asked_nor_loaded(searcher, guessed, monkeypatch):
+    guessed(deu_Latn=0.5, arb_Arab=0.41, eng_Latn=0.09)
+    teacher = searcher._voices.teacher
+    monkeypatch.setattr(teacher, "encode", lambda *given, **known: pytest.fail("it was asked"))
+    (one,) = searcher.search(Query.of_text("x y"), top=1).assumed
+    assert (one.language, one.others) == ("deu_Latn", ("arb_Arab",))
+    assert one.share == pytest.approx(0.91)
+
+
+def test_the_likeliest_reading_is_asked_however_unsure(index_path, pack, guessed):
+    searcher = Searcher(index_path, packs=[pack])
+    for voice in searcher._voices.packs:
+        voice.__dict__["uses_language"] = True
+    guessed(**dict.fromkeys(("deu_Latn", "arb_Arab"), 0.05))
+    (one,) = readings.assume(readings.Said("x y"), voices=searcher._voices)
+    assert one[1].language == "deu_Latn"
 
 
 def test_copies_are_folded_and_counted(picture_folder, model_folder, tmp_path):
@@ -301,6 +366,13 @@ def test_new_rows_are_seen(searcher, picture_folder, model_folder, monkeypatch):
     answer = searcher.search(query, top=5, language="eng_Latn", alike=None)
     assert "new.png" in ids(answer)
     assert "new.png" not in before.ids
+
+
+def test_a_refresh_says_whether_there_was_anything_new(searcher, picture_folder, model_folder):
+    small_world.draw(QUERY, seed=3).save(picture_folder / "new.png")
+    indexing.build(picture_folder, model=str(model_folder), out=searcher.index.path)
+    assert searcher.refresh()
+    assert not searcher.refresh()
 
 
 def test_rows_are_found_through_a_vector_index(index_path, pack):

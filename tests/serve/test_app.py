@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 import small_world
+from polyglance import errors
+from polyglance.search import indexing
 from polyglance.serve import forms
 from polyglance.serve.limits import Limits
 
@@ -82,8 +84,29 @@ def test_picture_and_text_together(client):
 def test_filters(client):
     found = search(client, q="red", language="en", folder="below & beyond #1")
     assert names(found) == ["below & beyond #1/ünder?.png"]
-    assert search(client, q="red", language="en", until="1999")["hits"] == []
+    nothing = search(client, q="red", language="en", until="1999")
+    assert nothing["hits"] == []
+    assert "none until 1999-12-31" in nothing["notes"][0]
+    for since in ("1600", "1600-01-01T00:00:00Z", "1960"):
+        assert search(client, q="red", language="en", since=since)["hits"]
     assert search(client, q="red", language="en", min_bytes=10**9)["hits"] == []
+
+
+def test_what_the_browser_reads_is_taken_as_likely(client, monkeypatch):
+    from polyglance.search import language_guess
+
+    heard, guess = [], language_guess.guess
+    monkeypatch.setattr(
+        language_guess,
+        "guess",
+        lambda *a, preferred=(), **k: heard.append(preferred) or guess(*a, **k),
+    )
+    asker = (
+        client.app.state.asker if hasattr(client.app, "state") else client.app.app.app.state.asker
+    )
+    monkeypatch.setitem(asker._searcher._voices.__dict__, "candidates", ("deu_Latn", "eng_Latn"))
+    search(client, q="Hund", locales="de-AT,en;q=0.8,xx")
+    assert heard == [("deu_Latn", "eng_Latn")]
 
 
 def test_similar_leaves_itself_out(client):
@@ -128,6 +151,118 @@ def test_health_and_metrics(client):
     assert 'requests_total{endpoint="/api/search",status="200"} 1.0' in text
     assert 'requests_total{endpoint="/api/images/{identity:id}",status="404"} 1.0' in text
     assert f"polyglance_index_items {len(small_world.PHRASES) + 1}.0" in text
+
+
+def test_head_is_answered_like_get_without_a_body(client):
+    for path in ("/", "/health", "/api/search?q=red&language=en", "/api/images/big-red-circle.png"):
+        whole, bare = client.get(path), client.head(path)
+        assert (bare.status_code, bare.content) == (200, b""), path
+        if "search" not in path:  # it tells its seconds
+            assert bare.headers["content-length"] == str(len(whole.content))
+        assert bare.headers["content-type"] == whole.headers["content-type"]
+    assert client.head("/nothing").status_code == 404
+
+
+def test_any_name_is_served(serve, world, model_folder):
+    odd = [
+        "line\nbreak.png",
+        "end\n.png\n.png",
+        "a%2Fb.png",
+        "q?a=b#c.png",
+        " .png",
+        "\u202egnp.png",
+    ]
+    for number, name in enumerate(odd):
+        small_world.draw("small black ring", seed=number).save(world.pictures / name)
+    indexing.build(world.pictures, model=str(model_folder), out=world.index)
+    client = serve()
+    hits = {hit["id"]: hit for hit in search(client, q="ring", language="en", top=200)["hits"]}
+    for name in odd:
+        assert client.get(hits[name]["thumbnail"]).status_code == 200, name
+        assert client.get(hits[name]["image"]).content == (world.pictures / name).read_bytes()
+
+
+def test_an_index_that_vanishes_or_is_replaced_is_noticed(client, world, model_folder, monkeypatch):
+    from polyglance.search import service
+
+    monkeypatch.setattr(service, "REFRESH_SECONDS", 0.0)
+    elsewhere = world.index.with_name("elsewhere")
+    world.index.rename(elsewhere)
+    for path in ("/api/search?q=red&language=en", "/api/thumbnails/big-red-circle.png"):
+        assert "not there" in problem(client.get(path), 503)
+    health = client.get("/health")
+    assert (health.status_code, health.json()["status"]) == (503, "unavailable")
+    assert "not there" in forms.Health.model_validate(health.json()).problem
+    assert not world.index.exists()  # and nothing was put in its place
+
+    # Another index of as many versions, in the same place.
+    (world.pictures / "big-red-circle.png").unlink()
+    indexing.build(world.pictures, model=str(model_folder), out=world.index)
+    assert client.get("/health").json()["items"] == len(small_world.PHRASES)
+    assert "big-red-circle.png" not in names(search(client, q="red circle", language="en", top=99))
+
+    (world.index / "store.json").write_text("{")
+    assert client.get("/health").status_code == 503
+    problem(client.get("/api/search?q=red&language=en"), 503)
+
+
+def test_addresses_that_would_run_something_are_no_links(client, world, monkeypatch):
+    from polyglance.serve import asking
+
+    assert asking.web_address("HTTPS://a.example/1.jpg?x=1#y")
+    for address in (
+        "javascript:alert(1)",
+        "JaVaScRiPt:a",
+        "\tjavascript:a",
+        "data:text/html,a",
+        "file:///etc/passwd",
+        "//a.example",
+        "http:",
+        "http://[",
+        "a",
+        "",
+        None,
+        5,
+    ):
+        assert asking.web_address(address) is None, address
+
+
+def test_queries_that_fail_cost_the_others_no_batch(world):
+    from polyglance.search.filters import Filters
+    from polyglance.search.queries import Query, parse
+    from polyglance.search.service import Ask, Searcher
+
+    searcher = Searcher(world.index, packs=[world.pack])
+    failing = [
+        Ask(query=parse('"a" - "a"'), language="eng_Latn"),
+        Ask(query=parse('99999*"red" - 99999*"red"'), language="eng_Latn"),
+        Ask(query=Query.of_text("red"), top=0, language="eng_Latn"),
+        Ask(query=Query.like("nothing")),
+        Ask(query=Query.of_text("red"), filters=Filters(captioned=True), language="eng_Latn")
+        if hasattr(Filters, "captioned")
+        else Ask(query=parse('"b" - "b"'), language="eng_Latn"),
+    ]
+    good = [Ask(query=Query.of_text(word), language="eng_Latn") for word in ("red", "blue")]
+    asks = [good[0], *failing, good[1]]
+    calls = []
+    encode = searcher._voices.teacher.encode
+    searcher._voices.teacher.encode = lambda *given, **more: (
+        calls.append(1) or encode(*given, **more)
+    )
+    found = searcher.answer_each(asks)
+    assert len(calls) == 1  # all texts in one batch
+    assert [isinstance(one, errors.PolyglanceError) for one in found] == [False, *[True] * 5, False]
+    assert found[0].hits == searcher.search_many(good)[0].hits
+    with pytest.raises(errors.InputError, match="cancel"):
+        searcher.search_many(asks)
+
+
+def test_a_fault_of_ours_is_told_in_the_form_of_all_errors(serve, monkeypatch):
+    client = serve()
+    monkeypatch.setattr(client._transport, "raise_server_exceptions", False, raising=False)
+    monkeypatch.setattr(client.app.app.app.state.asker, "look", lambda: 1 / 0)
+    monkeypatch.setattr(type(client.app.app.app.state.asker), "looked_lately", False)
+    assert "fault" in problem(client.get("/health"), 500)
 
 
 # ---- clip-retrieval
@@ -195,7 +330,7 @@ def test_knn_refuses_what_is_no_json(client):
         "🐟👨‍👩‍👧‍👦",
         "a\x00b\x1b[31m",
         "עברית and العربية with \u202eoverride",
-        "\ufeff",
+        "\ufeffa",
         "𓀀",
         "ⁿ" * 4096,
     ],
@@ -225,6 +360,13 @@ def test_texts_that_are_odd_are_answered(client, query):
         {"q": " + ".join('"a"' for _ in range(17))},
         {"q": '- "a"'},
         {"q": '"a" - "a"', "language": "en"},
+        {"q": "\ufeff"},
+        {"q": "de:"},
+        {"q": "zh:鱼"},
+        {"q": "a", "since": "1"},
+        {"q": "a", "since": "999999999999"},
+        {"q": "a", "since": "2024-07-01T25:00"},
+        {"q": "a", "folder": "nowhere"},
     ],
     ids=lambda params: str(params)[:40],
 )
@@ -336,7 +478,7 @@ def test_another_content_under_the_name_is_not_served(client, world):
 
 
 def test_new_rows_are_found_while_it_runs(client, world, model_folder, monkeypatch):
-    from polyglance.search import indexing, service
+    from polyglance.search import service
 
     monkeypatch.setattr(service, "REFRESH_SECONDS", 0.0)
     small_world.draw("small black ring", seed=7).save(world.pictures / "new.png")

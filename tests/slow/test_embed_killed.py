@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from polyglance import embed, errors, image_rows
-from polyglance.sources.images import find_images
+from polyglance.sources.walking import find_images
 from polyglance.store import Store
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ import signal, sys
 from pathlib import Path
 import lance  # before "begun": the kills shall meet the work
 from polyglance import embed, image_rows
-from polyglance.sources.images import find_images
+from polyglance.sources.walking import find_images
 from polyglance.store import Store
 from towers import Tower
 

@@ -14,7 +14,7 @@ from PIL import Image
 from polyglance import affine, embed, errors
 from polyglance.search import indexing, thumbnails
 from polyglance.search.service import Searcher
-from polyglance.sources.images import find_images
+from polyglance.sources.walking import find_images
 from polyglance.store import Store
 
 pytestmark = pytest.mark.slow

@@ -121,19 +121,23 @@ class TestXflickrco:
         return tmp_path
 
     def test_a_folder_a_language(self, folder):
-        assert xflickrco.languages_of(folder) == ["ind_Latn", "zho_Hans"]
+        assert list(xflickrco.find_files(folder).paths) == ["ind_Latn", "zho_Hans"]
         assert xflickrco.read_xflickrco(folder, "zho_Hans") == [Caption("1.jpg", "狗", "zho_Hans")]
 
     def test_what_does_not_fit_is_named(self, folder, tmp_path):
-        with pytest.raises(errors.InputError, match="line 2: an empty caption"):
+        with pytest.raises(errors.InputError, match="line 2: ' ' was found"):
             xflickrco.read_xflickrco(folder, "ind_Latn")
+        told = []
+        rows = xflickrco.read_xflickrco(folder, "ind_Latn", set_aside=told.append)
+        assert rows == [Caption("1.jpg", "anjing", "ind_Latn")]
+        assert [item.id for item in told] == ["id/test.jsonl, line 2"]
         write(tmp_path / "zh" / "test.jsonl", '{"sentences": []}\n')
         with pytest.raises(errors.InputError, match="line 1: .*expected"):
             xflickrco.read_xflickrco(folder, "zho_Hans")
         with pytest.raises(errors.LanguageError, match="no captions in deu_Latn"):
             xflickrco.read_xflickrco(folder, "deu_Latn")
         with pytest.raises(errors.UnavailableError, match="no files LANG/test.jsonl"):
-            xflickrco.languages_of(folder / "zh")
+            xflickrco.find_files(folder / "zh")
 
 
 HEADER = ["language", "page_url", "image_url", "page_title", "caption_reference_description"]

@@ -232,7 +232,7 @@ def test_flickr8k_by_split(flickr8k):
     ]
     with pytest.raises(errors.UnknownNameError, match="there are: test, train"):
         captions.read_flickr8k(flickr8k, "zh", split="tests")
-    with pytest.raises(errors.InputError, match=r"captions\.de\.tsv, line 2: the image 'c\.jpg'"):
+    with pytest.raises(errors.InputError, match=r"captions\.de\.tsv: the image 'c\.jpg'"):
         captions.read_flickr8k(flickr8k, "de", split="test")
 
 

@@ -43,6 +43,46 @@ def test_one_folder_a_class_counts_in_sorted_order(tmp_path):
     assert classes(tmp_path) == {"n01/b.png": 0, "n02/a.png": 1, "n03/c.png": 2}
 
 
+def test_folders_counted_from_one_are_in_the_order_of_their_numbers(tmp_path):
+    for number in range(1, 11):
+        pictures(tmp_path, f"{number}/a.png")
+    found = class_images.read_classed_images(tmp_path)
+    indices = class_images.class_indices(found, names=[f"name{i}" for i in range(10)])
+    assert [int(key) - 1 for key in found.keys] == indices.tolist()
+
+
+@pytest.mark.parametrize(
+    "folders", [[str(n) for n in range(2, 12)], [f"class{n}" for n in range(1, 11)]]
+)
+def test_numbers_are_never_sorted_as_text(tmp_path, folders):
+    for folder in folders:
+        pictures(tmp_path, f"{folder}/a.png")
+    with pytest.raises(errors.InputError, match="cannot be numbered"):
+        class_images.class_indices(
+            class_images.read_classed_images(tmp_path), names=[f"name{i}" for i in range(10)]
+        )
+
+
+def test_a_picture_of_two_classes_is_refused_and_one_named_twice_is_one(tmp_path):
+    pictures(tmp_path, "a.png")
+    name = "a.png"
+    (tmp_path / "labels.tsv").write_text(f"image\tclass\n{name}\t0\n{name}\t0\n")
+    assert class_images.read_classed_images(tmp_path).ids == (name,)
+    (tmp_path / "labels.tsv").write_text(f"image\tclass\n{name}\t0\n{name}\t1\n")
+    with pytest.raises(errors.InputError, match="line 3.*'1'.*'0' before"):
+        class_images.read_classed_images(tmp_path)
+
+
+def test_side_files_of_another_form_are_named(tmp_path):
+    pictures(tmp_path, "n01/a.png")
+    (tmp_path / "imagenet_class_index.json").write_text('["n01"]')
+    with pytest.raises(errors.InputError, match="no class list of Keras"):
+        class_images.class_indices(class_images.read_classed_images(tmp_path), names=["a", "b"])
+    (tmp_path / "labels.npy").write_bytes(b"cut")
+    with pytest.raises(errors.InputError, match=r"labels\.npy cannot be read"):
+        class_images.read_classed_images(tmp_path)
+
+
 def test_fewer_folders_of_unknown_names_are_refused(tmp_path):
     pictures(tmp_path, "n02/a.png", "n03/c.png")
     with pytest.raises(errors.InputError, match=r"2 classes \('n02', 'n03', ...\)") as caught:

@@ -37,10 +37,51 @@ def test_the_digitised_time_stands_in():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "    :  :     :  :  ", "0000:00:00 00:00:00", "2021-05-04", None, 3, b"2021"]
+    "text", ["", "    :  :     :  :  ", "0000:00:00 00:00:00", "2021:13:01", "20210504", None, 3]
 )
 def test_times_that_are_none(text):
     assert exif.parse_time(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2019:07:04 24:00:00", (2019, 7, 4)),
+        ("2019:07:04 24:15:01", (2019, 7, 4, 0, 15, 1)),
+        ("2019:07:04 10:11:12.345", (2019, 7, 4, 10, 11, 12)),
+        ("2019:07:04 10:11:12+02:00", (2019, 7, 4, 10, 11, 12)),
+        ("2019-07-04T10:11:12Z", (2019, 7, 4, 10, 11, 12)),
+        ("2019/07/04 10:11", (2019, 7, 4, 10, 11)),
+        ("2019: 7: 4  9: 5: 1", (2019, 7, 4, 9, 5, 1)),
+        ("2019:07:04 10:11:60", (2019, 7, 4, 10, 11, 59)),
+        ("2019:07:04 99:99:99", (2019, 7, 4)),
+        ("2019:07:04", (2019, 7, 4)),
+        ("2019", (2019, 1, 1)),
+        ("2019:00:00 00:00:00", (2019, 1, 1)),
+        ("2019:  :     :  :  ", (2019, 1, 1)),
+        ("1850:01:02 03:04:05", (1850, 1, 2, 3, 4, 5)),
+        (b"2019:07:04 01:02:03\0", (2019, 7, 4, 1, 2, 3)),
+        ("2019:07:04\0 01:02:03", (2019, 7, 4, 1, 2, 3)),
+    ],
+)
+def test_times_in_the_forms_that_cameras_write(text, expected):
+    assert exif.parse_time(text) == datetime(*expected)
+
+
+@given(st.one_of(st.text(), st.text("0123456789: -.TZ+\0", max_size=30), st.binary()))
+def test_any_text_is_a_time_or_none(text):
+    found = exif.parse_time(text)
+    assert found is None or isinstance(found, datetime)
+
+
+def test_a_broken_place_does_not_cost_the_time():
+    class Broken(Image.Exif):
+        def get_ifd(self, tag):
+            return {0x9003: "2021:05:04 03:02:01"} if tag == exif.EXIF_FOLDER else {2: 7, 4: "x"}
+
+    found = Broken()
+    found[1] = 1
+    assert exif.taken_of(found) == exif.Taken(taken_at=TAKEN)
 
 
 @pytest.mark.parametrize(

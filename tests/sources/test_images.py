@@ -12,14 +12,8 @@ from PIL import Image, features
 
 from picture_files import png_header
 from polyglance import errors
-from polyglance.sources.images import (
-    FORMATS,
-    MAX_PIXELS,
-    SUFFIXES,
-    decode_image,
-    find_images,
-    load_image,
-)
+from polyglance.sources.images import FORMATS, MAX_PIXELS, decode_image, load_image
+from polyglance.sources.walking import SUFFIXES, find_images
 
 
 def encoded(image, form, **options):
@@ -90,14 +84,16 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", refused)
-    with pytest.raises(errors.InputError, match="locked cannot be listed: Permission denied"):
+    with pytest.raises(
+        errors.InputError, match="locked: the folder cannot be listed: Permission denied"
+    ):
         find_images(tmp_path)
 
 
 def test_every_suffix_has_a_format():
     extensions = Image.registered_extensions()
     known = {suffix for suffix in SUFFIXES if extensions.get(suffix) in FORMATS}
-    assert known | {".avif"} == SUFFIXES
+    assert known | {".avif", ".avifs"} == SUFFIXES
 
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "PPM"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_loose_files_go_before_tars_and_damaged_tars_are_named(tmp_path):
     found = named_pictures.find_named(tmp_path, NAMES)
     assert colours(found) == {"red.png": png("red"), "blue.png": png("blue")}
     assert [item.id for item in found.damaged_tars] == ["b.tar"]
-    assert "Error" in found.damaged_tars[0].reason
+    assert "damaged" in found.damaged_tars[0].reason
 
 
 def test_beside_the_end_of_a_cut_tar(tmp_path):
@@ -76,3 +77,48 @@ def test_beside_the_end_of_a_cut_tar(tmp_path):
 def test_neither_pictures_nor_tars(tmp_path):
     with pytest.raises(errors.InputError, match="there is no image in"):
         named_pictures.find_named(tmp_path, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("there", "asked"),
+    [
+        ("val2014/1.png", "val2014/1.png"),
+        ("deep/val2014/1.png", "val2014/1.png"),
+        ("1.png", "val2014/1.png"),
+        ("1.png", "val2014\\1.png"),
+        ("1.PNG", "1.png"),
+        (unicodedata.normalize("NFD", "Größe.png"), unicodedata.normalize("NFC", "Größe.png")),
+    ],
+)
+def test_a_name_is_found_with_folders_and_in_other_spellings(tmp_path, there, asked):
+    (tmp_path / there).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / there).write_bytes(png("red"))
+    (tmp_path / "other.png").write_bytes(png("blue"))
+    found = named_pictures.find_named(tmp_path, [asked])
+    assert colours(found) == {asked: png("red")}
+    assert found.ambiguous == ()
+
+
+def test_folders_and_spelling_tell_pictures_of_one_name_apart(tmp_path):
+    for folder, colour in (("train", "red"), ("val", "blue")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.png").write_bytes(png(colour))
+    found = named_pictures.find_named(tmp_path, ["val/1.png", "train/1.png", "test/1.png"])
+    assert colours(found) == {"val/1.png": png("blue"), "train/1.png": png("red")}
+    assert found.ambiguous == ()
+    (tmp_path / "a.png").write_bytes(png("red"))
+    (tmp_path / "A.png").write_bytes(png("blue"))
+    both = named_pictures.find_named(tmp_path, ["A.png", "a.png"])
+    assert colours(both) == {"A.png": png("blue"), "a.png": png("red")}
+
+
+def test_a_name_that_fits_two_pictures_is_said_unless_they_are_the_same(tmp_path):
+    for folder, colour in (("a", "red"), ("b", "blue")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.png").write_bytes(png(colour))
+        (tmp_path / folder / "2.png").write_bytes(png("green"))
+    found = named_pictures.find_named(tmp_path, ["1.png", "2.png"])
+    assert colours(found) == {"1.png": png("red"), "2.png": png("green")}
+    (said,) = found.ambiguous
+    assert said.id == "1.png"
+    assert "a/1.png was taken and not b/1.png" in said.reason

@@ -42,7 +42,7 @@ def test_normal_forms_are_found_in_every_part(data, material):
     assert found.facts["checked_against"]["shapes"] == {
         "texts": 0,
         "texts_in_other_spelling": 12,
-        "images": 0,
+        "images": None,  # there were none to compare
     }
     left = found.material
     assert len(left.english) == 66

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from polyglance import errors
-from polyglance.towers import ImageTower, Tower, load_tower
+from polyglance.towers import ImageTower, Tower, huggingface, load_tower
 
 DUALS = {
     "clip": "CLIPModel",
@@ -161,6 +161,52 @@ def test_a_pooling_must_be_named_and_known(make_checkpoint):
     for reference in (f"hf:{folder}", f"hf:{folder}?pooling=average"):
         with pytest.raises(errors.ConfigError, match="mean, cls, position0, last, max, pooler"):
             load_tower(reference, modality="text")
+
+
+@pytest.mark.parametrize(
+    ("family", "tokenizer_class", "form"),
+    [
+        ("siglip", "GemmaTokenizerFast", "lower"),
+        ("siglip", "SiglipTokenizer", "plain"),
+        ("siglip2", "GemmaTokenizer", "lower"),
+        ("clip", "CLIPTokenizer", "uncurled"),
+        ("chinese_clip", "BertTokenizer", "uncurled-lower"),
+        ("xlm_roberta", "GemmaTokenizer", "plain"),
+    ],
+)
+def test_texts_are_brought_into_the_form_of_the_training(family, tokenizer_class, form, tmp_path):
+    (tmp_path / "tokenizer_config.json").write_text(f'{{"tokenizer_class": "{tokenizer_class}"}}')
+    assert huggingface.form_of(tmp_path, config={"model_type": family}) == form
+
+
+def test_siglip_2_of_one_resolution_is_lower_cased(make_checkpoint, tmp_path):
+    shutil.copytree(make_checkpoint("siglip"), tmp_path / "copy")
+    file = tmp_path / "copy" / "tokenizer_config.json"
+    facts = json.loads(file.read_text())
+    tokenizer = json.loads((tmp_path / "copy" / "tokenizer.json").read_text())
+    tokenizer["normalizer"] = None  # as Gemma's, it keeps the case
+    (tmp_path / "copy" / "tokenizer.json").write_text(json.dumps(tokenizer))
+    file.write_text(json.dumps({**facts, "do_lower_case": False, "tokenizer_class": "GemmaX"}))
+    found = huggingface.form_of(tmp_path / "copy", config={"model_type": "siglip"})
+    assert found == "lower"
+    seen = []
+
+    def tokenize(texts, **settings):
+        seen.extend(texts)
+        return {"input_ids": [[0] for _ in texts]}
+
+    huggingface.plain_token_rows(tokenize, max_length=5, form=found)(["A\u00ad Dog"], None)
+    assert seen == ["a dog"]
+
+
+def test_marks_that_nobody_sees_do_not_reach_the_tokenizer(make_checkpoint):
+    for family in ("clip", "siglip", "bert?pooling=mean", "xlm_roberta?pooling=mean"):
+        name, _, options = family.partition("?")
+        tower = load_tower(
+            f"hf:{make_checkpoint(name)}" + (f"?{options}" if options else ""), modality="text"
+        )
+        plain, marked = tower.encode(["a dog", "\ufeffa\u00a0 d\u00ado\u200dg\u200f\n"])
+        np.testing.assert_array_equal(plain, marked)
 
 
 def test_pooling_makes_another_tower(make_checkpoint):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from polyglance import errors
-from polyglance.towers import load_tower
+from polyglance.towers import load_tower, nllb
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,23 @@ def test_an_unknown_language_names_the_nearest(tower):
         tower.encode(["a dog"], languages=["deu_Latin"])
     with pytest.raises(errors.TowerLacksLanguageError, match="leave those rows out"):
         tower.encode(["a dog"], languages=["~~~~~~~~"])
+
+
+def test_santali_is_called_by_the_tokenizers_own_name():
+    class Tokenizer:
+        src_lang = None
+
+        def get_vocab(self):
+            return {"a": 0, "deu_Latn": 1, "sat_Beng": 2}
+
+        def __call__(self, texts, **settings):
+            return {"input_ids": [[self.get_vocab()[self.src_lang], 0] for _ in texts]}
+
+    assert nllb.language_codes(Tokenizer())["sat_Olck"] == 2
+    rows = nllb.token_rows(Tokenizer(), max_length=8)
+    assert rows(["a", "a"], ["sat_Olck", "deu_Latn"]) == [[2, 0], [1, 0]]
+    with pytest.raises(errors.TowerLacksLanguageError):
+        rows(["a"], ["fra_Latn"])
 
 
 def test_the_legacy_layout_is_refused(make_checkpoint):

@@ -1,5 +1,6 @@
 """The towers that the project trains: quick, the same after saving, right against plain loops."""
 
+import json
 import subprocess
 import sys
 
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from polyglance import errors
+from polyglance import errors, text_forms
 from polyglance.towers import load_tower, ngrams, tiny
+from polyglance.towers.tiny import TinyTextTower, fingerprint_of, text_tower_from
 from polyglance.towers.tiny_image import TinyImageNet, preprocess
 from polyglance.towers.tiny_text import NgramNet
 
@@ -99,6 +101,25 @@ class TestText:
         loaded = load_tower(f"tiny:{tmp_path / 't'}", modality="text")
         assert loaded.fingerprint == tower.fingerprint
         np.testing.assert_array_equal(loaded.encode(["a", "b c"]), tower.encode(["a", "b c"]))
+
+    def test_the_form_of_its_texts_is_part_of_what_it_is(self, tmp_path):
+        tower = text_tower_from(text_net(), ending="linear")
+        tower.save(tmp_path / "t")
+        facts = json.loads((tmp_path / "t" / "tower.json").read_text())
+        assert facts["text_form"] == text_forms.facts_of("folded")
+        older = TinyTextTower(tower.tensors, ending="linear", text_form="")
+        assert older.fingerprint == fingerprint_of(tower.tensors, "linear") != tower.fingerprint
+        older.save(tmp_path / "older")
+        reference = f"tiny:{tmp_path / 'older'}"
+        assert load_tower(reference, modality="text").fingerprint == older.fingerprint
+        (tmp_path / "t" / "tower.json").write_text(json.dumps({**facts, "text_form": "folded 99"}))
+        with pytest.raises(errors.StoreError, match="folded 99"):
+            load_tower(f"tiny:{tmp_path / 't'}", modality="text")
+
+    def test_spellings_of_a_word_are_one(self):
+        tower = text_tower_from(text_net(), ending="linear")
+        for one, other in (("σκύλος", "ΣΚΥΛΟΣ"), ("l'arbre", "l’arbre"), ("ماهی", "ماهي")):
+            np.testing.assert_array_equal(*tower.encode([one, other]))
 
     def test_endings_are_different_towers(self):
         net = text_net()

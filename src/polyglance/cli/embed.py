@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polyglance.cli import options, terminal
+from polyglance.cli import left_out, options
 
 if TYPE_CHECKING:
     from polyglance.embed import EmbedReport
@@ -28,17 +28,25 @@ def embed_images(
     folder: Annotated[Path, typer.Argument(help="Folder with pictures; subfolders too.")],
     tower: TowerOption,
     out: options.Out,
+    exclude: left_out.Exclude = None,
+    list_skipped: left_out.ListSkipped = False,
 ) -> None:
     """Raw vectors of the pictures into a store."""
     options.claim(out, "INDEX")
     from polyglance import embed
-    from polyglance.sources import images
+    from polyglance.sources import walking
     from polyglance.towers import load_tower
 
-    found = images.find_images(folder)
+    found = walking.survey_folder(folder, exclude=exclude or ())
+    if not found.images:
+        raise walking.no_image(folder, found.skipped)
     loaded = load_tower(tower, modality="image")
     store = embed.open_image_store(out, loaded)
-    print_report(embed.embed_images(found, loaded, store=store), out)
+    report = embed.embed_images(found.images, loaded, store=store)
+    aside = (*report.quarantined, *found.unlisted)
+    print_report(embed.EmbedReport(new=report.new, known=report.known, quarantined=aside), out)
+    left_out.name_some("tars not looked into", [tar.id for tar in found.tars])
+    left_out.print_skipped(found.skipped, list_all=list_skipped)
 
 
 @app.command("text", help="Encode the texts of a file, one a line.")
@@ -72,6 +80,6 @@ def print_report(report: EmbedReport, out: Path) -> None:
         return
     typer.secho(f"{len(report.quarantined):,} could not be read and were set aside:", err=True)
     for item in report.quarantined[:SHOWN_QUARANTINED]:
-        typer.secho(f"  {terminal.shown(item.id)}: {terminal.shown(item.reason)}", err=True)
+        typer.secho(f"  {left_out.shown(f'{item.id}: {item.reason}')}", err=True)
     if len(report.quarantined) > SHOWN_QUARANTINED:
         typer.secho(f"  ... all of them in {out / 'quarantine.jsonl'}", err=True)

@@ -79,6 +79,9 @@ def result_table(
         cells = [_cell(found, column) for column in shown]
         lines.append(_line(f"{language:<{LANGUAGE_WIDTH}}{asked}", cells))
     lines += _means(rows, shown, groups=groups or {})
+    if alone := sum(not row.intervals for row in rows):
+        # A table of one picture would look as sure as one of a thousand.
+        lines.append(f"{alone:,} results of a single picture or sentence: no interval can be given")
     lines += [typer.style(line, dim=True) for line in _dropped(rows)]
     return "\n".join(lines)
 
@@ -98,6 +101,24 @@ def set_aside_lines(task: str, items: Sequence[Quarantined], *, num_asked: int) 
     for reason, names in by_reason.items():
         said = f"{task}: {len(names):,} of {num_asked:,} languages set aside, {reason}: "
         lines += textwrap.wrap(said + ", ".join(names), WIDTH, subsequent_indent="  ")
+    return lines
+
+
+def unusable_lines(task: str, items: Sequence[Quarantined]) -> list[str]:
+    """Files and lines of a task that could not be used: how many, and the first by name.
+
+    Args:
+        task: Its name.
+        items: Files and lines, and why.
+    """
+    if not items:
+        return []
+    lines = [f"{task}: {len(items):,} set aside"]
+    for item in items[:SHOWN_DROPPED]:
+        said = f"{item.id}: {item.reason}"
+        lines += textwrap.wrap(said, WIDTH, initial_indent="  ", subsequent_indent="    ")
+    if len(items) > SHOWN_DROPPED:
+        lines.append(f"  and {len(items) - SHOWN_DROPPED:,} more")
     return lines
 
 

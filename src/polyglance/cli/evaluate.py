@@ -79,6 +79,8 @@ def command(
     wanted = options.language_ids(languages)
     # The texts of all tasks first: a wrong folder or language shows before hours of work.
     loaded = {name: _load(name, data, download=download) for name in dict.fromkeys(tasks)}
+    for sentence in _told_first(loaded, out):
+        typer.secho(sentence, err=True)
     chosen = _choose(loaded, wanted)
     from polyglance import measure
     from polyglance.model import load_side
@@ -110,8 +112,30 @@ def command(
             typer.echo(table + ("\n" if len(loaded) > 1 else ""))
         for sentence in eval_tables.set_aside_lines(name, set_aside, num_asked=len(chosen[name])):
             typer.secho(sentence, err=True)
+    if not measured:
+        raise errors.UnavailableError(
+            f"nothing was measured: {', '.join(loaded)} has no text in a language that is "
+            "understood",
+            hint="look at how the files of --data are named: polyglance eval --list",
+        )
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in measured], ensure_ascii=False, indent=2))
+
+
+def _told_first(loaded: Mapping[str, TaskData], out: Path | None) -> list[str]:
+    """What of the files cannot be used, said before hours of work."""
+    from polyglance import results
+    from polyglance.cli import eval_tables
+
+    told = [] if out is None or not out.exists() else results.read_what_is_whole(out).said
+    return [
+        *(f"set aside: {sentence}" for sentence in told),
+        *(
+            line
+            for name, data in loaded.items()
+            for line in eval_tables.unusable_lines(name, data.set_aside)
+        ),
+    ]
 
 
 def _load(name: str, root: Path | None, *, download: bool) -> TaskData:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polyglance.cli import options, terminal
+from polyglance.cli import left_out, options
 
 if TYPE_CHECKING:
     from polyglance.affine import Vectors
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from polyglance.search.indexing import IndexReport
 
 HELP = "Index pictures, or vectors that exist; resumes."
-SHOWN_IDS = 10
 
 
 def command(
@@ -34,8 +32,26 @@ def command(
         str | None,
         typer.Option("--space", help="Of given vectors: NAME, or model for that of --model."),
     ] = None,
+    exclude: left_out.Exclude = None,
+    list_skipped: left_out.ListSkipped = False,
     keep_missing: Annotated[
         bool, typer.Option("--keep-missing", help="Keep rows whose file is gone.")
+    ] = False,
+    max_removed: Annotated[
+        float,
+        typer.Option(
+            "--max-removed",
+            help="Share of the rows whose files may be gone at once, 0 to 1; where more are gone, "
+            "none is removed without --forget.",
+        ),
+    ] = 0.2,
+    forget: Annotated[
+        bool,
+        typer.Option(
+            "--forget",
+            help="Remove every row whose file is gone: many at once, and those of folders that are "
+            "gone or empty.",
+        ),
     ] = False,
     no_thumbnails: Annotated[
         bool, typer.Option("--no-thumbnails", help="Make no thumbnails.")
@@ -53,38 +69,46 @@ def command(
     """Run `search.indexing.build` and say what it did."""
     options.claim(out, "INDEX")
     from polyglance.search import indexing
+    from polyglance.search.leaving import Policy
 
-    # What Pillow thinks of damaged metadata; what could not be read is named below.
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     report = indexing.build(
         source,
         model=model,
         out=out,
-        keep_missing=keep_missing,
+        exclude=exclude or (),
+        policy=Policy(keep_missing=keep_missing, forget=forget, max_removed=max_removed),
         thumbnails=not no_thumbnails,
         space=space,
     )
-    print_report(report, out)
+    print_report(report, out, list_skipped=list_skipped)
     _vector_index(out, None)
     if pack is not None:
-        _pack_column(source, out, pack, reencode=reencode, drop=drop)
+        _pack_column(source, out, pack, exclude=exclude or (), reencode=reencode, drop=drop)
 
 
-def print_report(report: IndexReport, out: Path) -> None:
+def print_report(report: IndexReport, out: Path, *, list_skipped: bool) -> None:
     """Say what an indexing run did: counts, and the ids of what moved, left or was set aside."""
     from polyglance.cli.embed import print_report as print_rows
     from polyglance.embed import EmbedReport
-    from polyglance.sources.images import HEIC_INSTALL
 
     rows = EmbedReport(new=report.new, known=report.known, quarantined=report.quarantined)
     print_rows(rows, out)
-    _name("moved", [f"{old} -> {new}" for old, new in report.moved])
-    _name("gone, removed from the index", report.removed)
-    _name("gone, kept in the index", report.missing)
-    if report.num_videos:
-        typer.echo(f"{report.num_videos:,} videos left out")
-    if report.num_heic:
-        typer.echo(f"{report.num_heic:,} HEIC files left out; to read them: {HEIC_INSTALL}")
+    if report.num_tars:
+        num_tars = f"{report.num_tars:,} tar{'s' if report.num_tars > 1 else ''}"
+        typer.echo(f"{report.num_in_tars:,} of the pictures are in {num_tars}")
+    left_out.name_some("moved", [f"{old} -> {new}" for old, new in report.moved])
+    left_out.name_some("gone, removed from the index", report.removed)
+    left_out.name_some("left out now, removed from the index", report.left_out)
+    left_out.name_some("gone, kept in the index", report.missing)
+    if report.absent:
+        left_out.name_some(
+            "gone, kept in the index: too many at once, or their folder is gone or empty, as of a "
+            "disk that is not mounted. If they were deleted, run this again with --forget",
+            report.absent,
+            err=True,
+        )
+    left_out.print_remarks(report.remarks, list_all=list_skipped)
+    left_out.print_skipped(report.skipped, list_all=list_skipped)
 
 
 def _vector_index(out: Path, pack: LanguagePack | None) -> None:
@@ -116,17 +140,9 @@ def _vector_index(out: Path, pack: LanguagePack | None) -> None:
         )
 
 
-def _name(what: str, ids: Sequence[str]) -> None:
-    """A count and the first ids."""
-    if ids:
-        typer.echo(f"{len(ids):,} {what}:")
-        for identity in ids[:SHOWN_IDS]:
-            typer.echo(f"  {terminal.shown(identity)}")
-        if len(ids) > SHOWN_IDS:
-            typer.echo(f"  ... and {len(ids) - SHOWN_IDS:,} more")
-
-
-def _pack_column(source: Path, out: Path, pack: str, *, reencode: bool, drop: bool) -> None:
+def _pack_column(
+    source: Path, out: Path, pack: str, *, exclude: Sequence[str], reencode: bool, drop: bool
+) -> None:
     from polyglance.cli.embed import print_report
     from polyglance.packs import LanguagePack
     from polyglance.search import columns
@@ -138,7 +154,7 @@ def _pack_column(source: Path, out: Path, pack: str, *, reencode: bool, drop: bo
         found = columns.drop(base, loaded)
         typer.echo(f"the column of {pack} is removed" if found else f"{pack} had no column")
     elif reencode:
-        report = columns.reencode(base, loaded, images=gather(source).images)
+        report = columns.reencode(base, loaded, images=gather(source, exclude=exclude).images)
         print_report(report, columns.column_path(out, loaded))
         _vector_index(out, loaded)
     elif loaded.manifest.content == "unchanged":

@@ -83,7 +83,7 @@ def tell_languages(manifest: PackManifest) -> None:
     short = manifest.data.get("held_out", {}).get("rows_of_languages_too_small_to_score", {})
     if short:
         said = ", ".join(f"{get_language(name).english_name} {n}" for name, n in short.items())
-        typer.echo(f"  rows too few to hold some out and score: {said}")
+        typer.echo(f"  too few different rows to hold some out and score: {said}")
     if not any(name != ENGLISH for name in scores):
         typer.echo(
             "  which languages it knows is not said: name them with --languages, or measure them "

@@ -55,10 +55,17 @@ def command(
     ] = None,
     folder: Annotated[
         list[str] | None,
-        typer.Option("--folder", help="Only pictures in this folder or below; may repeat."),
+        typer.Option(
+            "--folder",
+            help="Only pictures in this folder or below, from the index or from here; may repeat.",
+        ),
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", help="Taken on this day or later: 2024-07-31, 2024.")
+        str | None,
+        typer.Option(
+            "--since",
+            help="Taken on this day or later: 2024-07-31, 2024-07, 2024, 2024-07-31T18:30.",
+        ),
     ] = None,
     until: Annotated[
         str | None, typer.Option("--until", help="Taken on this day or earlier.")
@@ -94,7 +101,7 @@ def command(
     ] = None,
 ) -> None:
     """Encode the query, rank the index, print ranked ids with scores."""
-    from polyglance.languages import normalise_language
+    from polyglance.languages import normalise_language, of_environment
     from polyglance.search import language_guess
 
     given = language or os.environ.get("POLYGLANCE_LANGUAGE") or None
@@ -102,18 +109,21 @@ def command(
         language_guess.load_ahead()
     from polyglance.search.service import Searcher
 
-    asked = _query(query, images=image or [], without=without or [])
+    _require_question(query, image or [])
     language_id = None if given is None else normalise_language(given)
     filters = _filters(folder or [], since=since, until=until, low=min_size, high=max_size)
     with _without_collector():
         searcher = Searcher(index, packs=pack or [])
         answer = searcher.search(
-            asked,
+            _query(query, images=image or [], without=without or [], there=searcher.spoken),
             top=top,
             filters=filters,
             language=language_id,
             alike=None if keep_copies else alike,
+            preferred=of_environment(os.environ),
         )
+    for note in answer.notes:
+        typer.secho(note, dim=True, err=True)
     if as_json:
         typer.echo(json.dumps(_for_programs(query, answer), ensure_ascii=False, indent=2))
     elif paths:
@@ -121,6 +131,10 @@ def command(
             typer.echo(terminal.shown(hit.path or hit.id))
     else:
         _print_table(searcher, answer, thumbnails=thumbnails)
+        if len(answer.hits) == top < (passing := searcher.index.num_passing(filters)):
+            typer.secho(
+                f"     {top} of {passing:,}; --top {2 * top} shows more", dim=True, err=True
+            )
 
 
 @contextmanager
@@ -135,27 +149,42 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _query(text: str | None, *, images: Sequence[Path], without: Sequence[str]) -> Query:
-    """The question that text, pictures and what to keep away from make together."""
+def _require_question(text: str | None, images: Sequence[Path]) -> None:
+    """Refuse to be asked nothing, or what is no text, before anything is loaded."""
     from polyglance import errors
-    from polyglance.search.queries import Query, Term, parse
+    from polyglance.search.queries import require_text
 
-    if text is None and not images:
+    if text is not None:
+        require_text(text)
+    elif not images:
         raise errors.InputError(
             "neither a text nor a picture to look for",
             hint='polyglance search "cat" --index INDEX, or --image photo.jpg',
         )
-    terms = () if text is None else parse(text, pictures=Path).terms
+
+
+def _query(
+    text: str | None, *, images: Sequence[Path], without: Sequence[str], there: Sequence[str]
+) -> Query:
+    """The question that text, pictures and what to keep away from make together.
+
+    Args:
+        text: As typed.
+        images: Pictures that answers are to be like.
+        without: Texts to keep away from.
+        there: Ids of the languages that may stand in front of a text.
+    """
+    from polyglance.search.queries import Query, Term, parse
+
+    asked = [] if text is None else [parse(text, pictures=Path, languages=there)]
+    avoided = [parse(each, pictures=Path, languages=there) for each in without]
     return Query(
         terms=(
-            *terms,
+            *(term for query in asked for term in query.terms),
             *(Term(picture=path) for path in images),
-            *(
-                replace(term, weight=-term.weight)
-                for each in without
-                for term in parse(each, pictures=Path).terms
-            ),
-        )
+            *(replace(term, weight=-term.weight) for query in avoided for term in query.terms),
+        ),
+        notes=tuple(note for query in (*asked, *avoided) for note in query.notes),
     )
 
 
@@ -176,6 +205,7 @@ def _filters(
         until=None if until is None else last_day(until),
         min_bytes=None if low is None else num_bytes(low),
         max_bytes=None if high is None else num_bytes(high),
+        here=Path.cwd() if folders else None,
     )
     return None if found == Filters() else found
 
@@ -189,6 +219,7 @@ def _for_programs(query: str | None, answer: Answer) -> dict[str, Any]:
         "answered_by": first and first.speaker,
         "assumed": [asdict(one) for one in answer.assumed],
         "seconds": round(answer.seconds, 4),
+        "notes": list(answer.notes),
         "hits": [hit._asdict() for hit in answer.hits],
     }
 
@@ -211,8 +242,8 @@ def _print_table(searcher: Searcher, answer: Answer, *, thumbnails: bool | None)
         if shown is not None and way is not None:
             _show(shown, hit.id, way)
     if not answer.hits:
-        typer.echo("nothing passes the filters, or the index is empty")
-    for line in _who_answered(answer):
+        typer.echo("nothing found")
+    for line in _who_answered(answer, has_candidates=bool(searcher.spoken)):
         typer.secho(f"     {line}", dim=True, err=True)
 
 
@@ -227,9 +258,10 @@ def _show(thumbnails: Any, identity: str, way: Way) -> None:
     terminal.send(terminal.picture(picture, way=way))
 
 
-def _who_answered(answer: Answer) -> list[str]:
+def _who_answered(answer: Answer, *, has_candidates: bool) -> list[str]:
     """A line for each reading: who answered, and what was assumed."""
     from polyglance.languages import get_language
+    from polyglance.search import language_guess
 
     lines = []
     several = len({one.text for one in answer.assumed}) > 1
@@ -237,7 +269,11 @@ def _who_answered(answer: Answer) -> list[str]:
         who = f"{f'{one.text}: ' if several else ''}answered by the {one.speaker}"
         if one.pack is not None and one.pack != "pack":
             who += f" {one.pack}"
-        if one.language is None:
+        if one.language is None and not language_guess.has_letters(one.text):
+            said = "no letters, so no language is assumed"
+        elif one.language is None and has_candidates:
+            said = "letters of none of the languages here, so none is assumed"
+        elif one.language is None:
             said = "no language given: say --language en for the model's own English"
         elif one.share >= 1:
             said = one.language

@@ -31,6 +31,13 @@ Recipes, by what they learn from:
 The first three need a multilingual text tower that exists (--tower). The others
 make a small one, or train the tower that is given on. What --set takes is listed
 by: polyglance train RECIPE --help
+
+\b
+A tenth of the data is held out (--dev-share): it measures the pack in every
+language, beside the model alone, and is not learnt from. A language in which the
+pack is not better goes to the model; English always does. Languages without data
+are listed unmeasured, from what the tower declares or --languages says;
+--dev-parallel measures them. --task keeps what will be tested out (--leakage).
 """
 _ARGUMENTS = "polyglance.train.arguments"
 
@@ -158,7 +165,10 @@ def _print_pack(pack: LanguagePack, out: Path) -> None:
         if name not in ("dev", "held_out", "leakage"):
             typer.echo(f"  {name.replace('_', ' ')}: {value}")
     for task, counts in manifest.data["leakage"]["checked_against"].items():
-        said = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in counts.items())
+        said = ", ".join(
+            f"{'not compared:' if n is None else n} {kind.replace('_', ' ')}"
+            for kind, n in counts.items()
+        )
         typer.echo(f"  also in {task}: {said} ({manifest.data['leakage']['policy']})")
     packs.tell_languages(manifest)
     typer.echo(f"language pack in {out}")

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from polyglance import errors, progress, results
 from polyglance.affine import Vectors
 from polyglance.embed import VectorCache
-from polyglance.evaluate import classification, neighbours, retrieval, text
+from polyglance.evaluate import classification, identity, neighbours, retrieval, text
 from polyglance.evaluate.encoders import Encoder, FunctionEncoder
 from polyglance.records import Quarantined
 from polyglance.results import Result
@@ -68,6 +68,7 @@ def evaluate(
     data: TaskData,
     *,
     contents: Vectors | Callable[[str], Vectors] | None = None,
+    contents_id: str = "",
     name: str,
     model_id: str,
     languages: Sequence[str] | None = None,
@@ -78,13 +79,16 @@ def evaluate(
 ) -> list[Result]:
     """Score a model on a task, language by language.
 
-    What `out` holds already, of the same model and data, is not measured again.
+    What `out` holds already is not measured again where all that it was computed from is the same:
+    model, texts, prompts, contents, and the code that scores (`identity.score_id`).
 
     Args:
         encoder: Gives text vectors in the space of `contents`.
         data: The task.
         contents: Float32 (M, D), unit, in the order of `data.content_ids`; or a function from
             language to those that its texts are compared with; None where a task has texts alone.
+        contents_id: Fingerprint of the contents' bytes, so that a changed picture under an old name
+            is measured anew; empty takes that of `contents`, where they are vectors.
         name: How the model is called in results.
         model_id: Fingerprint of model and pack.
         languages: Which ones; None takes all that the task has.
@@ -102,12 +106,17 @@ def evaluate(
             cannot read.
         VectorError: Where texts and contents differ in width.
     """
-    known = _known(out, data, model_id)
+    if not contents_id and contents is not None and not callable(contents):
+        contents_id = identity.vectors_id(contents)
+    known = _known(out)
     chosen = _chosen(data, languages)
     measured: list[Result] = []
     with progress.bar(f"measuring {name}", total=len(chosen)) as advance:
         for language in chosen:
-            rows = known.get((language, data.data_id(language)))
+            score_id = identity.score_id(
+                data, language=language, model_id=model_id, contents_id=contents_id
+            )
+            rows = known.get((language, score_id))
             if rows is None:
                 try:
                     rows = SCORERS[type(data)](
@@ -124,7 +133,10 @@ def evaluate(
                         raise
                     set_aside(Quarantined(language, LACKING))
                     rows = []
-                rows = [replace(row, dropped_names=dict(dropped_names)) for row in rows]
+                rows = [
+                    replace(row, dropped_names=dict(dropped_names), score_id=score_id)
+                    for row in rows
+                ]
                 if out is not None and rows:
                     results.append_results(out, rows)
             measured += rows
@@ -145,12 +157,16 @@ def _chosen(data: TaskData, languages: Sequence[str] | None) -> list[str]:
     return list(languages)
 
 
-def _known(out: Path | None, data: TaskData, model_id: str) -> dict[tuple[str, str], list[Result]]:
-    """Results already in `out`, by language and data."""
+def _known(out: Path | None) -> dict[tuple[str, str], list[Result]]:
+    """Results already in `out`, by language and what they were computed from.
+
+    A language beside a damaged line is measured again, as its rows may not be all.
+    """
     found: dict[tuple[str, str], list[Result]] = {}
     if out is None or not out.is_file():
         return found
-    for row in results.read_results(out):
-        if (row.model_id, row.task, row.caption_policy) == (model_id, data.task, data.policy):
-            found.setdefault((row.language, row.data_id), []).append(row)
+    whole = results.read_what_is_whole(out)
+    for row in whole.rows:
+        if row.score_id and (row.model_id, row.task, row.language) not in whole.doubtful:
+            found.setdefault((row.language, row.score_id), []).append(row)
     return found

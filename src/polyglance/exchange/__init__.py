@@ -101,13 +101,13 @@ def write(rows: Sequence[Result], form: str, *, path: Path) -> list[Path]:
 
 
 def read(paths: Iterable[Path]) -> tuple[list[Result], list[errors.PolyglanceError]]:
-    """Read results in any of the forms; a file that cannot be used does not stop the others.
+    """Read results in any of the forms; a file or row that cannot be used stops no other.
 
     Args:
         paths: Files, and folders that are looked through for such files.
 
     Returns:
-        The results, and an error for each file that could not be used, naming it.
+        The results, and an error for each file or row that could not be used, naming it.
 
     Raises:
         UnavailableError: For a path that is not there, or a folder without such files.
@@ -116,10 +116,25 @@ def read(paths: Iterable[Path]) -> tuple[list[Result], list[errors.PolyglanceErr
     failed: list[errors.PolyglanceError] = []
     for path in [file for given in paths for file in _files(given)]:
         try:
-            rows += _read_file(path)
+            found, wrong = _read_file(path)
         except errors.PolyglanceError as error:
-            failed.append(error)
+            found, wrong = [], [error]
+        rows += found
+        failed += wrong
     return rows, failed
+
+
+def foreign_form(path: Path) -> str | None:
+    """Which other tool wrote a file of results; None for ours, or what is of none."""
+    if clip_benchmark.is_table(path):
+        return "CLIP_benchmark"
+    try:
+        found = _json(path)
+    except errors.ResultError:
+        return None
+    if not isinstance(found, dict):
+        return None
+    return "CLIP_benchmark" if "metrics" in found else "MTEB" if "scores" in found else None
 
 
 def _files(path: Path) -> list[Path]:
@@ -128,7 +143,7 @@ def _files(path: Path) -> list[Path]:
     found = [
         file
         for file in sorted(path.rglob("*"))
-        if file.suffix in SUFFIXES and file.name != mteb.META_FILE
+        if file.suffix in SUFFIXES and file.name != mteb.META_FILE and file.is_file()
     ]
     if not found:
         raise errors.UnavailableError(
@@ -138,22 +153,29 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _read_file(path: Path) -> list[Result]:
+def _read_file(path: Path) -> tuple[list[Result], list[errors.PolyglanceError]]:
+    """The results of a file, and an error for each row of it that is none."""
     if path.suffix == ".csv":
         return clip_benchmark.from_csv(path)
     if path.suffix == ".jsonl":
-        return results.read_results(path)
-    try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise errors.ResultError(
-            f"{path} is no JSON: {error}", hint="write or fetch that file again"
-        ) from error
+        whole = results.read_what_is_whole(path)
+        hint = "mend or delete that line; polyglance eval measures again what is missing"
+        return list(whole.rows), [errors.ResultError(said, hint=hint) for said in whole.said]
+    found = _json(path)
     if isinstance(found, dict) and "metrics" in found:
-        return clip_benchmark.from_object(found, where=str(path))
+        return clip_benchmark.from_object(found, where=str(path)), []
     if isinstance(found, dict) and "scores" in found:
         return mteb.from_object(found, path=path)
     raise errors.ResultError(
         f"{path} is neither CLIP_benchmark's JSON (with metrics) nor MTEB's (with scores)",
         hint="give a file of one of the forms, or the .jsonl that polyglance eval wrote",
     )
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise errors.ResultError(
+            f"{path} is no JSON: {error}", hint="write or fetch that file again"
+        ) from error

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from polyglance import errors, spreadsheets
+from polyglance import errors, results, spreadsheets
 from polyglance.languages import normalise_language
 from polyglance.results import CaptionPolicy, Direction, Result
 
@@ -33,6 +33,7 @@ PREFIXES: Mapping[str, Direction] = {
 OF_DIRECTION = {direction: prefix for prefix, direction in PREFIXES.items()}
 CLASS_METRICS = {"acc1": "accuracy", "acc5": "accuracy_at_5"}
 OF_CLASS_VALUE = {ours: its for its, ours in CLASS_METRICS.items()}
+DELIMITERS = (",", ";", "\t")
 ITS_KEYS = ("dataset", "model", "pretrained", "task", "language", "model_fullname")
 OUR_KEYS = (
     *("split", "metric", "variant", "caption_policy"),
@@ -102,20 +103,18 @@ def to_csv(rows: Sequence[Result]) -> str:
     return text.getvalue()
 
 
-def from_csv(path: Path) -> list[Result]:
+def from_csv(path: Path) -> tuple[list[Result], list[errors.PolyglanceError]]:
     """Results of a table that `clip_benchmark build` or we wrote.
 
+    Returns:
+        The results, and an error for each line that is none, naming it.
+
     Raises:
-        ResultError: For a table of another kind, or a value that is none, naming the line.
+        ResultError: For a table of another kind.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as handle:
-            table = list(csv.DictReader(handle))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise errors.ResultError(
-            f"{path} cannot be read: {error}", hint="write or fetch that file again"
-        ) from error
-    rows = []
+    table = _table(path)
+    rows: list[Result] = []
+    failed: list[errors.PolyglanceError] = []
     for number, line in enumerate(table, 2):
         facts = {
             name: line[name] and spreadsheets.text_of(line[name])
@@ -123,9 +122,37 @@ def from_csv(path: Path) -> list[Result]:
             if name in line
         }
         metrics = {name: value for name, value in line.items() if name not in facts and value}
-        found = {**facts, "metrics": metrics}
-        rows += from_object(found, where=f"{path}, line {number}")
-    return rows
+        try:
+            rows += from_object({**facts, "metrics": metrics}, where=f"{path}, line {number}")
+        except errors.ResultError as error:
+            failed.append(error)
+    return rows, failed
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table of its form."""
+    try:
+        return bool(_table(path))
+    except errors.ResultError:
+        return False
+
+
+def _table(path: Path) -> list[dict[str, Any]]:
+    """The lines of a table by column; spreadsheets save it with semicolons or tabs."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        header = text.partition("\n")[0]
+        delimiter = max(DELIMITERS, key=header.count)
+        table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+        lacking = {"dataset", "model", "task"} - set(table.fieldnames or ())
+        if lacking:
+            raise ValueError(f"its first line names no column {', '.join(sorted(lacking))}")
+        return list(table)
+    except (OSError, ValueError, csv.Error) as error:
+        raise errors.ResultError(
+            f"{path} is no table of CLIP_benchmark: {error}",
+            hint="give what clip_benchmark build wrote, as it is",
+        ) from error
 
 
 def from_object(found: Mapping[str, Any], *, where: str) -> list[Result]:
@@ -144,7 +171,10 @@ def from_object(found: Mapping[str, Any], *, where: str) -> list[Result]:
         for its_name, value in found["metrics"].items():
             direction, name = _our_name(its_name, task)
             metric = found.get("metric") or _metric_of(name)
+            results.check_values({its_name: float(value)})
             by_kind.setdefault((direction, metric), {})[name] = float(value)
+        if not by_kind:
+            raise ValueError("it has no metrics")
         ours = "model_id" in found
         policy = "all" if task == RETRIEVAL else "none"
         full_name = f"{found['model']} {found['pretrained']}"
@@ -152,7 +182,9 @@ def from_object(found: Mapping[str, Any], *, where: str) -> list[Result]:
             Result(
                 task=found["dataset"],
                 split=found.get("split", "test"),
-                language=normalise_language(found.get("language") or "en"),
+                language=normalise_language(
+                    found.get("language") or "en", dataset="clip-benchmark"
+                ),
                 direction=direction,
                 metric=metric,
                 variant=found.get("variant", ""),

@@ -64,25 +64,35 @@ def _score(row: Result) -> dict[str, Any]:
     }
 
 
-def from_object(found: dict[str, Any], *, path: Path) -> list[Result]:
+def from_object(
+    found: dict[str, Any], *, path: Path
+) -> tuple[list[Result], list[errors.PolyglanceError]]:
     """Results of one TaskResult, ours or MTEB's own of sentence similarity and bitext.
 
-    Raises:
-        ResultError: For another form or another kind of task, naming the file.
+    Returns:
+        The results, and an error for each score of another kind or without a number.
     """
-    try:
-        return [
-            results.from_row(score["polyglance"])
-            if "polyglance" in score
-            else _of_mteb(score, found, split=split, path=path)
-            for split, scores in found["scores"].items()
-            for score in scores
-        ]
-    except (KeyError, TypeError, ValueError, AttributeError, errors.LanguageError) as error:
-        raise errors.ResultError(
-            f"{path} is no TaskResult of MTEB that can be used: {error}",
-            hint="write or fetch it again; of MTEB's own tasks, similarity and bitext are read",
-        ) from error
+    rows: list[Result] = []
+    failed: list[errors.PolyglanceError] = []
+    scores = found["scores"] if isinstance(found["scores"], dict) else {"": found["scores"]}
+    for split, listed in scores.items():
+        for score in listed if isinstance(listed, list) else [listed]:
+            try:
+                rows.append(
+                    results.from_row(score["polyglance"])
+                    if "polyglance" in score
+                    else _of_mteb(score, found, split=split, path=path)
+                )
+            except (KeyError, TypeError, ValueError, AttributeError, errors.LanguageError) as error:
+                reason = f"it has no {error}" if isinstance(error, KeyError) else error
+                failed.append(
+                    errors.ResultError(
+                        f"{path} is no TaskResult of MTEB that can be used: {reason}",
+                        hint="write or fetch it again; of MTEB's own tasks, similarity and bitext "
+                        "are read",
+                    )
+                )
+    return rows, failed
 
 
 def _of_mteb(score: dict[str, Any], found: dict[str, Any], *, split: str, path: Path) -> Result:
@@ -98,6 +108,7 @@ def _of_mteb(score: dict[str, Any], found: dict[str, Any], *, split: str, path: 
         if similar
         else {name: float(score[name]) for name in ("accuracy", "f1")}
     )
+    results.check_values(values)
     return Result(
         task=found["task_name"],
         split=split,

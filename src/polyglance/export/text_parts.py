@@ -20,7 +20,16 @@ from torch import Tensor, nn
 from polyglance import errors
 from polyglance.export.order import Order
 from polyglance.languages import ENGLISH
-from polyglance.towers import Tower, adapters, checkpoints, lora, parse_reference, sentence
+from polyglance.text_forms import TextForm
+from polyglance.towers import (
+    Tower,
+    adapters,
+    checkpoints,
+    huggingface,
+    lora,
+    parse_reference,
+    sentence,
+)
 from polyglance.towers.assembled import Identity, ProjectedEncoder, TorchTextTower
 from polyglance.towers.tuned import TunedTower, torch_tower
 
@@ -36,7 +45,7 @@ class TextParts:
         tower: Runs on the CPU, with everything that was trained in it.
         checkpoint: The folder with the encoder's configuration and tokenizer.
         prefix: Put in front of every text.
-        lower_case: Whether texts are lower-cased first.
+        text_form: Into which texts are brought first.
         own_weights: Whether the tensors differ from the checkpoint's.
         adapter: Whether a bottleneck stands behind the blocks, which stock modules have not.
         language: The one that is in it, of a tower with parts by language; else English.
@@ -48,7 +57,7 @@ class TextParts:
     tower: TorchTextTower
     checkpoint: Path
     prefix: str = ""
-    lower_case: bool = False
+    text_form: TextForm = "plain"
     own_weights: bool = False
     adapter: bool = False
     language: str = ENGLISH
@@ -107,7 +116,14 @@ def _checkpoint_of(tower: TorchTextTower, reference: str) -> TextParts:
     parsed = parse_reference(reference)
     if parsed.library == "hf":
         folder = checkpoints.find_folder(parsed.location, revision=parsed.options.get("revision"))
-        return TextParts(tower=tower, checkpoint=folder, prefix=parsed.options.get("prefix", ""))
+        return TextParts(
+            tower=tower,
+            checkpoint=folder,
+            prefix=parsed.options.get("prefix", ""),
+            text_form=huggingface.form_of(
+                folder, config=checkpoints.read_json(folder / "config.json")
+            ),
+        )
     if parsed.library == "sentence":
         folder = sentence.folder_of(parsed)
         chain = sentence.read_chain(folder)
@@ -116,7 +132,7 @@ def _checkpoint_of(tower: TorchTextTower, reference: str) -> TextParts:
             tower=tower,
             checkpoint=chain.transformer,
             prefix=sentence.prompt_of(folder, asked=parsed.options.get("prompt")),
-            lower_case=chain.lower_case,
+            text_form=chain.form,
         )
     raise errors.ExportError(
         f"the text tower {reference} keeps its tokenizer inside {parsed.library}; only checkpoints "

@@ -13,6 +13,7 @@ from typing import Any
 from polyglance import errors
 from polyglance.export.order import PROBES
 from polyglance.export.text_parts import TextParts
+from polyglance.text_forms import TextForm
 from polyglance.towers import huggingface, nllb
 
 FILES = ("tokenizer.json", "tokenizer_config.json")
@@ -34,7 +35,7 @@ def write_tokenizer(parts: TextParts, folder: Path, *, max_length: int, padded: 
         ExportError: Where the ids would be others, or the tokenizer has no such file.
     """
     tokenizer = _plain(parts)
-    _prepare_texts(tokenizer, prefix=parts.prefix, lower_case=parts.lower_case)
+    _prepare_texts(tokenizer, prefix=parts.prefix, form=parts.text_form)
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length)
     _check(tokenizer, parts, max_length=max_length)
@@ -89,11 +90,18 @@ def _plain(parts: TextParts) -> Any:
     return inner
 
 
-def _prepare_texts(tokenizer: Any, *, prefix: str, lower_case: bool) -> None:
-    from tokenizers import normalizers
+def _prepare_texts(tokenizer: Any, *, prefix: str, form: TextForm) -> None:
+    """What of a text form others' tokenizers can do: case and quotes, not what nobody sees."""
+    from tokenizers import Regex, normalizers
 
     steps: list[Any] = [normalizers.Prepend(prefix)] if prefix else []
-    steps += [normalizers.Lowercase()] if lower_case else []
+    if form.startswith("uncurled"):
+        steps += [
+            normalizers.Replace(Regex("[‘’‚‛ʼ]"), "'"),
+            normalizers.Replace(Regex("[“”„‟]"), '"'),
+        ]
+    if form.endswith("lower"):
+        steps.append(normalizers.Lowercase())
     if steps and tokenizer.normalizer is not None:
         steps.append(tokenizer.normalizer)
     if steps:

@@ -128,7 +128,10 @@ class _Learner(nn.Module):
 
     def temperature(self) -> Tensor:
         """What divides the cosines."""
-        return torch.exp(-self.log_scale).clamp(min=LEAST_TEMPERATURE)
+        with torch.no_grad():
+            # Held there, not only read there: beyond it the gradient would be zero for ever.
+            self.log_scale.clamp_(max=-math.log(LEAST_TEMPERATURE))
+        return torch.exp(-self.log_scale)
 
 
 def train(

@@ -86,13 +86,15 @@ def split(
             )
     # What is learnt from on the side makes way; what is learnt from itself stays, and the same
     # text then measures nothing.
-    alone = [Pair(text, ENGLISH, text, ENGLISH) for text in material.english]
-    dev_pairs += [pair for pair in alone if normal_form(pair.text_a) in texts]
+    alone = [text for text in material.english if normal_form(text) in texts]
+    dev_pairs += [Pair(text, ENGLISH, text, ENGLISH) for text in alone]
     asked = _said((*dev_pairs, *dev_parallel), dev_items)
     fit, num_aside = _without(fit, asked - _fitted(fit))
     seen = _fitted(fit)
     sets, num_seen = _sets(material, fit, dev_pairs, dev_items, dev_parallel, seen=seen)
-    return HeldOut(fit=fit, sets=sets, facts=_facts(material, sets, num_seen, num_aside))
+    # Where nothing is to be held out, nothing is too small for it.
+    rows = rows_by_language(material, dev_parallel) if share or dev_parallel else {}
+    return HeldOut(fit=fit, sets=sets, facts=_facts(rows, sets, num_seen, num_aside))
 
 
 def _sets(
@@ -256,25 +258,25 @@ def _without(material: Material, asked: set[Spoken]) -> tuple[Material, int]:
     return replace(material, related=related, banks=banks), num_aside
 
 
-def rows_by_language(material: Material) -> dict[str, int]:
+def rows_by_language(material: Material, dev_parallel: Sequence[Pair]) -> dict[str, int]:
     """How many rows there are of each language, unpaired texts left out."""
     count: Counter[str] = Counter({ENGLISH: len(set(material.english))} if material.english else {})
-    count.update(pair.language_b for pair in material.parallel)
+    count.update(pair.language_b for pair in (*material.parallel, *dev_parallel))
     if material.image_text is not None:
         count.update(material.image_text.caption_languages)
     return dict(count)
 
 
 def _facts(
-    material: Material, sets: Sequence[DevSet], num_seen: int, num_aside: int
+    rows: Mapping[str, int], sets: Sequence[DevSet], num_seen: int, num_aside: int
 ) -> dict[str, Any]:
     measured: dict[str, int] = {}
     for one in sets:
         for language, queries in one.queries.items():
-            measured.setdefault(language, len(queries))
+            measured[language] = max(len(queries), measured.get(language, 0))
     short = {
         language: count
-        for language, count in sorted(rows_by_language(material).items())
+        for language, count in sorted(rows.items())
         if measured.get(language, 0) < LEAST_QUERIES
     }
     return {

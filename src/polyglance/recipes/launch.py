@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polyglance import errors
+from polyglance import errors, processes
 from polyglance.embed import VectorCache
 from polyglance.model import DualEncoder
 from polyglance.packs import LanguagePack
@@ -107,6 +107,10 @@ class Dev:
     parallel: Sequence[Pair] = ()
     languages: Sequence[str] = ()
 
+    def known(self) -> list[str]:
+        """Languages that the user named, or gave translations in, enough to measure or not."""
+        return [*self.languages, *dict.fromkeys(pair.language_b for pair in self.parallel)]
+
 
 def train(
     recipe: Recipe,
@@ -159,11 +163,14 @@ def train(
         *needed, teacher=teacher, config=config, cache=cache, **beside
     )
     facts = {**pack.manifest.data, **(about or {}), "held_out": held.facts}
+    pack = replace(pack, manifest=replace(pack.manifest, data=facts))
+    if processes.rank():
+        return pack  # the first process measures, and saves
     return scoring.with_scores(
-        replace(pack, manifest=replace(pack.manifest, data=facts)),
+        pack,
         held.sets,
         teacher=teacher,
-        unmeasured=[*dev.languages, *_languages_of(recipe, held.fit, tower)],
+        unmeasured=[*dev.known(), *_languages_of(recipe, held.fit, tower)],
         cache=cache,
     )
 

@@ -115,7 +115,7 @@ def import_pack(
         LanguagePack(manifest, side, probe_vectors(teacher)),
         [dev_sets.of_pairs(pairs)] if pairs else [],
         teacher=teacher,
-        unmeasured=[*dev.languages, *declared.languages_of(tower.tower, tower.reference)],
+        unmeasured=[*dev.known(), *declared.languages_of(tower.tower, tower.reference)],
         cache=cache,
     )
 

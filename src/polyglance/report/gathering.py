@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from polyglance import __version__, errors, languages, results
+from polyglance import __version__, errors, exchange, languages, results
 from polyglance.results import Result
 
 # A command names its languages where they are no more than that; else it measures all.
@@ -54,10 +54,15 @@ def gather(paths: Sequence[Path]) -> Gathered:
     set_aside: list[str] = []
     seen: dict[tuple[str, ...], Result] = {}
     for path in paths:
-        rows, said = results.read_what_is_whole(path)
-        set_aside += said
+        whole = results.read_what_is_whole(path)
+        set_aside += _said(path, whole)
+        # A file only grows: what was measured anew, of changed pictures say, stands further down.
+        newest = {(row.model_id, row.model, row.language, *row.kind): row for row in whole.rows}
+        if len(newest) < len(whole.rows):
+            older = len(whole.rows) - len(newest)
+            set_aside.append(f"{path}: {older:,} results that were measured anew further down")
         others = 0
-        for row in rows:
+        for row in newest.values():
             unknown = _unknown_language(row)
             known = seen.get(key := (row.model_id, row.data_id, row.model, row.language, *row.kind))
             if unknown is not None:
@@ -163,6 +168,17 @@ def renamed(gathered: Gathered, renames: Sequence[str]) -> tuple[Gathered, list[
     }
     said = [f"{new} is {old} ({id_[:12]})" for (old, id_), new in new_names.items()]
     return replace(gathered, by_file=by_file), said
+
+
+def _said(path: Path, whole: results.Whole) -> Sequence[str]:
+    """What is said of a file; of one that another tool wrote, that it can be converted."""
+    form = None if whole.rows or not whole.said else exchange.foreign_form(path)
+    if form is None:
+        return whole.said
+    return [
+        f"{path} is of {form}; convert it first: "
+        f"polyglance convert {shlex.quote(str(path))} --to polyglance --out results.jsonl"
+    ]
 
 
 def _unknown_language(row: Result) -> str | None:

@@ -129,7 +129,7 @@ def _row(section: Section, language: str, *, baseline: str, after: str | None) -
         f'<span class="narrow">{own if row.own_name else escape(language)}</span></th>'
         f'<td class="own wide">{own}</td><td class="wide id">{escape(language)}</td>'
         f'<td class="wide group">{escape(groups.group_of(language, "resources"))}</td>'
-        f'<td class="wide num n">{wording.MISSING if queries is None else f"{queries:,}"}</td>'
+        f'<td class="wide num n">{f"{queries:,}" if queries else wording.MISSING}</td>'
     )
     for model in section.models:
         figure = main.figure(model, language)

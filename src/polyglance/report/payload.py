@@ -80,7 +80,9 @@ def _view(view: View, section: Section) -> dict[str, Any]:
         "name": wording.value_name(view.value),
         "chance": None if chance is None else _short(chance),
         "candidates": view.num_candidates[0] if chance is not None else None,
-        "queries": _folded([view.num_queries.get(language) for language in section.languages]),
+        "queries": _folded(
+            [view.num_queries.get(language) or None for language in section.languages]
+        ),
         **_columns(by_model, section.languages),
         "heads": [
             [*_figure(heads[model].english), *_figure(heads[model].others)]

@@ -275,7 +275,8 @@ def chance(view: View) -> float | None:
     """
     k = wording.hit_rate_k(view.value)
     fewest, most = view.num_candidates
-    if k is None or fewest != most or view.direction != "text_to_content":
+    # Results that came from another tool say no number of candidates.
+    if k is None or fewest != most or fewest < 1 or view.direction != "text_to_content":
         return None
     return min(1.0, k / fewest)
 

@@ -100,12 +100,7 @@ def _manifest(index: Path, *, repair: bool) -> list[Finding]:
         if not repair:
             return [Finding(f"{error.message}; the table says the same")]
         content = store_facts.noted_in(index / store_facts.TABLE_NAME)
-        files.write_manifest(
-            index / MANIFEST_NAME,
-            content,
-            kind=store_facts.KIND,
-            schema_version=store_facts.SCHEMA_VERSION,
-        )
+        store_facts.write(index / MANIFEST_NAME, content)
         return [Finding(f"{error.message}; taken from the table", mended=True)]
     return []
 

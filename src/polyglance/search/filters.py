@@ -6,14 +6,32 @@ file's last change by the clock of this computer.
 
 from __future__ import annotations
 
+import calendar
+import contextlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from pathlib import Path
 
-from polyglance import errors
+from polyglance import errors, text_forms
+from polyglance.search.folders import Folders, Place
 
 COLUMNS = ("id", "path", "size", "mtime_ns", "taken_at")
 """What a filter looks at; an index may lack some, and then has no answer to ask of them."""
+
+# Earlier, it is a slip of the fingers; pictures of paintings may say 1600.
+FIRST_YEAR = 1000
+# The years whose days all have nanoseconds of 64 bits.
+FIRST_OF_FILES, LAST_OF_FILES = 1678, 2261
+_STEP = {False: {"days": 1}, True: {"seconds": 1}}
+_TYPED = re.compile(
+    r"(?P<year>\d{4})([-/.](?P<month>\d{1,2})([-/.](?P<day>\d{1,2})"
+    r"([t ](?P<hour>\d{1,2}):(?P<minute>\d{2})(:(?P<second>\d{2})([.,]\d+)?)?"
+    r" ?(?P<zone>z|[-+]\d{2}:?\d{2})?)?)?)?"
+)
+_CLOSE = re.compile(r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})")
+_DAY_FIRST = re.compile(r"(?P<day>\d{1,2})[-/.] ?(?P<month>\d{1,2})[-/.] ?(?P<year>\d{4})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +39,12 @@ class Filters:
     """What an answer must satisfy; the fields left out allow everything.
 
     Attributes:
-        folders: It lies in one of these, or below: the beginning of its id, as `2024/summer`, or
-            of its full path.
-        since: Taken on this day or later.
-        until: Taken on this day or earlier.
+        folders: It lies in one of these, or below, as people type them: see `folders`.
+        since: Taken on this day, or at this moment, or later.
+        until: Taken on this day, or in this second, or earlier.
         min_bytes: Its file has at least so many.
         max_bytes: At most so many.
+        here: Where relative folders may start beside the index; None for the index alone.
     """
 
     folders: tuple[str, ...] = ()
@@ -34,9 +52,11 @@ class Filters:
     until: date | None = None
     min_bytes: int | None = None
     max_bytes: int | None = None
+    here: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.since and self.until and self.since > self.until:
+        end = self.until and first_moment_after(self.until)
+        if self.since and end and first_moment(self.since) >= end:
             raise errors.ConfigError(
                 f"from {self.since} to {self.until}; the first day must not be after the last",
                 hint="change the two",
@@ -78,51 +98,95 @@ class Filters:
                 hint="leave that filter out; given vectors have no files",
             )
 
-    def condition(self, columns: Sequence[str]) -> str | None:
+    def condition(self, columns: Sequence[str], *, folders: Folders) -> str | None:
         """A condition of Lance that rows must meet; None where everything is allowed.
 
         Args:
             columns: Those of the index.
+            folders: Those of the index, among which the typed ones are found.
+
+        Raises:
+            InputError: A folder holds nothing of the index.
         """
         parts = []
         if self.folders:
-            beginnings = [_quoted(_beginning(folder)) for folder in self.folders]
-            inside = [f"starts_with({name}, {b})" for name in ("id", "path") for b in beginnings]
-            parts.append(f"({' OR '.join(inside)})")
+            places = [
+                place for typed in self.folders for place in folders.find(typed, here=self.here)
+            ]
+            if Place("id", "") not in places:  # which all lie in
+                inside = [
+                    f"starts_with({name}, {_quoted(folder + '/')})" for name, folder in places
+                ]
+                parts.append(f"({' OR '.join(inside)})")
         if self.min_bytes is not None:
             parts.append(f"size >= {self.min_bytes}")
         if self.max_bytes is not None:
             parts.append(f"size <= {self.max_bytes}")
         if self.since or self.until:
-            first, end = self._days()
-            by_file = f"(mtime_ns >= {_nanoseconds(first)} AND mtime_ns < {_nanoseconds(end)})"
-            if "taken_at" in columns:
-                by_camera = (
-                    f"taken_at >= timestamp '{first:%Y-%m-%d %H:%M:%S}' AND "
-                    f"taken_at < timestamp '{end:%Y-%m-%d %H:%M:%S}'"
-                )
-                by_file = f"({by_camera}) OR (taken_at IS NULL AND {by_file})"
-            parts.append(f"({by_file})")
+            parts.append(self._of_time("taken_at" in columns))
         return " AND ".join(parts) or None
 
-    def _days(self) -> tuple[datetime, datetime]:
-        """The first moment that counts, and the first that does not any more."""
-        # Lance keeps times as seconds since 1970, files before that do not exist.
-        first = datetime.combine(self.since or date(1970, 1, 2), time())
-        last = min(self.until or date(2200, 1, 1), date(2200, 1, 1))
-        return first, datetime.combine(last, time()) + timedelta(days=1)
+    def _of_time(self, has_camera_time: bool) -> str:
+        """The condition on when it was taken; what is not said bounds nothing."""
+        first = None if self.since is None else first_moment(self.since)
+        end = None if self.until is None else first_moment_after(self.until)
+        by_file = [] if first is None else [f"mtime_ns >= {_nanoseconds(first)}"]
+        by_file += [] if end is None else [f"mtime_ns < {_nanoseconds(end)}"]
+        by_file = by_file or ["mtime_ns IS NOT NULL"]
+        if not has_camera_time:
+            return f"({' AND '.join(by_file)})"
+        by_camera = ["taken_at IS NOT NULL"]
+        by_camera += [] if first is None else [f"taken_at >= timestamp '{first}'"]
+        by_camera += [] if end is None else [f"taken_at < timestamp '{end}'"]
+        return f"(({' AND '.join(by_camera)}) OR (taken_at IS NULL AND {' AND '.join(by_file)}))"
+
+    def each(self) -> tuple[tuple[str, Filters], ...]:
+        """Every filter alone, with what it asks in words: to say which one lets nothing pass."""
+        said: list[tuple[str, Filters]] = []
+        if self.folders:
+            names = " or ".join(map(repr, self.folders))
+            said.append((f"in {names}", Filters(folders=self.folders, here=self.here)))
+        if self.since is not None:
+            said.append((f"from {self.since} on", Filters(since=self.since)))
+        if self.until is not None:
+            said.append((f"until {self.until}", Filters(until=self.until)))
+        if self.min_bytes is not None:
+            said.append((f"of {self.min_bytes:,} bytes or more", Filters(min_bytes=self.min_bytes)))
+        if self.max_bytes is not None:
+            said.append((f"of {self.max_bytes:,} bytes or less", Filters(max_bytes=self.max_bytes)))
+        return tuple(said)
+
+
+def first_moment(said: date) -> datetime:
+    """The first moment of a day, or the moment itself.
+
+    >>> first_moment(date(2024, 7, 31))
+    datetime.datetime(2024, 7, 31, 0, 0)
+    """
+    return said if isinstance(said, datetime) else datetime.combine(said, time())
+
+
+def first_moment_after(said: date) -> datetime | None:
+    """The first moment behind a day, or behind a second; None where there is none any more."""
+    try:
+        return first_moment(said) + timedelta(**_STEP[isinstance(said, datetime)])
+    except OverflowError:
+        return None
 
 
 def day(given: str) -> date:
-    """A day as it is typed: `2024-07-31`, or the first day of `2024-07` or `2024`.
+    """A day or moment as it is typed: `2024-07-31`, or the first day of `2024-07` or `2024`.
+
+    Returns:
+        A date; a datetime by the clock of this computer for a time of day (`2024-07-31T18:30`).
 
     Raises:
         InputError: It is none.
 
-    >>> day("2024-07")
-    datetime.date(2024, 7, 1)
+    >>> day("2024-07"), day("2024/7/31 18:30")
+    (datetime.date(2024, 7, 1), datetime.datetime(2024, 7, 31, 18, 30))
     """
-    return _days_of(given)[0]
+    return _typed(given)[0]
 
 
 def last_day(given: str) -> date:
@@ -131,10 +195,10 @@ def last_day(given: str) -> date:
     Raises:
         InputError: It is none.
 
-    >>> last_day("2024-02")
-    datetime.date(2024, 2, 29)
+    >>> last_day("2024-02"), last_day("2024-02-03 10:00")
+    (datetime.date(2024, 2, 29), datetime.datetime(2024, 2, 3, 10, 0, 59))
     """
-    return _days_of(given)[1]
+    return _typed(given)[1]
 
 
 def num_bytes(given: str) -> int:
@@ -160,30 +224,58 @@ def num_bytes(given: str) -> int:
         ) from None
 
 
-def _days_of(given: str) -> tuple[date, date]:
-    parts = given.strip().split("-")
+def _typed(given: str) -> tuple[date, date]:
+    """The first and the last day, or second, of what was typed."""
+    text = text_forms.folded(given)
+    found = _TYPED.fullmatch(text) or _CLOSE.fullmatch(text)
     try:
-        numbers = [int(part) for part in parts]
-        if len(numbers) == 1:
-            return date(numbers[0], 1, 1), date(numbers[0], 12, 31)
-        if len(numbers) == 2:
-            following = date(numbers[0] + numbers[1] // 12, numbers[1] % 12 + 1, 1)
-            return date(numbers[0], numbers[1], 1), following - timedelta(days=1)
-        return date(*numbers), date(*numbers)
-    except (ValueError, TypeError):
+        if found is None or int(found["year"]) < FIRST_YEAR:
+            raise ValueError(given)
+        return _first_and_last({key: value for key, value in found.groupdict().items() if value})
+    except (ValueError, OverflowError):  # no such day, or none any more in the clock of this zone
         raise errors.InputError(
-            f"the day {given!r}; allowed is 2024-07-31, 2024-07 or 2024",
-            hint="for example --since 2024-07-01 --until 2024-07-31",
+            f"the day {given!r}; allowed is 2024-07-31, 2024-07 or 2024, also with a time: "
+            "2024-07-31T18:30",
+            hint=_day_hint(text),
         ) from None
 
 
-def _beginning(folder: str) -> str:
-    """How ids and paths in a folder begin."""
-    return folder.rstrip("/").removeprefix("./") + "/"
+def _first_and_last(parts: dict[str, str]) -> tuple[date, date]:
+    """Of what `_TYPED` found.
+
+    Raises:
+        ValueError: There is no such day.
+    """
+    year, month = int(parts["year"]), int(parts.get("month", 0))
+    if not month:
+        return date(year, 1, 1), date(year, 12, 31)
+    if "day" not in parts:
+        last = calendar.monthrange(year, month)[1]
+        return date(year, month, 1), date(year, month, last)
+    that_day = date(year, month, int(parts["day"]))
+    if "hour" not in parts:
+        return that_day, that_day
+    clock = time(int(parts["hour"]), int(parts["minute"]), int(parts.get("second", 0)))
+    moment = datetime.combine(that_day, clock)
+    if zone := parts.get("zone"):
+        aware = datetime.fromisoformat(f"{moment.isoformat()}{zone.upper()}")
+        moment = aware.astimezone().replace(tzinfo=None)
+    return moment, moment if "second" in parts else moment + timedelta(seconds=59)
+
+
+def _day_hint(text: str) -> str:
+    """What to type instead."""
+    if found := _DAY_FIRST.fullmatch(text):
+        with contextlib.suppress(ValueError):
+            meant = date(int(found["year"]), int(found["month"]), int(found["day"]))
+            return f"the year stands first: {meant.isoformat()}"
+    return "for example 2024-07-01 for the first of July; on the command line --since 2024-07-01"
 
 
 def _nanoseconds(moment: datetime) -> int:
-    """Since 1970, of a moment by the clock of this computer."""
+    """Since 1970, of a moment by the clock of this computer; files know those of 64 bits alone."""
+    if not FIRST_OF_FILES <= moment.year <= LAST_OF_FILES:
+        return 1 - 2**63 if moment.year < FIRST_OF_FILES else 2**63 - 1
     return int(moment.timestamp()) * 1_000_000_000
 
 

@@ -25,6 +25,7 @@ from polyglance.packs import LanguagePack
 from polyglance.search import places
 from polyglance.search.columns import Column
 from polyglance.search.filters import Filters
+from polyglance.search.folders import Folders
 from polyglance.search.ranked import Candidates, Hit
 from polyglance.search.vector_index import Nearest, Rows
 from polyglance.sides import Side, SpaceTower
@@ -138,6 +139,28 @@ class Index:
     def paths(self) -> list[str]:
         """Files of the M items."""
         return [str(path or "") for path in self.store.columns(["path"])["path"]]
+
+    @cached_property
+    def folders(self) -> Folders:
+        """Where its items lie."""
+        if self.nearest.facts is None:
+            return Folders(self.ids, self.paths)
+        names = self._names
+        return Folders(names["id"].to_pylist(), [path or "" for path in names["path"].to_pylist()])
+
+    def require_filters(self, filters: Filters | None) -> None:
+        """Refuse filters that cannot be decided here.
+
+        Raises:
+            ConfigError: They ask what the index does not hold.
+            InputError: A folder holds nothing of it.
+        """
+        self._condition(filters)
+
+    def num_passing(self, filters: Filters | None) -> int:
+        """How many items pass; all of them where there is no filter."""
+        where = self._condition(filters)
+        return len(self.store) if where is None else len(self.nearest.passing(where))
 
     def speakers(self, pack: LanguagePack | None) -> TextSpeakers:
         """Who answers queries to this index; the teacher's tower is loaded only if it must speak.
@@ -322,4 +345,4 @@ class Index:
         if filters is None:
             return None
         filters.require(("id", *self.store.extra_columns))
-        return filters.condition(self.store.extra_columns)
+        return filters.condition(self.store.extra_columns, folders=self.folders)

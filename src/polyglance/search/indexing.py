@@ -1,9 +1,9 @@
-"""How does an index come to hold what a folder holds? Encode what is new, rename, remove, report.
+"""An index comes to hold what a folder holds: encode what is new, rename, remove, report.
 
 A file whose path, size and time are known is not opened. One whose content is known is not encoded:
 under a new path beside the old one it is a copy, in place of the old one it was moved. A row whose
-file is gone leaves the index, unless its folder could not be looked into. The towers, and torch,
-are loaded when there is something to encode, and not before.
+file was deleted leaves the index (`leaving`). The towers, and torch, are loaded when there is
+something to encode, and not before.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from polyglance import embed, errors, files
 from polyglance.affine import Vectors
 from polyglance.model import MODEL_FILE, load_side
 from polyglance.records import ImageFile, Quarantined
-from polyglance.search import places, vector_rows
+from polyglance.search import leaving, places, vector_rows
 from polyglance.search import thumbnails as thumbnail_files
 from polyglance.search.gathering import Describe, Gathered, gather
+from polyglance.search.leaving import Leaving, Policy
 from polyglance.search.rows import add_index_columns, index_columns, looked_at
 from polyglance.sides import SpaceTower
 from polyglance.sources.images import Photo
+from polyglance.sources.skipped import Skipped
 from polyglance.store import MANIFEST_NAME, Store
 from polyglance.store_facts import StoreFacts
 from polyglance.towers import Modality, Output
@@ -39,20 +41,29 @@ class IndexReport:
         known: Items whose row was there already.
         moved: Old and new id of what was found under another path.
         removed: Ids of the rows whose file is gone.
+        left_out: Ids of the rows that left since their file is left out by choice now.
         missing: Ids of the rows whose file is gone and that were kept since that was asked for.
+        absent: Ids of the rows that were kept since their folder is gone or empty, or since more
+            would go than may; see `leaving`.
         quarantined: What was set aside, and why.
-        num_videos: Video files; they are left out.
-        num_heic: HEIC files that were left out, since the extra is not installed.
+        remarks: What is damaged beside pictures that are indexed, as their captions.
+        skipped: What was left out by a rule, and by which.
+        num_tars: Tars that were looked into.
+        num_in_tars: Pictures found in them.
     """
 
     new: int
     known: int
     moved: tuple[tuple[str, str], ...] = ()
     removed: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
-    num_videos: int = 0
-    num_heic: int = 0
+    remarks: tuple[Quarantined, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    num_tars: int = 0
+    num_in_tars: int = 0
 
 
 def build(
@@ -60,7 +71,8 @@ def build(
     *,
     model: str,
     out: Path,
-    keep_missing: bool = False,
+    exclude: Sequence[str] = (),
+    policy: Policy = Policy(),  # noqa: B008 - frozen
     thumbnails: bool = True,
     space: str | None = None,
     num_threads: int | None = None,
@@ -72,14 +84,15 @@ def build(
             a folder of vectors, see `vector_rows`.
         model: Reference of a dual encoder.
         out: Folder of the index, made or brought up to date.
-        keep_missing: Whether rows stay whose file is gone.
+        exclude: Patterns of what is left out, see `walking.Patterns`.
+        policy: Which rows may leave.
         thumbnails: Whether thumbnails are made on the way.
         space: In which space vectors lie that are given; for pictures it is the model's.
         num_threads: Threads that decode while the tower encodes, and batches that it may encode at
             once; None for one a core.
 
     Returns:
-        What was new, known, moved, removed and set aside.
+        What was new, known, moved, removed, set aside and left out.
 
     Raises:
         InputError: There is no picture, or the source went away meanwhile; no row is removed then.
@@ -94,12 +107,13 @@ def build(
             f"a space was given ({space}), and {source} holds no vectors",
             hint="leave --space out: pictures are encoded into the space of --model",
         )
-    before = os.stat(source) if source.exists() else None
-    found = gather(source)
-    store, tower = open_index(out, model=model, source=source)
+    before = _identity_of(source)
+    found = gather(source, exclude=exclude, may_be_empty=policy.forget)
+    store, tower = open_index(out, model=model, source=source, found=found)
     look = _Look(store.path, found.describe, thumbnails=thumbnails)
     with store.writing():
         add_index_columns(store)
+        places.follow(store, absolute(model), folder=Path(os.path.realpath(source)), space_id=None)
         table = store.columns(["id", "key", "path"])
         report = embed.embed_images(
             found.images,
@@ -109,48 +123,52 @@ def build(
             look=look,
         )
         present = {image.id for image in found.images}
-        gone = _gone_rows(table, found, present=present)
-        if gone:
+        left = leaving.decide(store, table, found=found, present=present, policy=policy)
+        if left.going or left.absent:
             _require_unchanged_place(source, before)
-        moved = _moved_rows(store, gone, known=set(table["id"])) if gone else {}
-        removed = [identity for identity in gone if not keep_missing or identity in moved]
-        if removed:
-            store.delete(removed)
-        if removed or report.new:
-            _drop_thumbnails(store, keys_before=set(table["key"]))
+        if left.going:
+            store.delete(left.going)
+        if left.going or report.new:
+            _drop_thumbnails(store, before=set(table["key"]))
         stale = [one.id for one in embed.read_quarantine(store) if one.id not in present]
         embed.set_aside(store, found.set_aside, tried=stale)
+    return _reported(report, left, found=found, remarks=look.remarks)
+
+
+def _reported(
+    report: embed.EmbedReport, left: Leaving, *, found: Gathered, remarks: Sequence[Quarantined]
+) -> IndexReport:
     return IndexReport(
-        new=report.new - len(moved),
+        new=report.new - len(left.moved),
         known=report.known,
-        moved=tuple(moved.items()),
-        removed=tuple(identity for identity in removed if identity not in moved),
-        missing=tuple(identity for identity in gone if keep_missing and identity not in moved),
+        moved=tuple(left.moved.items()),
+        removed=left.removed,
+        left_out=left.left_out,
+        missing=left.missing,
+        absent=left.absent,
         quarantined=(*report.quarantined, *found.set_aside),
-        num_videos=found.num_videos,
-        num_heic=found.num_heic,
+        remarks=tuple(sorted(remarks, key=lambda one: one.id)),
+        skipped=found.skipped,
+        num_tars=found.num_tars,
+        num_in_tars=sum(image.span is not None for image in found.images),
     )
 
 
-def open_index(out: Path, *, model: str, source: Path) -> tuple[Store, LaterTower | SpaceTower]:
+def open_index(
+    out: Path, *, model: str, source: Path, found: Gathered
+) -> tuple[Store, LaterTower | SpaceTower]:
     """Open an index or make it; of one that exists the model is not loaded yet.
 
     Raises:
-        StoreError: It is of another model, or of another source that still exists.
+        StoreError: It is of another model, or of another source.
     """
-    reference, place = absolute(model), str(Path(source).resolve())
+    reference, place = absolute(model), os.path.realpath(source)
     if (Path(out) / MANIFEST_NAME).exists():
         store = Store.open(out)
-        other = store.extra_facts.get("folder", place)
-        if other != place and Path(other).exists():
-            raise errors.StoreError(
-                f"the index {out} is of {other}; {place} was given",
-                hint="one index a folder: give another --out",
-            )
+        _require_own_source(store, place, found=found)
         if store.extra_facts.get("model") == reference and _may_be(store, reference):
-            places.follow(store, reference, folder=Path(place), space_id=None)
             return store, LaterTower(store.facts, reference)
-    tower = SpaceTower(load_side(model, "content"))
+    tower = SpaceTower(load_side(reference, "content"))
     there = (Path(out) / MANIFEST_NAME).exists()
     store = Store.open_or_create(
         out,
@@ -158,9 +176,39 @@ def open_index(out: Path, *, model: str, source: Path) -> tuple[Store, LaterTowe
         extra_columns=None if there else index_columns(),
         extra_facts=places.noted(reference, out=out, folder=Path(place), space_id=tower.space_id),
     )
-    if there:
-        places.follow(store, reference, folder=Path(place), space_id=tower.space_id)
     return store, tower
+
+
+def _require_own_source(store: Store, place: str, *, found: Gathered) -> None:
+    """Refuse another source than an index's own; one that was moved holds its pictures still.
+
+    Raises:
+        StoreError: The index's own is there, or nothing of the index is in this one.
+    """
+    other = store.extra_facts.get("folder", place)
+    if other == place:
+        return
+    if os.path.exists(other):
+        raise errors.StoreError(
+            f"the index {store.path} is of {other}; {place} was given",
+            hint="one index a folder: give another --out",
+        )
+    table = store.columns(["id", "size"])
+    size_of = dict(zip(table["id"], table["size"], strict=True))
+    known = (image for image in found.images if image.id in size_of)
+    if size_of and not any(_size_of(image) == size_of[image.id] for image in known):
+        raise errors.StoreError(
+            f"the index {store.path} is of {other}, which is not there; none of its pictures is in "
+            f"{place}",
+            hint=f"give another --out for {place}; or have {other} there (is a disk not mounted?)",
+        )
+
+
+def _size_of(image: ImageFile) -> int | None:
+    try:
+        return image.span[1] if image.span else os.stat(image.path).st_size
+    except OSError:
+        return None
 
 
 class LaterTower:
@@ -224,17 +272,28 @@ class LaterTower:
 
 
 class _Look:
-    """Makes the thumbnail of each file, and says what the index's columns hold of it."""
+    """Makes the thumbnail of each file, and says what the index's columns hold of it.
+
+    Attributes:
+        remarks: What is damaged beside the pictures, or could not be written of them.
+    """
 
     def __init__(self, index: Path, describe: Describe, *, thumbnails: bool) -> None:
         self._index, self._describe, self._thumbnails = index, describe, thumbnails
+        self.remarks: list[Quarantined] = []
 
     def __call__(
         self, file: ImageFile, *, data: bytes, photo: Photo | None, key: str
     ) -> Mapping[str, Any]:
+        def remark(what: str) -> None:
+            self.remarks.append(Quarantined(file.id, what))
+
         if photo is not None and self._thumbnails:
-            thumbnail_files.write(self._index, key, photo.image)
-        return {**looked_at(file, data=data, photo=photo), **self._describe(file)}
+            try:
+                thumbnail_files.write(self._index, key, photo.image)
+            except OSError as error:  # it is made when it is asked for
+                remark(f"its thumbnail cannot be written: {error.strerror or error}")
+        return {**looked_at(file, data=data, photo=photo), **self._describe(file, remark)}
 
 
 def absolute(model: str) -> str:
@@ -250,29 +309,11 @@ def _may_be(store: Store, model: str) -> bool:
     )
 
 
-def _gone_rows(
-    table: Mapping[str, list[str]], found: Gathered, *, present: Collection[str]
-) -> dict[str, str]:
-    """Rows of files below the root that are not there any more: id to content key."""
-    root = os.path.abspath(found.root)
-    below = root + os.sep
-    return {
-        identity: key
-        for identity, key, path in zip(table["id"], table["key"], table["path"], strict=True)
-        if identity not in present
-        and (path == root or path.startswith(below))
-        and not found.may_be_there(identity)
-    }
-
-
-def _moved_rows(store: Store, gone: Mapping[str, str], *, known: Collection[str]) -> dict[str, str]:
-    """Of the rows that are gone, those whose content came under another id in this run."""
-    table = store.columns(["id", "key"])
-    arrived: dict[str, list[str]] = {}
-    for identity, key in zip(table["id"], table["key"], strict=True):
-        if identity not in known:
-            arrived.setdefault(key, []).append(identity)
-    return {old: arrived[key].pop(0) for old, key in gone.items() if arrived.get(key)}
+def _identity_of(source: Path) -> os.stat_result | None:
+    try:
+        return os.stat(source)
+    except OSError:
+        return None
 
 
 def _require_unchanged_place(source: Path, before: os.stat_result | None) -> None:
@@ -290,9 +331,9 @@ def _require_unchanged_place(source: Path, before: os.stat_result | None) -> Non
         )
 
 
-def _drop_thumbnails(store: Store, *, keys_before: Collection[str]) -> None:
+def _drop_thumbnails(store: Store, *, before: Collection[str]) -> None:
     """Remove thumbnails if content is gone that was there."""
     if (store.path / thumbnail_files.FOLDER).is_dir():
-        keys = set(store.keys())
-        if not keys.issuperset(keys_before):
-            thumbnail_files.sweep(store.path, keys)
+        now = set(store.keys())
+        if not now.issuperset(before):
+            thumbnail_files.sweep(store.path, before=before, now=now)

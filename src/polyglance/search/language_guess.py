@@ -1,7 +1,9 @@
 """In which language is a short text? Script first, then a detector, among the languages at hand.
 
 The letters leave the languages that are written with them; where that is one, it decides alone.
-Else py3langid shares the text out among those that are left. It was chosen on 3,851 labels of one
+Where a text has no letters (digits, marks, emoji), or none of theirs, no language is named.
+Else py3langid shares the text out among those that are left, and the languages that the asker is
+known to read count for more. It was chosen on 3,851 labels of one
 to three words in a hundred languages, with script and limiting: its first guess is right for 56 %,
 one of its first three for 74 %; lingua's for 53 and 67 %, with 24 s and 0.8 GB to start, and in its
 low mode for 46 and 62 %.
@@ -12,19 +14,23 @@ from __future__ import annotations
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Any
 
+from polyglance import text_forms
 from polyglance.languages import get_language
 
 _loading = threading.Lock()
 
-# From this share on the first guess is asked alone; below, those with this part of its share too.
+# From this share on the first guess is named alone; below, those with this part of its share too.
 CERTAIN = 0.9
-WORTH_ASKING = 0.2
+WORTH_NAMING = 0.2
+# How much more a language counts that the asker is known to read: on those labels its own first
+# guesses rise from 58 to 89 %; where all askers read English, those of others fall by 1.7 points.
+PREFERRED = 8.0
 # Of a language that the detector does not know, before all are scaled to sum to 1.
 UNKNOWN_SHARE = 1e-4
 # Letters of languages that the detector does not know, and that no other language here has.
@@ -102,15 +108,26 @@ SCRIPTS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 
 
+def has_letters(text: str) -> bool:
+    """Whether a text has a letter, by which a language could be told.
+
+    >>> has_letters("犬"), has_letters("2024!"), has_letters("🐶")
+    (True, False, False)
+    """
+    return any(unicodedata.category(letter)[0] == "L" for letter in text)
+
+
 def scripts_of(text: str) -> frozenset[str]:
     """The scripts that a text may be in, by most of its letters; empty where it has none.
 
-    >>> sorted(scripts_of("Hund")), sorted(scripts_of("スイカ")), sorted(scripts_of("2024!"))
+    >>> sorted(scripts_of("Ｈund")), sorted(scripts_of("ｽｲｶ")), sorted(scripts_of("2024!"))
     (['Latn'], ['Jpan'], [])
     """
+    if not has_letters(text):
+        return frozenset()
     counted = Counter(
         unicodedata.name(letter, "").split(" ")[0].split("-")[0]
-        for letter in text
+        for letter in unicodedata.normalize("NFKC", text)
         if unicodedata.category(letter)[0] in "LM"
     )
     known = [(name, count) for name, count in counted.most_common() if name in SCRIPTS]
@@ -122,17 +139,17 @@ def scripts_of(text: str) -> frozenset[str]:
 
 
 def of_script(text: str, *, languages: Collection[str]) -> tuple[str, ...]:
-    """Of some languages those written in the letters of a text; all where that tells nothing.
+    """Of some languages those written in the letters of a text; none where it has none of theirs.
 
     >>> of_script("собака", languages=("deu_Latn", "rus_Cyrl"))
     ('rus_Cyrl',)
     >>> of_script("狮子", languages=("zho_Hans", "zho_Hant"))
     ('zho_Hans',)
     """
-    own = tuple(name for name in languages if OWN_LETTERS.get(name, frozenset()) & set(text))
+    letters = set(unicodedata.normalize("NFKC", text))
+    own = tuple(name for name in languages if OWN_LETTERS.get(name, frozenset()) & letters)
     scripts = scripts_of(text) - _han_excluded(text)
-    found = own or tuple(name for name in languages if get_language(name).script in scripts)
-    return found or tuple(languages)
+    return own or tuple(name for name in languages if get_language(name).script in scripts)
 
 
 def _han_excluded(text: str) -> set[str]:
@@ -150,44 +167,44 @@ def _fits(text: str, code: str) -> bool:
     return True
 
 
-def guess(text: str, *, languages: Collection[str]) -> tuple[Guess, ...]:
+def guess(
+    text: str, *, languages: Collection[str], preferred: Collection[str] = ()
+) -> tuple[Guess, ...]:
     """The languages that a text may be in, most likely first.
 
     Args:
         text: A short one.
-        languages: Ids of those that can be meant, one or more.
+        languages: Ids of those that can be meant.
+        preferred: Ids of those that the asker is known to read, as a locale says.
 
     Returns:
-        All that its script allows.
+        All that its script allows; none where it names no language.
     """
-    allowed = of_script(text, languages=languages)
-    if len(allowed) == 1:
-        return (Guess(language=allowed[0], share=1.0),)
+    seen = text_forms.legible(text)
+    allowed = of_script(seen, languages=languages)
+    if len(allowed) < 2:
+        return tuple(Guess(language=name, share=1.0) for name in allowed)
     shares = dict.fromkeys(allowed, UNKNOWN_SHARE)
     by_code: dict[str, list[str]] = {}
     for name in allowed:
         if code := _detector_code(name):
             by_code.setdefault(code, []).append(name)
     # Spaces around it, since the detector counts where words begin and end.
-    for code, share in detector().rank(f" {text} "):
+    for code, share in detector().rank(f" {seen} "):
         for name in by_code.get(code, ()):
             shares[name] = max(UNKNOWN_SHARE, share / len(by_code[code]))
+    for name in set(preferred) & set(shares):
+        shares[name] *= PREFERRED
     total = sum(shares.values())
     ordered = sorted(shares, key=lambda name: (-shares[name], name))
     return tuple(Guess(language=name, share=shares[name] / total) for name in ordered)
 
 
-def likely(text: str, *, languages: Collection[str]) -> tuple[Guess, ...]:
-    """The guesses that are worth asking: one where it is certain, else the best few.
-
-    Args:
-        text: A short one.
-        languages: Ids of those that can be meant, one or more.
-    """
-    found = guess(text, languages=languages)
-    if found[0].share >= CERTAIN:
-        return found[:1]
-    return tuple(one for one in found if one.share >= WORTH_ASKING * found[0].share)
+def worth_naming(found: Sequence[Guess]) -> tuple[Guess, ...]:
+    """Of guesses those that a person would want to hear: one where it is certain, else a few."""
+    if not found or found[0].share >= CERTAIN:
+        return tuple(found[:1])
+    return tuple(one for one in found if one.share >= WORTH_NAMING * found[0].share)
 
 
 def _detector_code(language: str) -> str | None:

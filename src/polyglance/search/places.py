@@ -44,7 +44,8 @@ def follow(store: Store, reference: str, *, folder: Path, space_id: str | None) 
     """
     space_id = space_id or model_space(store)
     found = noted(reference, out=store.path, folder=folder, space_id=space_id)
-    store.set_extra_facts({**store.extra_facts, **found})
+    if found != {name: store.extra_facts.get(name) for name in found}:
+        store.note_facts({**store.extra_facts, **found})
 
 
 def model_of(store: Store) -> str:

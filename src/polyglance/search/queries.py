@@ -8,18 +8,22 @@ r"""What is asked? Texts and pictures with signs and weights, and the form they 
 An operator is `+` or `-` with a space before it and a space or a quote behind it, so that
 `T-shirt`, `C++` and `-5 degrees` are plain texts. Quotes make a text of anything. In a combined
 query `\"`, `\+`, `\-` and `\\` are the bare characters, inside quotes and outside.
+
+A language in front is the shortest tag of one that is there (`ca:`, not `cat:`) or its id
+(`cat_Latn:`), with the text close behind; `cat:dog`, `12:30`, `C:\x`, `http://x` are plain texts.
+What nobody sees (marks of direction, joiners, control characters) is taken away before all else.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from polyglance import errors
+from polyglance import errors, text_forms
 from polyglance.affine import Vectors
-from polyglance.languages import normalise_language
+from polyglance.languages import AMBIGUOUS, get_language, normalise_language
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +36,41 @@ class PictureVector:
 Picture = Path | bytes | PictureVector
 """A picture to search by: a file, the bytes of one, or its vector."""
 
-QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」"}
+# What opens a text, and what may close it: the first kind that follows. The usage of a language
+# comes first, then what a keyboard or a correcting program mixes with it.
+QUOTES = {
+    '"': ('"', "”“„"),
+    "“": ("”", '"“'),
+    "„": ("“”", '"„'),
+    "”": ("”", '"'),
+    "«": ("»", "«"),
+    "»": ("«»", ""),
+    "「": ("」", ""),
+    "『": ("』", ""),
+    "〝": ("〟〞", ""),
+    "＂": ("＂", '"'),
+}
+CANCELLED = 1e-6  # a sum of weights that is no weight
+_OPENING = "".join(QUOTES)
 PICTURE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".bmp", ".tif", ".tiff")
 )
-_SIGNS = {"+": 1.0, "-": -1.0, "−": -1.0}
-_OPERATOR = re.compile(r"""(?:(?<=\s)|^)([+\-−])(?=\s|["“„«「]|$)""")
-_WEIGHT = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*\*\s*")
-_LANGUAGE = re.compile(r"([A-Za-z]{2,3}(?:[-_][A-Za-z]{4})?(?:[-_][A-Za-z]{2})?):(?=\S)")
-_ESCAPE = re.compile(r"""\\([\\+\-−"“”„«»「」])""")
+_SIGNS = {"+": 1.0, "＋": 1.0, "-": -1.0, "−": -1.0, "－": -1.0, "–": -1.0, "—": -1.0}
+# A dash is what a correcting program makes of a minus; without a quote behind it, it is one.
+_OPERATOR = re.compile(
+    rf"(?:(?<=\s)|^)(?:([+\-−＋－])(?=\s|[{_OPENING}]|$)|([–—])(?=\s*[{_OPENING}]))"
+)
+_WEIGHT = re.compile(r"(\d+(?:[.,]\d+)?|\.\d+)\s*[*×]\s*")
+_LANGUAGE = re.compile(
+    r"([A-Za-z]{2,3}(?:[-_][A-Za-z]{4})?(?:[-_](?:[A-Za-z]{2}|\d{3}))?)[:：](?![\s/\\]|$)"
+)
+_PREFIX_ALONE = re.compile(
+    rf"([A-Za-z]{{2,3}}(?:[-_][A-Za-z]{{4}})?)[:：](?=\s*$|\s+[+\-−＋－](?:\s|[{_OPENING}]|$))"
+)
+_ESCAPE = re.compile(rf"\\([\\+\-−{_OPENING}»」』〟〞])")
+
+
+FORM = 'the form is "beach" + photo.jpg - "night"; quotes make a plain text of anything'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +98,10 @@ class Term:
                 f"a term with {len(given)} of text, picture and item; it has exactly one",
                 hint="make one term of each",
             )
-        if self.text is not None and not self.text.strip():
-            raise errors.InputError("an empty text", hint='ask for something, such as "cat"')
+        if self.text is not None:
+            require_utf8(self.text)
+            if not text_forms.says_something(self.text):
+                raise errors.InputError("an empty text", hint='ask for something, such as "cat"')
         if not (0 < abs(self.weight) < float("inf")):
             raise errors.InputError(
                 f"the weight {self.weight}; it must be a number other than 0",
@@ -83,9 +115,11 @@ class Query:
 
     Attributes:
         terms: One or more, at least one with a weight above 0.
+        notes: What may have been meant otherwise, in sentences.
     """
 
     terms: tuple[Term, ...]
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not any(term.weight > 0 for term in self.terms):
@@ -100,32 +134,79 @@ class Query:
         """A plain text, whatever characters it holds."""
         return cls(terms=(Term(text=text, language=language),))
 
+    @property
+    def cancels(self) -> bool:
+        """Whether its terms take each other away, so that there is nothing to look for.
+
+        A query whose texts only mean the same (`"sofa" - "couch"`) is no such one.
+        """
+        sums: dict[object, float] = {}
+        for term in self.terms:
+            text = None if term.text is None else text_forms.folded(term.text)
+            same = text, term.language, term.picture, term.item
+            sums[same] = sums.get(same, 0.0) + term.weight
+        return all(abs(total) < CANCELLED for total in sums.values())
+
     @classmethod
     def like(cls, item: str) -> Query:
         """What is like an indexed item."""
         return cls(terms=(Term(item=item),))
 
 
-def parse(text: str, *, pictures: Callable[[str], Picture] | None = None) -> Query:
+def require_utf8(text: str) -> None:
+    """Refuse what is no text: halves of characters, and bytes of another encoding.
+
+    Raises:
+        InputError: It is not valid Unicode.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = text.encode("utf-8", "backslashreplace").decode()
+        raise errors.InputError(
+            f"the text {shown[:80]!r} is no valid UTF-8",
+            hint="set the terminal and the input to UTF-8, and type it again",
+        ) from error
+
+
+def require_text(text: str) -> None:
+    """Refuse a text in which there is nothing to look for, or that is no text.
+
+    Raises:
+        InputError: It is empty, of invisible marks alone, or not valid Unicode.
+    """
+    require_utf8(text)
+    if not text_forms.says_something(text):
+        raise errors.InputError("an empty query", hint='ask for something, such as "cat"')
+
+
+def parse(
+    text: str,
+    *,
+    pictures: Callable[[str], Picture] | None = None,
+    languages: Collection[str] = (),
+) -> Query:
     """Read what was typed; see the module.
 
     Args:
         text: A plain text, or terms with operators.
         pictures: From a name in the query to the picture, such as `Path` where files of this
             computer may be read. None refuses names of pictures.
+        languages: Ids of those that are there: no other one is a prefix. Empty where that is not
+            known; then every language of the table is.
 
     Raises:
         InputError: The form is broken; says where.
-        LanguageError: The code in front of a text is not known; says where.
+        LanguageError: The code in front of a text is not known, or means several languages; says
+            where.
 
     >>> [(term.weight, term.language, term.text) for term in parse('de:Strand - 0.5*"night"').terms]
     [(1.0, 'deu_Latn', 'Strand'), (-0.5, None, 'night')]
     >>> parse("T-shirt C++").terms[0].text
     'T-shirt C++'
     """
-    if not text.strip():
-        raise errors.InputError("an empty query", hint='ask for something, such as "cat"')
-    return _Reader(text, pictures).query()
+    require_text(text)
+    return _Reader(text_forms.plain(text), pictures, frozenset(languages)).query()
 
 
 class _Reader:
@@ -134,12 +215,19 @@ class _Reader:
     Args:
         text: All of it.
         pictures: As for `parse`.
+        languages: As for `parse`.
     """
 
-    def __init__(self, text: str, pictures: Callable[[str], Picture] | None) -> None:
+    def __init__(
+        self,
+        text: str,
+        pictures: Callable[[str], Picture] | None,
+        languages: frozenset[str] = frozenset(),
+    ) -> None:
         self.text, self.at = text, 0
-        self._pictures = pictures
+        self._pictures, self._languages = pictures, languages
         self._combined = False
+        self._notes: list[str] = []
 
     def query(self) -> Query:
         """The whole query."""
@@ -150,10 +238,11 @@ class _Reader:
             sign = self._sign()
             if sign is None:
                 if not self._combined and _OPERATOR.search(self.text, self.at) is None:
-                    return Query.of_text(self.text.strip())  # "big" dog: quotes of a plain text
+                    # "big" dog: quotes of a plain text
+                    return Query(terms=(Term(text=self.text),), notes=tuple(self._notes))
                 raise self._broken("an operator is wanted here, + or -")
             terms.append(self._term(sign))
-        return Query(terms=tuple(terms))
+        return Query(terms=tuple(terms), notes=tuple(self._notes))
 
     def _sign(self) -> float | None:
         """The factor of an operator that stands here, and past it."""
@@ -161,11 +250,11 @@ class _Reader:
         if found is None:
             return None
         self._combined = True
-        self.at = found.end()
+        self.at, sign = found.end(), found[1] or found[2]
         self._skip_space()
         if self.at == len(self.text):
-            raise self._broken(f"nothing follows the {found[1]}")
-        return _SIGNS[found[1]]
+            raise self._broken(f"nothing follows the {sign}")
+        return _SIGNS[sign]
 
     def _term(self, sign: float) -> Term:
         """One term, and past the space behind it."""
@@ -173,7 +262,7 @@ class _Reader:
         if found := _WEIGHT.match(self.text, self.at):
             if self._alone():
                 return Term(weight=weight, text=self._rest())  # 2*4 is a plain text
-            weight *= float(found[1])
+            weight *= float(found[1].replace(",", "."))
             if not weight:
                 raise self._broken("a weight of 0")
             self.at = found.end()
@@ -193,28 +282,64 @@ class _Reader:
 
     def _language(self) -> str | None:
         """The language in front of a text, and past it."""
+        alone = _PREFIX_ALONE.match(self.text, self.at)
+        if alone is not None and self._meant(alone[1]) is not None:
+            self.at = alone.end()
+            raise self._broken(
+                "nothing follows the language",
+                hint=f'the text stands close behind it: {alone[1]}:..., or in quotes: "{alone[0]}"',
+            )
         found = _LANGUAGE.match(self.text, self.at)
         if found is None:
             return None
         try:
-            language = normalise_language(found[1])
+            language = self._meant(found[1])
         except errors.LanguageError as error:
-            if self._alone():
-                return None  # cat:dog is a plain text
             raise errors.LanguageError(
                 f"{error.message} (at column {self.at + 1} of the query {self.text!r})",
                 hint=f"{error.hint}; or put the text in quotes if {found[0]} is part of it",
             ) from error
-        self.at = found.end()
+        if language is not None:
+            self.at = found.end()
+        elif note := _read_as_text(found[1], is_there=self._is_there):
+            self._notes.append(note)
         return language
+
+    def _is_there(self, language: str) -> bool:
+        return not self._languages or language in self._languages
+
+    def _meant(self, code: str) -> str | None:
+        """The language of a code in front of a text; None where it is part of the text.
+
+        Raises:
+            LanguageError: It means several that are there; or none, in a combined query, where it
+                is two letters that cannot be anything else.
+        """
+        folded = code.casefold().replace("_", "-")
+        several = AMBIGUOUS.get(folded)
+        if several is not None:
+            there = [name for name in several if self._is_there(name)]
+            if len(there) < 2:
+                return there[0] if there else None
+        try:
+            language = normalise_language(code)
+        except errors.LanguageError:
+            if several is None and (len(folded) > 2 or self._alone()):
+                return None  # a word with a colon behind it
+            raise
+        row, first = get_language(language), folded.split("-")[0]
+        # Words of three letters are often codes as well: only what has no shorter code goes by one.
+        is_short = len(first) == 2 or first == row.bcp47.casefold().split("-")[0]
+        is_id = folded.startswith(f"{row.iso639_3}-{row.script}".casefold())
+        return language if self._is_there(language) and (is_short or is_id) else None
 
     def _operand(self) -> tuple[str, bool]:
         """A quoted text, or all up to the next operator; whether it was quoted."""
-        closing = QUOTES.get(self.text[self.at : self.at + 1])
-        end = None if closing is None else self._closing_quote(closing)
+        opening = self.text[self.at : self.at + 1]
+        end = self._closing_quote(*QUOTES[opening]) if opening in QUOTES else None
         if end is None:
             found = _OPERATOR.search(self.text, self.at)
-            if closing is not None and (found is not None or self._combined):
+            if opening in QUOTES and (found is not None or self._combined):
                 raise self._broken(f"the quote {self.text[self.at]} is not closed")
             end = len(self.text) if found is None else found.start()
             self._combined = self._combined or found is not None
@@ -225,11 +350,12 @@ class _Reader:
         self._skip_space()
         return _ESCAPE.sub(r"\1", operand).strip(), True
 
-    def _closing_quote(self, closing: str) -> int | None:
-        """Where the quote that opens here is closed."""
-        for found in re.finditer(r"\\.|" + re.escape(closing), self.text[self.at + 1 :]):
-            if found[0] == closing:
-                return self.at + 1 + found.start()
+    def _closing_quote(self, usual: str, others: str) -> int | None:
+        """Where the quote that opens here is closed: by one of its kind, else by another."""
+        for closing in filter(None, (usual, others)):
+            for found in re.finditer(rf"\\.|[{re.escape(closing)}]", self.text[self.at + 1 :]):
+                if found[0] in closing:
+                    return self.at + 1 + found.start()
         return None
 
     def _picture(self, name: str, start: int) -> Picture:
@@ -251,9 +377,20 @@ class _Reader:
         while self.at < len(self.text) and self.text[self.at].isspace():
             self.at += 1
 
-    def _broken(self, what: str) -> errors.InputError:
+    def _broken(self, what: str, *, hint: str = FORM) -> errors.InputError:
         """The error for a form that cannot be read, with a mark under the place."""
         return errors.InputError(
             f"{what} (column {self.at + 1})\n  {self.text}\n  {' ' * self.at}^",
-            hint='the form is "beach" + photo.jpg - "night"; quotes make a plain text of anything',
+            hint=hint,
         )
+
+
+def _read_as_text(code: str, *, is_there: Callable[[str], bool]) -> str | None:
+    """What to say of a code of a language that is read as part of a text; None for no code."""
+    try:
+        row = get_language(code)
+    except errors.LanguageError:
+        return None
+    if not is_there(row.id):
+        return f"{code}: is read as part of the text: {row.english_name} is not among the languages"
+    return f"{code}: is read as part of the text; {row.bcp47}: asks in {row.english_name}"

@@ -8,17 +8,34 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from polyglance.affine import Vectors
 from polyglance.packs import Speaker
 from polyglance.search import language_guess
 from polyglance.search.voices import Voice, Voices
 
+# A reading that is less likely is not asked: it would dilute the others, and load what speaks it.
+LEAST_SHARE = 0.1
 # Readings of one text, and of one query, that are asked and fused at most.
 MAX_READINGS = 3
 # Of combined queries with many unsure terms, so many combinations are weighed.
 MAX_WEIGHED = 64
+
+
+class Said(NamedTuple):
+    """A text to read.
+
+    Attributes:
+        text: Of the query.
+        language: Its id; None has it guessed.
+        preferred: Ids of languages that the asker reads, by a locale.
+    """
+
+    text: str
+    language: str | None = None
+    preferred: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +44,8 @@ class Assumption:
 
     Attributes:
         text: Of the query.
-        language: Its id; None where none was given and none could be guessed.
+        language: Its id; None where none was given and none could be guessed: its letters tell
+            none, or nobody said in which languages the packs speak.
         speaker: `pack`, or `teacher` for the model's own text side.
         pack: Which pack; None for the teacher.
         share: How sure: 1 where the language was given; where it was guessed, the shares of all
@@ -56,14 +74,14 @@ class Encoded:
     assumption: Assumption
 
 
-def encode(texts: Sequence[tuple[str, str | None]], voices: Voices) -> list[list[Encoded]]:
+def encode(texts: Sequence[Said], voices: Voices) -> list[list[Encoded]]:
     """All readings of each text, most likely first; each voice encodes its texts in one batch.
 
     Args:
-        texts: T texts, each with its language id, or None to have it guessed.
+        texts: T texts.
         voices: Who can speak.
     """
-    readings = [assume(text, language, voices=voices) for text, language in texts]
+    readings = [assume(said, voices=voices) for said in texts]
     asked: dict[tuple[Voice, bool], dict[tuple[str, str | None], None]] = {}
     for voice, one in itertools.chain.from_iterable(readings):
         # With a language and without: an encoder is never given both in one call.
@@ -84,26 +102,40 @@ def encode(texts: Sequence[tuple[str, str | None]], voices: Voices) -> list[list
     ]
 
 
-def assume(text: str, language: str | None, *, voices: Voices) -> list[tuple[Voice, Assumption]]:
+def assume(said: Said, *, voices: Voices) -> list[tuple[Voice, Assumption]]:
     """Who is asked for a text, and in which language; the likeliest first.
 
     Guesses that would give the very same vector are one reading: a voice that does not use the
-    language is asked once.
+    language is asked once. Readings under a tenth of all are left out, but for the likeliest.
     """
-    if language is not None or not voices.candidates:
-        voice = voices.of(language)
-        return [(voice, _assumption(text, language, voice, 1.0))]
-    found: dict[tuple[Voice, str | None], Assumption] = {}
-    for one in language_guess.likely(text, languages=voices.candidates):
+    if said.language is not None or not voices.candidates:
+        voice = voices.of(said.language)
+        return [(voice, _assumption(said.text, said.language, voice, 1.0))]
+    guesses = language_guess.guess(said.text, languages=voices.candidates, preferred=said.preferred)
+    if not guesses:
+        return [(voices.nameless, _assumption(said.text, None, voices.nameless, 1.0))]
+    alike: dict[tuple[Voice, str | None], list[language_guess.Guess]] = {}
+    for one in guesses:
         voice = voices.of(one.language)
-        key = voice, one.language if voice.uses_language else None
-        if key in found:
-            known = found[key]
-            others = (*known.others, one.language)
-            found[key] = replace(known, share=known.share + one.share, others=others)
-        elif len(found) < MAX_READINGS:
-            found[key] = _assumption(text, one.language, voice, one.share)
-    return [(voice, assumption) for (voice, _), assumption in found.items()]
+        alike.setdefault((voice, one.language if voice.uses_language else None), []).append(one)
+    named = {one.language for one in language_guess.worth_naming(guesses)}
+    found = [
+        (
+            voice,
+            Assumption(
+                text=said.text,
+                language=first.language,
+                speaker=voice.speaker,
+                pack=voice.name,
+                share=min(1.0, math.fsum(one.share for one in (first, *others))),
+                others=tuple(one.language for one in others if one.language in named),
+            ),
+        )
+        for (voice, _), (first, *others) in alike.items()
+    ]
+    found.sort(key=lambda pair: -pair[1].share)
+    likely = [pair for pair in found if pair[1].share >= LEAST_SHARE]
+    return (likely or found[:1])[:MAX_READINGS]
 
 
 def combinations(

@@ -11,11 +11,10 @@ A searcher is safe to share between threads. Whoever has several queries at hand
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +23,13 @@ import numpy as np
 from polyglance import affine, errors
 from polyglance.affine import Vectors
 from polyglance.packs import LanguagePack
-from polyglance.search import ranked, readings
+from polyglance.search import readings
 from polyglance.search.filters import Filters
 from polyglance.search.index import Index
+from polyglance.search.looks import Look, column_of, hits_of, notes_on_nothing, require_top
 from polyglance.search.queries import Picture, PictureVector, Query, Term
-from polyglance.search.ranked import Candidates, Hit
-from polyglance.search.readings import Assumption, Encoded
+from polyglance.search.ranked import Hit
+from polyglance.search.readings import Assumption, Encoded, Said
 from polyglance.search.voices import LanguageRow, Voices
 from polyglance.sides import SpaceTower
 from polyglance.sources.images import decode_image
@@ -52,10 +52,6 @@ __all__ = [
 
 # An index is looked at again for new rows after so long.
 REFRESH_SECONDS = 1.0
-# Candidates of a query: for each answer, so that folding has something to choose from; and where
-# several readings are fused, since what stands in the middle of two may come before what leads one.
-CANDIDATES, LEAST_CANDIDATES = 1.5, 15
-FUSED_CANDIDATES, LEAST_FUSED_CANDIDATES = 4, 60
 # A sum of unit vectors that is shorter has no direction that means anything.
 SHORTEST = 1e-4
 
@@ -71,11 +67,14 @@ class Answer:
         assumed: Every reading of every text that was asked, in the order of the query, most likely
             first; empty where the query has no text.
         seconds: From the question to the answer, other questions of the same batch included.
+        notes: What the asker should hear besides, in sentences: what may have been meant otherwise,
+            which filter lets nothing pass.
     """
 
     hits: tuple[Hit, ...]
     assumed: tuple[Assumption, ...]
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +86,7 @@ class Ask:
     filters: Filters | None = None
     language: str | None = None
     alike: float | None = 1.0
+    preferred: tuple[str, ...] = ()
 
 
 class Searcher:
@@ -148,6 +148,11 @@ class Searcher:
         for voice in self._voices.packs:
             voice.encode(["warm"], languages=[voice.a_language])
 
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """Ids of the languages that a text may be in; empty where nobody measured any."""
+        return self._voices.candidates
+
     def languages(self) -> tuple[LanguageRow, ...]:
         """What it can be asked in, by id: who speaks, and how well, as measured."""
         return self._voices.rows()
@@ -160,6 +165,7 @@ class Searcher:
         filters: Filters | None = None,
         language: str | None = None,
         alike: float | None = 1.0,
+        preferred: Sequence[str] = (),
     ) -> Answer:
         """Ask one question.
 
@@ -170,13 +176,22 @@ class Searcher:
             language: Id of the language of the texts that name none; None has it guessed.
             alike: Cosine from which two pictures count as the same and are folded into one answer;
                 1 folds copies of the same content only, None folds nothing.
+            preferred: Ids of languages that the asker reads, by a locale: where the language is
+                guessed, they count for more.
 
         Raises:
             ConfigError: `top` below 1, or filters that ask what the index does not hold.
             InputError: A picture that cannot be read, an item that is not there, terms that cancel.
             LanguageError: Terms that only packs with different content sides can answer.
         """
-        ask = Ask(query=query, top=top, filters=filters, language=language, alike=alike)
+        ask = Ask(
+            query=query,
+            top=top,
+            filters=filters,
+            language=language,
+            alike=alike,
+            preferred=tuple(preferred),
+        )
         return self.search_many([ask])[0]
 
     def search_many(self, asks: Sequence[Ask]) -> list[Answer]:
@@ -185,62 +200,58 @@ class Searcher:
         Raises:
             PolyglanceError: As `search`, of one that cannot be answered.
         """
-        found = self.answer_each(asks)
+        found = self.search_each(asks)
         for one in found:
             if isinstance(one, errors.PolyglanceError):
                 raise one
         return [one for one in found if isinstance(one, Answer)]
 
-    def answer_each(self, asks: Sequence[Ask]) -> list[Answer | errors.PolyglanceError]:
-        """As `search_many`; one that cannot be answered is its error, and the others are answered.
+    def search_each(self, asks: Sequence[Ask]) -> list[Answer | errors.PolyglanceError]:
+        """As `search_many`, but a question that cannot be answered gets its error, not the others.
 
-        Who sends questions that fail does not cost the others their batch.
+        What is wrong with a question is seen before its batch, so that it costs the others nothing.
         """
         started = time.perf_counter()
         if time.monotonic() - self._looked > REFRESH_SECONDS:
             self.refresh()
         index = self._index
-        found: list[Answer | errors.PolyglanceError | None] = [None] * len(asks)
-        looks: dict[int, _Look] = {}
-        assumed: dict[int, tuple[Assumption, ...]] = {}
-        for place, read in enumerate(self._read_each(asks)):
-            try:
-                if isinstance(read, errors.PolyglanceError):
-                    raise read
-                ways = _comparable(readings.combinations(read), voices=self._voices)
-                looks[place] = self._look(asks[place], ways, index)
-                assumed[place] = _assumptions(ways)
-            except errors.PolyglanceError as error:
-                found[place] = error
-        hits = _hits(index, list(looks.values()))
+        problems = [_problem(ask, index) for ask in asks]
+        good = [ask for ask, problem in zip(asks, problems, strict=True) if problem is None]
+        answered = iter(self._answered(good, index) if good else ())
+        found = [next(answered) if problem is None else problem for problem in problems]
         seconds = time.perf_counter() - started
-        for place, each in zip(looks, hits, strict=True):
-            found[place] = Answer(hits=each, assumed=assumed[place], seconds=seconds)
-        return [one for one in found if one is not None]
+        return [replace(one, seconds=seconds) if isinstance(one, Answer) else one for one in found]
 
-    def _read_each(
-        self, asks: Sequence[Ask]
-    ) -> list[list[list[Encoded] | None] | errors.PolyglanceError]:
-        """All readings of the terms of each question, None for one that is no text; or its error.
+    def _answered(self, asks: Sequence[Ask], index: Index) -> list[Answer | errors.PolyglanceError]:
+        """Questions together; alone where something is wrong that concerns them all."""
+        try:
+            return self._together(asks, index)
+        except errors.PolyglanceError as error:
+            if len(asks) == 1:
+                return [error]
+            return [one for ask in asks for one in self._answered([ask], index)]
 
-        Where the texts of several cannot be read together, halves are tried.
-        """
+    def _together(self, asks: Sequence[Ask], index: Index) -> list[Answer | errors.PolyglanceError]:
+        """Questions through each encoder, and to each column, in one batch."""
         texts = [
-            (term.text, term.language or ask.language)
+            Said(term.text, term.language or ask.language, ask.preferred)
             for ask in asks
             for term in ask.query.terms
             if term.text is not None
         ]
-        try:
-            encoded = iter(readings.encode(texts, self._voices))
-        except errors.PolyglanceError as error:
-            if len(asks) == 1:
-                return [error]
-            half = len(asks) // 2
-            return self._read_each(asks[:half]) + self._read_each(asks[half:])
+        encoded = iter(readings.encode(texts, self._voices))
+        looks: list[tuple[Look, tuple[Assumption, ...]] | errors.PolyglanceError] = []
+        for ask in asks:
+            read = [next(encoded) if term.text is not None else None for term in ask.query.terms]
+            try:
+                ways = _comparable(readings.combinations(read), voices=self._voices)
+                looks.append((self._look(ask, ways, index), _assumptions(ways)))
+            except errors.PolyglanceError as error:
+                looks.append(error)
+        hits = iter(hits_of(index, [look[0] for look in looks if isinstance(look, tuple)]))
         return [
-            [next(encoded) if term.text is not None else None for term in ask.query.terms]
-            for ask in asks
+            _answer(ask, next(hits), look[1], index) if isinstance(look, tuple) else look
+            for ask, look in zip(asks, looks, strict=True)
         ]
 
     def encode_texts(self, texts: Sequence[tuple[str, str | None]]) -> list[Encoded]:
@@ -249,7 +260,8 @@ class Searcher:
         Args:
             texts: T texts, each with its language id or None.
         """
-        return [found[0] for found in readings.encode(texts, self._voices)]
+        said = [Said(text, language) for text, language in texts]
+        return [found[0] for found in readings.encode(said, self._voices)]
 
     def rank(
         self,
@@ -268,10 +280,10 @@ class Searcher:
             alike: As for `search`.
         """
         looks = [
-            _Look(ways=[(row, None)], shares=[1.0], top=top, filters=filters, alike=alike)
+            Look(ways=[(row, None)], shares=[1.0], top=top, filters=filters, alike=alike)
             for row in vectors
         ]
-        return _hits(self._index, looks)
+        return hits_of(self._index, looks)
 
     def encode_pictures(self, pictures: Sequence[Picture | Image]) -> Vectors:
         """Pictures, also decoded ones, as float32 (N, D), unit, in the model's space.
@@ -285,14 +297,10 @@ class Searcher:
                 self._content = SpaceTower(self._index.side("content"))
             return self._content.encode(images)
 
-    def _look(self, ask: Ask, ways: Sequence[Way], index: Index) -> _Look:
+    def _look(self, ask: Ask, ways: Sequence[Way], index: Index) -> Look:
         """What one question looks for, each reading as a vector; items that it names left out."""
-        if ask.top < 1:
-            raise errors.ConfigError(f"top {ask.top}; it must be at least 1", hint="try --top 10")
-        if ask.filters is not None:
-            ask.filters.require(("id", *index.store.extra_columns))
         given = self._given(ask.query, index)
-        return _Look(
+        return Look(
             ways=[self._sum(ask.query, chosen, given) for chosen, _ in ways],
             shares=[share for _, share in ways],
             top=ask.top,
@@ -330,7 +338,7 @@ class Searcher:
             InputError: The terms cancel.
         """
         packs = [self._voices.pack(one.assumption.pack) for one in encoded if one is not None]
-        pack = packs[0] if packs and _column(packs[0]) is not None else None
+        pack = packs[0] if packs and column_of(packs[0]) is not None else None
         if len(encoded) == 1 and encoded[0] is not None:
             return encoded[0].vector, pack  # one text: unit as it is
         parts = []
@@ -349,11 +357,34 @@ class Searcher:
             )
         total /= max(1.0, float(max(abs(term.weight) for term in query.terms)))
         if np.linalg.norm(total) < SHORTEST:
-            raise errors.InputError(
-                "the terms of this query cancel: nothing is left to look for",
-                hint="change a weight, or leave a term out",
-            )
+            raise _cancelling()
         return affine.unit(total[None].astype(np.float32))[0], pack
+
+
+def _problem(ask: Ask, index: Index) -> errors.PolyglanceError | None:
+    """What is wrong with a question, as far as it shows without encoding it."""
+    try:
+        if ask.query.cancels:
+            raise _cancelling()
+        require_top(ask.top)
+        index.require_filters(ask.filters)
+    except errors.PolyglanceError as error:
+        return error
+    return None
+
+
+def _cancelling() -> errors.InputError:
+    return errors.InputError(
+        "the terms of this query cancel: nothing is left to look for",
+        hint="change a weight, or leave a term out",
+    )
+
+
+def _answer(
+    ask: Ask, hits: tuple[Hit, ...], assumed: tuple[Assumption, ...], index: Index
+) -> Answer:
+    notes = () if hits else notes_on_nothing(index, ask.filters)
+    return Answer(hits=hits, assumed=assumed, seconds=0.0, notes=(*ask.query.notes, *notes))
 
 
 def _comparable(ways: Sequence[Way], *, voices: Voices) -> list[Way]:
@@ -365,7 +396,7 @@ def _comparable(ways: Sequence[Way], *, voices: Voices) -> list[Way]:
     found = [
         (chosen, share)
         for chosen, share in ways
-        if len({_column(voices.pack(one.assumption.pack)) for one in chosen if one}) <= 1
+        if len({column_of(voices.pack(one.assumption.pack)) for one in chosen if one}) <= 1
     ]
     if not found:
         names = {one.assumption.pack or "the model" for one in ways[0][0] if one is not None}
@@ -389,90 +420,12 @@ def _projected(vector: Vectors, pack: LanguagePack) -> Vectors:
     return projected
 
 
-def _column(pack: LanguagePack | None) -> str | None:
-    """Which column answers a pack's queries; None for the base column."""
-    return None if pack is None or pack.manifest.content == "unchanged" else pack.column_id
-
-
 def _assumptions(ways: Sequence[Way]) -> tuple[Assumption, ...]:
     """What was assumed of each text, term by term, the likeliest first."""
     by_term = zip(*(chosen for chosen, _ in ways), strict=True)
     return tuple(
         dict.fromkeys(one.assumption for term in by_term for one in term if one is not None)
     )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Look:
-    """What one question looks for.
-
-    Attributes:
-        ways: Of each reading the unit vector, and the pack whose column it is for.
-        shares: Of each reading.
-        top, filters, alike: As for `Searcher.search`.
-        without: Items that are left out.
-    """
-
-    ways: Sequence[tuple[Vectors, LanguagePack | None]]
-    shares: Sequence[float]
-    top: int
-    filters: Filters | None
-    alike: float | None
-    without: frozenset[str] = frozenset()
-
-
-def _hits(index: Index, looks: Sequence[_Look]) -> list[tuple[Hit, ...]]:
-    """The first answers that differ, of each question; looks further where many are the same."""
-    hits: list[tuple[Hit, ...]] = [()] * len(looks)
-    counts: dict[int, int] = {}
-    for place, look in enumerate(looks):
-        if look.top < 1:
-            raise errors.ConfigError(f"top {look.top}; it must be at least 1", hint="try --top 10")
-        wanted = look.top + len(look.without)
-        counts[place] = (
-            max(LEAST_CANDIDATES, math.ceil(CANDIDATES * wanted))
-            if len(look.ways) == 1
-            else max(LEAST_FUSED_CANDIDATES, FUSED_CANDIDATES * wanted)
-        )
-    while counts:
-        listed = _candidates(index, [(looks[place], count) for place, count in counts.items()])
-        for (place, count), found in zip(list(counts.items()), listed, strict=True):
-            look = looks[place]
-            hits[place] = tuple(
-                ranked.fold(
-                    ranked.fuse(found, shares=look.shares),
-                    top=look.top,
-                    alike=look.alike,
-                    vectors_at=index.vectors_at,
-                    without=look.without,
-                )
-            )
-            if len(hits[place]) == look.top or all(len(each) < count for each in found):
-                del counts[place]
-            else:
-                counts[place] = 8 * count
-    return hits
-
-
-def _candidates(index: Index, looks: Sequence[tuple[_Look, int]]) -> list[list[Candidates]]:
-    """So many candidates of every reading of each question.
-
-    Readings that are compared with the same vectors are compared in one product.
-    """
-    alike: dict[tuple[str | None, Filters | None, int], list[tuple[int, int]]] = {}
-    for place, (look, count) in enumerate(looks):
-        for way, (_, pack) in enumerate(look.ways):
-            alike.setdefault((_column(pack), look.filters, count), []).append((place, way))
-    found: dict[tuple[int, int], Candidates] = {}
-    for (_, filters, count), places in alike.items():
-        asked = [looks[place][0].ways[way] for place, way in places]
-        queries, pack = np.stack([vector for vector, _ in asked]), asked[0][1]  # (Q, D)
-        listed = index.candidates(queries, count=count, pack=pack, filters=filters)
-        found.update(zip(places, listed, strict=True))
-    return [
-        [found[place, way] for way in range(len(look.ways))]
-        for place, (look, _) in enumerate(looks)
-    ]
 
 
 def _decode(picture: Picture | Image) -> object:

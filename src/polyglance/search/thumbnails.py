@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import secrets
 import stat
 from collections.abc import Collection
@@ -29,6 +30,10 @@ FOLDER = "thumbnails"
 LONGEST_SIDE = 256  # pixels
 JPEG_QUALITY = 75
 JPEG_HEAD = b"\xff\xd8\xff"
+# A thumbnail, or what a killed run left of one: each says its key.
+NAME = re.compile(
+    r"(?P<rest>[0-9a-f]{30})\.jpg|\.(?P<unfinished>[0-9a-f]{30})-[0-9a-f]{16}\.making"
+)
 
 
 def place_of(index: Path, key: str) -> Path:
@@ -109,20 +114,26 @@ def read(place: Path) -> bytes | None:
     return data if data.startswith(JPEG_HEAD) else None
 
 
-def sweep(index: Path, keys: Collection[str]) -> int:
-    """Remove the thumbnails of content that no row has, and what killed runs left half written.
+def sweep(index: Path, *, before: Collection[str], now: Collection[str]) -> int:
+    """Remove thumbnails of content that no row has any more, and what killed runs left of them.
+
+    Only files that the table says are ours: they are named by a key that it holds or held.
 
     Args:
         index: The index's folder.
-        keys: All content keys of its rows.
+        before: Content keys of its rows when this run began.
+        now: Those of its rows now.
 
     Returns:
         How many files went.
     """
-    wanted = {place_of(index, key) for key in keys}
-    gone = 0
+    ours, wanted, gone = {*before, *now}, set(now), 0
     for path in (Path(index) / FOLDER).glob("*/*"):
-        if path not in wanted:
+        named = NAME.fullmatch(path.name)
+        if named is None:
+            continue
+        key = path.parent.name + (named["rest"] or named["unfinished"])
+        if key in ours and (named["unfinished"] or key not in wanted):
             path.unlink(missing_ok=True)
             gone += 1
     return gone
@@ -205,7 +216,7 @@ def _decode(path: Path, *, span: tuple[int, int] | None, key: str, identity: str
 
 def _put(place: Path, data: bytes) -> None:
     """Write a thumbnail whole; its folder is made when it turns out to be absent."""
-    temporary = place.with_name(f".{secrets.token_hex(8)}.making")
+    temporary = place.with_name(f".{place.stem}-{secrets.token_hex(8)}.making")
     with files.disk_errors(str(place)):
         try:
             try:

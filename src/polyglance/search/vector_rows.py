@@ -1,4 +1,4 @@
-"""How do vectors that exist become an index? Normalised, block by block, with caption and url.
+"""Vectors that exist become an index: normalised, block by block, with caption and url.
 
 Legend: N rows, D width.
 
@@ -8,6 +8,7 @@ folder. A file of vectors does not say which model made them; the user does, wit
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from polyglance import affine, embed, errors, image_rows, progress
 from polyglance.model import load_side
 from polyglance.records import Quarantined
 from polyglance.search import places
+from polyglance.search.downloads import texts_of
 from polyglance.search.rows import index_columns
+from polyglance.sources import webdataset
 from polyglance.store import MANIFEST_NAME, Store
 from polyglance.store_facts import StoreFacts
 from polyglance.store_rows import unusable_rows
@@ -33,7 +36,7 @@ MODEL_SPACE = "model"
 
 def holds_vectors(source: Path) -> bool:
     """Whether a folder is one of the two forms."""
-    return (source / "vectors.npy").is_file() or (source / "img_emb").is_dir()
+    return os.path.isfile(source / "vectors.npy") or os.path.isdir(source / "img_emb")
 
 
 def build_vectors(source: Path, *, model: str, space: str | None, out: Path) -> embed.EmbedReport:
@@ -59,14 +62,16 @@ def build_vectors(source: Path, *, model: str, space: str | None, out: Path) -> 
             hint=f"--space {MODEL_SPACE} if it was the model of --model, else --space NAME, the "
             "space that packs for them name",
         )
-    width = _width(next(_parts(source)))
-    store = _open(out, width=width, space=space, model=model, source=source)
+    facts = _facts_of(source, space=space, model=model)
+    for part in _parts(source):  # all of them, before a row is written
+        _check(part, facts)
+    own_space = facts.space_id if space == MODEL_SPACE else None
+    store = _open(out, facts, model=model, source=source, own_space=own_space)
     with store.writing():
-        store.note_facts()
+        places.follow(store, model, folder=source.resolve(), space_id=own_space)
         run = _Run(store)
         with progress.bar("vectors", total=None) as advance:
             for part in _parts(source):  # one after the other: each holds its ids
-                _check(part, width=store.facts.dim)
                 for start, extra in _blocks(part):
                     run.take(part, start, extra)
                     advance(min(BLOCK_ROWS, len(part.ids) - start))
@@ -87,17 +92,20 @@ class _Run:
     def take(self, part: precomputed.Part, start: int, extra: Mapping[str, list[Any]]) -> None:
         """Append or replace the rows of a block that the index lacks."""
         ids = part.ids[start : start + BLOCK_ROWS]
-        vectors = np.asarray(part.vectors[start : start + BLOCK_ROWS], dtype=np.float32)  # (B, D)
+        with np.errstate(over="ignore"):  # what is too large for float32 is set aside as infinite
+            block = part.vectors[start : start + BLOCK_ROWS]
+            vectors = np.asarray(block, dtype=np.float32)  # (B, D)
         bad = unusable_rows(vectors)
         fresh: list[int] = []
         changed: list[int] = []
         keys = [image_rows.content_key(row.tobytes()) for row in vectors]
         for b, identity in enumerate(ids):
-            if identity in self._seen:
-                bad[b] = "its id occurred before"
+            if why := self._why_not(identity):
+                bad[b] = why
             self._seen.add(identity)
             if b in bad:
-                self.aside.append(Quarantined(identity, f"{part.path.name}: {bad[b]}"))
+                named = webdataset.valid_text(identity) or f"row {start + b}"
+                self.aside.append(Quarantined(named, f"{part.path.name}: {bad[b]}"))
             elif identity not in self._key_of:
                 fresh.append(b)
             elif self._key_of[identity] != keys[b]:
@@ -114,6 +122,14 @@ class _Run:
                 )
                 self.new += len(rows)
 
+    def _why_not(self, identity: str) -> str | None:
+        """The reason to set a row aside for its id."""
+        if identity in self._seen:
+            return "its id occurred before"
+        if not identity:
+            return "it has no id"
+        return None if webdataset.valid_text(identity) == identity else "its id is no valid text"
+
 
 def _columns(store: Store, extra: Mapping[str, list[Any]], rows: list[int]) -> dict[str, list[Any]]:
     """The index's columns of some rows of a block; no file of ours stands behind them."""
@@ -126,11 +142,9 @@ def _columns(store: Store, extra: Mapping[str, list[Any]], rows: list[int]) -> d
 
 def _parts(source: Path) -> Iterator[precomputed.Part]:
     """The files of vectors, ids from whatever column of the metadata names rows."""
-    import pyarrow.parquet as pq
-
     column = None
     if table := next(iter(sorted((source / "metadata").glob("metadata_*.parquet"))), None):
-        there = pq.read_schema(table).names
+        there = precomputed.columns_of(table)
         column = next((name for name in ID_COLUMNS if name in there), None)
     return precomputed.read_parts(source, modality="image", id_column=column)
 
@@ -150,23 +164,39 @@ def _blocks(part: precomputed.Part) -> Iterator[tuple[int, dict[str, list[Any]]]
         return
     start = 0
     for batch in file.iter_batches(batch_size=BLOCK_ROWS, columns=there):
-        texts = {
-            name: [None if v is None else str(v) for v in batch[name].to_pylist()] for name in there
-        }
+        texts = {name: texts_of(batch[name]) for name in there}
         yield start, texts
         start += BLOCK_ROWS
 
 
-def _width(part: precomputed.Part) -> int:
-    return int(part.vectors.shape[1]) if part.vectors.ndim == 2 else 0
+def _facts_of(source: Path, *, space: str, model: str) -> StoreFacts:
+    """What the index will hold: of the model's space, or of the width of the first part."""
+    if space == MODEL_SPACE:
+        side = load_side(model, "content")
+        space, width = side.space_id, side.dim
+    else:
+        shape = next(_parts(source)).vectors.shape
+        width = int(shape[1]) if len(shape) == 2 else 0
+    return StoreFacts(modality="image", dim=width, fingerprint=space, space_id=space)
 
 
-def _check(part: precomputed.Part, *, width: int) -> None:
-    if _width(part) != width or part.vectors.dtype.kind != "f":
+def _check(part: precomputed.Part, facts: StoreFacts) -> None:
+    """Refuse what cannot be compared.
+
+    Raises:
+        VectorError: Of another kind or width, or with more or fewer ids than vectors.
+    """
+    shape = part.vectors.shape
+    if len(shape) != 2 or not shape[1] or part.vectors.dtype.kind != "f":
         raise errors.VectorError(
-            f"{part.path} is {part.vectors.dtype} {part.vectors.shape}; floating (N, {width}) is "
-            "allowed",
-            hint="save one vector a row, all parts of one width",
+            f"{part.path} is {part.vectors.dtype} {shape}; floating (N, D) is allowed",
+            hint="save one vector a row",
+        )
+    if shape[1] != facts.dim:
+        raise errors.VectorError(
+            f"{part.path} holds vectors of width {shape[1]:,}; the space {facts.space_id} has "
+            f"{facts.dim:,}",
+            hint="give the --model that made the vectors, all parts of one width",
         )
     if len(part.ids) != len(part.vectors):
         raise errors.VectorError(
@@ -175,15 +205,14 @@ def _check(part: precomputed.Part, *, width: int) -> None:
         )
 
 
-def _open(out: Path, *, width: int, space: str, model: str, source: Path) -> Store:
+def _open(
+    out: Path, facts: StoreFacts, *, model: str, source: Path, own_space: str | None
+) -> Store:
     """The index, made where there is none."""
     there = (Path(out) / MANIFEST_NAME).exists()
-    own = load_side(model, "content").space_id if space == MODEL_SPACE else None
-    space_id = own or space
-    facts = StoreFacts(modality="image", dim=width, fingerprint=space_id, space_id=space_id)
     return Store.open_or_create(
         out,
         facts,
         extra_columns=None if there else index_columns(),
-        extra_facts=places.noted(model, out=out, folder=source.resolve(), space_id=own),
+        extra_facts=places.noted(model, out=out, folder=source.resolve(), space_id=own_space),
     )

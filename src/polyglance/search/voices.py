@@ -146,6 +146,14 @@ class Voices:
                 best, best_score = voice, score
         return best
 
+    @cached_property
+    def nameless(self) -> Voice:
+        """Who answers a text that names no language: as `of(None)`, but nobody who needs one."""
+        return next(
+            (voice for voice in (self.of(None), *self.packs) if not voice.uses_language),
+            self.teacher,
+        )
+
     def rows(self) -> tuple[LanguageRow, ...]:
         """The languages that a pack lists, measured or not, and English, in the order of ids."""
         found = []

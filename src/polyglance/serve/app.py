@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
 from typing import Annotated, Any, TypeVar
@@ -20,6 +20,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from polyglance import __version__, errors
+from polyglance.languages import of_locales
 from polyglance.search.filters import Filters, day, last_day
 from polyglance.search.queries import Query as Wanted
 from polyglance.search.queries import Term, parse
@@ -28,7 +29,7 @@ from polyglance.serve.asking import Asked, Asker, language_id
 from polyglance.serve.batching import Batcher, StoppingError
 from polyglance.serve.decoding import BusyError, Decoder
 from polyglance.serve.freshness import LostIndexError
-from polyglance.serve.guard import TOO_MANY_GUESSES, App, Guard, shows_token
+from polyglance.serve.guard import TOO_MANY_GUESSES, UNFORESEEN, App, Guard, shows_token
 from polyglance.serve.limits import Limits
 from polyglance.serve.looking import Looking
 from polyglance.serve.metrics import Metrics
@@ -125,6 +126,7 @@ def create(
         version=__version__,
         docs_url=None,  # the framework's own page loads from elsewhere; ours is below
         redoc_url=None,
+        openapi_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
         responses=PROBLEMS,
@@ -223,6 +225,10 @@ def _problems(app: FastAPI) -> None:
     async def ours(request: Request, error: errors.PolyglanceError) -> JSONResponse:
         return problem_of(error)
 
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        return problem(*UNFORESEEN)  # and the terminal of the server tells where
+
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
@@ -259,7 +265,8 @@ def _search(app: FastAPI) -> None:
         data = files.get("image")
         if not text and not data:
             raise errors.InputError("neither a text nor a picture", hint="give q, image or both")
-        return await answered(app, wanted(text, chosen, picture=data or None, limits=limits))
+        asked = wanted(text, chosen, picture=data or None, limits=limits, there=spoken(app))
+        return await answered(app, asked)
 
     @app.get("/api/similar/{identity:id}", response_model=forms.Found, responses=LOST)
     async def similar(identity: Identity, top: Top = 24) -> Response:
@@ -309,7 +316,12 @@ def validated(read: Callable[[], Model]) -> Model:
 
 
 def wanted(
-    text: str, chosen: forms.Chosen, *, limits: Limits, picture: bytes | None = None
+    text: str,
+    chosen: forms.Chosen,
+    *,
+    limits: Limits,
+    picture: bytes | None = None,
+    there: Sequence[str] = (),
 ) -> Asked:
     """What a request of ours asks.
 
@@ -318,11 +330,14 @@ def wanted(
         chosen: The rest of it.
         limits: Of its number of terms.
         picture: The bytes of one.
+        there: Ids of the languages that may stand in front of a text.
 
     Raises:
         InputError: The text is a combined query whose form is broken, or has too many terms.
     """
-    terms = parse(text).terms if text else ()  # names of files in it are refused
+    # Names of files in it are refused.
+    typed = parse(text, languages=there) if text else None
+    terms = () if typed is None else typed.terms
     if picture is not None:
         terms = (*terms, Term(picture=picture))
     if len(terms) > limits.num_terms:
@@ -337,13 +352,20 @@ def wanted(
         max_bytes=chosen.max_bytes,
     )
     return Asked(
-        query=Wanted(terms=terms),
+        query=Wanted(terms=terms, notes=() if typed is None else typed.notes),
         shown=text,
         language=language_id(chosen.language),
         top=chosen.top,
         filters=filters if filters.needed else None,
         fold=chosen.fold,
+        preferred=of_locales(chosen.locales or ""),
     )
+
+
+def spoken(app: FastAPI) -> Sequence[str]:
+    """Ids of the languages that may stand in front of a text."""
+    found: Sequence[str] = app.state.asker.spoken
+    return found
 
 
 async def answered(app: FastAPI, asked: Asked) -> Response:
@@ -356,7 +378,8 @@ async def by_text(app: FastAPI, given: Mapping[str, str]) -> Response:
     """The answer to `GET /api/search`."""
     chosen = validated(lambda: forms.Typed.model_validate(dict(given)))
     text = uploads.clean(chosen.q, limits=app.state.limits)
-    return await answered(app, wanted(text, chosen, limits=app.state.limits))
+    asked = wanted(text, chosen, limits=app.state.limits, there=spoken(app))
+    return await answered(app, asked)
 
 
 def _no_item(identity: str) -> JSONResponse:
@@ -407,11 +430,22 @@ def _files(app: FastAPI) -> None:
 
 def _facts(app: FastAPI) -> None:
     """What the server says of itself."""
+    spoken: list[bytes] = []
 
     @app.get("/api/languages", response_model=forms.Spoken)
-    async def languages() -> dict[str, Any]:
+    async def languages() -> Response:
         """The languages that this installation can be asked in, and how well it does."""
-        return {"languages": app.state.asker.languages}
+        if not spoken:  # written once: it is large, and the same for all
+            spoken.append(to_json({"languages": app.state.asker.languages}))
+        return Response(spoken[0], media_type="application/json")
+
+    described: list[bytes] = []
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def description() -> Response:
+        if not described:
+            described.append(to_json(app.openapi()))
+        return Response(described[0], media_type="application/json")
 
     @app.get("/health", response_model=forms.Health, responses={503: {"model": forms.Health}})
     async def health() -> Response:

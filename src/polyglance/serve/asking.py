@@ -49,6 +49,7 @@ class Asked:
         top: How many answers.
         filters: What an answer must satisfy.
         fold: Whether copies are left out.
+        preferred: Ids of languages that the asker reads.
     """
 
     query: Query | None = None
@@ -58,6 +59,7 @@ class Asked:
     top: int = 24
     filters: Filters | None = None
     fold: bool = True
+    preferred: tuple[str, ...] = ()
 
 
 class Catalogue:
@@ -124,6 +126,11 @@ class Asker:
     def catalogue(self) -> Catalogue:
         """What is shown of the items, as the index was when it was looked at last."""
         return self._catalogue
+
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """Ids of the languages that may stand in front of a text; see `queries.parse`."""
+        return self._searcher.spoken
 
     @property
     def looked_lately(self) -> bool:
@@ -205,11 +212,12 @@ class Asker:
                 filters=asked.filters,
                 language=asked.language,
                 alike=1.0 if asked.fold else None,
+                preferred=asked.preferred,
             )
             for asked in batch
             if asked.query is not None
         ]
-        found = iter(self._searcher.answer_each(asks) if asks else [])
+        found = iter(self._searcher.search_each(asks) if asks else [])
         with self._lock:
             self._renew()  # it may have looked again
             catalogue = self._catalogue
@@ -260,6 +268,7 @@ class Asker:
             "assumed": [_assumed(one) for one in answer.assumed],
             "seconds": round(answer.seconds, 6),
             "items": len(catalogue.row_of),
+            "notes": list(answer.notes),
             "hits": [catalogue.hit(hit, rank) for rank, hit in enumerate(hits[: asked.top], 1)],
         }
 

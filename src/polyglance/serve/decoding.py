@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from polyglance import errors
-from polyglance.serve.decoding_worker import ANSWER, FAILED, JOB, RGB, THUMBNAIL
+from polyglance.serve.decoding_worker import ANSWER, FAILED, JOB, READY, RGB, THUMBNAIL
 from polyglance.serve.limits import Limits
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # A process that waits for others on a busy machine may take so much longer than it works.
 CLOCK_SHARE = 3
-IDLE_SECONDS = 60.0
+IDLE_SECONDS, START_SECONDS = 60.0, 60.0
 # One thread a process is enough: they are several, and others want the machine.
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -101,8 +101,7 @@ class Decoder:
             raise BusyError("the server is stopping", hint="ask again later")
         worker = self._idle.pop() if self._idle else None
         if worker is None:
-            worker = await loop.run_in_executor(self._threads, _Worker)
-            self._all.add(worker)
+            worker = await self._start()
         seconds = self._limits.picture_seconds
         # The bound on the clock is for what the system does not count, such as waiting.
         overdue = loop.call_later(CLOCK_SHARE * seconds, worker.end)
@@ -123,6 +122,21 @@ class Decoder:
             told = json.loads(found[2])
             raise errors.InputError(told["message"], hint=told["hint"])
         return found[1], found[2]
+
+    async def _start(self) -> _Worker:
+        """A process that is ready: to start it is no part of a picture's time."""
+        loop = asyncio.get_running_loop()
+        worker = await loop.run_in_executor(self._threads, _Worker)
+        self._all.add(worker)
+        overdue = loop.call_later(START_SECONDS, worker.end)
+        try:
+            if await loop.run_in_executor(self._threads, worker.ready):
+                return worker
+        finally:
+            overdue.cancel()
+        self._all.discard(worker)
+        worker.end()
+        raise BusyError("no picture can be read here now", hint="ask again later, or with a text")
 
     def _take_back(self, worker: _Worker, *, sound: bool) -> None:
         """Keep a process for the next picture, or end it."""
@@ -167,6 +181,10 @@ class _Worker:
             env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path},
             start_new_session=True,  # Ctrl-C is for the server, which ends it
         )
+
+    def ready(self) -> bool:
+        """Wait until it takes jobs; whether it does."""
+        return cast(BinaryIO, self.process.stdout).read(len(READY)) == READY
 
     def ask(self, head: bytes, data: bytes) -> tuple[int, tuple[int, int], bytes]:
         """Have a job done: kind, size and bytes of the answer.

@@ -4,6 +4,7 @@
 output. Torch is not imported: it takes some 45 MB. A job has so much of a processor; the system
 ends the process that needs more. So has memory a bound.
 
+    ready:   one byte, when all is imported
     job:     kind (1 byte), seconds (1), pixels allowed (8), length (8), then the file's bytes
     answer:  kind (1 byte), width (4), height (4), length (8), then RGB, a JPEG, or JSON of an error
 """
@@ -19,10 +20,13 @@ import warnings
 from typing import BinaryIO
 
 from polyglance import errors
-from polyglance.serve import memory
+from polyglance.search import thumbnails
+from polyglance.serve import memory, uploads
+from polyglance.sources.images import decode_image
 
 JOB, ANSWER = struct.Struct(">BBQQ"), struct.Struct(">BIIQ")
 RGB, THUMBNAIL, FAILED = 1, 2, 0
+READY = b"\1"
 MEMORY_BYTES = 2 * 2**30
 NICE = 10
 
@@ -36,6 +40,8 @@ def main() -> None:
     os.dup2(silent, 2)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     bound_memory()
+    answers.write(READY)
+    answers.flush()
     jobs = sys.stdin.buffer
     while len(head := jobs.read(JOB.size)) == JOB.size:
         kind, seconds, pixels, length = JOB.unpack(head)
@@ -60,10 +66,6 @@ def _answer(answers: BinaryIO, kind: int, data: bytes, *, pixels: int) -> None:
 
 def _done(kind: int, data: bytes, *, pixels: int) -> tuple[tuple[int, int], bytes]:
     """Size and bytes of what a job asks for."""
-    from polyglance.search import thumbnails
-    from polyglance.serve import uploads
-    from polyglance.sources.images import decode_image
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

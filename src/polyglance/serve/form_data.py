@@ -39,7 +39,8 @@ def read(body: bytes, content_type: str) -> tuple[Fields, Files]:
             f"a body of the type {content_type[:80]!r}; multipart/form-data is wanted",
             hint="send a form, as curl -F image=@photo.jpg does",
         )
-    return _of_parts(body, b"\r\n--" + found[1].encode("ascii"))
+    delimiter = rb"\r\n--" + re.escape(found[1].encode("ascii")) + rb"(?=--|[ \t]*\r\n)"
+    return _of_parts(b"\r\n" + body, re.compile(delimiter))
 
 
 def _of_address(body: bytes) -> Fields:
@@ -61,10 +62,9 @@ def _of_address(body: bytes) -> Fields:
     return dict(reversed(pairs))
 
 
-def _of_parts(body: bytes, delimiter: bytes) -> tuple[Fields, Files]:
+def _of_parts(body: bytes, delimiter: re.Pattern[bytes]) -> tuple[Fields, Files]:
     """Fields and files that stand between delimiters."""
-    body = b"\r\n" + body if body.startswith(delimiter[2:]) else body
-    parts = body.split(delimiter, MOST_FIELDS + 2)
+    parts = delimiter.split(body, MOST_FIELDS + 2)
     if len(parts) > MOST_FIELDS + 2:
         raise _broken(f"more than {MOST_FIELDS} fields")
     if len(parts) < 2 or not parts[-1].startswith(b"--"):

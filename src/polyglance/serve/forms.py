@@ -39,6 +39,12 @@ class Chosen(_Form):
     min_bytes: int | None = Field(default=None, ge=0, le=2**62)
     max_bytes: int | None = Field(default=None, ge=0, le=2**62)
     fold: bool = Field(default=True, description="Leave copies of a picture out.")
+    locales: str | None = Field(
+        default=None,
+        max_length=400,
+        description="Languages that the asker reads, as a browser lists them (de-AT,en;q=0.8): "
+        "they count for more where the language of the query is guessed.",
+    )
 
 
 class Typed(Chosen):
@@ -94,6 +100,10 @@ class Found(_Form):
     assumed: list[Assumed]
     seconds: float
     items: int = Field(description="Items of the index.")
+    notes: list[str] = Field(
+        description="What the asker should hear besides, in English: what may have been meant "
+        "otherwise, which filter lets nothing pass."
+    )
     hits: list[FoundHit]
 
 

@@ -255,6 +255,10 @@ class Guard:
             if not started:  # else the connection is closed in the middle: nothing else says it
                 said = f"not done in {self.limits.seconds:g} seconds"
                 await self._refuse((503, said, "ask for less, or again later"), receive, send)
+        except Exception:
+            if not started:
+                await self._refuse(UNFORESEEN, receive, send)
+            raise  # told on the server's terminal
         finally:
             self.running -= 1
 
@@ -282,6 +286,11 @@ class Guard:
         await send({"type": "http.response.body", "body": b""})
 
 
+UNFORESEEN = (
+    500,
+    "a fault of the server, which is told on its terminal",
+    "ask otherwise; what the terminal says is what to report",
+)
 TOO_MANY_GUESSES = (429, "too many wrong tokens from there", "ask again in some seconds")
 
 

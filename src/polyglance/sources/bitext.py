@@ -5,69 +5,69 @@ A pair with an empty side is dropped and counted; two files of another length ar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.languages import AMBIGUOUS, ENGLISH, normalise_language
-from polyglance.records import Pair
-from polyglance.sources.captions import read_lines
+from polyglance.languages import ENGLISH
+from polyglance.records import Pair, Quarantined
+from polyglance.sources.language_files import LanguageFiles, by_language, is_code
+from polyglance.sources.text_lines import read_lines
 
 
-def tatoeba_files(folder: Path) -> dict[str, tuple[Path, Path]]:
+@dataclass(frozen=True, kw_only=True)
+class PairedFiles:
+    """The files of a folder by language, each beside the English one.
+
+    Attributes:
+        paths: Language id to its file and the English one, in the order of ids, without English.
+        set_aside: Files whose code is not understood, and why.
+    """
+
+    paths: Mapping[str, tuple[Path, Path]]
+    set_aside: tuple[Quarantined, ...] = ()
+
+
+def tatoeba_files(folder: Path) -> PairedFiles:
     """The files of LASER's Tatoeba form, `tatoeba.CODE-eng.CODE` and `tatoeba.CODE-eng.eng`.
-
-    Returns:
-        Language id to its file and the English one beside it, in the order of ids.
 
     Raises:
         UnavailableError: Where there is none.
+        InputError, LanguageError: As `language_files.by_language`.
     """
-    found = {}
-    for path in Path(folder).glob("tatoeba.*-eng.*"):
+    named = []
+    for path in sorted(Path(folder).glob("tatoeba.*-eng.*")):
         code = path.name.split(".")[1].removesuffix("-eng")
         if path.suffix == f".{code}":
-            language = normalise_language(code, dataset="tatoeba")
-            found[language] = (path, path.with_suffix(".eng"))
-    return _some(found, folder, "tatoeba.CODE-eng.CODE")
+            named.append((code, path))
+    found = by_language(named, dataset="tatoeba", folder=Path(folder))
+    paired = {name: (path, path.with_suffix(".eng")) for name, path in found.paths.items()}
+    return _some(paired, found, folder, "tatoeba.CODE-eng.CODE")
 
 
-def language_files(folder: Path, *, dataset: str | None = None) -> dict[str, tuple[Path, Path]]:
+def language_files(folder: Path, *, dataset: str | None = None) -> PairedFiles:
     """The files `LANG.txt` of a folder, each beside the English one.
 
     Args:
-        folder: Where; files whose names mean no language are passed over.
+        folder: Where; files whose names are no codes, such as README.txt, are passed over.
         dataset: Whose codes the names are.
-
-    Returns:
-        Language id to its file and the English one, in the order of ids, without English.
 
     Raises:
         UnavailableError: Without an English file or any other.
-        LanguageError: For an ambiguous name.
-        InputError: For two files of one language.
+        InputError, LanguageError: As `language_files.by_language`.
     """
-    by_language: dict[str, Path] = {}
-    for path in sorted(Path(folder).glob("*.txt")):
-        try:
-            language = normalise_language(path.stem, dataset=dataset)
-        except errors.LanguageError:
-            if path.stem.casefold() in AMBIGUOUS:
-                raise
-            continue  # a file of another kind, such as README.txt
-        if language in by_language:
-            raise errors.InputError(
-                f"{by_language[language]} and {path} are both {language}",
-                hint="keep one file a language",
-            )
-        by_language[language] = path
-    if ENGLISH not in by_language:
+    texts = sorted(Path(folder).glob("*.txt"))
+    named = [(path.stem, path) for path in texts if is_code(path.stem)]
+    found = by_language(named, dataset=dataset, folder=Path(folder))
+    if ENGLISH not in found.paths:
         raise errors.UnavailableError(
             f"there is no English file in {folder}; languages are paired with English",
             hint="give a folder of files such as deu_Latn.txt and eng_Latn.txt: --data FOLDER",
         )
-    english = by_language.pop(ENGLISH)
-    paired = {language: (path, english) for language, path in by_language.items()}
-    return _some(paired, folder, "LANG.txt beside the English one")
+    english = found.paths[ENGLISH]
+    paired = {name: (path, english) for name, path in found.paths.items() if name != ENGLISH}
+    return _some(paired, found, folder, "LANG.txt beside the English one")
 
 
 def read_pairs(path: Path, other_path: Path, *, language: str) -> tuple[list[Pair], int]:
@@ -101,11 +101,17 @@ def read_pairs(path: Path, other_path: Path, *, language: str) -> tuple[list[Pai
 
 
 def _some(
-    found: dict[str, tuple[Path, Path]], folder: Path, expected: str
-) -> dict[str, tuple[Path, Path]]:
-    if not found:
+    paired: dict[str, tuple[Path, Path]], found: LanguageFiles, folder: Path, expected: str
+) -> PairedFiles:
+    if not paired and found.set_aside:
+        told = "; ".join(f"{item.id}: {item.reason}" for item in found.set_aside[:3])
+        raise errors.LanguageError(
+            f"no file of {folder} but the English one has a language that is understood: {told}",
+            hint="rename the files, as in de or deu_Latn: polyglance languages lists all codes",
+        )
+    if not paired:
         raise errors.UnavailableError(
             f"there are no files {expected} in {folder}",
             hint="check the path, or fetch the data set",
         )
-    return dict(sorted(found.items()))
+    return PairedFiles(paths=paired, set_aside=found.set_aside)

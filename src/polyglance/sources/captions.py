@@ -1,23 +1,24 @@
 """Where do captions come from? Tables, a line a caption, and the forms that publishers ship.
 
-A line ends at a line feed, and a carriage return before it is dropped; nothing else ends one
-(`str.splitlines` would also split at U+2028, which stands inside captions). A caption file that
-does not fit says the file, the line and what was expected.
+A caption file that does not fit says the file, the line and what was expected.
 """
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from polyglance import errors, files
-from polyglance.languages import ENGLISH, normalise_language
-from polyglance.records import Caption, Pair
+from polyglance.languages import DATASET_ALIASES, ENGLISH, normalise_language
+from polyglance.records import Caption, Pair, Quarantined
+from polyglance.sources import language_files
+from polyglance.sources.language_files import LanguageFiles
+from polyglance.sources.text_lines import SetAside, unusable
+from polyglance.sources.text_lines import read_lines as read_lines
+from polyglance.sources.text_lines import read_table as read_table
 
-BOM = b"\xef\xbb\xbf"
 XTD_NAMES = "test_image_names.txt"
 XTD_PREFIX = "test_1kcaptions_"
 
@@ -65,99 +66,32 @@ def photo_number(name: str) -> str:
     return name.partition("_")[0].partition(".")[0]
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file, gzip or not, without their ends; the last may lack one.
-
-    Raises:
-        UnavailableError: There is no such file.
-        InputError: Not UTF-8 (names the line), or damaged gzip.
-    """
-    try:
-        data = Path(path).read_bytes()
-        if Path(path).suffix == ".gz":
-            data = gzip.decompress(data)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise errors.UnavailableError(
-            f"there is no file {path}", hint="check the path, or fetch the data set"
-        ) from error
-    except (OSError, EOFError) as error:  # BadGzipFile is an OSError
-        raise errors.InputError(
-            f"{path} cannot be read: {error}", hint="fetch the file again"
-        ) from error
-    pieces = data.removeprefix(BOM).split(b"\n")
-    if not pieces[-1]:
-        pieces.pop()
-    lines = []
-    for number, piece in enumerate(pieces, 1):
-        try:
-            lines.append(piece.removesuffix(b"\r").decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise errors.InputError(
-                f"{path}, line {number}: not UTF-8 (byte 0x{piece[error.start]:02x} at "
-                f"position {error.start}); captions must be UTF-8",
-                hint=f"convert the file, as in: iconv -f LATIN1 -t UTF-8 {path}",
-            ) from error
-    return lines
-
-
-def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
-    """Columns of a tab-separated table with a header; quotes mean nothing special.
-
-    Args:
-        path: The file; more columns than those wanted are passed over.
-        columns: Which columns, by the names in the header.
-
-    Returns:
-        A tuple a row, in the order of `columns`.
-
-    Raises:
-        InputError: A column is missing, a row has too few or too many, or a value is empty.
-    """
-    lines = read_lines(path)
-    header = lines[0].split("\t") if lines else []
-    if lacking := [name for name in columns if name not in header]:
-        raise errors.InputError(
-            f"{path}, line 1: no column {' or '.join(map(repr, lacking))}; the header has {header}",
-            hint=f"begin the file with a line of tab-separated names: {' '.join(columns)}",
-        )
-    places = [header.index(name) for name in columns]
-    rows = []
-    for number, line in enumerate(lines[1:], 2):
-        values = line.split("\t")
-        if len(values) != len(header):
-            raise errors.InputError(
-                f"{path}, line {number}: {len(values)} columns; expected {len(header)}, "
-                "separated by tabs",
-                hint="mend that line",
-            )
-        row = tuple(values[place] for place in places)
-        if not all(value.strip() for value in row):
-            empty = columns[[bool(value.strip()) for value in row].index(False)]
-            raise errors.InputError(
-                f"{path}, line {number}: the column {empty!r} is empty; expected a value",
-                hint="fill it in, or delete the line",
-            )
-        rows.append(row)
-    return rows
-
-
-def read_caption_table(path: Path, *, language: str) -> list[Caption]:
+def read_caption_table(
+    path: Path, *, language: str, set_aside: SetAside | None = None
+) -> list[Caption]:
     """Captions from a table with the columns `image` and `caption`; several an image are fine.
 
     Args:
         path: The table, tab-separated.
         language: The language of all its captions, any code that is known.
+        set_aside: As for `read_table`.
 
     Raises:
         InputError: As `read_table`.
         LanguageError: An unknown language.
     """
     known = normalise_language(language)
-    return [Caption(image, text, known) for image, text in read_table(path, ("image", "caption"))]
+    rows = read_table(path, ("image", "caption"), set_aside=set_aside)
+    return [Caption(image, text, known) for image, text in rows]
 
 
 def read_caption_lines(
-    path: Path, *, images: Sequence[str], images_path: Path, language: str
+    path: Path,
+    *,
+    images: Sequence[str],
+    images_path: Path,
+    language: str,
+    set_aside: SetAside | None = None,
 ) -> list[Caption]:
     """A line a caption, in the order of images that another file gives.
 
@@ -166,9 +100,12 @@ def read_caption_lines(
         images: The image of each line.
         images_path: Where those came from, for the message.
         language: A language id.
+        set_aside: Told of each empty line, whose image has no caption then; None stops at the
+            first.
 
     Raises:
-        InputError: Another number of captions than of images, or an empty caption.
+        InputError: Another number of captions than of images, or, without `set_aside`, an empty
+            caption.
     """
     lines = read_lines(path)
     if len(lines) != len(images):
@@ -177,35 +114,49 @@ def read_caption_lines(
             f"{len(images)}, one for each line of {images_path}",
             hint="fetch both files again from the same place",
         )
-    for number, line in enumerate(lines, 1):
+    found = []
+    for number, (image, line) in enumerate(zip(images, lines, strict=True), 1):
+        if set_aside is not None and not line.strip():
+            set_aside(Quarantined(f"{path.name}, line {number}", "the caption is empty"))
+            continue
         _require_text(line, f"{path}, line {number}")
-    return [Caption(image, line, language) for image, line in zip(images, lines, strict=True)]
+        found.append(Caption(image, line, language))
+    return found
 
 
-def read_flickr8k(folder: Path, language: str, *, split: str) -> list[Caption]:
+def read_flickr8k(
+    folder: Path, language: str, *, split: str, set_aside: SetAside | None = None
+) -> list[Caption]:
     """Flickr8k captions of one split: `images.tsv` (image, split) and `captions.LANG.tsv`.
 
     Args:
         folder: The data set.
         language: Which captions.
         split: `train`, `dev` or `test`.
+        set_aside: Told of each row that is none, and of each caption of an image that `images.tsv`
+            lacks; None stops at the first.
 
     Raises:
-        InputError: A caption of an image that `images.tsv` lacks, or an unknown split.
+        InputError: An unknown split or, without `set_aside`, for such a row.
         LanguageError: A language that the folder lacks.
     """
     split_of = read_splits(Path(folder) / "images.tsv")
     if split not in split_of.values():
         raise errors.unknown_name("split", split, allowed=set(split_of.values()))
     path, known = _file_of_language(folder, "captions.*.tsv", language=language, dataset="flickr8k")
-    captions = read_caption_table(path, language=known)
-    for number, caption in enumerate(captions, 2):
-        if caption.content_id not in split_of:
+    found = []
+    for caption in read_caption_table(path, language=known, set_aside=set_aside):
+        image = caption.content_id
+        if image in split_of:
+            found.append(caption)
+        elif set_aside is not None:
+            set_aside(Quarantined(f"{path.name}, {image}", "the image is not in images.tsv"))
+        else:
             raise errors.InputError(
-                f"{path}, line {number}: the image {caption.content_id!r} is not in images.tsv",
+                f"{path}: the image {image!r} is not in images.tsv",
                 hint="fetch both files again from the same place",
             )
-    return [caption for caption in captions if split_of[caption.content_id] == split]
+    return [caption for caption in found if split_of[caption.content_id] == split]
 
 
 def read_splits(path: Path) -> dict[str, str]:
@@ -253,6 +204,7 @@ def read_xtd(
     *,
     images_path: Path | None = None,
     images: Sequence[str] | None = None,
+    set_aside: SetAside | None = None,
 ) -> list[Caption]:
     """XTD captions, one an image: `test_1kcaptions_LANG.txt`, or `LANG.txt` as in XTD-200.
 
@@ -262,6 +214,7 @@ def read_xtd(
         images_path: The image names; None means `test_image_names.txt` in the folder, or, as
             XTD-200 comes without one, in the folder `xtd10` beside it.
         images: What was read from `images_path`, where that is no list of names.
+        set_aside: As for `read_caption_lines`.
 
     Raises:
         UnavailableError: No image names.
@@ -274,7 +227,9 @@ def read_xtd(
         images_path = beside if beside.exists() and not own.exists() else own
     path, known = _file_of_language(folder, "*.txt", language=language, dataset="xtd")
     names = read_lines(images_path) if images is None else images
-    return read_caption_lines(path, images=names, images_path=images_path, language=known)
+    return read_caption_lines(
+        path, images=names, images_path=images_path, language=known, set_aside=set_aside
+    )
 
 
 def read_xtd_json(path: Path, language: str) -> list[Caption]:
@@ -304,11 +259,16 @@ def read_xtd_json(path: Path, language: str) -> list[Caption]:
     return captions
 
 
-def read_xm3600(folder: Path, language: str) -> list[Caption]:
+def read_xm3600(folder: Path, language: str, *, set_aside: SetAside | None = None) -> list[Caption]:
     """Crossmodal-3600, one caption a photo: `captions_LANG.json`, a list of objects.
 
+    Args:
+        folder: The data set.
+        language: Which captions.
+        set_aside: Told of each entry that lacks a name or a caption; None stops at the first.
+
     Raises:
-        InputError: Another form; says which entry.
+        InputError: Another form or, without `set_aside`, such an entry; says which.
         LanguageError: A language that the folder lacks.
     """
     path, known = _file_of_language(folder, "captions_*.json", language=language, dataset="xm3600")
@@ -317,13 +277,16 @@ def read_xm3600(folder: Path, language: str) -> list[Caption]:
         raise _wrong_form(path, "a list of objects")
     captions = []
     for number, entry in enumerate(found, 1):
-        where = f"{path}, entry {number}"
         values: list[Any] = [
             entry.get(name) if isinstance(entry, dict) else None
             for name in ("filename", "captions_translated")
         ]
+        reason = unusable(values[0]) or unusable(values[1])
+        if reason and set_aside is not None:
+            set_aside(Quarantined(f"{path.name}, entry {number}", reason))
+            continue
         for value in values:
-            _require_text(value, where)
+            _require_text(value, f"{path}, entry {number}")
         captions.append(Caption(values[0], values[1], known))
     return captions
 
@@ -342,24 +305,48 @@ def _file_of_language(
     Returns:
         The file, and the language's id.
     """
-    by_code = _files_by_code(folder, pattern)
-    code, known = _code_of_language(by_code, language=language, dataset=dataset, where=str(folder))
-    return by_code[code], known
+    known = normalise_language(language, dataset=dataset)
+    paths = find_files(folder, pattern, dataset=dataset).paths
+    if known not in paths:
+        raise errors.LanguageError(
+            f"{folder} has no captions in {language!r} ({known}); it has: {', '.join(paths)}",
+            hint="choose one of those",
+        )
+    return paths[known], known
 
 
-def _files_by_code(folder: Path, pattern: str) -> dict[str, Path]:
-    """Files by what stands in the place of the star in their names."""
+def find_files(folder: Path, pattern: str, *, dataset: str) -> LanguageFiles:
+    """The files of a folder by the language that stands in place of the star in their names.
+
+    Args:
+        folder: Where.
+        pattern: File names, with a star where the code stands.
+        dataset: Whose codes the files have.
+
+    Raises:
+        UnavailableError: No such files.
+        InputError: Two of one language.
+        LanguageError: No code of theirs is understood.
+    """
     before, _, after = pattern.partition("*")
-    by_code = {
-        path.name.removeprefix(before).removesuffix(after).removeprefix(XTD_PREFIX): path
-        for path in sorted(Path(folder).glob(pattern))
-        if path.name != XTD_NAMES
-    }
-    if not by_code:
+    found = [path for path in sorted(Path(folder).glob(pattern)) if path.name != XTD_NAMES]
+    named = [
+        (path.name.removeprefix(before).removesuffix(after).removeprefix(XTD_PREFIX), path)
+        for path in found
+    ]
+    if not before:
+        # What is called by a word may be of another kind; a data set's own words are codes too.
+        own = DATASET_ALIASES[dataset]
+        named = [
+            (code, path)
+            for code, path in named
+            if language_files.is_code(code) or XTD_PREFIX in path.name or code in own
+        ]
+    if not named:
         raise errors.UnavailableError(
             f"there are no files {pattern} in {folder}", hint="check the path, or fetch the data"
         )
-    return by_code
+    return language_files.by_language(named, dataset=dataset, folder=Path(folder))
 
 
 def _code_of_language(
@@ -389,9 +376,9 @@ def _ids_of_codes(codes: Iterable[str], *, dataset: str) -> dict[str, str]:
 
 
 def _require_text(value: object, where: str) -> None:
-    if not isinstance(value, str) or not value.strip():
+    if reason := unusable(value):
         raise errors.InputError(
-            f"{where}: {value!r} was found; expected text that is not empty",
+            f"{where}: {reason}; expected text that is not empty",
             hint="mend that entry, or fetch the file again",
         )
 
@@ -409,9 +396,9 @@ def languages_of(folder: Path, pattern: str, *, dataset: str) -> list[str]:
         dataset: Whose codes the files have.
 
     Raises:
-        UnavailableError: No such files.
+        UnavailableError, InputError, LanguageError: As `find_files`.
     """
-    return sorted(_ids_of_codes(_files_by_code(folder, pattern), dataset=dataset))
+    return list(find_files(folder, pattern, dataset=dataset).paths)
 
 
 def _language_in(path: Path, code: str) -> str:

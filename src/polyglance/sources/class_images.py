@@ -10,6 +10,7 @@ Legend: M content items, C classes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,9 @@ from numpy.typing import NDArray
 from polyglance import errors, files
 from polyglance.records import ImageFile
 from polyglance.sources import binary_images
-from polyglance.sources.captions import read_lines, read_table
 from polyglance.sources.images import find_images
 from polyglance.sources.labels import class_name
+from polyglance.sources.text_lines import read_lines, read_table
 
 # Keras' list of ImageNet's classes: {"0": ["n01440764", "tench"], ...}.
 CLASS_INDEX = "imagenet_class_index.json"
@@ -61,10 +62,11 @@ def read_classed_images(folder: Path) -> ClassedImages:
     folder = binary_images.unpack(folder) or folder
     if (folder / "labels.tsv").is_file():
         rows = read_table(folder / "labels.tsv", ("image", "class"))
-        listed = (ImageFile(image, folder / image) for image, _ in rows)
+        class_of = _one_class_each(rows, path=folder / "labels.tsv")
+        listed = (ImageFile(image, folder / image) for image in class_of)
         return ClassedImages(
-            ids=tuple(image for image, _ in rows),
-            keys=tuple(key for _, key in rows),
+            ids=tuple(class_of),
+            keys=tuple(class_of.values()),
             image_files=tuple(file for file in listed if file.path.is_file()),
             folder=folder,
         )
@@ -77,12 +79,26 @@ def read_classed_images(folder: Path) -> ClassedImages:
     )
 
 
+def _one_class_each(rows: Sequence[tuple[str, ...]], *, path: Path) -> dict[str, str]:
+    """The class of each picture; one that is named twice is one, and of two classes refused."""
+    class_of: dict[str, str] = {}
+    for number, (image, key) in enumerate(rows, 2):
+        if class_of.setdefault(image, key) != key:
+            raise errors.InputError(
+                f"{path}, line {number}: {image!r} is of the class {key!r}, and of "
+                f"{class_of[image]!r} before",
+                hint="keep one line for each picture",
+            )
+    return class_of
+
+
 def class_indices(found: ClassedImages, *, names: Sequence[str]) -> NDArray[np.int64]:
     """The class index of each item, from what its folder or its row calls the class.
 
-    Keys are, in this order: numbers; English names of classes; WordNet ids of a Keras class list
-    in the folder or above it; or exactly C folders, which then count in sorted order as in
-    torchvision. Fewer folders than classes would be numbered wrongly that way, and are refused.
+    Keys are, in this order: numbers from 0 to C - 1, or all of 1 to C; English names of classes;
+    WordNet ids of a Keras class list in the folder or above it; or exactly C folders, which then
+    count in sorted order as in torchvision. Fewer folders than classes would be numbered wrongly
+    that way, and so would numbers in names (`class10` before `class2`): both are refused.
 
     Args:
         found: M items.
@@ -109,21 +125,44 @@ def class_indices(found: ClassedImages, *, names: Sequence[str]) -> NDArray[np.i
         shown = ", ".join(map(repr, distinct[:3]))
         raise errors.InputError(
             f"{found.folder}: its {len(distinct)} classes ({shown}, ...) cannot be numbered; "
-            f"allowed are numbers from 0 to {len(names) - 1}, English names of the classes, or "
-            f"one folder for each of the {len(names)} classes",
+            f"allowed are numbers from 0 to {len(names) - 1} or all of 1 to {len(names)}, English "
+            f"names of the classes, or one folder for each of the {len(names)} classes, whose "
+            "order as text is that of the numbers in them",
             hint=f"name the folders by class index, or put {CLASS_INDEX} into the folder",
         )
     return np.array([index_of[key] for key in found.keys], np.int64)
 
 
 def _one_each(distinct: Sequence[str], names: Sequence[str]) -> bool:
-    return len(distinct) == len(names) and "" not in distinct
+    """Whether folders in the order of their names are the classes in their order."""
+    return (
+        len(distinct) == len(names)
+        and "" not in distinct
+        and list(distinct) == sorted(distinct, key=_numbers_by_value)
+    )
+
+
+def _numbers_by_value(key: str) -> list[tuple[int, str]]:
+    """A name so that its numbers compare by value.
+
+    >>> sorted(["class10", "class2"], key=_numbers_by_value)
+    ['class2', 'class10']
+    """
+    pieces = re.split(r"(\d+)", key)
+    # Letters stand at even places and numbers at odd ones.
+    return [(int(piece), "") if at % 2 else (0, piece) for at, piece in enumerate(pieces)]
 
 
 def _by_number(distinct: Sequence[str], *, num_classes: int) -> dict[str, int] | None:
-    if not all(key.isascii() and key.isdigit() and int(key) < num_classes for key in distinct):
+    if not all(key.isascii() and key.isdigit() for key in distinct):
         return None
-    return {key: int(key) for key in distinct}
+    numbers = {key: int(key) for key in distinct}
+    if max(numbers.values(), default=0) < num_classes:
+        return numbers
+    # Counted from 1: told from a wrong number only where every class is there.
+    if set(numbers.values()) == set(range(1, num_classes + 1)):
+        return {key: number - 1 for key, number in numbers.items()}
+    return None
 
 
 def _by_name(distinct: Sequence[str], names: Iterable[str]) -> dict[str, int] | None:
@@ -143,14 +182,27 @@ def _by_name(distinct: Sequence[str], names: Iterable[str]) -> dict[str, int] | 
 def _by_class_list(distinct: Sequence[str], folder: Path) -> dict[str, int] | None:
     for path in (folder / CLASS_INDEX, folder.parent / CLASS_INDEX):
         if path.is_file():
-            listed = {row[0]: int(index) for index, row in files.read_json(path).items()}
+            found = files.read_json(path)
+            try:
+                listed = {row[0]: int(index) for index, row in found.items()}
+            except (AttributeError, TypeError, ValueError, IndexError, KeyError) as error:
+                raise errors.InputError(
+                    f'{path} is no class list of Keras: {{"0": ["n01440764", "tench"], ...}}',
+                    hint="fetch the file again, or delete it",
+                ) from error
             return listed if all(key in listed for key in distinct) else None
     return None
 
 
 def _numbered(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Ids and numbers of `labels.npy` beside `ids.txt`."""
-    numbers = np.load(folder / "labels.npy", allow_pickle=False)
+    try:
+        numbers = np.load(folder / "labels.npy", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise errors.InputError(
+            f"{folder}/labels.npy cannot be read: {error}",
+            hint="save the class index of each id again: numpy.save",
+        ) from error
     ids = tuple(read_lines(folder / "ids.txt"))
     if numbers.shape != (len(ids),) or numbers.dtype.kind not in "iu":
         raise errors.InputError(

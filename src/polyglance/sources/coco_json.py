@@ -19,7 +19,7 @@ from typing import Any
 from polyglance import errors
 from polyglance.languages import ENGLISH, normalise_language
 from polyglance.records import Caption
-from polyglance.sources import captions
+from polyglance.sources.text_lines import read_lines, unusable
 
 
 def read_coco(path: Path, *, language: str) -> list[Caption]:
@@ -89,8 +89,8 @@ def read_karpathy(path: Path, *, split: str) -> list[Caption]:
 
 def _load(path: Path) -> Any:
     try:
-        return json.loads("\n".join(captions.read_lines(path)))
-    except ValueError as error:
+        return json.loads("\n".join(read_lines(path)))
+    except (ValueError, RecursionError) as error:
         raise errors.InputError(f"{path} is not JSON: {error}", hint="fetch it again") from error
 
 
@@ -120,4 +120,6 @@ def _text(entry: Any, name: str, *, where: str) -> str:
     text: str = _get(entry, name, kind=str, where=where).strip()
     if not text:
         raise errors.InputError(f"{where}: the caption is empty", hint="mend that entry")
+    if reason := unusable(text):
+        raise errors.InputError(f"{where}: {reason}", hint="mend that entry")
     return text

@@ -5,11 +5,13 @@ EXIF's times are those of the clock in the camera: local, without a zone. So are
 
 from __future__ import annotations
 
+import contextlib
 import math
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
 EXIF_FOLDER, GPS_FOLDER = 0x8769, 0x8825
 # DateTimeOriginal, DateTimeDigitized. DateTime (0x0132) is when the file was changed.
 TIME_TAGS = (0x9003, 0x9004)
+# What cameras and programs write: parts may be padded with spaces, unknown ones are blank or zeros,
+# separators differ; fractions of a second and a zone may follow.
+_DATE = r"\s*([0-9]{4})(?:[:/.-]([ 0-9]{0,2})(?:[:/.-]([ 0-9]{0,2}))?)?"
+_TIME = r"(?:[\sT]+([ 0-9]{1,2}):([ 0-9]{1,2})(?::([ 0-9]{1,2}))?)?"
+WRITTEN = re.compile(_DATE + r"(?![0-9]|[:/.-][0-9])" + _TIME)
 LATITUDE, LONGITUDE = 2, 4  # the reference (N, S, E, W) stands in the tag before
 # What Pillow raises for EXIF that is damaged.
 DAMAGED = (
@@ -51,29 +58,46 @@ def taken_of(exif: Exif) -> Taken:
     """Time and place of Pillow's EXIF object."""
     if not len(exif):
         return Taken()
-    try:
-        times = [parse_time(exif.get_ifd(EXIF_FOLDER).get(tag)) for tag in TIME_TAGS]
+    latitude = longitude = when = None
+    with contextlib.suppress(*DAMAGED):
+        found = (parse_time(exif.get_ifd(EXIF_FOLDER).get(tag)) for tag in TIME_TAGS)
+        when = next((one for one in found if one is not None), None)
+    with contextlib.suppress(*DAMAGED):
         latitude, longitude = parse_place(exif.get_ifd(GPS_FOLDER))
-    except DAMAGED:
-        return Taken()
-    time = next((time for time in times if time is not None), None)
-    return Taken(taken_at=time, latitude=latitude, longitude=longitude)
+    return Taken(taken_at=when, latitude=latitude, longitude=longitude)
 
 
 def parse_time(text: Any) -> datetime | None:
-    """A time as EXIF writes it; None for what is none, as the zeros of an unset clock.
+    """A time as cameras and programs write it; None for what is none, as zeros of an unset clock.
 
-    >>> parse_time("2024:07:31 18:05:09")
+    Where month or day are not known, it is the first moment of the year or month; a time of day
+    that is none counts as midnight. The hour 24 is the first of that day: so write telephones whose
+    hours run from 1 to 24. A zone is not looked at.
+
+    >>> parse_time("2024:07:31 18:05:09.25+02:00")
     datetime.datetime(2024, 7, 31, 18, 5, 9)
+    >>> parse_time("2019:07:04 24:10:00"), parse_time("2019:  :     :  :  ")
+    (datetime.datetime(2019, 7, 4, 0, 10), datetime.datetime(2019, 1, 1, 0, 0))
     >>> parse_time("0000:00:00 00:00:00") is None
     True
     """
-    if not isinstance(text, str):
+    if isinstance(text, bytes):
+        text = text.decode("latin-1")
+    written = WRITTEN.match(text.replace("\0", " ")) if isinstance(text, str) else None
+    if written is None:
         return None
+    year, month, day, hour, minute, second = (
+        int((part or "").strip() or 0) for part in written.groups()
+    )
     try:
-        return datetime.strptime(text.strip("\0 ")[:19], "%Y:%m:%d %H:%M:%S")
+        when = date(year, month or 1, day or 1 if month else 1)
     except ValueError:
         return None
+    try:
+        of_day = time(hour % 24 if hour <= 24 else hour, minute, min(second, 59))
+    except ValueError:
+        of_day = time()
+    return datetime.combine(when, of_day)
 
 
 def parse_place(gps: Mapping[int, Any]) -> tuple[float, float] | tuple[None, None]:

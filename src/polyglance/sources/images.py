@@ -1,4 +1,4 @@
-"""Which images are in a folder, and what do they show? Walk one; decode one safely, to RGB.
+"""What a picture file shows: decoded safely, to RGB, upright, with when and where it was taken.
 
 Decoding never trusts a file: only the formats listed here are tried (Pillow would start Ghostscript
 for an EPS named `.jpg`), the size in the header is looked at before memory is asked for, and a file
@@ -7,12 +7,12 @@ that stops early is refused instead of being filled up with grey.
 
 from __future__ import annotations
 
-import importlib.util
 import io
-import os
 import re
-import struct
-from dataclasses import dataclass, field
+import threading
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -20,110 +20,29 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from polyglance import errors
-from polyglance.records import ImageFile
+from polyglance.sources import jpeg
 from polyglance.sources.exif import DAMAGED, Taken, taken_of
+from polyglance.sources.walking import HEAD_BYTES as HEAD_BYTES
+from polyglance.sources.walking import HEIC_INSTALL, is_heic
+from polyglance.sources.walking import find_images as find_images
+from polyglance.sources.walking import survey_folder as survey_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
-OTHER_SUFFIXES = (".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".avif")
-SUFFIXES = frozenset(JPEG_SUFFIXES + OTHER_SUFFIXES)
-# What phones write; read by the package of the extra `heic`.
-HEIC_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
-HEIC_PACKAGE = "pillow_heif"
-HEIC_INSTALL = "pip install 'polyglance[heic]'"
-HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-VIDEO_SUFFIXES = frozenset(
-    (".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
-)
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "MPO", "AVIF")
 # A quarter of a GiB as RGB; the number at which Pillow begins to warn. Pillow itself refuses twice
 # as much, whatever is asked here.
 MAX_PIXELS = 89_478_485
+# A JPEG may have so many times more: it is read at a half, a quarter or an eighth of its sides.
+JPEG_FACTOR = 3
 EXIF_ORIENTATION = 0x0112
 # EXIF orientation to the operation of PIL.Image.Transpose that undoes it: 0 and 1 mirror left-right
 # and top-bottom; 2, 3, 4 turn by 90, 180, 270 degrees anticlockwise; 5 transposes, 6 transverses.
 UNDO_ORIENTATION = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
-HEAD_BYTES = 64
 WHITE = (255, 255, 255, 255)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Survey:
-    """What a walk through a folder found.
-
-    Attributes:
-        images: Those that can be read here, sorted by id.
-        heic: Ids of the HEIC files that cannot, since the extra is not installed.
-        num_videos: Files with a video's suffix; they are left out.
-        unlisted: Folders inside that could not be listed, by path inside, and why.
-    """
-
-    images: tuple[ImageFile, ...] = ()
-    heic: tuple[str, ...] = ()
-    num_videos: int = 0
-    unlisted: tuple[tuple[str, str], ...] = ()
-
-
-def find_images(folder: Path) -> list[ImageFile]:
-    """The images of a folder and its subfolders, by suffix, sorted by id.
-
-    Links to folders are not followed, nor links to files outside the folder; hidden files and
-    folders (a leading dot, as in the `._photo.jpg` of a Mac's archive) are passed over.
-
-    Args:
-        folder: Where to look.
-
-    Returns:
-        Images whose id is their path inside the folder, with forward slashes.
-
-    Raises:
-        InputError: No such folder, one inside that cannot be listed, or no image.
-    """
-    found = survey_folder(folder)
-    for name, reason in found.unlisted:
-        raise _unlisted(Path(folder) / name, reason)
-    if not found.images:
-        raise errors.InputError(
-            f"there is no image in {folder}; files with these suffixes count: "
-            f"{' '.join(sorted(readable_suffixes()))}",
-            hint=HEIC_INSTALL if found.heic else "give the folder that holds the images",
-        )
-    return list(found.images)
-
-
-def survey_folder(folder: Path) -> Survey:
-    """Walk a folder as `find_images` does, and say what was passed over, too.
-
-    A folder inside that vanishes meanwhile is as one that was gone before.
-
-    Raises:
-        InputError: No such folder, or it cannot be listed.
-    """
-    root = Path(folder)
-    if not root.is_dir():
-        raise errors.InputError(
-            f"{root} is not a folder; a folder of images is wanted", hint="check the path"
-        )
-    walk = _Walk(str(root), root.resolve())
-    walk.enter(str(root))
-    if walk.unlisted[:1] and walk.unlisted[0][0] == ".":
-        raise _unlisted(root, walk.unlisted[0][1])
-    images = [ImageFile(_id_of(path, root), Path(path)) for path in walk.images]
-    return Survey(
-        images=tuple(sorted(images, key=lambda image: image.id)),
-        heic=tuple(sorted(_id_of(path, root) for path in walk.heic)),
-        num_videos=walk.num_videos,
-        unlisted=tuple(walk.unlisted),
-    )
-
-
-@cache
-def readable_suffixes() -> frozenset[str]:
-    """Suffixes of the images that can be read here: with the extra `heic`, its own as well."""
-    found = importlib.util.find_spec(HEIC_PACKAGE) is not None
-    return SUFFIXES | HEIC_SUFFIXES if found else SUFFIXES
+# One JPEG above the limit at a time: a progressive one takes up to 6 bytes a pixel meanwhile.
+_one_large = threading.Lock()
 
 
 def load_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image:
@@ -157,7 +76,8 @@ def decode_photo(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Pho
     Args:
         data: The bytes of the file.
         name: What to call it in messages.
-        max_pixels: Width x height above which the header alone leads to refusal.
+        max_pixels: Width x height above which the header alone leads to refusal; of a JPEG, so
+            many are decoded at most, and `JPEG_FACTOR` times as many are allowed.
 
     Returns:
         A PIL image of mode RGB, with time and place.
@@ -171,13 +91,12 @@ def decode_photo(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Pho
     if not data:
         raise _unreadable(name, "zero bytes")
     try:
-        with pil.open(io.BytesIO(data), formats=open_formats(data[:HEAD_BYTES])) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise _too_large(name, f"{width} x {height} = {width * height:,}", max_pixels)
-            image.load()
+        with _opened(io.BytesIO(data), head=data[:HEAD_BYTES]) as image:
+            large = _bound(image, name=name, max_pixels=max_pixels)
+            with _one_large if large else nullcontext():
+                whole = _loaded(image, None if large else data)
             orientation, taken = _exif_of(image)
-            rgb = _to_rgb(image)
+            rgb = _to_rgb(whole)
     except errors.InputError:
         raise
     except pil.DecompressionBombError as error:
@@ -199,12 +118,72 @@ def read_taken(file: BinaryIO) -> Taken:
     from PIL import Image as pil
 
     try:
-        formats = open_formats(file.read(HEAD_BYTES))
+        head = file.read(HEAD_BYTES)
         file.seek(0)
-        with pil.open(file, formats=formats) as image:
+        with _opened(file, head=head) as image:
             return taken_of(image.getexif())
     except (*DAMAGED, pil.DecompressionBombError, errors.InputError):
         return Taken()
+
+
+def _opened(file: BinaryIO, *, head: bytes) -> Image:
+    """A picture whose header is read; its pixels are not.
+
+    A JPEG is opened by its own class: Pillow's general way refuses the largest, which are read at a
+    fraction of their size, and warns of others.
+    """
+    from PIL import Image as pil
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    _silence_pillow()
+    if head.startswith(jpeg.START):
+        return JpegImageFile(file)
+    return pil.open(file, formats=open_formats(head))
+
+
+@cache
+def _silence_pillow() -> None:
+    """What Pillow thinks of damaged metadata and of large pictures is no news for the terminal."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def _bound(image: Image, *, name: str, max_pixels: int) -> bool:
+    """Refuse a picture that is too large; have a large JPEG read at a fraction of its sides.
+
+    Returns:
+        Whether it is such a JPEG.
+    """
+    width, height = image.size
+    if width * height <= max_pixels:
+        return False
+    given = f"{width} x {height} = {width * height:,}"
+    if image.format != "JPEG":
+        raise _too_large(name, given, max_pixels)
+    if width * height <= JPEG_FACTOR * max_pixels:
+        for part in (2, 4, 8):
+            if width * height <= max_pixels * part**2:
+                image.draft(None, (max(1, width // part), max(1, height // part)))
+                break
+    if image.width * image.height > max_pixels:
+        raise _too_large(name, given, JPEG_FACTOR * max_pixels)
+    return True
+
+
+def _loaded(image: Image, data: bytes | None) -> Image:
+    """The picture with its pixels; a JPEG that lacks only its end mark has them all.
+
+    Args:
+        image: Opened.
+        data: Its file; None where it is too large to be looked at twice.
+    """
+    try:
+        image.load()
+    except OSError:
+        whole = jpeg.without_end_mark(data) if data and image.format == "JPEG" else None
+        if whole is None:
+            raise
+        return whole
+    return image
 
 
 def open_formats(head: bytes) -> list[str]:
@@ -219,8 +198,7 @@ def open_formats(head: bytes) -> list[str]:
     from PIL import Image as pil
 
     pil.init()
-    # mif1 may be either; an AVIF of that brand says avif further on.
-    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS and b"avif" not in head:
+    if is_heic(head):
         try:
             import pillow_heif
         except ImportError:
@@ -233,64 +211,12 @@ def open_formats(head: bytes) -> list[str]:
     return [name for name in FORMATS if name in pil.OPEN]  # AVIF depends on the build
 
 
-@dataclass
-class _Walk:
-    """A walk in progress; not into pipes, which would be waited for."""
-
-    root: str
-    inside: Path
-    images: list[str] = field(default_factory=list)
-    heic: list[str] = field(default_factory=list)
-    unlisted: list[tuple[str, str]] = field(default_factory=list)
-    num_videos: int = 0
-
-    def enter(self, folder: str) -> None:
-        """Look at a folder and those below it."""
-        try:
-            with os.scandir(folder) as entries:
-                listed = list(entries)
-        except FileNotFoundError as error:
-            if folder == self.root:
-                self.unlisted.append((".", str(error.strerror)))
-            return
-        except OSError as error:
-            self.unlisted.append((_id_of(folder, Path(self.root)), error.strerror or str(error)))
-            return
-        for entry in listed:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                self.enter(entry.path)
-            else:
-                self._look_at(entry)
-
-    def _look_at(self, entry: os.DirEntry[str]) -> None:
-        suffix = os.path.splitext(entry.name)[1].lower()
-        if suffix in VIDEO_SUFFIXES:
-            self.num_videos += 1
-        elif suffix in SUFFIXES or suffix in HEIC_SUFFIXES:
-            leads_out = entry.is_symlink() and not _is_inside(entry.path, self.inside)
-            if entry.is_file() and not leads_out:
-                readable = suffix in readable_suffixes()
-                (self.images if readable else self.heic).append(entry.path)
-
-
-def _is_inside(path: str, folder: Path) -> bool:
-    return Path(path).resolve().is_relative_to(folder)
-
-
-def _id_of(path: str, root: Path) -> str:
-    """The path inside the folder; bytes that are not UTF-8 are escaped with a backslash."""
-    relative = os.path.relpath(path, root).replace(os.sep, "/")
-    return os.fsencode(relative).decode("utf-8", "backslashreplace")
-
-
 def _exif_of(image: Image) -> tuple[int, Taken]:
     """Orientation, 1 (upright) where there is none or it cannot be read; time and place."""
     try:
         exif = image.getexif()
         orientation = int(exif.get(EXIF_ORIENTATION, 1))
-    except (SyntaxError, struct.error, ValueError):
+    except DAMAGED:
         # Cameras write broken EXIF under sound pictures: better unturned than not at all.
         return 1, Taken()
     return orientation, taken_of(exif)
@@ -326,13 +252,6 @@ def _deep_to_8_bits(
         low, high = 0.0, 65535.0
     scaled = (values - low) * (255.0 / max(high - low, 1e-300))
     return np.rint(scaled).astype(np.uint8)
-
-
-def _unlisted(folder: Path, reason: str) -> errors.InputError:
-    return errors.InputError(
-        f"the folder {folder} cannot be listed: {reason}",
-        hint="give yourself the right to read it, or move it out of the way",
-    )
 
 
 def _unreadable(name: str, reason: str) -> errors.InputError:

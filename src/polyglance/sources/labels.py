@@ -22,8 +22,10 @@ from typing import Any
 
 from polyglance import errors, files
 from polyglance.languages import ENGLISH, normalise_language
-from polyglance.records import LabelSet, PromptSet
-from polyglance.sources.captions import languages_of, read_lines
+from polyglance.records import LabelSet, PromptSet, Quarantined
+from polyglance.sources.captions import languages_of
+from polyglance.sources.language_files import LanguageFiles, by_language
+from polyglance.sources.text_lines import read_lines
 
 SLOT = "{}"
 BABEL_LABELS = "babel_imagenet-298.json"
@@ -139,7 +141,7 @@ def read_label_lines(folder: Path) -> dict[str, LabelSet]:
         InputError: An empty line, which names no class.
     """
     sets = {}
-    for language, path in _lines_by_language(folder, "labels").items():
+    for language, path in _lines_by_language(folder, "labels").paths.items():
         names = _texts(read_lines(path), path, "line")
         sets[language] = LabelSet(language, tuple(range(len(names))), names)
     return sets
@@ -153,8 +155,14 @@ def read_template_lines(folder: Path) -> dict[str, PromptSet]:
     """
     return {
         language: PromptSet(language, _templates(read_lines(path), path, "line"))
-        for language, path in _lines_by_language(folder, "templates").items()
+        for language, path in _lines_by_language(folder, "templates").paths.items()
     }
+
+
+def files_set_aside(folder: Path) -> tuple[Quarantined, ...]:
+    """The files of labels and templates of one's own whose code is not understood, and why."""
+    found = [_lines_by_language(folder, stem) for stem in ("labels", "templates")]
+    return tuple(item for each in found for item in each.set_aside)
 
 
 def read_class_list(folder: Path, *, dataset: str) -> LabelSet | None:
@@ -216,9 +224,10 @@ def _names_folder(folder: Path) -> Path:
     return beside if beside.is_dir() and not has_own else folder
 
 
-def _lines_by_language(folder: Path, stem: str) -> dict[str, Path]:
+def _lines_by_language(folder: Path, stem: str) -> LanguageFiles:
     paths = sorted(Path(folder).glob(f"{stem}.*.txt"))
-    return {normalise_language(path.name.split(".")[1]): path for path in paths}
+    named = [(path.name.split(".")[1], path) for path in paths]
+    return by_language(named, dataset=None, folder=Path(folder))
 
 
 def _texts(found: Any, path: Path, where: str) -> tuple[str, ...]:

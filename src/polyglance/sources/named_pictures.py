@@ -1,12 +1,15 @@
 """Which pictures at hand are those that a task names? Files of a folder and members of tars.
 
-A task knows a picture by its file name. In a tar it may stand under a number instead
-(`000123.jpg`); then the `json` or `txt` beside it may say the name.
+A task knows a picture by its file name, with folders before it or without (`val2014/000123.jpg`).
+In a tar it may stand under a number instead (`000123.jpg`); then the `json` or `txt` beside it may
+say the name. Systems write names in other normal forms and cases (macOS takes an umlaut apart), so
+names are looked for without regard to either, and the one spelled as asked goes first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -26,10 +29,12 @@ class Named:
         images: Under the names that were asked for, in their order.
         damaged_tars: Tars that could not be read to their end, and why; what they hold behind that
             place is not among the pictures.
+        ambiguous: Names that fit two pictures of other content or more, and which one was taken.
     """
 
     images: tuple[ImageFile, ...]
     damaged_tars: tuple[Quarantined, ...]
+    ambiguous: tuple[Quarantined, ...] = ()
 
 
 def find_named(place: Path, names: Sequence[str]) -> Named:
@@ -37,30 +42,107 @@ def find_named(place: Path, names: Sequence[str]) -> Named:
 
     Args:
         place: The folder, or one tar.
-        names: File names, without folders.
+        names: File names, with folders before them or without.
 
     Raises:
         InputError: Where there is neither a picture nor a tar.
     """
-    wanted = set(names)
     tars = [place] if place.is_file() else list(place.rglob("*.tar"))
     loose = images.survey_folder(place).images if tars and place.is_dir() else ()
     if not tars:
         loose = tuple(images.find_images(place))
-    found: dict[str, ImageFile] = {}
-    for image in loose:
-        found.setdefault(Path(image.id).name, image)
     shards = webdataset.read_shards(place) if tars else []
-    for sample in webdataset.all_samples(shards):
-        # A number may look like another picture's name: what stands beside it is believed first.
-        said = next((name for name in _said_names(sample) if name in wanted), None)
-        found.setdefault(said or Path(sample.image.id).name, sample.image)
+    asked_by_base: dict[str, list[str]] = {}
+    for name in names:
+        asked_by_base.setdefault(_parts(name)[-1], []).append(name)
+    there: dict[str, list[tuple[str, ImageFile]]] = {}
+    for said, image in _called(loose, shards, asked=asked_by_base):
+        there.setdefault(_parts(said)[-1], []).append((said, image))
+    found: list[ImageFile] = []
+    ambiguous: list[Quarantined] = []
+    for name in names:
+        base = _parts(name)[-1]
+        nearest = _nearest(name, there.get(base, []), is_alone=len(asked_by_base[base]) == 1)
+        if nearest:
+            found.append(replace(nearest[0], id=name))
+            if other := _of_other_content(nearest):
+                reason = f"fits several pictures; {nearest[0].id} was taken and not {other.id}"
+                ambiguous.append(Quarantined(name, reason))
     return Named(
-        images=tuple(replace(found[name], id=name) for name in names if name in found),
+        images=tuple(found),
         damaged_tars=tuple(
             Quarantined(shard.path.name, shard.problem) for shard in shards if shard.problem
         ),
+        ambiguous=tuple(ambiguous),
     )
+
+
+def _called(
+    loose: Sequence[ImageFile],
+    shards: Sequence[webdataset.Shard],
+    *,
+    asked: Mapping[str, Sequence[str]],
+) -> Iterator[tuple[str, ImageFile]]:
+    """Every picture with what it is called, loose ones first."""
+    for image in loose:
+        yield image.id, image
+    for sample in webdataset.all_samples(shards):
+        # A number may look like another picture's name: what stands beside it is believed first.
+        said = next((name for name in _said_names(sample) if _parts(name)[-1] in asked), None)
+        yield said or sample.image.id, sample.image
+
+
+def _nearest(
+    name: str, there: Sequence[tuple[str, ImageFile]], *, is_alone: bool
+) -> list[ImageFile]:
+    """The pictures whose path ends most like a name; several where that leaves them level.
+
+    Args:
+        name: What is asked for.
+        there: Pictures of that base name, whatever case and normal form, and what they are called.
+        is_alone: Whether no other name that is asked for has that base: else its folders and its
+            spelling must agree, so that no picture answers for two.
+    """
+    wanted = _parts(name)
+    ranked: list[tuple[tuple[int, bool], ImageFile]] = []
+    for said, image in there:
+        parts = _parts(said)
+        level = 0
+        while level < min(len(wanted), len(parts)) and wanted[-1 - level] == parts[-1 - level]:
+            level += 1
+        is_spelled_so = _base_name(said) == _base_name(name)
+        if is_alone or (level == len(wanted) and (is_spelled_so or len(wanted) > 1)):
+            ranked.append(((level, is_spelled_so), image))
+    best = max((rank for rank, _ in ranked), default=None)
+    return [image for rank, image in ranked if rank == best]
+
+
+def _of_other_content(level: Sequence[ImageFile]) -> ImageFile | None:
+    """The first of several pictures that does not hold what the first of all holds."""
+    if len(level) < 2:
+        return None
+    own = _content(level[0])
+    return next((other for other in level[1:] if _content(other) != own), None)
+
+
+def _content(image: ImageFile) -> bytes | None:
+    """The bytes of a picture; None where they cannot be read, which is told when it is encoded."""
+    try:
+        if image.span is not None:
+            return webdataset.read_span(image.path, image.span)
+        return image.path.read_bytes()
+    except OSError:
+        return None
+
+
+def _parts(name: str) -> list[str]:
+    """A path in pieces, in the one form in which names are compared.
+
+    >>> _parts("./Val2014/A.JPG")
+    ['val2014', 'a.jpg']
+    """
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return [part for part in folded.replace("\\", "/").split("/") if part not in ("", ".")] or [""]
 
 
 def _said_names(sample: webdataset.Sample) -> list[str]:

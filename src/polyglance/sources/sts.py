@@ -86,10 +86,10 @@ def _lines(folder: Path, archive: tuple[str, str], *, name: str) -> list[str]:
     plain = folder / unpacked / name
     try:
         if plain.is_file():
-            text = plain.read_text(encoding="utf-8")
+            text = plain.read_bytes().decode("utf-8-sig")
         else:
             with zipfile.ZipFile(folder / packed) as opened:
-                text = opened.read(f"{unpacked}/{name}").decode("utf-8")
+                text = opened.read(f"{unpacked}/{name}").decode("utf-8-sig")
     except (FileNotFoundError, KeyError) as error:
         raise errors.UnavailableError(
             f"there is no {name} in {folder / packed}",
@@ -99,4 +99,4 @@ def _lines(folder: Path, archive: tuple[str, str], *, name: str) -> list[str]:
         raise errors.InputError(
             f"{folder / packed}, {name} cannot be read: {error}", hint="fetch the archive again"
         ) from error
-    return text.removesuffix("\n").split("\n")
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.languages import ENGLISH
-from polyglance.records import ImageFile, LabelSet, PromptSet
+from polyglance.records import ImageFile, LabelSet, PromptSet, Quarantined
 from polyglance.results import CaptionPolicy
 from polyglance.sources import class_images, labels
 from polyglance.tasks.at_hand import at_hand
@@ -58,6 +58,7 @@ class ClassificationData:
         image_files: The pictures.
         subset_sizes: On random subsets of how many classes accuracy is measured as well.
         num_dropped: What could not take part, by reason.
+        set_aside: Files and lines that could not be used, and why.
         policy: There are no captions.
     """
 
@@ -72,6 +73,7 @@ class ClassificationData:
     image_files: tuple[ImageFile, ...] = ()
     subset_sizes: tuple[int, ...] = ()
     num_dropped: Mapping[str, int] = field(default_factory=dict)
+    set_aside: tuple[Quarantined, ...] = ()
     policy: CaptionPolicy = "none"
 
     @property
@@ -315,6 +317,7 @@ def load_named_classes(
         labels=picked(named, languages, dataset),
         prompts=prompts,
         english=None if whole.is_file() else prompts.get(ENGLISH),
+        set_aside=labels.files_set_aside(where),
     )
 
 

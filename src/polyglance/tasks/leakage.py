@@ -39,7 +39,7 @@ class TestData:
         task: Its name.
         texts: Languages and texts, as they stand.
         forms: The same in the form in which texts are compared.
-        images: Keys of its images.
+        images: Keys of its images; None where no image was at hand, and none is compared.
     """
 
     __test__ = False  # pytest takes the name for a test's
@@ -47,7 +47,7 @@ class TestData:
     task: str
     texts: frozenset[Text]
     forms: frozenset[Text]
-    images: frozenset[str]
+    images: frozenset[str] | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,7 +76,7 @@ def of_task(data: TaskData, *, images: Path | None = None, by_id: bool = False) 
         task=data.task,
         texts=texts,
         forms=frozenset((language, normal_form(text)) for language, text in texts),
-        images=frozenset(_images_of(data, images=images, by_id=by_id)),
+        images=frozenset(_images_of(data, images=images, by_id=by_id)) or None,
     )
 
 
@@ -106,29 +106,28 @@ def screen(
     keys = item_keys or {}
     found = {test.task: _count(material, test, keys=keys, bank_ids=bank_ids) for test in tests}
     facts: dict[str, Any] = {"checked_against": found, "policy": policy}
-    total = sum(sum(counts.values()) for counts in found.values())
-    if policy == "refuse" and total:
+    leaky = {task: counts for task, counts in found.items() if any(counts.values())}
+    if policy == "refuse" and leaky:
         said = "; ".join(
             f"{task}: {counts['texts']} texts as they stand, {counts['texts_in_other_spelling']} "
-            f"in another spelling, {counts['images']} images"
-            for task, counts in found.items()
-            if sum(counts.values())
+            f"in another spelling, {counts['images'] or 0} images"
+            for task, counts in leaky.items()
         )
         raise errors.TrainingError(
             f"what is learnt from is also what is tested ({said})",
             hint="train without them: --leakage leave-out; or with them, which the pack then says: "
             "--leakage allow",
         )
-    if policy == "leave-out" and total:
+    if policy == "leave-out" and leaky:
         material = _without(material, tests, keys=keys, bank_ids=bank_ids)
     return Screened(material=material, facts=facts)
 
 
 def _count(
     material: Material, test: TestData, *, keys: Mapping[str, str], bank_ids: Sequence[str]
-) -> dict[str, int]:
-    """Different training texts and images that a task has as well."""
-    texts = set(_training_texts(material))
+) -> dict[str, int | None]:
+    """Different training texts and images that a task has as well; None where not compared."""
+    texts, images = set(_training_texts(material)), test.images
     exact = texts & test.texts
     spelt = {one for one in texts - exact if (one[0], normal_form(one[1])) in test.forms}
     ids = set(bank_ids) if material.banks is not None else set()
@@ -137,7 +136,7 @@ def _count(
     return {
         "texts": len(exact),
         "texts_in_other_spelling": len(spelt),
-        "images": sum(keys.get(one) in test.images for one in ids),
+        "images": None if images is None else sum(keys.get(one) in images for one in ids),
     }
 
 
@@ -150,7 +149,7 @@ def _without(
 ) -> Material:
     """The material without any row that has a text or image of a test."""
     forms = frozenset[Text]().union(*(test.forms for test in tests))
-    images = frozenset[str]().union(*(test.images for test in tests))
+    images = frozenset[str]().union(*(test.images or () for test in tests))
 
     def leaks(language: str, text: str) -> bool:
         return (language, normal_form(text)) in forms

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.languages import ENGLISH
-from polyglance.records import ImageFile
+from polyglance.records import ImageFile, Quarantined
 from polyglance.results import CaptionPolicy
 from polyglance.sources import class_images
 from polyglance.tasks.at_hand import at_hand
@@ -37,6 +37,7 @@ class NeighbourData:
         classes: Int64 (M,), equal for pictures of one class.
         image_files: The pictures.
         num_dropped: What could not take part, by reason.
+        set_aside: Files and lines that could not be used, and why.
         policy: There are no captions.
     """
 
@@ -45,6 +46,7 @@ class NeighbourData:
     classes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     image_files: tuple[ImageFile, ...] = ()
     num_dropped: Mapping[str, int] = field(default_factory=dict)
+    set_aside: tuple[Quarantined, ...] = ()
     policy: CaptionPolicy = "none"
     languages: tuple[str, ...] = (ENGLISH,)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.records import Caption, ImageFile
+from polyglance.records import Caption, ImageFile, Quarantined
 from polyglance.results import CaptionPolicy
 from polyglance.tasks.at_hand import at_hand
 
@@ -38,6 +38,7 @@ class RetrievalData:
             that are captioned in the language asked, where languages have content of their own.
         image_files: The pictures, where the task brings them; empty where the user does.
         num_dropped: What could not take part, by reason.
+        set_aside: Files and lines that could not be used, and why.
     """
 
     task: str
@@ -49,6 +50,7 @@ class RetrievalData:
     candidates: Candidates = "all"
     image_files: tuple[ImageFile, ...] = ()
     num_dropped: Mapping[str, int] = field(default_factory=dict)
+    set_aside: tuple[Quarantined, ...] = ()
 
     @property
     def languages(self) -> tuple[str, ...]:

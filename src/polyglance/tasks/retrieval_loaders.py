@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polyglance import errors
-from polyglance.records import Caption
+from polyglance.records import Caption, Quarantined
 from polyglance.results import CaptionPolicy
 from polyglance.sources import captions, coco_json, numbered_captions, wit, xflickrco
+from polyglance.sources.text_lines import SetAside
 from polyglance.tasks.fetching import pinned_files
 from polyglance.tasks.retrieval import Metric, RetrievalData
 
@@ -66,14 +67,16 @@ def load_flickr8k(folder: Path | None, languages: list[str] | None) -> Retrieval
         languages: Which ones; None takes all that are there.
     """
     where = _required(folder, "flickr8k")
-    rows = _by_language(
+    rows, aside = _by_language(
         where,
         languages,
         pattern="captions.*.tsv",
         dataset="flickr8k",
-        read=lambda language: captions.read_flickr8k(where, language, split="test"),
+        read=lambda language, set_aside: captions.read_flickr8k(
+            where, language, split="test", set_aside=set_aside
+        ),
     )
-    return _data("flickr8k", rows, policy="all")
+    return replace(_data("flickr8k", rows, policy="all"), set_aside=aside)
 
 
 def load_xtd10(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -104,14 +107,14 @@ def load_xm3600(folder: Path | None, languages: list[str] | None) -> RetrievalDa
         languages: Which ones; None takes all that are there.
     """
     where = _required(folder, "xm3600")
-    rows = _by_language(
+    rows, aside = _by_language(
         where,
         languages,
         pattern="captions_*.json",
         dataset="xm3600",
-        read=lambda language: captions.read_xm3600(where, language),
+        read=lambda language, set_aside: captions.read_xm3600(where, language, set_aside=set_aside),
     )
-    return _data("xm3600", rows, policy="unique")
+    return replace(_data("xm3600", rows, policy="unique"), set_aside=aside)
 
 
 def load_flickr30k_200(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -129,14 +132,16 @@ def load_flickr30k_200(folder: Path | None, languages: list[str] | None) -> Retr
         names = where / KARPATHY_FLICKR30K
         found = coco_json.read_karpathy(names, split="test")
         images = list(dict.fromkeys(caption.content_id for caption in found))
-    rows = _by_language(
+    rows, aside = _by_language(
         where,
         languages,
         pattern="*.txt",
         dataset="xtd",
-        read=lambda language: captions.read_xtd(where, language, images_path=names, images=images),
+        read=lambda language, set_aside: captions.read_xtd(
+            where, language, images_path=names, images=images, set_aside=set_aside
+        ),
     )
-    return _data("flickr30k-200", rows)
+    return replace(_data("flickr30k-200", rows), set_aside=aside)
 
 
 def load_multi30k(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -158,7 +163,8 @@ def load_multi30k(folder: Path | None, languages: list[str] | None) -> Retrieval
         )
     split = there[0]
     raw, _ = captions.multi30k_files(where, split)
-    wanted = languages or captions.languages_of(raw, f"{split}.*.gz", dataset="multi30k")
+    files = captions.find_files(raw, f"{split}.*.gz", dataset="multi30k")
+    wanted = languages or list(files.paths)
     found = captions.read_multi30k(where, split, languages=wanted)
     rows = {
         language: [
@@ -166,7 +172,8 @@ def load_multi30k(folder: Path | None, languages: list[str] | None) -> Retrieval
         ]
         for language, lines in found.lines.items()
     }
-    return _data("multi30k", rows, split=MULTI30K_SPLITS[split])
+    data = _data("multi30k", rows, split=MULTI30K_SPLITS[split])
+    return replace(data, set_aside=files.set_aside)
 
 
 def load_xflickrco(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -177,8 +184,11 @@ def load_xflickrco(folder: Path | None, languages: list[str] | None) -> Retrieva
         languages: Which ones; None takes all that are there.
     """
     where = _required(folder, "xflickrco")
-    wanted = languages or xflickrco.languages_of(where)
-    return _data("xflickrco", {name: xflickrco.read_xflickrco(where, name) for name in wanted})
+    files = xflickrco.find_files(where)
+    wanted = languages or list(files.paths)
+    aside = list(files.set_aside)
+    rows = {name: xflickrco.read_xflickrco(where, name, set_aside=aside.append) for name in wanted}
+    return replace(_data("xflickrco", rows), set_aside=tuple(aside))
 
 
 def load_coco_cn(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -266,14 +276,14 @@ def load_wit(folder: Path | None, languages: list[str] | None) -> RetrievalData:
 
 def _load_xtd(folder: Path | None, languages: list[str] | None, *, task: str) -> RetrievalData:
     where = _required(folder, task)
-    rows = _by_language(
+    rows, aside = _by_language(
         where,
         languages,
         pattern="*.txt",
         dataset="xtd",
-        read=lambda language: captions.read_xtd(where, language),
+        read=lambda language, set_aside: captions.read_xtd(where, language, set_aside=set_aside),
     )
-    return _data(task, rows)
+    return replace(_data(task, rows), set_aside=aside)
 
 
 def _karpathy_test(
@@ -326,10 +336,25 @@ def _by_language(
     *,
     pattern: str,
     dataset: str,
-    read: Callable[[str], list[Caption]],
-) -> dict[str, list[Caption]]:
-    wanted = languages or captions.languages_of(folder, pattern, dataset=dataset)
-    return {language: read(language) for language in wanted}
+    read: Callable[[str, SetAside], list[Caption]],
+) -> tuple[dict[str, list[Caption]], tuple[Quarantined, ...]]:
+    """Captions by language, and what stood aside: files of no language, lines of no caption."""
+    found = captions.find_files(folder, pattern, dataset=dataset)
+    aside = list(found.set_aside)
+    rows = {}
+    for name in languages or found.paths:
+        if read_rows := read(name, aside.append):
+            rows[name] = read_rows
+        elif name in found.paths:
+            path = str(found.paths[name].relative_to(folder))
+            aside.append(Quarantined(path, "no caption of the split that is measured"))
+    if not rows:
+        told = "; ".join(f"{item.id}: {item.reason}" for item in aside[:3])
+        raise errors.InputError(
+            f"there is no caption to measure in {folder}: {told}",
+            hint="look at those files, or fetch them again",
+        )
+    return rows, tuple(aside)
 
 
 def _pick(

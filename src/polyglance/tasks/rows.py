@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, Self, runtime_checkable
 
-from polyglance.records import ImageFile
+from polyglance.records import ImageFile, Quarantined
 from polyglance.results import CaptionPolicy
 
 Kind = Literal["retrieval", "classification", "text"]
@@ -29,6 +29,11 @@ class TaskData(Protocol):
     @property
     def languages(self) -> Sequence[str]:
         """Ids of the languages that it can be measured in."""
+        ...
+
+    @property
+    def set_aside(self) -> tuple[Quarantined, ...]:
+        """Files and lines that could not be used, and why."""
         ...
 
     def data_id(self, language: str) -> str:

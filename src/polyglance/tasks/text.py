@@ -9,11 +9,9 @@ from pathlib import Path
 
 from polyglance import errors
 from polyglance.languages import ENGLISH
-from polyglance.records import Pair, ScoredPair
+from polyglance.records import Pair, Quarantined, ScoredPair
 from polyglance.results import CaptionPolicy
 from polyglance.sources import bitext, sts
-
-Files = Mapping[str, tuple[Path, Path]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,12 +24,14 @@ class SimilarityData:
             or more.
         num_unscored: Pairs without a score, by language and other language.
         policy: There are no captions.
+        set_aside: Files and lines that could not be used, and why.
     """
 
     task: str
     pairs: Mapping[str, Mapping[str, Sequence[ScoredPair]]]
     num_unscored: Mapping[tuple[str, str], int]
     policy: CaptionPolicy = "none"
+    set_aside: tuple[Quarantined, ...] = ()
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -58,6 +58,7 @@ class BitextData:
         num_empty: Pairs dropped since a side is empty, by language.
         other_language: The language of all `b` sides.
         policy: There are no captions.
+        set_aside: Files and lines that could not be used, and why.
     """
 
     task: str
@@ -65,6 +66,7 @@ class BitextData:
     num_empty: Mapping[str, int]
     other_language: str = ENGLISH
     policy: CaptionPolicy = "none"
+    set_aside: tuple[Quarantined, ...] = ()
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -119,7 +121,7 @@ def load_xtd200_text(folder: Path | None, languages: list[str] | None) -> Bitext
         languages: Which ones; None takes all that are there but English.
     """
 
-    def find(where: Path) -> Files:
+    def find(where: Path) -> bitext.PairedFiles:
         return bitext.language_files(where, dataset="xtd")
 
     return _load("xtd200-text", folder, languages, find=find)
@@ -140,19 +142,19 @@ def _load(
     folder: Path | None,
     languages: list[str] | None,
     *,
-    find: Callable[[Path], Files],
+    find: Callable[[Path], bitext.PairedFiles],
 ) -> BitextData:
-    files = find(_required(folder, task))
+    found = find(_required(folder, task))
     pairs, num_empty = {}, {}
-    for language in _asked(task, languages, files):
-        path, english = files[language]
+    for language in _asked(task, languages, found.paths):
+        path, english = found.paths[language]
         pairs[language], num_empty[language] = bitext.read_pairs(path, english, language=language)
         if not pairs[language]:
             raise errors.InputError(
                 f"{path} and {english} have no line with text on both sides",
                 hint="fetch both files again, or leave the language out",
             )
-    return BitextData(task=task, pairs=pairs, num_empty=num_empty)
+    return BitextData(task=task, pairs=pairs, num_empty=num_empty, set_aside=found.set_aside)
 
 
 def _asked(task: str, languages: list[str] | None, there: Mapping[str, object]) -> list[str]:

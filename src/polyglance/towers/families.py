@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from polyglance.text_forms import TextForm
+
 
 @dataclass(frozen=True, kw_only=True)
 class DualFamily:
@@ -18,6 +20,7 @@ class DualFamily:
         image_projection: The same of the image side; None where its pooling head ends it.
         crops: Whether its pictures are cropped unless the file says otherwise.
         fixed_length: Whether it reads texts padded to full length, without a mask.
+        text_form: What its texts were like in training, as far as its tokenizer does not see to it.
     """
 
     model: str
@@ -26,6 +29,7 @@ class DualFamily:
     image_projection: str | None = "visual_projection"
     crops: bool = True
     fixed_length: bool = False
+    text_form: TextForm = "plain"
 
     @property
     def content_prefixes(self) -> tuple[str, ...]:
@@ -54,8 +58,10 @@ def _siglip(model: str) -> DualFamily:
 # whose pictures keep their shape, says `siglip2`.
 DUAL_FAMILIES: Mapping[str, DualFamily] = MappingProxyType(
     {
-        "clip": DualFamily(model="CLIPModel", text_pooling="pooler"),
-        "chinese_clip": DualFamily(model="ChineseCLIPModel"),
+        # CLIP's own code mends its texts by ftfy; Chinese CLIP's lower-cases them and straightens
+        # their quotes.
+        "clip": DualFamily(model="CLIPModel", text_pooling="pooler", text_form="uncurled"),
+        "chinese_clip": DualFamily(model="ChineseCLIPModel", text_form="uncurled-lower"),
         "altclip": DualFamily(model="AltCLIPModel"),
         "siglip": _siglip("SiglipModel"),
         "siglip2": _siglip("Siglip2Model"),

@@ -22,7 +22,8 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from polyglance import errors
+from polyglance import errors, text_forms
+from polyglance.text_forms import TextForm
 from polyglance.towers import (
     Modality,
     Tower,
@@ -147,6 +148,7 @@ def _dual_text(found: Checkpoint, *, family: DualFamily) -> TorchTextTower:
     sub = model.config.text_config
     limit = max_length(found, tokenizer=tokenizer, config=sub)
     space_id = _content_fingerprint(found, family=family, vision_config=model.config.vision_config)
+    form = form_of(found.folder, config=found.config)
     facts = _text_facts(found, limit=limit, config=sub, pooling=family.text_pooling)
     return TorchTextTower(
         ProjectedEncoder(PooledEncoder(model.text_model, pooling=family.text_pooling), projection),
@@ -155,6 +157,7 @@ def _dual_text(found: Checkpoint, *, family: DualFamily) -> TorchTextTower:
             max_length=limit,
             prefix=found.option("prefix"),
             padding="max_length" if family.fixed_length else "do_not_pad",
+            form=form,
         ),
         identity=Identity(
             dim=projection.out_features,
@@ -235,6 +238,27 @@ def _text_alone(found: Checkpoint) -> TorchTextTower:
     )
 
 
+def form_of(folder: Path, *, config: Mapping[str, Any]) -> TextForm:
+    """What a checkpoint's texts were like in training, as far as its tokenizer does not see to it.
+
+    SigLIP 2 was trained on lower-cased texts with Gemma's tokenizer, which keeps the case: the
+    checkpoints of one resolution, whose model type is that of the first SigLIP, say so only by it.
+
+    Args:
+        folder: Of the checkpoint.
+        config: Its config.json.
+    """
+    model_type = str(config.get("model_type"))
+    family = DUAL_FAMILIES.get(model_type)
+    if family is None:
+        return "plain"
+    file = folder / "tokenizer_config.json"
+    named = checkpoints.read_json(file).get("tokenizer_class") if file.is_file() else None
+    if model_type.startswith("siglip") and str(named).startswith(("Gemma", "Siglip2")):
+        return "lower"
+    return family.text_form
+
+
 def load_tokenizer(folder: Path) -> Any:
     """The tokenizer of a checkpoint folder.
 
@@ -260,7 +284,12 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def plain_token_rows(
-    tokenizer: Any, *, max_length: int, prefix: str = "", padding: str = "do_not_pad"
+    tokenizer: Any,
+    *,
+    max_length: int,
+    prefix: str = "",
+    padding: str = "do_not_pad",
+    form: TextForm = "plain",
 ) -> batching.TokenRowsOf:
     """Tokenisation that does not depend on the language.
 
@@ -269,6 +298,7 @@ def plain_token_rows(
         max_length: Tokens, special ones included.
         prefix: Put in front of every text.
         padding: `do_not_pad`, or `max_length` for a model that reads its padding.
+        form: Into which texts are brought first.
     """
 
     def rows(texts: Sequence[str], languages: Sequence[str] | None) -> batching.TokenRows:
@@ -276,7 +306,7 @@ def plain_token_rows(
         if not texts:
             return []
         encoded = tokenizer(
-            [prefix + text for text in texts] if prefix else list(texts),
+            text_forms.prepared(texts, form=form, prefix=prefix),
             truncation=True,
             max_length=max_length,
             padding=padding,
@@ -365,6 +395,7 @@ def _text_facts(found: Checkpoint, *, limit: int, config: Any, pooling: str) -> 
         "max_length": limit,
         "pooling": pooling,
         "prefix": found.option("prefix"),
+        "text_form": text_forms.facts_of(form_of(found.folder, config=found.config)),
         "dtype": found.option("dtype", "float32"),
     }
 

@@ -9,7 +9,6 @@ This file imports no torch: a search loads the tower and answers before torch co
 
 from __future__ import annotations
 
-import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from typing import Any
 import numpy as np
 import regex
 from numpy.typing import NDArray
+
+from polyglance import text_forms
 
 Float = NDArray[np.float32]
 Integer = NDArray[np.int64]
@@ -53,15 +54,6 @@ class Features:
         return len(self.offsets) - 1
 
 
-def normalise_text(text: str) -> str:
-    """One form for what reads the same: NFKC, case folded, single spaces.
-
-    >>> normalise_text("  Ｃhien  ROUGE ")
-    'chien rouge'
-    """
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
 def words_of(text: str) -> list[str]:
     """The words of a text; a text without any has the empty word, so that it has a feature.
 
@@ -70,7 +62,7 @@ def words_of(text: str) -> list[str]:
     >>> words_of(" ")
     ['']
     """
-    return WORD.findall(normalise_text(text[:MAX_CHARACTERS])) or [""]
+    return WORD.findall(text_forms.folded(text[:MAX_CHARACTERS])) or [""]
 
 
 def featurise(texts: Sequence[str]) -> Features:

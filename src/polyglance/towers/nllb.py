@@ -8,20 +8,33 @@ and would pool a piece of the first word.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from polyglance import errors
+from polyglance import errors, text_forms
+from polyglance.languages import DATASET_ALIASES
 from polyglance.towers import batching
 
-# NLLB's codes are FLORES-200's, which are ours.
+# NLLB's codes are FLORES-200's, which are ours, but for what its tokenizer calls otherwise.
+_OWN_NAMES = {ours: theirs for theirs, ours in DATASET_ALIASES["nllb"].items()}
 _CODE = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
 
 
 def language_codes(tokenizer: Any) -> dict[str, int]:
-    """The languages that a tokenizer has tokens for, and their ids."""
+    """The languages that a tokenizer has tokens for, by our ids, and the ids of the tokens."""
     vocabulary = tokenizer.get_vocab()
-    return {name: index for name, index in vocabulary.items() if _CODE.fullmatch(name)}
+    theirs = {name: index for name, index in vocabulary.items() if _CODE.fullmatch(name)}
+    return theirs | {ours: theirs[name] for ours, name in _OWN_NAMES.items() if name in theirs}
+
+
+def own_name(language: str, *, codes: Collection[str]) -> str:
+    """What the tokenizer calls a language: Santali in Ol Chiki is `sat_Beng` there.
+
+    >>> own_name("sat_Olck", codes=("deu_Latn", "sat_Beng"))
+    'sat_Beng'
+    """
+    theirs = _OWN_NAMES.get(language, language)
+    return theirs if theirs in codes else language
 
 
 def token_rows(tokenizer: Any, *, max_length: int, prefix: str = "") -> batching.TokenRowsOf:
@@ -56,9 +69,9 @@ def token_rows(tokenizer: Any, *, max_length: int, prefix: str = "") -> batching
             )
         found: batching.TokenRows = [[]] * len(texts)
         for language, members in by_language.items():
-            tokenizer.src_lang = language
+            tokenizer.src_lang = own_name(language, codes=codes)
             encoded = tokenizer(
-                [prefix + texts[row] for row in members],
+                text_forms.prepared([texts[row] for row in members], form="plain", prefix=prefix),
                 truncation=True,
                 max_length=max_length,
                 return_attention_mask=False,

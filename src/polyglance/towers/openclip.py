@@ -22,7 +22,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from polyglance import errors
+from polyglance import errors, text_forms
 from polyglance.towers import Modality, Tower, TowerReference, batching, pixels, weights
 from polyglance.towers.assembled import (
     Identity,
@@ -202,9 +202,16 @@ def _text_tower(
     def rows(texts: Sequence[str], languages: Sequence[str] | None) -> batching.TokenRows:
         del languages
         # Full length always: open_clip adds its whole table of positions, and pads with 0.
-        return cast(batching.TokenRows, tokenizer(list(texts)).tolist()) if texts else []
+        if not texts:
+            return []
+        # What the model was trained with beyond that, its own tokenizer does.
+        prepared = text_forms.prepared(texts, form="plain")
+        return cast(batching.TokenRows, tokenizer(prepared).tolist())
 
-    facts = {"tokenizer": rows(["one a tower, ZWEI"], None)}
+    facts = {
+        "tokenizer": rows(["one a tower, ZWEI"], None),
+        "text_form": text_forms.facts_of("plain"),
+    }
     name = weights.fingerprint(stored, facts=facts)
     blank = {"input_ids": torch.tensor(rows(["a"], None))}
     return TorchTextTower(

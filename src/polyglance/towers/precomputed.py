@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,10 +185,10 @@ def _plain_part(folder: Path) -> Part:
     text, listed = folder / "ids.txt", folder / "ids.json"
     if text.is_file():
         # Only a line feed ends an id: texts are ids too, and hold U+2028 and its like.
-        lines = text.read_bytes().decode("utf-8-sig").split("\n")
+        lines = _decoded(text).split("\n")
         ids = [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
     elif listed.is_file():
-        content = json.loads(listed.read_text("utf-8"))
+        content = _parsed(listed)
         if not isinstance(content, list):
             raise errors.InputError(
                 f"{listed} holds a {type(content).__name__}; a list of ids is allowed",
@@ -202,6 +203,42 @@ def _plain_part(folder: Path) -> Part:
     return Part(path=folder / "vectors.npy", vectors=_map(folder / "vectors.npy"), ids=ids)
 
 
+def _decoded(path: Path) -> str:
+    """A file of ids as text."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.InputError(
+            f"{path} cannot be read as UTF-8: {error}", hint="save it again as UTF-8"
+        ) from error
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        return json.loads(_decoded(path))
+    except (ValueError, RecursionError) as error:
+        raise errors.InputError(
+            f"{path} is not JSON: {error}", hint='write ["first id", "second id", ...]'
+        ) from error
+
+
+def columns_of(path: Path) -> list[str]:
+    """The names of a parquet's columns.
+
+    Raises:
+        InputError: It is none.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return list(pq.read_schema(path).names)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise errors.InputError(
+            f"{path} cannot be read as parquet: {error}", hint="write it again"
+        ) from error
+
+
 def _clip_retrieval_parts(
     folder: Path, *, modality: Modality, id_column: str | None
 ) -> Iterator[Part]:
@@ -214,6 +251,7 @@ def _clip_retrieval_parts(
             "img_emb/img_emb_0.npy with metadata/metadata_0.parquet",
             hint=f"check the folder: ls {folder}",
         )
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     for path in files:
@@ -222,12 +260,18 @@ def _clip_retrieval_parts(
             raise errors.UnavailableError(
                 f"{path} has no {table_path.name} beside it", hint=f"ls {table_path.parent}"
             )
-        columns = pq.read_schema(table_path).names
+        columns = columns_of(table_path)
         wanted = id_column or column
         if wanted not in columns:
             raise errors.unknown_name(f"column of {table_path.name}", wanted, allowed=columns)
-        ids = pq.read_table(table_path, columns=[wanted]).column(0).to_pylist()
-        named = [str(item) for item in ids]
+        try:
+            ids = pq.read_table(table_path, columns=[wanted]).column(0).to_pylist()
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise errors.InputError(
+                f"the column {wanted} of {table_path} cannot be read: {error}",
+                hint="write the parquet again",
+            ) from error
+        named = ["" if item is None else str(item) for item in ids]
         yield Part(path=path, vectors=_map(path), ids=named, metadata=table_path)
 
 
@@ -239,11 +283,16 @@ def _number(path: Path) -> tuple[int, str]:
 
 def _map(path: Path) -> NDArray[Any]:
     try:
-        vectors: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise errors.VectorError(
             f"{path} is no array of numbers: {error}", hint="write it with numpy.save"
         ) from error
+    if not isinstance(vectors, np.ndarray):
+        raise errors.VectorError(
+            f"{path} is an .npz, which holds several arrays: {', '.join(vectors.files)}",
+            hint="write one array with numpy.save",
+        )
     return vectors
 
 

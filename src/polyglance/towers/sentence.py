@@ -28,7 +28,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from polyglance import errors, tensor_files
+from polyglance import errors, tensor_files, text_forms
+from polyglance.text_forms import TextForm
 from polyglance.towers import (
     Modality,
     Output,
@@ -119,6 +120,11 @@ class Chain:
     tail_files: tuple[Path, ...]
     facts: Mapping[str, Any]
 
+    @property
+    def form(self) -> TextForm:
+        """Into which texts are brought."""
+        return "lower" if self.lower_case else "plain"
+
 
 class LibraryTower:
     """A text tower that sentence_transformers itself runs; repeats are still encoded once.
@@ -152,7 +158,8 @@ class LibraryTower:
         distinct, _, inverse = batching.distinct_texts(items)
         if not distinct:
             return np.empty((0, self.dim), dtype=np.float32)
-        found = self.module.encode(distinct, prompt=self.prompt, show_progress_bar=False)
+        shaped = text_forms.prepared(distinct, form="plain")
+        found = self.module.encode(shaped, prompt=self.prompt, show_progress_bar=False)
         return np.asarray(found, dtype=np.float32)[inverse]
 
 
@@ -195,7 +202,12 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
         module.eval()
         dim = module(probe).shape[1]
         before = module(probe, output="pre_projection").shape[1]
-    facts = {**chain.facts, "max_length": limit, "prompt": prompt}
+    facts = {
+        **chain.facts,
+        "max_length": limit,
+        "prompt": prompt,
+        "text_form": text_forms.facts_of(chain.form),
+    }
     name = weights.fingerprint(weights.stored_tensors(chain.transformer), facts=facts)
     return TorchTextTower(
         module,
@@ -364,9 +376,8 @@ def _transformers_parts(
 
 
 def _shape(texts: Sequence[str], *, chain: Chain, prompt: str) -> list[str]:
-    """Texts as the library hands them to the tokenizer (version 6 no longer strips blanks)."""
-    shaped = [prompt + text for text in texts] if prompt else list(texts)
-    return [text.lower() for text in shaped] if chain.lower_case else shaped
+    """Texts as the library hands them to the tokenizer, in the tower's form."""
+    return text_forms.prepared(texts, form=chain.form, prefix=prompt)
 
 
 def _with_library(folder: Path, *, device: torch.device, prompt: str) -> LibraryTower:
@@ -382,7 +393,8 @@ def _with_library(folder: Path, *, device: torch.device, prompt: str) -> Library
         model_kwargs={"use_safetensors": True},
     )
     files = (path for path in folder.rglob("*") if path.suffix in {".safetensors", ".json", ".txt"})
-    return LibraryTower(model, name=weights.file_digest(files), prompt=prompt or None)
+    facts = {"files": weights.file_digest(files), "text_form": text_forms.facts_of("plain")}
+    return LibraryTower(model, name=weights.fingerprint({}, facts=facts), prompt=prompt or None)
 
 
 def prompt_of(folder: Path, *, asked: str | None) -> str:

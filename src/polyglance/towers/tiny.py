@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors, files, tensor_files
+from polyglance import errors, files, tensor_files, text_forms
 from polyglance.towers import Modality, Output, Tower, TowerReference, ngrams
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ Ending = Literal["linear", "softmax"]
 Tensors = Mapping[str, NDArray[Any]]
 
 SCHEMA_VERSION = 1
+# What its n-grams are made of; see `text_forms`.
+TEXT_FORM = text_forms.facts_of("folded")
 MANIFEST, WEIGHTS = "tower.json", "weights.safetensors"
 # Trained by `polyglance demo --fresh` and shipped with the package.
 SHIPPED = ("pictograms-image", "pictograms-distilled", "pictograms-ranking")
@@ -46,10 +48,12 @@ class TinyFacts:
     Attributes:
         modality: What it reads.
         ending: Of a text tower, see there.
+        text_form: Of the texts that a text tower was trained with, see there.
     """
 
     modality: Modality
     ending: Ending = "linear"
+    text_form: str = ""
 
 
 class TinyTextTower:
@@ -60,6 +64,8 @@ class TinyTextTower:
             `..._scale` a row; `bias` (W,).
         ending: `linear` gives the W scores; `softmax` gives the share of each of the W groups of
             translations, or, with a memory, the memory rows mixed in those shares.
+        text_form: Of the texts that it was trained with, as `text_forms.facts_of` writes it; empty
+            for a tower from before texts were folded.
     """
 
     modality: Modality = "text"
@@ -67,14 +73,15 @@ class TinyTextTower:
     # 100,000 short texts a second: faster than a store reads them back.
     worth_storing = False
 
-    def __init__(self, tensors: Tensors, *, ending: Ending) -> None:
-        self.tensors, self.ending = tensors, ending
+    def __init__(self, tensors: Tensors, *, ending: Ending, text_form: str = TEXT_FORM) -> None:
+        self.tensors, self.ending, self.text_form = tensors, ending, text_form
         self._keys = ngrams.dequantise_rows(tensors["keys"], tensors["keys_scale"])
         self._memory: Vectors | None = None
         if "memory" in tensors:
             self._memory = ngrams.dequantise_rows(tensors["memory"], tensors["memory_scale"])
         self.dim = len(self._keys) if self._memory is None else int(self._memory.shape[1])
-        self.fingerprint = self.space_id = fingerprint_of(tensors, ending)
+        kind = f"{ending} {text_form}" if text_form else ending
+        self.fingerprint = self.space_id = fingerprint_of(tensors, kind)
 
     def encode(
         self,
@@ -109,7 +116,10 @@ class TinyTextTower:
 
     def save(self, folder: Path) -> None:
         """Write the tower into a new folder."""
-        _save(folder, self.tensors, {"modality": "text", "ending": self.ending})
+        facts = {"modality": "text", "ending": self.ending}
+        if self.text_form:
+            facts["text_form"] = self.text_form
+        _save(folder, self.tensors, facts)
 
 
 class TinyImageTower:
@@ -243,7 +253,14 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
         )
     tensors = tensor_files.read(folder / WEIGHTS)
     if modality == "text":
-        return TinyTextTower(tensors, ending=facts.ending)
+        form = facts.text_form
+        if form not in ("", TEXT_FORM):
+            raise errors.StoreError(
+                f"{folder} was trained with texts in the form {form!r}; texts are read as "
+                f"{TEXT_FORM!r} here",
+                hint="train it again, or use the version of polyglance that made it",
+            )
+        return TinyTextTower(tensors, ending=facts.ending, text_form=form)
     return image_tower_from(tensors)
 
 

@@ -28,6 +28,7 @@ const request = (signal) => {
   const asked = new URLSearchParams({ top: TOP });
   if (like) return fetch(`/api/similar/${path(like)}?${asked}`, { signal });
   if (chosen()) asked.set("language", chosen());
+  else asked.set("locales", navigator.languages.join(",").slice(0, 400));
   if (!picture) {
     asked.set("q", box.value.trim());
     return fetch(`/api/search?${asked}`, { signal });
@@ -102,7 +103,7 @@ const show = (body) => {
   answer = body;
   hint.hidden = true;
   list.replaceChildren(...body.hits.map(tile));
-  if (!body.hits.length) return say(word("none"));
+  if (!body.hits.length) return say([word("none"), ...body.notes].join(" · "));
   const number = new Intl.NumberFormat(locale()).format(body.hits.length);
   say([like && word("like", { name: name(like) }), word("found", { n: number }),
     word("answered", { who: who(body.assumed) })].filter(Boolean).join(" · "));

@@ -1,0 +1,67 @@
+"""What the verbs that scan a folder print of it: a summary of what was left out, or all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from polyglance.records import Quarantined
+    from polyglance.sources.skipped import Skipped
+
+ListSkipped = Annotated[
+    bool, typer.Option("--list-skipped", help="Name every file that is left out, and why.")
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        help="Leave out what is called so, as raw or *.gif, or lies there, as 2019/*; may be "
+        "repeated.",
+    ),
+]
+SHOWN = 10
+WIDTH = 300
+
+
+def shown(text: str) -> str:
+    """A name for the terminal: control characters visible, cut where it is endless."""
+    from polyglance.cli import terminal
+
+    return terminal.fitted(text, WIDTH)
+
+
+def name_some(what: str, names: Sequence[str], *, err: bool = False) -> None:
+    """A count and the first names."""
+    if names:
+        typer.echo(f"{len(names):,} {what}:", err=err)
+        for name in names[:SHOWN]:
+            typer.echo(f"  {shown(name)}", err=err)
+        if len(names) > SHOWN:
+            typer.echo(f"  ... and {len(names) - SHOWN:,} more", err=err)
+
+
+def print_skipped(skipped: Sequence[Skipped], *, list_all: bool) -> None:
+    """A line for each reason; with `list_all` every name below it."""
+    from polyglance.sources.skipped import by_reason, summary
+
+    if not skipped:
+        return
+    typer.echo("left out:" if list_all else "left out (--list-skipped names them):")
+    for line, items in zip(summary(skipped), by_reason(skipped).values(), strict=True):
+        typer.echo(f"  {shown(line)}")
+        for one in items if list_all else ():
+            note = f": {one.note}" if one.note else ""
+            typer.echo(f"    {shown(one.id + note)}")
+
+
+def print_remarks(remarks: Sequence[Quarantined], *, list_all: bool) -> None:
+    """What is damaged beside pictures that were taken."""
+    if remarks:
+        typer.echo(f"{len(remarks):,} remarks on pictures that are indexed:", err=True)
+        for one in remarks if list_all else remarks[:SHOWN]:
+            typer.echo(f"  {shown(f'{one.id}: {one.reason}')}", err=True)
+        if len(remarks) > SHOWN and not list_all:
+            typer.echo(f"  ... and {len(remarks) - SHOWN:,} more: --list-skipped", err=True)

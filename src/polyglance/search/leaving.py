@@ -1,0 +1,145 @@
+"""Which rows leave an index: those whose file was deleted, not those whose disk is absent.
+
+A file that is gone may have been moved, left out by choice, deleted, or lie on a disk that is not
+mounted. Vectors cost hours, so what is absent is not taken for deleted: rows of a folder that is
+gone or empty stay, and all stay where more than a share of them would go, until `forget` says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from polyglance import errors
+from polyglance.search.gathering import Gathered
+from polyglance.sources.walking import why_by_name
+from polyglance.store import Store
+
+MOST_REMOVED = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What may leave.
+
+    Attributes:
+        keep_missing: Whether every row stays whose file is gone.
+        forget: Whether every row leaves whose file is gone, however many there are.
+        max_removed: Above this share of the rows, 0 to 1, none leaves without `forget`. A single
+            row always may.
+
+    Raises:
+        ConfigError: Both, or a share that is none.
+    """
+
+    keep_missing: bool = False
+    forget: bool = False
+    max_removed: float = MOST_REMOVED
+
+    def __post_init__(self) -> None:
+        if self.keep_missing and self.forget:
+            raise errors.ConfigError(
+                "rows of missing files shall be kept and forgotten", hint="give one of the two"
+            )
+        if not 0 <= self.max_removed <= 1:
+            raise errors.ConfigError(
+                f"the share {self.max_removed}; a number from 0 to 1 is allowed",
+                hint="0.2 is a fifth of the rows",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaving:
+    """What becomes of the rows whose file was not found.
+
+    Attributes:
+        moved: Old id to the new one, of content that came under another name in this run.
+        left_out: Ids of those that are there and are left out by choice now; they leave.
+        removed: Ids of those that leave since their file is gone.
+        missing: Ids of those that stay, as was asked for.
+        absent: Ids of those that stay since their folder is gone or empty, or they are too many.
+    """
+
+    moved: Mapping[str, str]
+    left_out: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+
+    @property
+    def going(self) -> list[str]:
+        """Ids of all that leave."""
+        return [*self.moved, *self.left_out, *self.removed]
+
+
+def decide(
+    store: Store,
+    before: Mapping[str, Sequence[str]],
+    *,
+    found: Gathered,
+    present: Collection[str],
+    policy: Policy,
+) -> Leaving:
+    """What becomes of the rows whose file was not found; nothing is changed.
+
+    Args:
+        store: After what was found was embedded.
+        before: Ids, keys and paths of its rows before that.
+        found: What is there.
+        present: The ids of that.
+        policy: What may leave.
+    """
+    gone = _gone(before, found, present=present)
+    if not gone:
+        return Leaving(moved={})
+    moved = _moved(store, gone, known=set(before["id"]))
+    rest = [identity for identity in gone if identity not in moved]
+    left_out = tuple(identity for identity in rest if found.is_left_out(identity))
+    missing = [identity for identity in rest if not found.is_left_out(identity)]
+    if policy.keep_missing:
+        return Leaving(moved=moved, left_out=left_out, missing=tuple(missing))
+    if policy.forget:
+        return Leaving(moved=moved, left_out=left_out, removed=tuple(missing))
+    folder_of = {identity: os.path.dirname(gone[identity][1]) for identity in missing}
+    lost = {folder for folder in set(folder_of.values()) if _is_absent(folder)}
+    absent = [identity for identity in missing if folder_of[identity] in lost]
+    removed = [identity for identity in missing if folder_of[identity] not in lost]
+    if len(removed) > 1 and len(removed) > policy.max_removed * len(before["id"]):
+        absent, removed = missing, []
+    return Leaving(moved=moved, left_out=left_out, removed=tuple(removed), absent=tuple(absent))
+
+
+def _gone(
+    before: Mapping[str, Sequence[str]], found: Gathered, *, present: Collection[str]
+) -> dict[str, tuple[str, str]]:
+    """Rows of files that were not found: id to content key and path."""
+    return {
+        identity: (key, path)
+        for identity, key, path in zip(before["id"], before["key"], before["path"], strict=True)
+        if path and identity not in present and not found.may_be_there(identity)
+    }
+
+
+def _moved(
+    store: Store, gone: Mapping[str, tuple[str, str]], *, known: Collection[str]
+) -> dict[str, str]:
+    """Of the rows that are gone, those whose content came under another id in this run."""
+    table = store.columns(["id", "key"])
+    arrived: dict[str, list[str]] = {}
+    for identity, key in zip(table["id"], table["key"], strict=True):
+        if identity not in known:
+            arrived.setdefault(key, []).append(identity)
+    return {old: arrived[key].pop(0) for old, (key, _) in gone.items() if arrived.get(key)}
+
+
+def _is_absent(folder: str) -> bool:
+    """Whether a folder is gone, empty, or cannot be listed: as one whose disk is not mounted.
+
+    What a system keeps in a mount point does not count.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return all(why_by_name(one.name, is_folder=one.is_dir()) for one in entries)
+    except OSError:
+        return True
