@@ -349,7 +349,9 @@ def faults(argv, places, reply, before, after):
         if before.get(name, "absent") == after.get(name, "absent"):
             continue
         top = name.split("/")[0]
-        may_change = top in GOES_ON or (top == "pack" and "--force" in argv)
+        may_change = (
+            top in GOES_ON or before.get(name) == b"" or (top == "pack" and "--force" in argv)
+        )
         is_new = name not in before
         is_told = any(name == place or name.startswith(f"{place}/") for place in told)
         above = any(place.startswith(f"{name}/") for place in told)  # a folder on the way there

@@ -74,7 +74,9 @@ def bar(label: str, *, total: int | None) -> Iterator[NotedAdvance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(file=sys.__stderr__), transient=True) as shown:
+    # A bar moves the cursor: it goes past what makes such characters visible on standard error.
+    terminal = getattr(sys.stderr, "stream", sys.stderr)
+    with Progress(*columns, console=Console(file=terminal), transient=True) as shown:
         task = shown.add_task(label, total=total, rate="", note="")
 
         def advance(count: int, note: str = "", /) -> None:

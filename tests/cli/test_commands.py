@@ -186,3 +186,10 @@ def test_import_m2m(run, model_folder, tmp_path):
     code, out, _ = run(*argv, "--tower", "fake:multilingual", "--out", tmp_path / "pack")
     assert code == 0
     assert "984 parameters" in out
+
+
+def test_a_folder_without_the_task_is_said(run, tmp_path):
+    (tmp_path / "data").mkdir()
+    code, out, err = run("eval", "fake:teacher", "--task", "xtd10", "--data", tmp_path / "data")
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 2

@@ -160,22 +160,22 @@ def test_a_finished_run_gives_its_result_at_once(tmp_path):
 
 def test_killed_while_a_checkpoint_is_written(tmp_path, monkeypatch):
     module, _ = go(None)
-    real, calls = runs._write_tensors, []
+    real, calls = runs.tensor_files.write_torch, []
 
-    def die_half_way(tensors, path):
+    def die_half_way(path, tensors):
         calls.append(1)
         if len(calls) == 3:
             path.write_bytes(b"half")
             raise Killed
-        real(tensors, path)
+        real(path, tensors)
 
-    monkeypatch.setattr(runs, "_write_tensors", die_half_way)
+    monkeypatch.setattr(runs.tensor_files, "write_torch", die_half_way)
     # A real kill leaves the half-written folder behind.
     monkeypatch.setattr(runs.shutil, "rmtree", lambda *args, **kwargs: None)
     with pytest.raises(Killed):
         go(tmp_path / "run")
     monkeypatch.undo()
-    left = tmp_path / "run" / ".checkpoint-000009.making-0000"
+    left = tmp_path / "run" / ".checkpoint-000009.making-00000000"
     left.mkdir()
     assert sorted(each.name for each in (tmp_path / "run").glob("checkpoint-*"))[-1].endswith("6")
     resumed, _ = go(tmp_path / "run")
@@ -375,7 +375,7 @@ def test_tied_weights_and_odd_numbers_are_saved(tmp_path):
     shared = torch.arange(6.0).view(2, 3)
     state = {0: {"a": shared, "b": shared.T}, "rates": (1.5, float("-inf"), None, True)}
     apart = nested.take_apart(state)
-    runs._write_tensors(apart.tensors, tmp_path / "t.safetensors")
+    runs.tensor_files.write_torch(tmp_path / "t.safetensors", apart.tensors)
     loaded = nested.Apart(
         json.loads(json.dumps(apart.skeleton)), load_file(tmp_path / "t.safetensors")
     )

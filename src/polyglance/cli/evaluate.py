@@ -165,9 +165,16 @@ def _choose(
 
     Raises:
         LanguageError: For a language that no task has.
+        UnavailableError: For a task without any text.
     """
     from polyglance import errors
 
+    for name, data in loaded.items():
+        if not data.languages:
+            raise errors.UnavailableError(
+                f"{name}: there is no text of this task in any language where --data leads",
+                hint="give the publisher's folder, which polyglance eval --list names",
+            )
     if wanted is None:
         return {name: data.languages for name, data in loaded.items()}
     there = {language for data in loaded.values() for language in data.languages}
