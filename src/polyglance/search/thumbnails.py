@@ -93,14 +93,9 @@ def is_there(place: Path) -> bool:
     """
     try:
         found = os.lstat(place)
-        folders = (os.lstat(place.parent), os.lstat(place.parent.parent))
     except OSError:
         return False
-    return (
-        stat.S_ISREG(found.st_mode)
-        and found.st_size > 0
-        and not any(stat.S_ISLNK(folder.st_mode) for folder in folders)
-    )
+    return stat.S_ISREG(found.st_mode) and found.st_size > 0
 
 
 def read(place: Path) -> bytes | None:
