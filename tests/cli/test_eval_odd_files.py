@@ -94,7 +94,19 @@ def test_a_table_without_a_row_is_no_measurement(measured, folder, text):
     (folder / "captions.de.tsv").write_text(text)
     code, out, err = measured()
     assert (code, out) == (2, "")
-    assert "captions.de.tsv" in err
+    assert "captions.de.tsv" in err or "no caption to measure in deu_Latn" in err
+
+
+def test_a_file_that_cannot_be_read_costs_its_own_language(measured, folder):
+    (folder / "captions.fr.tsv").write_bytes(table().encode("utf-16"))
+    (folder / "captions.it.tsv").write_bytes(b"image\tcaption\na.png\tcaff\xe8\n")
+    code, out, err = measured()
+    assert code == 0
+    assert "deu_Latn" in out
+    assert "fra_Latn" not in out
+    assert "captions.fr.tsv" in err
+    assert "is UTF-16" in err.replace("\n    ", " ")
+    assert "captions.it.tsv" in err
 
 
 def test_two_files_of_one_language(measured, folder):

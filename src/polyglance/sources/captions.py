@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polyglance import errors, files
+from polyglance import errors
 from polyglance.languages import DATASET_ALIASES, ENGLISH, normalise_language
 from polyglance.records import Caption, Pair, Quarantined
 from polyglance.sources import language_files
 from polyglance.sources.language_files import LanguageFiles
-from polyglance.sources.text_lines import SetAside, unusable
+from polyglance.sources.text_lines import SetAside, read_json, unusable
 from polyglance.sources.text_lines import read_lines as read_lines
 from polyglance.sources.text_lines import read_table as read_table
 
@@ -239,7 +239,7 @@ def read_xtd_json(path: Path, language: str) -> list[Caption]:
         InputError: Another form, or another number of captions than of images.
         LanguageError: A language that the file lacks.
     """
-    found = files.read_json(path)
+    found = read_json(path)
     images = found.get("images") if isinstance(found, dict) else None
     by_code = found.get("captions") if isinstance(found, dict) else None
     if not isinstance(images, list) or not isinstance(by_code, dict):
@@ -272,7 +272,7 @@ def read_xm3600(folder: Path, language: str, *, set_aside: SetAside | None = Non
         LanguageError: A language that the folder lacks.
     """
     path, known = _file_of_language(folder, "captions_*.json", language=language, dataset="xm3600")
-    found = files.read_json(path)
+    found = read_json(path)
     if not isinstance(found, list):
         raise _wrong_form(path, "a list of objects")
     captions = []

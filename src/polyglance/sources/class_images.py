@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors, files
+from polyglance import errors
 from polyglance.records import ImageFile
 from polyglance.sources import binary_images
 from polyglance.sources.images import find_images
 from polyglance.sources.labels import class_name
-from polyglance.sources.text_lines import read_lines, read_table
+from polyglance.sources.text_lines import read_json, read_lines, read_table
 
 # Keras' list of ImageNet's classes: {"0": ["n01440764", "tench"], ...}.
 CLASS_INDEX = "imagenet_class_index.json"
@@ -182,7 +182,7 @@ def _by_name(distinct: Sequence[str], names: Iterable[str]) -> dict[str, int] | 
 def _by_class_list(distinct: Sequence[str], folder: Path) -> dict[str, int] | None:
     for path in (folder / CLASS_INDEX, folder.parent / CLASS_INDEX):
         if path.is_file():
-            found = files.read_json(path)
+            found = read_json(path)
             try:
                 listed = {row[0]: int(index) for index, row in found.items()}
             except (AttributeError, TypeError, ValueError, IndexError, KeyError) as error:

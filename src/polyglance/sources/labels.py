@@ -20,12 +20,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from polyglance import errors, files
+from polyglance import errors
 from polyglance.languages import ENGLISH, normalise_language
 from polyglance.records import LabelSet, PromptSet, Quarantined
 from polyglance.sources.captions import languages_of
 from polyglance.sources.language_files import LanguageFiles, by_language
-from polyglance.sources.text_lines import read_lines
+from polyglance.sources.text_lines import read_json, read_lines
 
 SLOT = "{}"
 BABEL_LABELS = "babel_imagenet-298.json"
@@ -194,7 +194,7 @@ def class_name(written: str) -> str:
 
 
 def _by_code(path: Path, expected: str) -> Mapping[str, Any]:
-    found = files.read_json(path)
+    found = read_json(path)
     if not isinstance(found, dict) or not found:
         raise errors.InputError(
             f"{path}: expected {expected} by language", hint="fetch the file again"
@@ -207,7 +207,7 @@ def _named(folder: Path, pattern: str, *, language: str, dataset: str) -> tuple[
     for path in sorted(where.glob(pattern.format("*"))):
         code = path.name.removesuffix(pattern.format(""))
         if normalise_language(code, dataset="imagenet") == language:
-            found = files.read_json(path)
+            found = read_json(path)
             if not isinstance(found, dict) or not isinstance(found.get(dataset), list):
                 raise _wrong(path, dataset, "a list")
             return path, found[dataset]

@@ -10,8 +10,9 @@ import codecs
 import gzip
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from polyglance import errors
+from polyglance import errors, files
 from polyglance.records import Quarantined
 
 BOM = b"\xef\xbb\xbf"
@@ -40,11 +41,7 @@ def read_lines(path: Path) -> list[str]:
         raise errors.InputError(
             f"{path} cannot be read: {error}", hint="fetch the file again"
         ) from error
-    if is_wide(data):
-        raise errors.InputError(
-            f"{path} is UTF-16, as some editors and spreadsheets save it; texts must be UTF-8",
-            hint=f"convert the file, as in: iconv -f UTF-16 -t UTF-8 {path} > NEW",
-        )
+    _require_narrow(path, data)
     pieces = data.removeprefix(BOM).split(b"\n")
     if not pieces[-1]:
         pieces.pop()
@@ -60,6 +57,32 @@ def read_lines(path: Path) -> list[str]:
                 f"iconv -f LATIN1 -t UTF-8 {path} > NEW",
             ) from error
     return lines
+
+
+def read_json(path: Path) -> Any:
+    """A publisher's JSON.
+
+    Raises:
+        UnavailableError: There is no such file.
+        InputError: It is not UTF-8, not JSON, or nested too deeply.
+    """
+    try:
+        return files.read_json(path)
+    except errors.InputError:
+        _require_narrow(path, Path(path).read_bytes())
+        raise
+    except RecursionError as error:
+        raise errors.InputError(
+            f"{path} is nested too deeply for any data set", hint="fetch the file again"
+        ) from error
+
+
+def _require_narrow(path: Path, data: bytes) -> None:
+    if is_wide(data):
+        raise errors.InputError(
+            f"{path} is UTF-16, as some editors and spreadsheets save it; texts must be UTF-8",
+            hint=f"convert the file, as in: iconv -f UTF-16 -t UTF-8 {path} > NEW",
+        )
 
 
 def is_wide(data: bytes) -> bool:

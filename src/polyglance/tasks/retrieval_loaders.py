@@ -318,12 +318,22 @@ def _data(
     split: str = "test",
     metric: Metric = "hit_rate",
 ) -> RetrievalData:
-    """A task whose content items are all those that any language has captions of."""
-    ids = tuple(dict.fromkeys(c.content_id for listed in rows.values() for c in listed))
+    """A task whose content items are all those that any language has captions of.
+
+    Raises:
+        InputError: Where there is no caption at all.
+    """
+    captioned = {language: listed for language, listed in rows.items() if listed}
+    ids = tuple(dict.fromkeys(c.content_id for listed in captioned.values() for c in listed))
+    if not ids:
+        raise errors.InputError(
+            f"{task} has no caption to measure in {', '.join(rows) or 'any language'}",
+            hint="look at the files in --data: is the file of captions empty, or of another split?",
+        )
     return RetrievalData(
         task=task,
         content_ids=ids,
-        captions=rows,
+        captions=captioned,
         policy=policy,
         splits={split: np.ones(len(ids), bool)},
         metric=metric,
@@ -341,19 +351,18 @@ def _by_language(
     """Captions by language, and what stood aside: files of no language, lines of no caption."""
     found = captions.find_files(folder, pattern, dataset=dataset)
     aside = list(found.set_aside)
-    rows = {}
+    rows: dict[str, list[Caption]] = {}
+    problems: list[errors.InputError] = []
     for name in languages or found.paths:
-        if read_rows := read(name, aside.append):
-            rows[name] = read_rows
-        elif name in found.paths:
-            path = str(found.paths[name].relative_to(folder))
-            aside.append(Quarantined(path, "no caption of the split that is measured"))
-    if not rows:
-        told = "; ".join(f"{item.id}: {item.reason}" for item in aside[:3])
-        raise errors.InputError(
-            f"there is no caption to measure in {folder}: {told}",
-            hint="look at those files, or fetch them again",
-        )
+        try:
+            rows[name] = read(name, aside.append)
+        except errors.InputError as error:
+            # A file of another encoding, or cut short, costs its own language.
+            problems.append(error)
+            where = str(found.paths[name].relative_to(folder)) if name in found.paths else name
+            aside.append(Quarantined(where, f"{error.message}; {error.hint}"))
+    if problems and not rows:
+        raise problems[0]
     return rows, tuple(aside)
 
 
