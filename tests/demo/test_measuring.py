@@ -26,7 +26,9 @@ def pack(teacher):
 
 
 def scored(pack, **scores):
-    rows = {name: LanguageScore(pack=a, teacher=b, speaks=who) for name, (a, b, who) in scores.items()}
+    rows = {
+        name: LanguageScore(pack=a, teacher=b, speaks=who) for name, (a, b, who) in scores.items()
+    }
     return replace(pack, manifest=replace(pack.manifest, languages=rows))
 
 
@@ -87,9 +89,7 @@ def test_the_bench_takes_dev_from_the_artist_that_training_used(teacher, tmp_pat
 
 def test_the_best_pack_is_that_of_the_dev_scores(pack):
     def of(kind, packs_score):
-        made = scored(
-            pack, eng_Latn=(0.0, 0.9, "teacher"), deu_Latn=(packs_score, 0.1, "pack")
-        )
+        made = scored(pack, eng_Latn=(0.0, 0.9, "teacher"), deu_Latn=(packs_score, 0.1, "pack"))
         return replace(made, manifest=replace(made.manifest, data={"kind": kind}))
 
     packs = {"ridge": of("text", 0.3), "m2m": of("text", 0.4), "distill": of("parallel", 0.5)}
