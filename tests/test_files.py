@@ -382,3 +382,9 @@ def test_a_killed_process_frees_its_lock(tmp_path):
         process.wait()
         with lock.hold():
             assert lock.held
+
+
+def test_json_that_is_nested_without_end(tmp_path):
+    (tmp_path / "a.json").write_text("[" * 100_000)
+    with pytest.raises(errors.InputError, match="JSON"):
+        files.read_json(tmp_path / "a.json")

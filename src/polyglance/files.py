@@ -150,7 +150,7 @@ def read_json(path: Path) -> Any:
         raise errors.UnavailableError(
             f"there is no file {path}", hint="check the path, or make it first"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise errors.InputError(
             f"{path} is not UTF-8 JSON: {error}", hint="make the file again, or delete it"
         ) from error
