@@ -208,6 +208,8 @@ def test_english_without_a_score_is_measured_by_the_teacher(
         for pack in (None, str(tmp_path / "pack"))
     )
     assert [row.values for row in alone] == [row.values for row in routed]
+    assert {row.model for row in alone} == {str(model_folder)}
+    assert {row.model for row in routed} == {f"{model_folder} + {tmp_path / 'pack'}"}
     contents = teacher.encode_contents([small_world.draw("big red ring")])
     with_pack = teacher.with_pack(trained_pack(teacher))
     assert with_pack.speakers.speaker("eng_Latn") == "teacher"

@@ -237,19 +237,18 @@ def _shown(node: ast.AST) -> str:
 
 def uses_of(name: str, *, tree: Path) -> dict[Path, list[int]]:
     """The lines of all areas on which a name stands, by file."""
-    found: dict[Path, list[int]] = {}
-    for files in areas.area_files(tree).values():
-        for file in files:
-            lines = [
-                node.lineno
-                for node in ast.walk(ast.parse((tree / file).read_text()))
-                if (
-                    isinstance(node, ast.Name)
-                    and node.id == name
-                    and isinstance(node.ctx, ast.Load)
-                )
-                or (isinstance(node, ast.Attribute) and node.attr == name)
-            ]
-            if lines:
-                found[file] = lines
+    return {file: lines[name] for file, lines in _named_lines(tree).items() if name in lines}
+
+
+@functools.cache
+def _named_lines(tree: Path) -> dict[Path, dict[str, list[int]]]:
+    """By file the lines on which each name is read."""
+    found: dict[Path, dict[str, list[int]]] = {}
+    for file in (file for files in areas.area_files(tree).values() for file in files):
+        lines = found.setdefault(file, {})
+        for node in ast.walk(ast.parse((tree / file).read_text())):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                lines.setdefault(node.id, []).append(node.lineno)
+            elif isinstance(node, ast.Attribute):
+                lines.setdefault(node.attr, []).append(node.lineno)
     return found
