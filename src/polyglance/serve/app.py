@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
-from starlette.convertors import Convertor, register_url_convertor
+from starlette.convertors import register_url_convertor
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from polyglance import __version__, errors
@@ -30,6 +30,7 @@ from polyglance.serve.batching import Batcher, StoppingError
 from polyglance.serve.decoding import BusyError, Decoder
 from polyglance.serve.freshness import LostIndexError
 from polyglance.serve.guard import TOO_MANY_GUESSES, UNFORESEEN, App, Guard, shows_token
+from polyglance.serve.ids import AnyId
 from polyglance.serve.limits import Limits
 from polyglance.serve.looking import Looking
 from polyglance.serve.metrics import Metrics
@@ -77,22 +78,7 @@ PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/*": {}}, "description": "The picture"}
 }
 
-
-class _AnyId(Convertor[str]):
-    """An id in an address: it may hold slashes and ends of lines, as names of files may."""
-
-    regex = r"[\s\S]*"
-
-    def convert(self, value: str) -> str:
-        """As it is."""
-        return value
-
-    def to_string(self, value: str) -> str:
-        """As it is."""
-        return value
-
-
-register_url_convertor("id", _AnyId())
+register_url_convertor("id", AnyId())
 # It is looked up among the ids and never becomes a part of a path.
 Identity = Annotated[str, Path(description="Id of an item, as a search gave it.", max_length=4096)]
 Top = Annotated[int, Query(ge=1, le=200, description="How many answers.")]
