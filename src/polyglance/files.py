@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,11 +51,6 @@ def cache_folder() -> Path:
             "there is no home folder (HOME is not set), and so no cache folder",
             hint="name one: export POLYGLANCE_CACHE=FOLDER",
         ) from error
-
-
-@dataclass(frozen=True)
-class _Seal:
-    sealed: Mapping[str, str]
 
 
 @contextmanager
@@ -191,7 +185,7 @@ def read_manifest(path: Path, *, kind: str, schema_version: int) -> dict[str, An
     """
     found = read_json(path)
     content = checked_manifest(found, place=path, kind=kind, schema_version=schema_version)
-    seals.require_whole(path.parent, _sealed(found, path))
+    seals.require_whole(path.parent, seals.noted_in(found, place=path))
     return content
 
 
@@ -212,7 +206,7 @@ def read_manifest_as(
     # First, so that the field is named that somebody wrote by hand.
     read = schemas.read(schema, content, place=path, hint=hint)
     seals.require_unchanged(found, place=path)
-    seals.require_whole(path.parent, _sealed(found, path))
+    seals.require_whole(path.parent, seals.noted_in(found, place=path))
     return read
 
 
@@ -252,16 +246,6 @@ def _content(found: Any, *, place: Path | str, kind: str, schema_version: int) -
             hint="pip install --upgrade polyglance, or make the folder again",
         )
     return {name: value for name, value in found.items() if name not in MANIFEST_HEAD}
-
-
-def _sealed(found: Mapping[str, Any], path: Path) -> Mapping[str, str]:
-    sealed: Mapping[str, str] = schemas.read(
-        _Seal,
-        {"sealed": found.get(seals.SEALED, {})},
-        place=path,
-        hint="get the folder from a copy, or make it again",
-    ).sealed
-    return sealed
 
 
 def local_folder(location: str | Path, *, kind: str, marker: str) -> Path:

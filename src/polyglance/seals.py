@@ -12,10 +12,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polyglance import errors
+from polyglance import errors, schemas
 
 CHECKSUM, SEALED = "checksum", "sealed"
 INNER_MANIFEST = "tower.json"
@@ -49,6 +50,25 @@ def require_unchanged(found: Mapping[str, Any], *, place: Path | str) -> None:
             hint=f"get it from a copy, or make it again; if you changed it on purpose, take the "
             f"line {CHECKSUM!r} out",
         )
+
+
+@dataclass(frozen=True)
+class _Seal:
+    sealed: Mapping[str, str]
+
+
+def noted_in(found: Mapping[str, Any], *, place: Path) -> Mapping[str, str]:
+    """The checksums of files that a manifest says, by name.
+
+    Raises:
+        StoreError: It says something else there.
+    """
+    return schemas.read(
+        _Seal,
+        {SEALED: found.get(SEALED, {})},
+        place=place,
+        hint="get the folder from a copy, or make it again",
+    ).sealed
 
 
 def of_folder(folder: Path, *, manifest: str) -> dict[str, str]:
