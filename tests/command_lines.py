@@ -112,6 +112,7 @@ VERBS = (
             *(("--image", ("photos/big-red-bar.png", "english.txt")), ("--keep-copies", None)),
         ),
     ),
+    Verb(("check-index",), ((None, INDEXES),), (("--repair", None), ("--json", None))),
     Verb(("languages",), (("--index", INDEXES),), (("--pack", PACKS), ("--json", None))),
     Verb(
         ("index",),

@@ -5,58 +5,39 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from importlib import resources
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import FastAPI, Path, Query, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from starlette.convertors import register_url_convertor
-from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from polyglance import __version__, errors
 from polyglance.languages import of_locales
 from polyglance.search.filters import Filters, day, last_day
 from polyglance.search.queries import Query as Wanted
 from polyglance.search.queries import Term, parse
-from polyglance.serve import clip_retrieval, form_data, forms, uploads
+from polyglance.serve import clip_retrieval, form_data, forms, page_routes, problems, uploads
 from polyglance.serve.asking import Asked, Asker, language_id
-from polyglance.serve.batching import Batcher, StoppingError
-from polyglance.serve.decoding import BusyError, Decoder
+from polyglance.serve.batching import Batcher
+from polyglance.serve.decoding import Decoder
 from polyglance.serve.freshness import LostIndexError
-from polyglance.serve.guard import TOO_MANY_GUESSES, UNFORESEEN, App, Guard, shows_token
+from polyglance.serve.guard import App, Guard
 from polyglance.serve.ids import AnyId
 from polyglance.serve.limits import Limits
 from polyglance.serve.looking import Looking
 from polyglance.serve.metrics import Metrics
 from polyglance.serve.pictures import Pictures
-from polyglance.serve.sessions import Doors, TooManyGuessesError, usable
+from polyglance.serve.sessions import Doors, usable
 
 Model = TypeVar("Model", bound=BaseModel)
 
-PAGES = {
-    "page.css": "text/css",
-    "page.js": "text/javascript",
-    "words.js": "text/javascript",
-    "languages.js": "text/javascript",
-    "details.js": "text/javascript",
-    "docs.js": "text/javascript",
-    "icon.svg": "image/svg+xml",
-}
 SEARCH = "/api/search"
 MOST_JSON_PARTS = 70_000
-STATUS = {
-    StoppingError: 503,
-    BusyError: 503,
-    LostIndexError: 503,
-    errors.UnavailableError: 410,
-    errors.StoreError: 503,
-}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": forms.Problem, "description": said}
     for status, said in {
@@ -131,11 +112,11 @@ def create(
         wait_seconds=limits.batch_seconds,
         told=metrics.batch.observe,
     )
-    _problems(app)
+    problems.register(app)
     _search(app)
     _files(app)
     _facts(app)
-    _pages(app)
+    page_routes.register(app)
     return guard
 
 
@@ -182,7 +163,7 @@ class _Observed:
                 try:
                     response = await by_text(self.app, given)
                 except errors.PolyglanceError as error:
-                    response = problem_of(error)
+                    response = problems.problem_of(error)
                 await response(scope, receive, noted)
             else:
                 await self.app(scope, receive, noted)
@@ -191,41 +172,6 @@ class _Observed:
             self.app.state.metrics.answered(
                 endpoint, status=status, seconds=time.perf_counter() - started
             )
-
-
-def problem(status: int, said: str, hint: str) -> JSONResponse:
-    """An error in the one form that all of them have."""
-    return JSONResponse({"error": said, "hint": hint}, status_code=status)
-
-
-def problem_of(error: errors.PolyglanceError) -> JSONResponse:
-    """One of our errors, with the status that it has on the web."""
-    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 422)
-    return problem(status, error.message, error.hint)
-
-
-def _problems(app: FastAPI) -> None:
-    """Every error says what was given, what is allowed, and what to do."""
-
-    @app.exception_handler(errors.PolyglanceError)
-    async def ours(request: Request, error: errors.PolyglanceError) -> JSONResponse:
-        return problem_of(error)
-
-    @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
-        return problem(*UNFORESEEN)  # and the terminal of the server tells where
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:])
-        return problem(422, f"{where}: {first['msg']}", "see /docs for what is allowed")
-
-    @app.exception_handler(StarletteHTTPException)
-    async def http(request: Request, error: StarletteHTTPException) -> JSONResponse:
-        found = problem(error.status_code, str(error.detail), "see /docs for what there is")
-        found.headers.update(error.headers or {})
-        return found
 
 
 def _search(app: FastAPI) -> None:
@@ -369,7 +315,9 @@ async def by_text(app: FastAPI, given: Mapping[str, str]) -> Response:
 
 
 def _no_item(identity: str) -> JSONResponse:
-    return problem(404, f"the index has no item {identity[:80]!r}", "take ids from a search")
+    return problems.problem(
+        404, f"the index has no item {identity[:80]!r}", "take ids from a search"
+    )
 
 
 def _files(app: FastAPI) -> None:
@@ -454,60 +402,3 @@ def _facts(app: FastAPI) -> None:
     async def metrics() -> Response:
         """Counters in the form of Prometheus."""
         return Response(app.state.metrics.text(), media_type="text/plain; version=0.0.4")
-
-
-def _pages(app: FastAPI) -> None:
-    """The page, its parts, the page of end points, and the form that asks for the token."""
-    folder = resources.files("polyglance.serve") / "pages"
-    # Read once: nothing that a request names reaches the file system.
-    read = {name: (folder / name).read_bytes() for name in (*PAGES, "index.html", "docs.html")}
-    form = (folder / "login.html").read_bytes()
-
-    def page(data: bytes, kind: str = "text/html") -> Response:
-        return Response(data, media_type=kind, headers={"cache-control": "no-cache"})
-
-    async def part(name: str) -> Response:
-        if name not in PAGES:
-            return problem(404, f"there is no page {name[:80]!r}", "see / and /docs")
-        return page(read[name], PAGES[name])
-
-    async def log_in(request: Request) -> Response:
-        doors: Doors | None = app.state.doors
-        fields, _ = form_data.read(await request.body(), request.headers.get("content-type", ""))
-        if doors is None:
-            return problem(401, "this server asks for no token", "go to /")
-        try:
-            right = await shows_token(doors, fields.get("token", "").strip(), request.scope)
-        except TooManyGuessesError:
-            return problem(*TOO_MANY_GUESSES)
-        if not right:
-            return problem(401, "that is not the token", "go back and try again")
-        found = RedirectResponse("/", status_code=303)
-        found.set_cookie(
-            doors.cookie,
-            doors.session(),
-            max_age=doors.seconds,
-            httponly=True,
-            samesite="strict",
-            path="/",
-        )
-        return found
-
-    pages: dict[str, Callable[..., Awaitable[Response]]] = {}
-
-    def whole(path: str, data: bytes) -> None:
-        async def shown() -> Response:
-            found = page(data)
-            if path == "/login":  # with no referrer, browsers tell no origin of a form either
-                found.headers["referrer-policy"] = "same-origin"
-            return found
-
-        pages[path] = shown
-
-    whole("/", read["index.html"])
-    whole("/docs", read["docs.html"])
-    whole("/login", form)
-    for path, shown in pages.items():
-        app.get(path, include_in_schema=False)(shown)
-    app.get("/pages/{name}", include_in_schema=False)(part)
-    app.post("/login", include_in_schema=False)(log_in)
