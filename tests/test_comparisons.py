@@ -16,6 +16,7 @@ from polyglance.comparisons import (
     holm,
     z_scores,
 )
+from polyglance.intervals import expanded_tail
 from polyglance.statistics import weight_parts
 
 SHARED = Path(
@@ -55,6 +56,11 @@ def test_z_scores_refuse(scores, said):
         z_scores(scores)
 
 
+# Of 9 clusters, a little wider than 2.5 % on each side.
+TAIL = expanded_tail(9, confidence=0.95)
+ENDS = [TAIL, 1 - TAIL]
+
+
 def random_points(seed=0, num_points=40, num_clusters=9):
     rng = np.random.default_rng(seed)
     x = rng.integers(0, 12, num_points) / 12  # with ties
@@ -80,7 +86,7 @@ def test_intervals_are_those_of_rows_drawn_one_by_one():
         pearson.append(np.corrcoef(x[rows], y[rows])[0, 1])
         spearman.append(metrics.spearman(x[rows], y[rows]))
     for interval, drawn in ((found.pearson, pearson), (found.spearman, spearman)):
-        assert (interval.low, interval.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]))
+        assert (interval.low, interval.high) == pytest.approx(np.quantile(drawn, ENDS))
 
 
 def test_draws_without_variation_do_not_count():
@@ -155,7 +161,7 @@ def test_a_line_is_that_of_least_squares():
     for weights in next(weight_parts(3, num_draws=50, num_clusters=9)):
         rows = [i for i, c in enumerate(clusters) for _ in range(int(weights[c]))]
         drawn.append(np.polyfit(x[rows], y[rows], 1)[0])
-    expected = np.quantile(drawn, [0.025, 0.975])
+    expected = np.quantile(drawn, ENDS)
     assert (found.slope.low, found.slope.high) == pytest.approx(expected)
 
 

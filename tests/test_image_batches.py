@@ -88,7 +88,8 @@ def test_every_row_has_its_own_vector(images, tmp_path):
     tower = Slow()
     store = embed.open_image_store(tmp_path / "store", tower)
     report = embed.embed_images(images, tower, store=store, num_threads=3)
-    assert (report.new, tower.most) == (len(images), 3)
+    assert report.new == len(images)
+    assert 1 < tower.most <= 3
     expected = [tower.preprocess(Image.open(image.path)) for image in images]
     np.testing.assert_array_equal(store.vectors([image.id for image in images]), expected)
 

@@ -168,6 +168,14 @@ def write_manifest(
     write_json(path, manifest(said, kind=kind, schema_version=schema_version))
 
 
+def change_manifest(path: Path, changes: Mapping[str, Any]) -> None:
+    """Write a manifest of ours anew with some fields changed, over the files that are there now."""
+    found = {**read_json(path), **changes}
+    if seals.SEALED in found:
+        found[seals.SEALED] = seals.of_folder(path.parent, manifest=path.name)
+    write_json(path, {**found, seals.CHECKSUM: seals.checksum(found)})
+
+
 def read_manifest(path: Path, *, kind: str, schema_version: int) -> dict[str, Any]:
     """Read a manifest and refuse what another kind or a newer version wrote, or what has changed.
 

@@ -65,7 +65,7 @@ def share_ends(given: Contributions, *, confidence: float) -> tuple[Doubles, Dou
     ...     deviations=np.array([[0.125], [0.125], [-0.125], [-0.125]]),
     ... )
     >>> low, high = share_ends(half, confidence=0.95)
-    >>> 0.05 < low[0] < 0.5 < high[0] < 0.95
+    >>> bool(0.05 < low[0] < 0.5 < high[0] < 0.95)
     True
     """
     figures = np.clip(given.parts.sum(axis=0), 0.0, 1.0)

@@ -12,7 +12,18 @@ from polyglance import cli
 
 # What verbs read. Any other path that a verb takes is one that it writes, and has to be claimed.
 READ = {
-    *("bank", "captions", "checkpoint", "data", "file", "files", "folder", "image", "images"),
+    *(
+        "bank",
+        "captions",
+        "checkpoint",
+        "data",
+        "dev_parallel",
+        "file",
+        "files",
+        "folder",
+        "image",
+        "images",
+    ),
     *("parallel", "paths", "results", "source", "task_images", "text"),
 }
 # What a verb needs before it looks at its output; whatever else is required is given as "x".

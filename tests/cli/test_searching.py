@@ -82,7 +82,7 @@ def test_a_broken_query_is_pointed_at(run, index_folder):
     ("query", "said"),
     [
         ("\u200b\u200c", "an empty query"),
-        ("caf\udce9", "no valid UTF-8"),
+        ("caf\udce9", "not valid UTF-8"),
         ("de:", "nothing follows"),
     ],
 )
@@ -136,13 +136,11 @@ def test_languages_says_that_nobody_measured(run, index_folder, pack_folder):
 
 
 def test_languages_with_scores(run, index_folder, pack_folder):
-    path = pack_folder / "pack.json"
-    facts = json.loads(path.read_text())
-    facts["languages"] = {
+    scores = {
         "arb_Arab": {"pack": 0.5, "teacher": 0.25, "speaks": "pack"},
         "deu_Latn": {"pack": 0.1, "teacher": 0.2, "speaks": "teacher"},
     }
-    path.write_text(json.dumps(facts))
+    small_world.edit(pack_folder / "pack.json", languages=scores)
     argv = ("languages", "--index", index_folder, "--pack", pack_folder)
     code, out, _ = run(*argv, "--json")
     rows = {row["language"]: row for row in json.loads(out)}
@@ -157,12 +155,10 @@ def test_languages_with_scores(run, index_folder, pack_folder):
 
 
 def test_a_guess_is_told(run, index_folder, pack_folder):
-    path = pack_folder / "pack.json"
-    facts = json.loads(path.read_text())
-    facts["languages"] = {
+    scores = {
         name: {"pack": 0.5, "teacher": 0.1, "speaks": "pack"} for name in small_world.LANGUAGES
     }
-    path.write_text(json.dumps(facts))
+    small_world.edit(pack_folder / "pack.json", languages=scores)
     argv = ("search", "ein roter Kreis", "--index", index_folder, "--pack", pack_folder)
     _, _, err = run(*argv)
     assert "taken for German" in err

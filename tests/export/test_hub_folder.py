@@ -91,8 +91,8 @@ def test_names_of_a_hub_stay_names(tmp_path):
 def test_a_base_that_leads_out_of_the_folder_is_refused(letters_reference, tune, texts, tmp_path):
     exported(pack_of("tuned:./tower", tower=tune(letters_reference, texts)), tmp_path / "out")
     manifest = tmp_path / "out" / "tower" / "tower.json"
-    facts = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**facts, "base": "sentence:./../../elsewhere"}))
+    small_world.edit(manifest, base="sentence:./../../elsewhere")
+    small_world.edit(tmp_path / "out" / "pack.json", sealed={})
     with pytest.raises(errors.StoreError, match="lies outside"):
         LanguagePack.load(tmp_path / "out")
 

@@ -238,7 +238,7 @@ def test_queries_that_fail_cost_the_others_no_batch(world):
     searcher._voices.teacher.encode = lambda *given, **more: (
         calls.append(1) or encode(*given, **more)
     )
-    found = searcher.answer_each(asks)
+    found = searcher.search_each(asks)
     assert len(calls) == 1  # all texts in one batch
     assert [isinstance(one, errors.PolyglanceError) for one in found] == [False, *[True] * 5, False]
     assert found[0].hits == searcher.search_many(good)[0].hits

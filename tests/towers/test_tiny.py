@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import small_world
 from polyglance import errors, text_forms
 from polyglance.towers import load_tower, ngrams, tiny
 from polyglance.towers.tiny import TinyTextTower, fingerprint_of, text_tower_from
@@ -112,7 +113,7 @@ class TestText:
         older.save(tmp_path / "older")
         reference = f"tiny:{tmp_path / 'older'}"
         assert load_tower(reference, modality="text").fingerprint == older.fingerprint
-        (tmp_path / "t" / "tower.json").write_text(json.dumps({**facts, "text_form": "folded 99"}))
+        small_world.edit(tmp_path / "t" / "tower.json", text_form="folded 99")
         with pytest.raises(errors.StoreError, match="folded 99"):
             load_tower(f"tiny:{tmp_path / 't'}", modality="text")
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import small_world
 from polyglance import errors
 from polyglance.sides import Side, load_tower_beside
 from polyglance.towers import live, load_tower
@@ -171,12 +172,15 @@ class TestBadFolders:
     def test_tensors_that_do_not_fit(self, folder):
         file = folder / "weights.safetensors"
         save_file({"features.no.such": torch.ones(2)}, file)
+        small_world.edit(folder / "tower.json", sealed={})
         self.refused(
             folder, r"1 tensors of .* do not fit the base, first features\.no\.such.*torch 2"
         )
 
     def test_no_tensors(self, folder):
         (folder / "weights.safetensors").write_bytes(b"nothing")
+        self.refused(folder, "not the file that was saved")
+        small_world.edit(folder / "tower.json", sealed={})
         self.refused(folder, "cut or damaged")
 
     def test_a_damaged_manifest(self, folder):
@@ -201,6 +205,7 @@ class TestBadFolders:
         tensors = load_file(file)
         del tensors["1.by_language.deu_Latn.up.bias"]
         save_file(tensors, file)
+        small_world.edit(tmp_path / "half" / "tower.json", sealed={})
         self.refused(tmp_path / "half", "first 1.by_language.deu_Latn.up.bias")
 
 

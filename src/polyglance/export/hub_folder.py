@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -45,11 +44,13 @@ def write(order: Order, folder: Path) -> Written:
     order.refuse_language("a pack that is kept whole")
     order.pack.save(folder)
     manifest = folder / PACK_FILE
-    facts = json.loads(manifest.read_text("utf-8"))
-    for name, place in (("tower", "tower"), ("content_tower", "image")):
-        if facts[name]:
-            facts[name] = _bring(facts[name], folder, place=place)
-    files.write_json(manifest, facts)
+    facts = files.read_json(manifest)
+    brought = {
+        name: _bring(facts[name], folder, place=place)
+        for name, place in (("tower", "tower"), ("content_tower", "image"))
+        if facts[name]
+    }
+    files.change_manifest(manifest, brought)
     return Written(differences={"text": _check(order, folder)}, usage=USAGE)
 
 
@@ -81,10 +82,10 @@ def _bring(reference: str, folder: Path, *, place: str) -> str:
 
 def _bring_base(manifest: Path) -> None:
     """The base of a tuned tower, too."""
-    facts: dict[str, Any] = json.loads(manifest.read_text("utf-8"))
+    facts: dict[str, Any] = files.read_json(manifest)
     if "base" in facts:
-        facts["base"] = _bring(facts["base"], manifest.parent, place=tuned.INNER_BASE)
-        files.write_json(manifest, facts)
+        base = _bring(facts["base"], manifest.parent, place=tuned.INNER_BASE)
+        files.change_manifest(manifest, {"base": base})
 
 
 def _copy(source: Path, target: Path) -> None:
