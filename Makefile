@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 DEMO ?= demo
 NAME ?=
 
-.PHONY: help demo test test-slow check bench claims clean
+.PHONY: help demo test test-slow coverage check bench claims clean
 
 help:
 	@echo "make demo        an English-only model learns over a hundred languages; results in $(DEMO)/"
 	@echo "make test        the default tests: offline, two and a half minutes"
-	@echo "make test-slow   all tests with their coverage: pictograms, kills, fuzzing, a browser"
+	@echo "make test-slow   the others: pictograms, kills, fuzzing, a browser"
+	@echo "make coverage    all tests, and what they cover"
 	@echo "make check       format, lint, types"
 	@echo "make bench       list the benchmarks; make bench NAME=ridge-vs-loop runs one"
 	@echo "make claims      check the papers' claims, about an hour; docs/claims.md"
@@ -36,13 +37,19 @@ demo: $(VENV)/demo.stamp
 # One thread a worker: two workers with two threads each would wait for each other.
 FAST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not network and not gpu"
 
+SLOW := $(BIN)/python -m pytest -m "slow and not network and not gpu"
+
 test: $(VENV)/dev.stamp
 	@$(FAST)
 
 test-slow: $(VENV)/dev.stamp
+	@$(SLOW)
+
+# Both, with what they cover of the source; CI runs each test once and leaves this out.
+coverage: $(VENV)/dev.stamp
 	@$(BIN)/coverage erase
 	@$(FAST) --cov --cov-report=
-	@$(BIN)/python -m pytest --cov --cov-append --cov-report=term --cov-fail-under=90 -m "slow and not network and not gpu"
+	@$(SLOW) --cov --cov-append --cov-report=term --cov-fail-under=90
 
 check: $(VENV)/dev.stamp
 	@$(BIN)/ruff format --check .

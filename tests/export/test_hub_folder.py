@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from export_packs import GERMAN, HINDI, affine_map, pack_of, vectors
 
+import small_world
 from polyglance import errors, export
 from polyglance.export import card
 from polyglance.packs import LanguagePack
