@@ -24,6 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 TIMEOUT_SECONDS = 120
+MOST_BYTES = 8 << 30
 # What may be changed by a command that is told to write to it: it goes on with it, or replaces it.
 GOES_ON = {"index", "results.jsonl", "results-bom.jsonl", "results-cut.jsonl", "results-nan.jsonl"}
 GOES_ON |= {"index-half", "index-null", "index-deep", "index-other", "index-empty"}
@@ -251,7 +252,12 @@ def answer(argv, encoding):
 
 def work():
     """Be a worker: requests come as lines of JSON, answers go as such."""
+    import resource
+
     from polyglance import towers
+
+    # A command that asks for all memory must end as any other, and not take the machine with it.
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
 
     table = {**towers.TOWERS, "fake": towers.TowerSource("small_world", "load")}
     towers.TOWERS = MappingProxyType(table)

@@ -57,7 +57,10 @@ def test_model_round_trip(teacher, model_folder):
     )
 
 
-def test_a_reference_loads_both_sides():
+def test_both_sides_of_a_reference_must_share_a_space(monkeypatch):
+    with pytest.raises(errors.ConfigError, match="image side gives vectors of width 192, its text"):
+        model.DualEncoder.load("fake:teacher")
+    monkeypatch.setattr(small_world.PixelTower, "dim", 24)
     loaded = model.DualEncoder.load("fake:teacher")
     assert loaded.content.tower.modality == "image"
     assert loaded.text.tower.modality == "text"

@@ -178,8 +178,15 @@ class DualEncoder:
 
         Raises:
             UnavailableError: Where it cannot be had.
+            ConfigError: Its sides have other widths, and so no space in common.
         """
         content, text = load_side(reference, "content"), load_side(reference, "text")
+        if content.dim != text.dim:
+            raise errors.ConfigError(
+                f"{reference} is no dual encoder: its {content.tower.modality} side gives vectors "
+                f"of width {content.dim}, its text side of {text.dim}",
+                hint="name a model whose two sides share a space",
+            )
         return cls(content, text, str(reference))
 
 

@@ -34,6 +34,17 @@ def another_model(teacher, folder):
     model.DualEncoder(side, teacher.text, "another").save(folder)
 
 
+def test_looking_writes_nothing(built):
+    (built / "store.lock").unlink(missing_ok=True)
+    before = {path: path.stat().st_mtime_ns for path in built.rglob("*") if path.is_file()}
+    assert checking.check(built).is_sound
+    (built / "store.json").unlink()
+    del before[built / "store.json"]
+    assert not checking.check(built).is_sound
+    after = {path: path.stat().st_mtime_ns for path in built.rglob("*") if path.is_file()}
+    assert after == before
+
+
 class TestSpace:
     def test_another_model_in_its_place_is_refused(self, built, teacher, model_folder):
         wanted = Store.open(built).facts.space_id

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,10 +57,9 @@ def check(index: Path, *, repair: bool = False, new_model: str | None = None) ->
     index = Path(index)
     found: list[Finding] = []
     _require_there(index)
-    with (
-        files.disk_errors(f"the index {index}"),
-        files.FolderLock(index / LOCK_NAME, owner=f"the index {index}").hold(),
-    ):
+    # Looking writes nothing, not even a lock: the disk may allow reading alone.
+    lock = files.FolderLock(index / LOCK_NAME, owner=f"the index {index}")
+    with files.disk_errors(f"the index {index}"), lock.hold() if repair else nullcontext():
         found += _manifest(index, repair=repair)
         found += store_repair.examine(index, repair=repair, unit=_is_index(index))
         found += _columns(index, repair=repair)
