@@ -11,7 +11,7 @@ lets all others go first: in truth they have their own machines.
 - connections: 1,030 that do nothing, or have sent half a head or half a body, each opened again
   when it is closed; beside them heads of 120 kB.
 - cancelled: queries whose terms cancel, which have no direction to look in.
-- readers: connections that ask for pictures again and again and do not read them.
+- readers: connections that ask for a long answer again and again and do not read it.
 """
 
 from __future__ import annotations
