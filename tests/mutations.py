@@ -136,7 +136,7 @@ def ask_cache(root):
 def ask_results(root):
     """The rows of a file of results; a file that is not whole is said to be so."""
     rows = results.read_results(root / "results.jsonl")
-    _, said = results.read_what_is_whole(root / "results.jsonl")
+    said = results.read_what_is_whole(root / "results.jsonl").said
     if said or not rows:
         raise errors.ResultError("; ".join(said) or "no results", hint="measure again")
     return [(row.language, dict(row.values), dict(row.intervals), row.num_queries) for row in rows]

@@ -388,3 +388,10 @@ def test_json_that_is_nested_without_end(tmp_path):
     (tmp_path / "a.json").write_text("[" * 100_000)
     with pytest.raises(errors.InputError, match="JSON"):
         files.read_json(tmp_path / "a.json")
+
+
+def test_a_device_is_never_read_to_its_end(tmp_path):
+    with pytest.raises(OSError, match="a device"):
+        files.read_bytes(Path("/dev/zero"))
+    (tmp_path / "file").write_bytes(b"x")
+    assert files.read_bytes(tmp_path / "file") == b"x"

@@ -121,6 +121,18 @@ def write_bytes(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def read_bytes(path: Path) -> bytes:
+    """All bytes of a file that others made, or of a pipe; a device such as `/dev/zero` never ends.
+
+    Raises:
+        OSError: It cannot be read, or is a device.
+    """
+    mode = os.stat(path).st_mode
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise OSError(errno.EINVAL, "it is a device and not a file", str(path))
+    return Path(path).read_bytes()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file whole, as `write_bytes` does; half a sign (a surrogate) as an escape."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
@@ -139,7 +151,7 @@ def read_json(path: Path) -> Any:
         InputError: It is not UTF-8 or not JSON; says the line.
     """
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+        return json.loads(read_bytes(path).decode("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise errors.UnavailableError(
             f"there is no file {path}", hint="check the path, or make it first"

@@ -236,7 +236,7 @@ def read_results(path: Path) -> list[Result]:
 def read_what_is_whole(path: Path) -> Whole:
     """Read what can be read of a file of results, and say what cannot."""
     try:
-        data = Path(path).read_bytes()
+        data = files.read_bytes(path)
     except OSError as error:
         return Whole(said=(f"{path} cannot be read: {error}",))
     return _read_lines(data, Path(path))

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from polyglance import errors, results, spreadsheets
+from polyglance import errors, files, results, spreadsheets
 from polyglance.languages import normalise_language
 from polyglance.results import CaptionPolicy, Direction, Result
 
@@ -140,7 +140,7 @@ def is_table(path: Path) -> bool:
 def _table(path: Path) -> list[dict[str, Any]]:
     """The lines of a table by column; spreadsheets save it with semicolons or tabs."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = files.read_bytes(path).decode("utf-8-sig")
         header = text.partition("\n")[0]
         delimiter = max(DELIMITERS, key=header.count)
         table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)

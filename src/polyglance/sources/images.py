@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from polyglance import errors
+from polyglance import errors, files
 from polyglance.sources import jpeg
 from polyglance.sources.exif import DAMAGED, Taken, taken_of
 from polyglance.sources.walking import HEAD_BYTES as HEAD_BYTES
@@ -48,7 +48,7 @@ _one_large = threading.Lock()
 def load_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image:
     """Decode one image file; see `decode_image`."""
     try:
-        data = Path(path).read_bytes()
+        data = files.read_bytes(path)
     except OSError as error:
         raise _unreadable(str(path), f"{error.strerror or error}") from error
     return decode_image(data, name=str(path), max_pixels=max_pixels)

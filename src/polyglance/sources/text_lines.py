@@ -30,7 +30,7 @@ def read_lines(path: Path) -> list[str]:
         InputError: Not UTF-8 (names the line), or damaged gzip.
     """
     try:
-        data = Path(path).read_bytes()
+        data = files.read_bytes(path)
         if Path(path).suffix == ".gz":
             data = gzip.decompress(data)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -69,7 +69,7 @@ def read_json(path: Path) -> Any:
     try:
         return files.read_json(path)
     except errors.InputError:
-        _require_narrow(path, Path(path).read_bytes())
+        _require_narrow(path, files.read_bytes(path))
         raise
     except RecursionError as error:
         raise errors.InputError(
