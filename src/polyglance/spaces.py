@@ -97,8 +97,8 @@ def require_equivalent(
     names = {model.partition("?")[0], teacher.partition("?")[0]}
     if not any(names <= group for group in KNOWN_EQUIVALENTS):
         raise errors.SpaceMismatchError(
-            f"the pack was made for {teacher}, this is {_told(model, teacher)}; a pack speaks to one "
-            "space only",
+            f"the pack was made for {teacher}, this is {_told(model, teacher)}; a pack speaks to "
+            "one space only",
             hint="use that model, or train a pack for this one: polyglance train",
         )
     num_texts = len(PROBE_TEXTS)
