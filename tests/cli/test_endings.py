@@ -109,7 +109,7 @@ def test_without_a_verb_there_is_help(run):
 def test_a_stopped_command_says_whether_it_goes_on(
     run, verb, words, goes_on, monkeypatch, tmp_path
 ):
-    said = []
+    said, before = [], signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(cli, "_end_stopped", lambda text: (said.append(text), sys.exit(130)))
     stop = raising(KeyboardInterrupt())
     verb(stop)
@@ -119,7 +119,7 @@ def test_a_stopped_command_says_whether_it_goes_on(
     places = {"OUT": tmp_path / "out", "RUN": tmp_path / "run"}
     assert run(*(places.get(word, word) for word in words))[0] == 130
     assert said == [cli.STOPPED + (cli.GOES_ON if goes_on else "")]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_what_a_training_says_of_its_stop_is_kept(run, verb, monkeypatch):
