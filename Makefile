@@ -9,7 +9,7 @@ NAME ?=
 
 help:
 	@echo "make demo        an English-only model learns over a hundred languages; results in $(DEMO)/"
-	@echo "make test        the default tests: offline, two and a half minutes"
+	@echo "make test        the default tests: offline, seven minutes"
 	@echo "make test-slow   the others: pictograms, kills, fuzzing, a browser"
 	@echo "make coverage    all tests, and what they cover"
 	@echo "make check       format, lint, types"
