@@ -23,7 +23,7 @@ INNER_MANIFEST = "tower.json"
 # For people, who may add to it.
 NOT_SEALED = ("README.md",)
 CHUNK_BYTES = 1 << 20
-LFS_HEAD = b"version https://git-lfs.github.com/spec/"
+LFS_HEAD = b"version https://git-lfs"
 
 
 def checksum(content: Mapping[str, Any]) -> str:

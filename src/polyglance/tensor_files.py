@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
+from polyglance.seals import LFS_HEAD
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-LFS_BEGINNING = b"version https://git-lfs"
 FETCH_AGAIN = "fetch the whole folder again, or make it again"
 
 
@@ -110,13 +110,13 @@ def require_weights(path: Path) -> None:
     """
     try:
         with Path(path).open("rb") as file:
-            beginning = file.read(len(LFS_BEGINNING))
+            beginning = file.read(len(LFS_HEAD))
     except OSError as error:
         raise errors.UnavailableError(
             f"the weights {path} cannot be read: {error.strerror or error}",
             hint=f"chmod a+r {path}" if isinstance(error, PermissionError) else FETCH_AGAIN,
         ) from error
-    if beginning == LFS_BEGINNING:
+    if beginning == LFS_HEAD:
         raise errors.UnavailableError(
             f"{path} is no weights but a pointer of Git LFS to them",
             hint="git lfs pull, in the folder that was cloned, fetches them",

@@ -81,7 +81,7 @@ def write(index: Path, key: str, image: Image) -> None:
 
 
 def keep(index: Path, key: str, jpeg: bytes) -> None:
-    """Put a thumbnail that was made elsewhere beside an index, if that can be written."""
+    """Put a thumbnail beside an index; where that cannot be written it is made again next time."""
     with contextlib.suppress(OSError, errors.DiskFullError):
         _put(place_of(index, key), jpeg)
 
@@ -161,14 +161,11 @@ class Thumbnails:
                 f"the index has no item {identity!r}", hint="take ids from a search"
             )
         key, path, size, offset = self._rows[identity]
-        place = place_of(self.store.path, key)
-        if (known := read(place)) is not None:
+        if (known := read(place_of(self.store.path, key))) is not None:
             return known
         span = None if offset is None else (offset, size)
         jpeg = make(_decode(Path(path), span=span, key=key, identity=identity))
-        # An index that cannot be written, or a full disk: it is made again next time.
-        with contextlib.suppress(OSError, errors.DiskFullError):
-            _put(place, jpeg)
+        keep(self.store.path, key, jpeg)
         return jpeg
 
     @cached_property
