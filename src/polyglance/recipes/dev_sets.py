@@ -112,10 +112,9 @@ def of_pairs(pairs: Sequence[Pair], *, others: Sequence[str] = (), note: str = "
             if text.strip():
                 right = listed.setdefault(language, {}).setdefault(text, {})
                 right[row_of[normal_form(pair.text_a)]] = None
-    most = most_a_language(len(listed))
     return DevSet(
         asks_for="texts",
-        queries={name: _first(found, most=most) for name, found in sorted(listed.items())},
+        queries=_queries(listed),
         english=english,
         note=note,
     )
@@ -141,13 +140,20 @@ def of_items(asking: ImageText, *, pool: ImageText, note: str = "") -> DevSet:
             spoken.add((caption.content_id, caption.language))
             key = caption.language, normal_form(caption.text)
             listed.setdefault(caption.language, {})[caption.text] = right[key]
-    most = most_a_language(len(listed))
     return DevSet(
         asks_for="items",
-        queries={name: _first(found, most=most) for name, found in sorted(listed.items())},
+        queries=_queries(listed),
         items=pool,
         note=note,
     )
+
+
+def _queries(
+    listed: Mapping[str, Mapping[str, Mapping[int, None]]],
+) -> dict[str, tuple[tuple[str, tuple[int, ...]], ...]]:
+    """The queries of each language, each text with the candidates that answer it."""
+    most = most_a_language(len(listed))
+    return {name: _first(found, most=most) for name, found in sorted(listed.items())}
 
 
 def _first(
