@@ -43,11 +43,6 @@ def without_end_mark(data: bytes) -> Image | None:
     return first if all(other.tobytes() == pixels for other in others) else None
 
 
-def is_progressive(data: bytes) -> bool:
-    """Whether decoding needs the whole picture's coefficients in memory."""
-    return any(marker in PROGRESSIVE for marker, _ in _segments(data))
-
-
 def _decoded(data: bytes) -> Image:
     from PIL.JpegImagePlugin import JpegImageFile
 
