@@ -80,7 +80,7 @@ def note(store: Path, table: lance.LanceDataset, *, folder: Path) -> Sums:
         table: As it was just written.
         folder: Of the table.
     """
-    before = read(store) if (store / NAME).is_file() else None
+    before = read(store)
     known = {} if before is None else before.files
     found, synced = {}, set()
     for name in names_of(table, folder):
@@ -144,12 +144,9 @@ def identity(store: Path, folder: Path, version: int) -> tuple[object, ...]:
     Raises:
         OSError: It is not there.
     """
-    found = []
-    for path in (store, folder / manifest_name(folder, version)):
-        stat = os.stat(path)
-        found.append((stat.st_dev, stat.st_ino))
-    written = os.stat(folder / manifest_name(folder, version))
-    return (*found, written.st_mtime_ns, written.st_size)
+    there, written = os.stat(store), os.stat(folder / manifest_name(folder, version))
+    which = [(each.st_dev, each.st_ino) for each in (there, written)]
+    return (*which, written.st_mtime_ns, written.st_size)
 
 
 def crc_of(path: Path, *, sync: bool = False) -> int:

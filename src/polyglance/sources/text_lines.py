@@ -71,10 +71,6 @@ def read_json(path: Path) -> Any:
     except errors.InputError:
         _require_narrow(path, files.read_bytes(path))
         raise
-    except RecursionError as error:
-        raise errors.InputError(
-            f"{path} is nested too deeply for any data set", hint="fetch the file again"
-        ) from error
 
 
 def _require_narrow(path: Path, data: bytes) -> None:
