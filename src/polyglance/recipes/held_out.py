@@ -246,15 +246,9 @@ def _without(material: Material, asked: set[Spoken]) -> tuple[Material, int]:
     num_aside = len(material.related) - len(related)
     banks = material.banks
     if banks is not None:
-        kept = [
-            (text, language)
-            for text, language in zip(banks.texts, banks.languages, strict=True)
-            if (language, normal_form(text)) not in asked
-        ]
-        num_aside += len(banks.texts) - len(kept)
-        banks = replace(
-            banks, texts=[text for text, _ in kept], languages=[name for _, name in kept]
-        )
+        num_before = len(banks.texts)
+        banks = banks.with_texts(lambda language, text: (language, normal_form(text)) not in asked)
+        num_aside += num_before - len(banks.texts)
     return replace(material, related=related, banks=banks), num_aside
 
 

@@ -10,8 +10,8 @@ Legend: Q English texts, N images, K texts of the bank, D width of the space, E 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +40,15 @@ class Banks:
     texts: Sequence[str]
     languages: Sequence[str]
     content_keys: Sequence[str] = ()
+
+    def with_texts(self, wanted: Callable[[str, str], bool]) -> Banks:
+        """The texts that are wanted, asked by language and text; the images stay."""
+        rows = [
+            (text, language)
+            for text, language in zip(self.texts, self.languages, strict=True)
+            if wanted(language, text)
+        ]
+        return replace(self, texts=[text for text, _ in rows], languages=[name for _, name in rows])
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ are all that there is. Labels of classes are words, not sentences: of such tasks
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -169,22 +170,11 @@ def _without(
         data = _with_captions(data, captions)
     if banks is not None:
         there = [keys.get(one) not in images for one in bank_ids]
-        listed = [
-            (text, language)
-            for text, language in zip(banks.texts, banks.languages, strict=True)
-            if not leaks(language, text)
-        ]
-        row_is_kept = np.array(there, bool) if bank_ids else np.ones(len(banks.images), bool)
+        is_kept = np.array(there, bool) if bank_ids else np.ones(len(banks.images), bool)
         banks = replace(
-            banks,
-            images=banks.images[row_is_kept],
-            texts=[text for text, _ in listed],
-            languages=[language for _, language in listed],
-            content_keys=[
-                key
-                for key, is_kept in zip(banks.content_keys, row_is_kept, strict=False)
-                if is_kept
-            ],
+            banks.with_texts(lambda language, text: not leaks(language, text)),
+            images=banks.images[is_kept],
+            content_keys=list(itertools.compress(banks.content_keys, is_kept)),
         )
     return replace(
         material,
