@@ -182,7 +182,9 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path},
-            start_new_session=True,  # Ctrl-C is for the server, which ends it
+            # Ctrl-C is for the server, which ends it. A session of its own would be a group of its
+            # own to the scheduler too, where its niceness counts for nothing.
+            process_group=0,
         )
 
     def ready(self) -> bool:
