@@ -1,6 +1,7 @@
 """`train` and `compare` from the command line: tables in, packs and a ladder out."""
 
 import json
+import shutil
 
 import pytest
 
@@ -72,6 +73,24 @@ def test_distill_from_a_table_stopped_and_resumed(run, tables, model_folder, tmp
     code, _, err = run(*argv, "--set", "seed=9", "--out", tmp_path / "three")
     assert code == 2
     assert "seed" in err
+
+
+def test_a_row_and_a_picture_that_cannot_be_used_are_told_and_the_others_learnt(
+    run, tables, english, model_folder, picture_folder, tmp_path
+):
+    with tables["--bank"].open("a", encoding="utf-8") as file:
+        file.write("\nklingon\tHab\nde\n")
+    folder = shutil.copytree(picture_folder, tmp_path / "photos")
+    (folder / "damaged.png").write_bytes(b"no picture")
+    code, _, err = run(
+        *("train", "uclip", "--model", model_folder, "--tower", "fake:multilingual"),
+        *("--text", english, "--bank", tables["--bank"], "--images", folder),
+        *("--out", tmp_path / "pack", *settings_of("uclip")),
+    )
+    assert code == 0, err
+    assert "3 set aside" in err
+    assert "damaged.png" in err
+    assert "rows in 'klingon': 1" in err
 
 
 @pytest.mark.parametrize(

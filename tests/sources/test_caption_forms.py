@@ -44,12 +44,12 @@ class TestCoco:
         [
             (
                 {"annotations": [{"image_id": 4, "caption": "x"}]},
-                "annotations 1: image_id 4 is not",
+                "annotation 1: image_id 4 is not",
             ),
-            ({"annotations": [{"image_id": 3}]}, "annotations 1: caption is None; expected str"),
+            ({"annotations": [{"image_id": 3}]}, "annotation 1: caption is None; expected str"),
             (
                 {"annotations": [{"image_id": 3, "caption": " "}]},
-                "annotations 1: the caption is emp",
+                "annotation 1: the caption: ' ' was found",
             ),
             ({"images": [{"id": "3", "file_name": "a"}]}, "image 1: id is '3'; expected int"),
             ({"annotations": None}, "expected an object with the list 'annotations'"),
@@ -59,6 +59,43 @@ class TestCoco:
         path = write(tmp_path / "c.json", COCO | change)
         with pytest.raises(errors.InputError, match=said):
             coco_json.read_coco(path, language="it")
+
+    def test_an_entry_that_does_not_fit_costs_no_other(self, tmp_path):
+        more = [{"image_id": 4, "caption": "x"}, {"image_id": 3, "caption": "\ud83d"}, None]
+        images = [*COCO["images"], {"id": "5", "file_name": "c.jpg"}]
+        changed = COCO | {"images": images, "annotations": [*more, *COCO["annotations"]]}
+        path = tmp_path / "c.json"
+        path.write_text(json.dumps(changed), encoding="utf-8")
+        told = []
+        found = coco_json.read_coco(path, language="it", set_aside=told.append)
+        assert len(found) == 3
+        assert [one.id.partition(", ")[2] for one in told] == [
+            "image 3",
+            "annotation 1",
+            "annotation 2",
+            "annotation 3",
+        ]
+
+    def test_a_sentence_that_does_not_fit_costs_no_other_of_its_photo(self, tmp_path):
+        rows = [
+            {"file_path": "a.jpg", "caption_ko": ["가", " ", "나"]},
+            {"file_path": "b.jpg"},
+        ]
+        told = []
+        path = write(tmp_path / "k.json", rows)
+        assert [row.text for row in coco_json.read_korean(path, set_aside=told.append)] == [
+            "가",
+            "나",
+        ]
+        assert [one.id for one in told] == ["k.json, entry 2", "k.json, entry 1, caption 2"]
+        images = [{"filename": "y.jpg", "split": "test", "sentences": ["?", {"raw": "y"}, {}]}]
+        path = write(tmp_path / "d.json", {"images": [*images, {"filename": "z.jpg"}]})
+        told.clear()
+        found = coco_json.read_karpathy(path, split="test", set_aside=told.append)
+        assert [row.text for row in found] == ["?", "y"]
+        assert len(told) == 2
+        with pytest.raises(errors.InputError, match=r"d\.json, image 2: split is None"):
+            coco_json.read_karpathy(path, split="test")
 
     def test_no_json_and_no_file(self, tmp_path):
         with pytest.raises(errors.InputError, match="is not JSON"):
@@ -107,8 +144,18 @@ class TestNumbered:
         with pytest.raises(errors.InputError, match=r"c\.txt, line 2: .* has no caption"):
             numbered_captions.read_numbered(path, language="zho_Hans")
         path = write(tmp_path / "c.txt", "a#0\t猫\n")
-        with pytest.raises(errors.InputError, match="no caption of 2 images, the first is b"):
+        with pytest.raises(errors.InputError, match=r"c\.txt, image b: it has no caption"):
             numbered_captions.read_numbered(path, language="zho_Hans", names={"a", "c", "b"})
+
+    def test_a_line_that_does_not_fit_costs_no_other(self, tmp_path):
+        path = write(tmp_path / "c.txt", "a#0\t猫\nb#0\t \nd#0\t狗\n")
+        told = []
+        names = {"a", "b", "d"}
+        found = numbered_captions.read_numbered(
+            path, language="zho_Hans", names=names, set_aside=told.append
+        )
+        assert [row.content_id for row in found] == ["a.jpg", "d.jpg"]
+        assert [one.id for one in told] == ["c.txt, line 2", "c.txt, image b"]
 
 
 class TestXflickrco:

@@ -133,7 +133,7 @@ def test_xtd_200_takes_its_names_from_beside_or_as_told(xtd):
 def test_xtd_that_does_not_fit(xtd):
     with pytest.raises(errors.InputError, match="after 1 captions; expected 2, one for each line"):
         captions.read_xtd(xtd / "xtd10", "de")
-    with pytest.raises(errors.InputError, match=r"fra_Latn\.txt, line 2: ' ' was found"):
+    with pytest.raises(errors.InputError, match=r"fra_Latn\.txt, line 2: the caption: ' '"):
         captions.read_xtd(xtd / "xtd200", "fr")
     with pytest.raises(
         errors.LanguageError, match=r"no captions in 'ko' \(kor_Hang\); it has: deu"
@@ -163,8 +163,8 @@ def test_xtd_as_babel_imagenet_ships_it(tmp_path):
         ({"images": []}, 'an object with the lists "images" and "captions"'),
         ({"images": ["1"], "captions": {"de": []}}, "1 captions in 'de', one an image, not 0"),
         ({"images": ["1"], "captions": {"de": None}}, "not NoneType"),
-        ({"images": ["1"], "captions": {"de": [[]]}}, "a list of captions in 'de' for image 1"),
-        ({"images": ["1"], "captions": {"de": [[" "]]}}, "'de', image 1: ' ' was found"),
+        ({"images": ["1"], "captions": {"de": [[]]}}, "'de', image 1: the caption: None was"),
+        ({"images": ["1"], "captions": {"de": [[" "]]}}, "'de', image 1: the caption: ' ' was"),
     ],
 )
 def test_xtd_json_that_does_not_fit(tmp_path, content, said):
@@ -232,7 +232,7 @@ def test_flickr8k_by_split(flickr8k):
     ]
     with pytest.raises(errors.UnknownNameError, match="there are: test, train"):
         captions.read_flickr8k(flickr8k, "zh", split="tests")
-    with pytest.raises(errors.InputError, match=r"captions\.de\.tsv: the image 'c\.jpg'"):
+    with pytest.raises(errors.InputError, match=r"de\.tsv, image 'c\.jpg': it is not"):
         captions.read_flickr8k(flickr8k, "de", split="test")
 
 
@@ -246,6 +246,25 @@ def test_a_parallel_table(tmp_path):
     assert captions.read_parallel_table(write(tmp_path / "p.tsv", text)) == [
         Pair("a dog", "eng_Latn", "ein Hund", "deu_Latn")
     ]
+
+
+def test_rows_that_cannot_be_learnt_from_cost_no_others(tmp_path):
+    path = write(
+        tmp_path / "p.tsv",
+        "english\tlanguage\ttext\na dog\tde\tein Hund\nx\tklingon\ty\na\tde\nx\tklingon\tz\n",
+    )
+    told = []
+    assert captions.read_parallel_table(path, set_aside=told.append) == [
+        Pair("a dog", "eng_Latn", "ein Hund", "deu_Latn")
+    ]
+    assert [one.id for one in told] == ["p.tsv, line 4", "p.tsv, rows in 'klingon': 2"]
+    path = write(tmp_path / "b.tsv", "language\ttext\nklingon\ty\n")
+    with pytest.raises(errors.LanguageError, match=r"b\.tsv.*klingon"):
+        captions.read_texts_by_language(path, set_aside=told.append)
+    with pytest.raises(errors.LanguageError, match=r"p\.tsv.*klingon"):
+        captions.read_parallel_table(
+            write(tmp_path / "p.tsv", "english\tlanguage\ttext\na\tklingon\tb\n")
+        )
 
 
 @needs_shared

@@ -1,6 +1,7 @@
 """The publishers' files of sentences become tasks: right pairs, right columns, right counts."""
 
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -61,15 +62,26 @@ def test_sts17_pairs_go_by_the_language_that_is_not_english(packed, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("STS2017.gs/STS.gs.track5.en-en.txt", "1\n9\n", "line 2: '9' is no score from 0 to 5"),
-        ("STS2017.gs/STS.gs.track5.en-en.txt", "1\nx\n", "line 2: 'x' is no score"),
-        ("STS2017.gs/STS.gs.track5.en-en.txt", "1\n2\n3\n", "3 scores for 2 pairs"),
-        ("STS2017.eval.v1.1/STS.input.track5.en-en.txt", "a\tb\nc\n", "line 2: expected two"),
+        ("STS2017.gs/STS.gs.track5.en-en.txt", "1\n9\n", "'9' in .* is no score from 0 to 5"),
+        ("STS2017.gs/STS.gs.track5.en-en.txt", "1\nnan\n", "'nan' in .* is no score"),
+        ("STS2017.eval.v1.1/STS.input.track5.en-en.txt", "a\tb\nc\n", "expected two"),
     ],
 )
-def test_sts17_that_does_not_fit_is_named(name, text, said, tmp_path):
-    with pytest.raises(errors.InputError, match=said):
-        tasks.get_task("sts17").load(sts17(tmp_path / "s", **{name: text}), None)
+def test_a_pair_of_sts17_that_does_not_fit_costs_no_other(name, text, said, tmp_path):
+    folder = sts17(tmp_path / "s", **{name: text})
+    with pytest.raises(errors.InputError, match=f"line 2: {said}"):
+        sts.read_sts17(folder, "track5.en-en")
+    data = tasks.get_task("sts17").load(folder, None)
+    assert len(data.pairs["eng_Latn"]["eng_Latn"]) == 1
+    [told] = data.set_aside
+    assert told.id == "STS.input.track5.en-en.txt, line 2"
+    assert re.search(said, told.reason)
+
+
+def test_more_scores_than_pairs(tmp_path):
+    folder = sts17(tmp_path / "s", **{"STS2017.gs/STS.gs.track5.en-en.txt": "1\n2\n3\n"})
+    with pytest.raises(errors.InputError, match="3 scores for 2 pairs"):
+        tasks.get_task("sts17").load(folder, None)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +180,11 @@ class TestBitext:
     def test_nothing_but_empty_sides(self, tmp_path):
         with pytest.raises(errors.InputError, match="no line with text on both sides"):
             self.load(self.write(tmp_path, en="dog\n", de="\n"))
+
+    def test_a_file_that_does_not_fit_costs_its_own_language(self, tmp_path):
+        data = self.load(self.write(tmp_path, en="dog\n", de="\n", fr="chien\n", it="a\nb\n"))
+        assert data.languages == ("fra_Latn",)
+        assert [one.id for one in data.set_aside] == ["de.txt", "it.txt"]
 
 
 @pytest.mark.parametrize("name", ["sts17", "tatoeba", "xtd200-text", "bitext"])

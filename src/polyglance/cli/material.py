@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from polyglance.cli.left_out import name_some
+
 if TYPE_CHECKING:
     from polyglance.affine import Vectors
     from polyglance.embed import VectorCache
     from polyglance.model import DualEncoder
     from polyglance.recipes.launch import Dev, Material
+    from polyglance.records import Pair, Quarantined
     from polyglance.sides import Side
     from polyglance.tasks.leakage import Screened
     from polyglance.tasks.rows import TaskData as TaskTexts
@@ -96,12 +99,14 @@ class MaterialFiles:
     def read(self, teacher: DualEncoder) -> Given:
         """Read all that was given; images are encoded, or taken from their index.
 
+        Rows and pictures that cannot be used are left out and told on the error stream.
+
         Args:
             teacher: The model whose space images are encoded into.
 
         Raises:
             ConfigError: For captions or a bank without images.
-            InputError: For a file that cannot be used, naming the line.
+            InputError: For a file of which nothing can be used.
         """
         from polyglance import errors
         from polyglance.recipes import image_text, pseudo_pairs
@@ -113,24 +118,26 @@ class MaterialFiles:
                 f"{self.captions or self.bank} is learnt from together with images",
                 hint="say where they are: --images INDEX, or a folder of pictures",
             )
-        items = content_vectors(self.images, teacher)
+        aside: list[Quarantined] = []
+        items = content_vectors(self.images, teacher, set_aside=aside.append)
         joined = banks = None
         if self.captions is not None:
-            rows = captions.read_caption_rows(self.captions)
+            rows = captions.read_caption_rows(self.captions, set_aside=aside.append)
             joined = image_text.join(
                 rows, content_ids=items.ids, contents=items.vectors, content_keys=items.keys
             )
         if self.bank is not None:
-            texts = captions.read_texts_by_language(self.bank)
+            texts = captions.read_texts_by_language(self.bank, set_aside=aside.append)
             banks = pseudo_pairs.Banks(
                 items.vectors, [t for _, t in texts], [name for name, _ in texts], items.keys
             )
         material = Material(
             english=() if self.text is None else captions.read_lines(self.text),
-            parallel=() if self.parallel is None else captions.read_parallel_table(self.parallel),
+            parallel=_parallel(self.parallel, set_aside=aside.append),
             image_text=joined,
             banks=banks,
         )
+        tell_set_aside(aside)
         return Given(material=material, items=items)
 
 
@@ -190,8 +197,30 @@ class Given:
         )
 
 
-def content_vectors(images: Path | None, teacher: DualEncoder) -> Items:
+def tell_set_aside(aside: Sequence[Quarantined]) -> None:
+    """Say on the error stream what is not learnt from, and why."""
+    name_some("set aside", [f"{one.id}: {one.reason}" for one in aside], err=True)
+
+
+def _parallel(path: Path | None, *, set_aside: Callable[[Quarantined], None]) -> Sequence[Pair]:
+    """Parallel text from a table, if there is one."""
+    from polyglance.sources import captions
+
+    return () if path is None else captions.read_parallel_table(path, set_aside=set_aside)
+
+
+def content_vectors(
+    images: Path | None,
+    teacher: DualEncoder,
+    *,
+    set_aside: Callable[[Quarantined], None],
+) -> Items:
     """Ids, unit vectors and keys of an index, or of a folder's pictures, encoded once, ever.
+
+    Args:
+        images: The index or folder; None gives no items.
+        teacher: The model that encodes.
+        set_aside: Told of each picture that cannot be read.
 
     Raises:
         SpaceMismatchError: For an index of another model.
@@ -222,9 +251,19 @@ def content_vectors(images: Path | None, teacher: DualEncoder) -> Items:
     named = f"{tower.fingerprint}\n{images.resolve()}"
     name = hashlib.blake2b(named.encode(), digest_size=12).hexdigest()
     store = embed.open_image_store(files.cache_folder() / "images" / name, tower)
-    embed.embed_images(image_source.find_images(images), tower, store=store)
+    found = image_source.find_images(images)
+    report = embed.embed_images(found, tower, store=store)
+    for one in report.quarantined:
+        set_aside(one)
+    # The store may know more: pictures that left the folder since.
+    facts = store.columns(["id", "key"])
+    key_of = dict(zip(facts["id"], facts["key"], strict=True))
+    unread = {one.id for one in report.quarantined}
+    ids = [image.id for image in found if image.id in key_of and image.id not in unread]
     return Items(
-        ids=store.ids(), vectors=teacher.contents_from_raw(store.vectors()), keys=store.keys()
+        ids=ids,
+        vectors=teacher.contents_from_raw(store.vectors(ids)),
+        keys=[key_of[identity] for identity in ids],
     )
 
 
@@ -241,12 +280,14 @@ def dev_of(
     from polyglance.languages import normalise_language
     from polyglance.recipes import held_out
     from polyglance.recipes.launch import Dev
-    from polyglance.sources import captions
 
+    aside: list[Quarantined] = []
+    pairs = _parallel(parallel, set_aside=aside.append)
+    tell_set_aside(aside)
     codes = [code.strip() for part in languages or [] for code in part.split(",") if code.strip()]
     return Dev(
         share=held_out.SHARE if share is None else share,
-        parallel=() if parallel is None else captions.read_parallel_table(parallel),
+        parallel=pairs,
         languages=[normalise_language(code) for code in codes],
     )
 

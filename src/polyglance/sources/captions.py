@@ -5,6 +5,7 @@ A caption file that does not fit says the file, the line and what was expected.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from polyglance.languages import DATASET_ALIASES, ENGLISH, normalise_language
 from polyglance.records import Caption, Pair, Quarantined
 from polyglance.sources import language_files
 from polyglance.sources.language_files import LanguageFiles
-from polyglance.sources.text_lines import SetAside, read_json, unusable
+from polyglance.sources.text_lines import SetAside, entry_of, read_json, unusable
 from polyglance.sources.text_lines import read_lines as read_lines
 from polyglance.sources.text_lines import read_table as read_table
 
@@ -116,11 +117,9 @@ def read_caption_lines(
         )
     found = []
     for number, (image, line) in enumerate(zip(images, lines, strict=True), 1):
-        if set_aside is not None and not line.strip():
-            set_aside(Quarantined(f"{path.name}, line {number}", "the caption is empty"))
-            continue
-        _require_text(line, f"{path}, line {number}")
-        found.append(Caption(image, line, language))
+        with entry_of(path, f"line {number}", set_aside):
+            _require_text(line, "the caption")
+            found.append(Caption(image, line, language))
     return found
 
 
@@ -146,17 +145,14 @@ def read_flickr8k(
     path, known = _file_of_language(folder, "captions.*.tsv", language=language, dataset="flickr8k")
     found = []
     for caption in read_caption_table(path, language=known, set_aside=set_aside):
-        image = caption.content_id
-        if image in split_of:
-            found.append(caption)
-        elif set_aside is not None:
-            set_aside(Quarantined(f"{path.name}, {image}", "the image is not in images.tsv"))
-        else:
-            raise errors.InputError(
-                f"{path}: the image {image!r} is not in images.tsv",
-                hint="fetch both files again from the same place",
-            )
-    return [caption for caption in found if split_of[caption.content_id] == split]
+        with entry_of(path, f"image {caption.content_id!r}", set_aside):
+            if caption.content_id not in split_of:
+                raise errors.InputError(
+                    "it is not in images.tsv", hint="fetch both files again from the same place"
+                )
+            if split_of[caption.content_id] == split:
+                found.append(caption)
+    return found
 
 
 def read_splits(path: Path) -> dict[str, str]:
@@ -165,8 +161,33 @@ def read_splits(path: Path) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
+def read_multi30k_captions(
+    folder: Path, split: str, language: str, *, set_aside: SetAside | None = None
+) -> list[Caption]:
+    """The captions of Multi30K task 1 in one language: `SPLIT.LANG.gz`, a line a photo.
+
+    Args:
+        folder: As for `read_multi30k`.
+        split: As for `read_multi30k`.
+        language: Which captions.
+        set_aside: As for `read_caption_lines`.
+
+    Raises:
+        UnavailableError, LanguageError, InputError: As `read_multi30k`.
+    """
+    raw, listed = multi30k_files(folder, split)
+    path, known = _file_of_language(raw, f"{split}.*.gz", language=language, dataset="multi30k")
+    return read_caption_lines(
+        path,
+        images=read_lines(listed),
+        images_path=listed,
+        language=known,
+        set_aside=set_aside,
+    )
+
+
 def read_multi30k(folder: Path, split: str, *, languages: Sequence[str]) -> ParallelLines:
-    """Multi30K task 1: `SPLIT.LANG.gz`, parallel, and the photo of each line.
+    """Multi30K task 1, parallel, and the photo of each line.
 
     Args:
         folder: The release's `data/task1`, with `raw/SPLIT.LANG.gz` and `image_splits/SPLIT.txt`;
@@ -179,12 +200,11 @@ def read_multi30k(folder: Path, split: str, *, languages: Sequence[str]) -> Para
         LanguageError: A language that the folder lacks.
         InputError: Files of different length.
     """
-    raw, listed = multi30k_files(folder, split)
-    images = read_lines(listed)
+    images = read_lines(multi30k_files(folder, split)[1])
     lines = {}
     for language in languages:
-        path, known = _file_of_language(raw, f"{split}.*.gz", language=language, dataset="multi30k")
-        captions = read_caption_lines(path, images=images, images_path=listed, language=known)
+        captions = read_multi30k_captions(folder, split, language)
+        known = normalise_language(language, dataset="multi30k")
         lines[known] = tuple(caption.text for caption in captions)
     return ParallelLines(tuple(images), lines)
 
@@ -232,8 +252,13 @@ def read_xtd(
     )
 
 
-def read_xtd_json(path: Path, language: str) -> list[Caption]:
+def read_xtd_json(path: Path, language: str, *, set_aside: SetAside | None = None) -> list[Caption]:
     """XTD as Babel-ImageNet ships it: `{"images": [...], "captions": {"de": [[...], ...]}}`.
+
+    Args:
+        path: The file.
+        language: Which captions.
+        set_aside: Told of each image without a caption; None stops at the first.
 
     Raises:
         InputError: Another form, or another number of captions than of images.
@@ -251,11 +276,11 @@ def read_xtd_json(path: Path, language: str) -> list[Caption]:
         raise _wrong_form(path, f"{len(images)} captions in {code!r}, one an image, not {given}")
     captions = []
     for number, (image, texts) in enumerate(zip(images, rows, strict=True), 1):
-        if not isinstance(texts, list) or not texts:
-            raise _wrong_form(path, f"a list of captions in {code!r} for image {number}")
-        for text in texts:
-            _require_text(text, f"{path}, {code!r}, image {number}")
-            captions.append(Caption(image, text, known))
+        with entry_of(path, f"{code!r}, image {number}", set_aside):
+            listed: list[Any] = texts if isinstance(texts, list) and texts else [None]
+            for text in listed:
+                _require_text(text, "the caption")
+            captions += [Caption(image, text, known) for text in listed]
     return captions
 
 
@@ -277,17 +302,11 @@ def read_xm3600(folder: Path, language: str, *, set_aside: SetAside | None = Non
         raise _wrong_form(path, "a list of objects")
     captions = []
     for number, entry in enumerate(found, 1):
-        values: list[Any] = [
-            entry.get(name) if isinstance(entry, dict) else None
-            for name in ("filename", "captions_translated")
-        ]
-        reason = unusable(values[0]) or unusable(values[1])
-        if reason and set_aside is not None:
-            set_aside(Quarantined(f"{path.name}, entry {number}", reason))
-            continue
-        for value in values:
-            _require_text(value, f"{path}, entry {number}")
-        captions.append(Caption(values[0], values[1], known))
+        with entry_of(path, f"entry {number}", set_aside):
+            fields: dict[str, Any] = entry if isinstance(entry, dict) else {}
+            for name in ("filename", "captions_translated"):
+                _require_text(fields.get(name), name)
+            captions.append(Caption(fields["filename"], fields["captions_translated"], known))
     return captions
 
 
@@ -375,10 +394,10 @@ def _ids_of_codes(codes: Iterable[str], *, dataset: str) -> dict[str, str]:
     return known
 
 
-def _require_text(value: object, where: str) -> None:
+def _require_text(value: object, what: str) -> None:
     if reason := unusable(value):
         raise errors.InputError(
-            f"{where}: {reason}; expected text that is not empty",
+            f"{what}: {reason}; expected text that is not empty",
             hint="mend that entry, or fetch the file again",
         )
 
@@ -401,60 +420,74 @@ def languages_of(folder: Path, pattern: str, *, dataset: str) -> list[str]:
     return list(find_files(folder, pattern, dataset=dataset).paths)
 
 
-def _language_in(path: Path, code: str) -> str:
-    """The id of a code that stands in a table; where it has none, the table is named."""
-    try:
-        return normalise_language(code)
-    except errors.LanguageError as error:
-        raise errors.LanguageError(f"{path}: {error.message}", hint=error.hint) from error
-
-
-def read_parallel_table(path: Path) -> list[Pair]:
+def read_parallel_table(path: Path, *, set_aside: SetAside | None = None) -> list[Pair]:
     """Parallel text with English: a table with the columns `english`, `language` and `text`.
 
     Args:
         path: The table, tab-separated; `language` holds any code that is known.
+        set_aside: Told of each row that cannot be used, and of each unknown language once; None
+            stops at the first.
 
     Raises:
         InputError: As `read_table`.
-        LanguageError: An unknown language.
+        LanguageError: Without `set_aside`, for an unknown language; with it, where none is known.
     """
     return [
-        Pair(english, ENGLISH, text, _language_in(path, language))
-        for english, language, text in read_table(path, ("english", "language", "text"))
+        Pair(english, ENGLISH, text, language)
+        for language, english, text in _by_language(path, ("english", "text"), set_aside)
     ]
 
 
-def read_caption_rows(path: Path) -> list[Caption]:
+def read_caption_rows(path: Path, *, set_aside: SetAside | None = None) -> list[Caption]:
     """Captions in several languages: a table with the columns `image`, `language` and `text`.
 
     Args:
         path: The table, tab-separated; `language` holds any code that is known.
+        set_aside: As for `read_parallel_table`.
 
     Raises:
-        InputError: As `read_table`.
-        LanguageError: An unknown language.
+        InputError, LanguageError: As `read_parallel_table`.
     """
     return [
-        Caption(image, text, _language_in(path, language))
-        for image, language, text in read_table(path, ("image", "language", "text"))
+        Caption(image, text, language)
+        for language, image, text in _by_language(path, ("image", "text"), set_aside)
     ]
 
 
-def read_texts_by_language(path: Path) -> list[tuple[str, str]]:
+def read_texts_by_language(
+    path: Path, *, set_aside: SetAside | None = None
+) -> list[tuple[str, str]]:
     """Texts that belong to nothing: a table with the columns `language` and `text`.
 
     Args:
         path: The table, tab-separated.
+        set_aside: As for `read_parallel_table`.
 
     Returns:
         Language ids and texts.
 
     Raises:
-        InputError: As `read_table`.
-        LanguageError: An unknown language.
+        InputError, LanguageError: As `read_parallel_table`.
     """
-    return [
-        (_language_in(path, language), text)
-        for language, text in read_table(path, ("language", "text"))
-    ]
+    return [(language, text) for language, text in _by_language(path, ("text",), set_aside)]
+
+
+def _by_language(
+    path: Path, columns: Sequence[str], set_aside: SetAside | None
+) -> list[tuple[str, ...]]:
+    """Language id and columns of each row of a table whose languages are understood."""
+    rows = read_table(path, ("language", *columns), set_aside=set_aside)
+    counts = Counter(code for code, *_ in rows)
+    known: dict[str, str] = {}
+    problem: errors.LanguageError | None = None
+    for code, count in counts.items():
+        try:
+            known[code] = normalise_language(code)
+        except errors.LanguageError as error:
+            problem = errors.LanguageError(f"{path}: {error.message}", hint=error.hint)
+            if set_aside is None:
+                raise problem from error
+            set_aside(Quarantined(f"{path.name}, rows in {code!r}: {count:,}", error.message))
+    if problem is not None and not known:
+        raise problem
+    return [(known[code], *values) for code, *values in rows if code in known]

@@ -6,84 +6,113 @@
     read_karpathy   {"images": [{"filename", "split", "sentences": [{"raw"}]}]}: Karpathy's splits
                     of COCO, Flickr8k and Flickr30k
 
-Each reads plain or gzip-compressed JSON, and says the file and the entry that does not fit.
+Each reads plain or gzip-compressed JSON. `set_aside` is told of each entry and caption that cannot
+be used, and the others go on; where it is None, the first stops all, with the file and the entry.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from polyglance import errors
 from polyglance.languages import ENGLISH, normalise_language
 from polyglance.records import Caption
-from polyglance.sources.text_lines import read_lines, unusable
+from polyglance.sources.text_lines import SetAside, entry_of, read_lines, unusable
+
+AGAIN = "fetch the file again"
 
 
-def read_coco(path: Path, *, language: str) -> list[Caption]:
+def read_coco(path: Path, *, language: str, set_aside: SetAside | None = None) -> list[Caption]:
     """Captions in COCO's own form, in the order of the file.
 
     Args:
         path: The JSON.
         language: The language of all its captions.
+        set_aside: See the module.
 
     Raises:
-        InputError: Another form, an empty caption, or one of a photo that `images` lacks.
+        InputError: Another form; without `set_aside` also an empty caption, or one of a photo that
+            `images` lacks.
     """
     known = normalise_language(language)
     found = _load(path)
-    named = {
-        _get(image, "id", kind=int, where=where): _get(image, "file_name", kind=str, where=where)
-        for where, image in _entries(found, "images", path=path)
-    }
+    named: dict[int, str] = {}
+    for where, image in _entries(found, "images", path=path):
+        with entry_of(path, where, set_aside):
+            named[_get(image, "id", kind=int)] = _get(image, "file_name", kind=str)
     rows = []
     for where, each in _entries(found, "annotations", path=path):
-        number = _get(each, "image_id", kind=int, where=where)
-        if number not in named:
-            raise errors.InputError(
-                f"{where}: image_id {number} is not among the images of the file",
-                hint="fetch the file again",
-            )
-        rows.append(Caption(named[number], _text(each, "caption", where=where), known))
+        with entry_of(path, where, set_aside):
+            number = _get(each, "image_id", kind=int)
+            if number not in named:
+                raise errors.InputError(
+                    f"image_id {number} is not among the images of the file", hint=AGAIN
+                )
+            rows.append(Caption(named[number], _required(_get(each, "caption", kind=str)), known))
     return rows
 
 
-def read_korean(path: Path) -> list[Caption]:
+def read_korean(path: Path, *, set_aside: SetAside | None = None) -> list[Caption]:
     """Korean captions of COCO as AI-Hub ships them: `MSCOCO_train_val_Korean.json`.
 
+    Args:
+        path: The JSON.
+        set_aside: See the module.
+
     Raises:
-        InputError: Another form, or an empty caption.
+        InputError: Another form; without `set_aside` also an empty caption.
     """
-    rows = []
+    texts: list[tuple[str, str, Any]] = []
     for where, each in _entries({"": _load(path)}, "", path=path):
-        name = _get(each, "file_path", kind=str, where=where).rpartition("/")[2]
-        for text in _get(each, "caption_ko", kind=list, where=where):
-            rows.append(Caption(name, _text({"": text}, "", where=where), "kor_Hang"))
-    return rows
+        with entry_of(path, where, set_aside):
+            name = _get(each, "file_path", kind=str).rpartition("/")[2]
+            listed = _get(each, "caption_ko", kind=list)
+            texts += [(f"{where}, caption {n}", name, text) for n, text in enumerate(listed, 1)]
+    return _captions(path, texts, language="kor_Hang", set_aside=set_aside)
 
 
-def read_karpathy(path: Path, *, split: str) -> list[Caption]:
+def read_karpathy(path: Path, *, split: str, set_aside: SetAside | None = None) -> list[Caption]:
     """English captions of one of Karpathy's splits: `dataset_coco.json` and its like.
 
     Args:
         path: The JSON.
         split: `train`, `restval`, `val` or `test`.
+        set_aside: See the module.
 
     Raises:
-        InputError: Another form, or an empty caption.
+        InputError: Another form; without `set_aside` also an empty caption.
         UnknownNameError: A split that the file lacks.
     """
-    rows, splits = [], set()
+    texts: list[tuple[str, str, Any]] = []
+    splits = set()
     for where, image in _entries(_load(path), "images", path=path):
-        splits.add(own := _get(image, "split", kind=str, where=where))
-        if own == split:
-            name = _get(image, "filename", kind=str, where=where)
-            for each in _get(image, "sentences", kind=list, where=where):
-                rows.append(Caption(name, _text(each, "raw", where=where), ENGLISH))
-    if not rows:
+        with entry_of(path, where, set_aside):
+            splits.add(own := _get(image, "split", kind=str))
+            if own == split:
+                name = _get(image, "filename", kind=str)
+                for number, each in enumerate(_get(image, "sentences", kind=list), 1):
+                    raw = each.get("raw") if isinstance(each, Mapping) else each
+                    texts.append((f"{where}, sentence {number}", name, raw))
+    if split not in splits:
         raise errors.unknown_name(f"split of {path}", split, allowed=splits)
+    return _captions(path, texts, language=ENGLISH, set_aside=set_aside)
+
+
+def _captions(
+    path: Path,
+    texts: Iterable[tuple[str, str, Any]],
+    *,
+    language: str,
+    set_aside: SetAside | None,
+) -> list[Caption]:
+    """Captions from where each stands, its photo and its text."""
+    rows = []
+    for where, name, text in texts:
+        with entry_of(path, where, set_aside):
+            rows.append(Caption(name, _required(text), language))
     return rows
 
 
@@ -104,22 +133,17 @@ def _entries(found: Any, name: str, *, path: Path) -> Iterator[tuple[str, Any]]:
             hint="give the publisher's file; polyglance eval --list says which",
         )
     for number, each in enumerate(listed, 1):
-        yield f"{path}, {name or 'entry'} {number}".replace("images ", "image "), each
+        yield f"{name.removesuffix('s') or 'entry'} {number}", each
 
 
-def _get(entry: Any, name: str, *, kind: type, where: str) -> Any:
+def _get(entry: Any, name: str, *, kind: type) -> Any:
     value = entry.get(name) if isinstance(entry, Mapping) else None
     if not isinstance(value, kind):
-        raise errors.InputError(
-            f"{where}: {name} is {value!r}; expected {kind.__name__}", hint="fetch the file again"
-        )
+        raise errors.InputError(f"{name} is {value!r}; expected {kind.__name__}", hint=AGAIN)
     return value
 
 
-def _text(entry: Any, name: str, *, where: str) -> str:
-    text: str = _get(entry, name, kind=str, where=where).strip()
-    if not text:
-        raise errors.InputError(f"{where}: the caption is empty", hint="mend that entry")
+def _required(text: Any) -> str:
     if reason := unusable(text):
-        raise errors.InputError(f"{where}: {reason}", hint="mend that entry")
-    return text
+        raise errors.InputError(f"the caption: {reason}", hint="mend that entry")
+    return str(text).strip()

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from polyglance import errors
 from polyglance.records import ScoredPair
+from polyglance.sources.text_lines import SetAside, entry_of
 
 INPUTS = ("Sts2017.eval.v1.1.zip", "STS2017.eval.v1.1")
 GOLD = ("Sts2017.gs.zip", "STS2017.gs")
@@ -27,12 +28,15 @@ TRACKS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 
 
-def read_sts17(folder: Path, track: str) -> tuple[list[ScoredPair], int]:
+def read_sts17(
+    folder: Path, track: str, *, set_aside: SetAside | None = None
+) -> tuple[list[ScoredPair], int]:
     """The pairs of one track that have a score.
 
     Args:
         folder: Holds the publisher's two archives, packed or not.
         track: A name of `TRACKS`.
+        set_aside: Told of each pair whose line or score cannot be read; None stops at the first.
 
     Returns:
         The pairs, and how many lines have no score: scores stand for the first lines of a track
@@ -40,7 +44,8 @@ def read_sts17(folder: Path, track: str) -> tuple[list[ScoredPair], int]:
 
     Raises:
         UnavailableError: Where an archive or a file is absent.
-        InputError: For an archive, line or score that cannot be read, naming it.
+        InputError: For an archive that cannot be read; without `set_aside` also for a line or
+            score, naming it.
     """
     languages = TRACKS[track]
     pairs_name, scores_name = f"STS.input.{track}.txt", f"STS.gs.{track}.txt"
@@ -53,29 +58,25 @@ def read_sts17(folder: Path, track: str) -> tuple[list[ScoredPair], int]:
         )
     rows = []
     for number, (line, score) in enumerate(zip(lines, scores, strict=False), 1):
-        texts = line.split("\t")
-        if len(texts) != 2 or not all(text.strip() for text in texts):
-            raise errors.InputError(
-                f"{pairs_name}, line {number}: expected two sentences with a tab between them",
-                hint="fetch the archive again",
-            )
-        rows.append(
-            ScoredPair(
-                texts[0], languages[0], texts[1], languages[1], _score(score, scores_name, number)
-            )
-        )
+        with entry_of(Path(pairs_name), f"line {number}", set_aside):
+            texts = line.split("\t")
+            if len(texts) != 2 or not all(text.strip() for text in texts):
+                raise errors.InputError(
+                    "expected two sentences with a tab between them", hint="fetch the archive again"
+                )
+            value = _score(score, scores_name)
+            rows.append(ScoredPair(texts[0], languages[0], texts[1], languages[1], value))
     return rows, len(lines) - len(scores)
 
 
-def _score(text: str, name: str, number: int) -> float:
+def _score(text: str, name: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0 <= value <= 5:
         raise errors.InputError(
-            f"{name}, line {number}: {text!r} is no score from 0 to 5",
-            hint="fetch the archive again",
+            f"{text!r} in {name} is no score from 0 to 5", hint="fetch the archive again"
         )
     return value
 

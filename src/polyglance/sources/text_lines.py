@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import codecs
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,24 @@ BOM = b"\xef\xbb\xbf"
 WIDE_HEAD = 1000
 # Told of a line or file that cannot be used, while the others go on.
 SetAside = Callable[[Quarantined], None]
+
+
+@contextmanager
+def entry_of(path: Path, name: str, set_aside: SetAside | None) -> Iterator[None]:
+    """One entry of many in a file: where it cannot be used, the others go on.
+
+    Args:
+        path: The file.
+        name: Where the entry stands in it, as `line 7`.
+        set_aside: Told of the entry where what is done with it raises InputError or
+            LanguageError; None lets the error go on, with the file and the entry before its words.
+    """
+    try:
+        yield
+    except (errors.InputError, errors.LanguageError) as error:
+        if set_aside is None:
+            raise type(error)(f"{path}, {name}: {error.message}", hint=error.hint) from error
+        set_aside(Quarantined(f"{path.name}, {name}", error.message))
 
 
 def read_lines(path: Path) -> list[str]:

@@ -128,9 +128,10 @@ def load_flickr30k_200(folder: Path | None, languages: list[str] | None) -> Retr
     where = _required(folder, "flickr30k-200")
     names = where / FLICKR30K_NAMES
     images = None
+    unnamed: list[Quarantined] = []
     if not names.is_file():
         names = where / KARPATHY_FLICKR30K
-        found = coco_json.read_karpathy(names, split="test")
+        found = coco_json.read_karpathy(names, split="test", set_aside=unnamed.append)
         images = list(dict.fromkeys(caption.content_id for caption in found))
     rows, aside = _by_language(
         where,
@@ -141,7 +142,7 @@ def load_flickr30k_200(folder: Path | None, languages: list[str] | None) -> Retr
             where, language, images_path=names, images=images, set_aside=set_aside
         ),
     )
-    return replace(_data("flickr30k-200", rows), set_aside=aside)
+    return replace(_data("flickr30k-200", rows), set_aside=(*unnamed, *aside))
 
 
 def load_multi30k(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -162,18 +163,16 @@ def load_multi30k(folder: Path | None, languages: list[str] | None) -> Retrieval
             hint="give the folder data/task1 of the release, or one with its raw and image_splits",
         )
     split = there[0]
-    raw, _ = captions.multi30k_files(where, split)
-    files = captions.find_files(raw, f"{split}.*.gz", dataset="multi30k")
-    wanted = languages or list(files.paths)
-    found = captions.read_multi30k(where, split, languages=wanted)
-    rows = {
-        language: [
-            Caption(image, line, language) for image, line in zip(found.images, lines, strict=True)
-        ]
-        for language, lines in found.lines.items()
-    }
-    data = _data("multi30k", rows, split=MULTI30K_SPLITS[split])
-    return replace(data, set_aside=files.set_aside)
+    rows, aside = _by_language(
+        captions.multi30k_files(where, split)[0],
+        languages,
+        pattern=f"{split}.*.gz",
+        dataset="multi30k",
+        read=lambda language, set_aside: captions.read_multi30k_captions(
+            where, split, language, set_aside=set_aside
+        ),
+    )
+    return replace(_data("multi30k", rows, split=MULTI30K_SPLITS[split]), set_aside=aside)
 
 
 def load_xflickrco(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -200,10 +199,15 @@ def load_coco_cn(folder: Path | None, languages: list[str] | None) -> RetrievalD
     """
     where = _required(folder, "coco-cn")
     names = numbered_captions.read_names(where / "coco-cn_test.txt")
+    aside: list[Quarantined] = []
     rows = numbered_captions.read_numbered(
-        where / "imageid.human-written-caption.txt", language="zho_Hans", names=names
+        where / "imageid.human-written-caption.txt",
+        language="zho_Hans",
+        names=names,
+        set_aside=aside.append,
     )
-    return _data("coco-cn", _pick({"zho_Hans": rows}, languages, "coco-cn"), policy="all")
+    data = _data("coco-cn", _pick({"zho_Hans": rows}, languages, "coco-cn"), policy="all")
+    return replace(data, set_aside=tuple(aside))
 
 
 def load_flickr30k_cn(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -214,8 +218,12 @@ def load_flickr30k_cn(folder: Path | None, languages: list[str] | None) -> Retri
         languages: Chinese, or None.
     """
     where = _required(folder, "flickr30k-cn")
-    rows = numbered_captions.read_numbered(where / "test.txt", language="zho_Hans")
-    return _data("flickr30k-cn", _pick({"zho_Hans": rows}, languages, "flickr30k-cn"), policy="all")
+    aside: list[Quarantined] = []
+    rows = numbered_captions.read_numbered(
+        where / "test.txt", language="zho_Hans", set_aside=aside.append
+    )
+    data = _data("flickr30k-cn", _pick({"zho_Hans": rows}, languages, "flickr30k-cn"), policy="all")
+    return replace(data, set_aside=tuple(aside))
 
 
 def load_mscoco_it(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -227,14 +235,16 @@ def load_mscoco_it(folder: Path | None, languages: list[str] | None) -> Retrieva
     """
     where = _required(folder, "mscoco-it")
     path = _plain_or_gzip(where / "captions_ita_devset_unvalidated.json")
-    rows = {"ita_Latn": coco_json.read_coco(path, language="ita_Latn")}
-    return _data(
+    aside: list[Quarantined] = []
+    rows = {"ita_Latn": coco_json.read_coco(path, language="ita_Latn", set_aside=aside.append)}
+    data = _data(
         "mscoco-it",
         _pick(rows, languages, "mscoco-it"),
         policy="all",
         split="val",
         metric="mean_reciprocal_rank",
     )
+    return replace(data, set_aside=tuple(aside))
 
 
 def load_stair(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -246,8 +256,9 @@ def load_stair(folder: Path | None, languages: list[str] | None) -> RetrievalDat
     """
     where = _required(folder, "stair")
     path = _plain_or_gzip(where / "stair_captions_v1.2_val.json")
-    found = coco_json.read_coco(path, language="jpn_Jpan")
-    return _karpathy_test(where, found, task="stair", languages=languages)
+    aside: list[Quarantined] = []
+    found = coco_json.read_coco(path, language="jpn_Jpan", set_aside=aside.append)
+    return _karpathy_test(where, found, task="stair", languages=languages, aside=aside)
 
 
 def load_korean_coco(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -258,8 +269,10 @@ def load_korean_coco(folder: Path | None, languages: list[str] | None) -> Retrie
         languages: Korean, or None.
     """
     where = _required(folder, "korean-coco")
-    found = coco_json.read_korean(_plain_or_gzip(where / "MSCOCO_train_val_Korean.json"))
-    return _karpathy_test(where, found, task="korean-coco", languages=languages)
+    path = _plain_or_gzip(where / "MSCOCO_train_val_Korean.json")
+    aside: list[Quarantined] = []
+    found = coco_json.read_korean(path, set_aside=aside.append)
+    return _karpathy_test(where, found, task="korean-coco", languages=languages, aside=aside)
 
 
 def load_wit(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -287,10 +300,17 @@ def _load_xtd(folder: Path | None, languages: list[str] | None, *, task: str) ->
 
 
 def _karpathy_test(
-    folder: Path, found: Sequence[Caption], *, task: str, languages: list[str] | None
+    folder: Path,
+    found: Sequence[Caption],
+    *,
+    task: str,
+    languages: list[str] | None,
+    aside: list[Quarantined],
 ) -> RetrievalData:
     """A task in ETCL's form: all captions of Karpathy's test photos, average recall."""
-    english = coco_json.read_karpathy(_plain_or_gzip(folder / KARPATHY_COCO), split="test")
+    english = coco_json.read_karpathy(
+        _plain_or_gzip(folder / KARPATHY_COCO), split="test", set_aside=aside.append
+    )
     test = {caption.content_id for caption in english}
     kept = [caption for caption in found if caption.content_id in test]
     without = len(test - {caption.content_id for caption in kept})
@@ -301,7 +321,8 @@ def _karpathy_test(
             hint="give the publisher's files of COCO 2014",
         )
     data = _data(task, _pick(rows, languages, task), policy="all", metric="average_recall")
-    return replace(data, num_dropped={"photos_without_caption": without} if without else {})
+    dropped = {"photos_without_caption": without} if without else {}
+    return replace(data, num_dropped=dropped, set_aside=tuple(aside))
 
 
 def _plain_or_gzip(path: Path) -> Path:

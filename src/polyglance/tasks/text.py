@@ -91,16 +91,19 @@ def load_sts17(folder: Path | None, languages: list[str] | None) -> SimilarityDa
     where = _required(folder, "sts17")
     pairs: dict[str, dict[str, Sequence[ScoredPair]]] = {}
     num_unscored: dict[tuple[str, str], int] = {}
+    aside: list[Quarantined] = []
     for track, columns in sts.TRACKS.items():
         # What is asked for is the language that is not English.
         other, language = columns if columns[0] == ENGLISH else (columns[1], columns[0])
         if languages is not None and language not in languages:
             continue
-        found, missing = sts.read_sts17(where, track)
+        found, missing = sts.read_sts17(where, track, set_aside=aside.append)
         pairs.setdefault(language, {})[other] = found
         num_unscored[language, other] = missing
     asked = {language: pairs[language] for language in _asked("sts17", languages, pairs)}
-    return SimilarityData(task="sts17", pairs=asked, num_unscored=num_unscored)
+    return SimilarityData(
+        task="sts17", pairs=asked, num_unscored=num_unscored, set_aside=tuple(aside)
+    )
 
 
 def load_tatoeba(folder: Path | None, languages: list[str] | None) -> BitextData:
@@ -146,15 +149,25 @@ def _load(
 ) -> BitextData:
     found = find(_required(folder, task))
     pairs, num_empty = {}, {}
+    aside = list(found.set_aside)
+    problems: list[errors.InputError] = []
     for language in _asked(task, languages, found.paths):
         path, english = found.paths[language]
-        pairs[language], num_empty[language] = bitext.read_pairs(path, english, language=language)
-        if not pairs[language]:
-            raise errors.InputError(
-                f"{path} and {english} have no line with text on both sides",
-                hint="fetch both files again, or leave the language out",
-            )
-    return BitextData(task=task, pairs=pairs, num_empty=num_empty, set_aside=found.set_aside)
+        try:
+            rows, empty = bitext.read_pairs(path, english, language=language)
+            if not rows:
+                raise errors.InputError(
+                    f"{path} and {english} have no line with text on both sides",
+                    hint="fetch both files again, or leave the language out",
+                )
+        except errors.InputError as error:  # it costs its own language
+            problems.append(error)
+            aside.append(Quarantined(path.name, error.message))
+            continue
+        pairs[language], num_empty[language] = rows, empty
+    if problems and not pairs:
+        raise problems[0]
+    return BitextData(task=task, pairs=pairs, num_empty=num_empty, set_aside=tuple(aside))
 
 
 def _asked(task: str, languages: list[str] | None, there: Mapping[str, object]) -> list[str]:
