@@ -274,6 +274,13 @@ def test_knn_by_text(client):
     assert client.get("/indices-list").json() == ["index"]
 
 
+def test_knn_says_where_its_answer_was_cut(serve):
+    client = serve(limits=Limits(top=5))
+    cut = knn(client, text="ring", num_images=6, language="en")
+    assert (len(cut.json()), cut.headers["x-cut-at"]) == (5, "5")
+    assert "x-cut-at" not in knn(client, text="ring", num_images=5, language="en").headers
+
+
 def test_knn_by_image_and_by_vector(client, world):
     from polyglance.search.index import Index
 

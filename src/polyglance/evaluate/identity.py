@@ -20,6 +20,7 @@ from polyglance.tasks import TaskData
 SCORING = (
     *("evaluate", "metrics.py", "ranking.py", "relevance.py"),
     *("statistics.py", "intervals.py"),
+    *("model.py", "sides.py", "heads.py", "projection_heads.py", "affine.py"),
 )
 
 

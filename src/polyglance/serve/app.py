@@ -223,7 +223,8 @@ def _search(app: FastAPI) -> None:
         rows = clip_retrieval.rows(
             found, query=query, row_of=app.state.asker.catalogue.row_of, base=base
         )
-        return Response(to_json(rows), media_type="application/json")
+        headers = clip_retrieval.cut(query, num_rows=len(rows), limits=app.state.limits)
+        return Response(to_json(rows), media_type="application/json", headers=headers)
 
     @app.get("/indices-list", response_model=list[str])
     async def indices_list() -> list[str]:

@@ -2,8 +2,8 @@
 
 Their ids are row numbers: here an item's place among the ids of the index. `num_result_ids` hits
 come back, the first `num_images` of them with what is known beside id and similarity; both are
-bounded by `Limits.top`. Aesthetic, safety and violence models do not exist here, and nothing is
-fetched for `image_url`.
+bounded by `Limits.top`, and a header says where that cut the answer. Aesthetic, safety and violence
+models do not exist here, and nothing is fetched for `image_url`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def asked(query: forms.KnnQuery, *, limits: Limits) -> Asked:
             f"modality {query.modality[:20]!r}; the index holds pictures",
             hint='"modality": "image"',
         )
-    top = min(max(query.num_result_ids or query.num_images, query.num_images), limits.top)
+    top = min(_num_wanted(query), limits.top)
     if query.embedding_input:
         return Asked(vector=tuple(query.embedding_input), top=top, fold=query.deduplicate)
     if query.text:
@@ -86,6 +86,16 @@ def rows(
             row["caption"] = hit["caption"]
         listed.append(row)
     return listed
+
+
+def cut(query: forms.KnnQuery, *, num_rows: int, limits: Limits) -> dict[str, str]:
+    """The header that says at which limit an answer was cut, if it was."""
+    was_cut = num_rows == limits.top < _num_wanted(query)
+    return {"x-cut-at": str(limits.top)} if was_cut else {}
+
+
+def _num_wanted(query: forms.KnnQuery) -> int:
+    return max(query.num_result_ids or 0, query.num_images)
 
 
 def _decoded(image: str) -> bytes:
