@@ -201,3 +201,20 @@ def test_what_is_tested_is_not_learnt(run, options, model_folder, picture_folder
             "policy": policy,
         }
         assert "also in xtd10: 30 texts" in out
+
+
+def test_every_task_of_a_folder_is_looked_through(run, english, model_folder, tmp_path):
+    data = tmp_path / "data"
+    (data / "bitext").mkdir(parents=True)
+    (data / "bitext" / "en.txt").write_text(f"{small_world.PHRASES[0]}\nanything\n")
+    (data / "bitext" / "de.txt").write_text("x\ny\n")
+    (data / "xtd10").mkdir()
+    argv = ("train", "ridge", "-m", model_folder, "--tower", "fake:multilingual")
+    argv += ("--text", english, "--task", "every", "--out", tmp_path / "pack")
+    code, _, err = run(*argv, "--data", data)
+    assert code == 2
+    assert "bitext: 1 texts as they stand" in err
+    assert "task xtd10: " in err
+    code, _, err = run(*argv, "--data", tmp_path / "data" / "xtd10")
+    assert code == 2
+    assert "has no folder of a task" in err

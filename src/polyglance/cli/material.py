@@ -71,9 +71,15 @@ KnownLanguages = Annotated[
 ]
 TestTasks = Annotated[
     list[str] | None,
-    typer.Option("--task", help="A task whose texts and images must not be learnt from."),
+    typer.Option(
+        "--task",
+        help="A task whose texts and images must not be learnt from; `every` for all in --data.",
+    ),
 ]
-TaskData = Annotated[Path | None, typer.Option("--data", help="Folder of the task's text files.")]
+TaskData = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder of the task's text files, or of such folders."),
+]
 TaskImages = Annotated[
     Path | None, typer.Option("--task-images", help="Folder of the task's pictures.")
 ]
@@ -84,6 +90,10 @@ LeakagePolicy = Annotated[
         help="Training data that is in a task as well: refuse, leave-out, or allow (and say so).",
     ),
 ]
+
+
+# In the place of a task's name: all that are there.
+EVERY_TASK = "every"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,11 +306,39 @@ def load_tasks(names: list[str] | None, folder: Path | None) -> list[TaskTexts]:
     """Tasks with their texts, from the publishers' files or a folder of such folders."""
     from polyglance.tasks import get_task
 
-    found = []
-    for name in names or []:
-        row = get_task(name)
-        inside = [] if folder is None else [folder / (row.folder or name), folder / name]
-        found.append(row.load(next((path for path in inside if path.is_dir()), folder), None))
+    if EVERY_TASK in (names or []):
+        return _every_task(folder)
+    return [get_task(name).load(_inside(folder, name) or folder, None) for name in names or []]
+
+
+def _inside(folder: Path | None, name: str) -> Path | None:
+    """The folder of a task in a folder of such folders."""
+    from polyglance.tasks import get_task
+
+    named = [] if folder is None else [folder / (get_task(name).folder or name), folder / name]
+    return next((path for path in named if path.is_dir()), None)
+
+
+def _every_task(folder: Path | None) -> list[TaskTexts]:
+    """All tasks of a folder of folders; those that cannot be read are told on the error stream."""
+    from polyglance import errors
+    from polyglance.records import Quarantined
+    from polyglance.tasks import TASKS
+
+    found: list[TaskTexts] = []
+    aside: list[Quarantined] = []
+    for name in TASKS:
+        if (place := _inside(folder, name)) is not None:
+            try:
+                found.append(TASKS[name].load(place, None))
+            except errors.PolyglanceError as error:
+                aside.append(Quarantined(f"task {name}", error.message))
+    tell_set_aside(aside)
+    if not found:
+        raise errors.InputError(
+            f"--task {EVERY_TASK}: {folder or 'no --data'} has no folder of a task",
+            hint="give a folder that holds folders called as the tasks: polyglance eval --list",
+        )
     return found
 
 

@@ -74,7 +74,9 @@ def train(world: pictograms.World) -> Towers:
     return Towers(image=train_image(world, english), distilled=distilled, ranking=ranked)
 
 
-def train_image(world: pictograms.World, english: Tower) -> TinyImageTower:
+def train_image(
+    world: pictograms.World, english: Tower, config: tiny_image.TinyImageConfig | None = None
+) -> TinyImageTower:
     """The English-only image tower, from the training artist's drawings of seen concepts."""
     seen = [concept for concept in world.concepts if not concept.held_out]
     names, described = english_names(world), english_descriptions(world)
@@ -84,7 +86,7 @@ def train_image(world: pictograms.World, english: Tower) -> TinyImageTower:
         tiny_image.as_drawings(drawings),
         affine.unit(english.encode(names)),
         affine.unit(english.encode(described)),
-        config=tiny_image.TinyImageConfig(),
+        config=config or tiny_image.TinyImageConfig(),
     )
 
 

@@ -43,6 +43,7 @@ class TinyImageConfig:
         text_to_image_weight: Of the loss in the other direction, inside the batch.
         most_description: Up to this share of the description is mixed into the name.
         mixed_share: Share of batches in which drawings are blended in pairs (mixup).
+        distortion: How strongly form and colour are distorted; 0 leaves both as drawn.
         text_noise: Length of noise added to the texts, so that they are not learnt by heart.
         seed: Fixes order and distortions.
     """
@@ -55,6 +56,7 @@ class TinyImageConfig:
     temperature: float = 1 / 30
     text_to_image_weight: float = 0.5
     most_description: float = 0.6
+    distortion: float = 1.0
     text_noise: float = 0.5
     mixed_share: float = 0.2
     seed: int = 0
@@ -84,7 +86,7 @@ def train(
         for number, rows in enumerate(rows_of(epoch)):
             done = min(1.0, (epoch * steps_an_epoch + number) / config.num_steps)
             side = config.sides[min(len(config.sides) - 1, int(done * len(config.sides)))]
-            yield rows, distort(by_side[side][rows])
+            yield rows, distort(by_side[side][rows], strength=config.distortion)
 
     def step(batch: tuple[Tensor, Tensor]) -> objectives.Terms:
         rows, pixels = batch
@@ -151,22 +153,24 @@ def _premultiplied(drawings: Tensor, side: int) -> Tensor:
     )
 
 
-def distort(pixels: Tensor) -> Tensor:
+def distort(pixels: Tensor, *, strength: float = 1.0) -> Tensor:
     """Bend, turn, recolour, cover and blur drawings, and put them on a background.
 
     Args:
         pixels: (B, 4, S, S), premultiplied, in [0, 1].
+        strength: Factor on the ranges of form and colour.
 
     Returns:
         (B, 3, S, S).
     """
     size = len(pixels)
-    bent = functional.grid_sample(pixels, _grid(size, pixels.shape[-1]), align_corners=False)
+    grid = _grid(size, pixels.shape[-1], strength)
+    bent = functional.grid_sample(pixels, grid, align_corners=False)
     colour, opacity = bent[:, :3], bent[:, 3:]
-    recoloured = torch.einsum("bij,bjhw->bihw", _colour_change(size), colour)
+    recoloured = torch.einsum("bij,bjhw->bihw", _colour_change(size, strength), colour)
     # Offsets count where there is ink; 30 % of the drawings keep their brightness.
     offset = _between(size, -0.15, 0.15)[:, None] + 0.05 * torch.randn(size, 3)
-    offset = offset * (torch.rand(size, 1) < 0.7)
+    offset = strength * offset * (torch.rand(size, 1) < 0.7)
     recoloured = recoloured + offset[:, :, None, None] * opacity
     coloured = torch.rand(size, 1) < 0.1
     background = torch.where(coloured, torch.rand(size, 3), torch.ones(size, 3))
@@ -177,33 +181,34 @@ def distort(pixels: Tensor) -> Tensor:
     return covered + torch.randn_like(covered) * noise
 
 
-def _grid(size: int, side: int) -> Tensor:
+def _grid(size: int, side: int, strength: float) -> Tensor:
     """Where each pixel comes from: turn, scale, shear, shift, and a gentle wave."""
-    angle = torch.deg2rad(_between(size, -12, 12))
-    scale, aspect = torch.exp(_between(size, -0.2, 0.2)), torch.exp(_between(size, -0.12, 0.12))
-    shear = _between(size, -0.08, 0.08)
+    angle = torch.deg2rad(strength * _between(size, -12, 12))
+    scale = torch.exp(strength * _between(size, -0.2, 0.2))
+    aspect = torch.exp(strength * _between(size, -0.12, 0.12))
+    shear = strength * _between(size, -0.08, 0.08)
     cosine, sine = torch.cos(angle), torch.sin(angle)
-    shift = _between(2 * size, -0.07, 0.07).view(2, size)
+    shift = strength * _between(2 * size, -0.07, 0.07).view(2, size)
     first = torch.stack([cosine * scale * aspect, (shear - sine) * scale, shift[0]], dim=1)
     second = torch.stack([sine * scale, cosine * scale / aspect, shift[1]], dim=1)
     affine = torch.stack([first, second], dim=1)
     grid = functional.affine_grid(affine, [size, 4, side, side], align_corners=False)
-    wave = torch.randn(size, 2, 5, 5) * 0.04 * torch.rand(size, 1, 1, 1)
+    wave = strength * torch.randn(size, 2, 5, 5) * 0.04 * torch.rand(size, 1, 1, 1)
     wave = functional.interpolate(wave, size=(side, side), mode="bicubic", align_corners=False)
     return grid + wave.permute(0, 2, 3, 1)
 
 
-def _colour_change(size: int) -> Tensor:
+def _colour_change(size: int, strength: float) -> Tensor:
     """A matrix a drawing: hue turned, saturation and contrast scaled; (B, 3, 3)."""
-    hue = torch.randn(size) * 0.06 * math.pi / 2 * (torch.rand(size) < 0.8)
+    hue = strength * torch.randn(size) * 0.06 * math.pi / 2 * (torch.rand(size) < 0.8)
     # Two in a hundred lose their colours.
-    saturation = torch.exp(_between(size, -0.4, 0.4)) * (torch.rand(size) > 0.02)
+    saturation = torch.exp(strength * _between(size, -0.4, 0.4)) * (torch.rand(size) > 0.02)
     turn = torch.zeros(size, 3, 3)
     turn[:, 0, 0] = 1
     turn[:, 1, 1] = turn[:, 2, 2] = torch.cos(hue) * saturation
     turn[:, 2, 1] = torch.sin(hue) * saturation
     turn[:, 1, 2] = -turn[:, 2, 1]
-    contrast = torch.exp(_between(size, -0.2, 0.2))
+    contrast = torch.exp(strength * _between(size, -0.2, 0.2))
     changed: Tensor = _FROM_YIQ @ turn @ _TO_YIQ * contrast[:, None, None]
     return changed
 
