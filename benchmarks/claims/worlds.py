@@ -117,7 +117,10 @@ class World:
         """Pictures, and texts in the other languages, that nobody paired."""
         captions = [c for c in self.image_text.captions if c.language in self.groups["others"]]
         return pseudo_pairs.Banks(
-            self.image_text.contents, [c.text for c in captions], [c.language for c in captions]
+            self.image_text.contents,
+            [c.text for c in captions],
+            [c.language for c in captions],
+            self.image_text.content_keys,
         )
 
     def hits_of_pack(self, pack: LanguagePack, *, languages: Sequence[str] | None = None) -> Hits:

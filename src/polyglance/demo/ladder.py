@@ -79,7 +79,7 @@ def pictograms_ladder(
     return Ladder(
         teacher=teacher,
         data=_with_fitted_as_seen(data, screened.material),
-        contents=_contents(teacher, data, out / "test-images"),
+        contents=_contents(teacher, data, out / "test-images")[0],
         material=screened.material,
         leakage=screened.facts,
         tower=Side(three.ranking, "tiny:pictograms-ranking"),
@@ -111,7 +111,7 @@ def _material(
     drawn = retrieval_loaders.pictograms_of(world, pictograms.TRAIN_ARTIST).only(
         seen, reason="held_out"
     )
-    contents = _contents(teacher, drawn, out / "train-images")
+    contents, keys = _contents(teacher, drawn, out / "train-images")
     names = {
         name: [Caption(i, text, name) for i, text in world.names[name].items() if i in set(seen)]
         for name in languages
@@ -122,13 +122,22 @@ def _material(
         english=towers.english_texts(world),
         parallel=[pair for pair in pairs if pair.language_b in languages],
         related=[pair for pair in related if pair.language_b in languages],
-        image_text=image_text.join(captions, content_ids=drawn.content_ids, contents=contents),
-        banks=pseudo_pairs.Banks(contents, [c.text for c in others], [c.language for c in others]),
+        image_text=image_text.join(
+            captions, content_ids=drawn.content_ids, contents=contents, content_keys=keys
+        ),
+        banks=pseudo_pairs.Banks(
+            contents, [c.text for c in others], [c.language for c in others], keys
+        ),
     )
 
 
-def _contents(teacher: DualEncoder, data: RetrievalData, folder: Path) -> Vectors:
-    """One artist's pictures, encoded once."""
+def _contents(
+    teacher: DualEncoder, data: RetrievalData, folder: Path
+) -> tuple[Vectors, list[str]]:
+    """Vectors and content keys of one artist's pictures, encoded once."""
     store = embed.open_image_store(folder, teacher.content.tower)
     embed.embed_images(data.image_files, teacher.content.tower, store=store)
-    return teacher.contents_from_raw(store.vectors(data.content_ids))
+    rows = store.columns(["id", "key"])
+    key_of = dict(zip(rows["id"], rows["key"], strict=True))
+    keys = [key_of[content_id] for content_id in data.content_ids]
+    return teacher.contents_from_raw(store.vectors(data.content_ids)), keys
