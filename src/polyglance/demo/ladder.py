@@ -131,9 +131,7 @@ def _material(
     )
 
 
-def _contents(
-    teacher: DualEncoder, data: RetrievalData, folder: Path
-) -> tuple[Vectors, list[str]]:
+def _contents(teacher: DualEncoder, data: RetrievalData, folder: Path) -> tuple[Vectors, list[str]]:
     """Vectors and content keys of one artist's pictures, encoded once."""
     store = embed.open_image_store(folder, teacher.content.tower)
     embed.embed_images(data.image_files, teacher.content.tower, store=store)

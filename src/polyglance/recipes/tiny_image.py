@@ -23,6 +23,7 @@ from polyglance import train as training
 from polyglance.affine import Vectors
 from polyglance.towers.tiny import TinyImageTower
 from polyglance.towers.tiny_image import SIDE, TinyImageNet
+from polyglance.train import half_precision
 
 # Brightness and two colour axes: turning the last two turns the hue and keeps the brightness.
 _TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.321], [0.211, -0.523, 0.311]])
@@ -95,7 +96,7 @@ def train(
             partner, share = torch.randperm(len(rows)), _blend_share()
             pixels = share * pixels + (1 - share) * pixels[partner]
         # Half precision halves the time of the convolutions and costs no accuracy here.
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half_precision.pays()):
             found = net(pixels)
         images = functional.normalize(found.float(), dim=1)
         texts = _mixed_texts(named, described, config)

@@ -28,6 +28,7 @@ from polyglance.projection_heads import NormName, ProjectionHead
 from polyglance.recipes.english_text import probe_vectors
 from polyglance.recipes.pseudo_pairs import Banks, PseudoPairs, gather
 from polyglance.sides import Side
+from polyglance.train import half_precision
 
 MOST_DEV_TEXTS = 2000
 # Mean and variance of some thousand rows are those of all to a hundredth.
@@ -56,7 +57,8 @@ class UclipConfig:
         batch_size: B.
         learning_rate: Peak rate of AdamW, falling linearly.
         weight_decay: Decoupled decay.
-        precision: Of the heads' products; the loss is computed in float32 either way.
+        precision: Of the heads' products; the loss is computed in float32 either way. `auto` takes
+            bfloat16 where the processor has it; where it has not, that takes many times longer.
         dev_fraction: Share of the English texts that measures and does not train.
         seed: Fixes start, order and noise.
     """
@@ -76,7 +78,7 @@ class UclipConfig:
     batch_size: int = 512
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     dev_fraction: float = 0.05
     seed: int = 0
 
@@ -113,9 +115,15 @@ def fit(
     )
     train_rows, dev_rows = _split(len(pairs), config)
     kept, constants = torch.from_numpy(train_rows), _constants(pairs)
+    half = config.precision == "bfloat16"
+    if config.precision == "auto":
+        half = half_precision.pays()
 
     def step(rows: Tensor) -> objectives.Terms:
-        clip, text = (_project(both[i], constants[i], kept[rows], config) for i in (0, 1))
+        clip, text = (
+            _project(both[i], constants[i], kept[rows], noise=config.noise, half=half)
+            for i in (0, 1)
+        )
         return objectives.uclip(
             e_clip=clip[0],
             v_clip=clip[1],
@@ -126,7 +134,7 @@ def fit(
             pseudo_weight=config.pseudo_weight,
             intra_weight=config.intra_weight,
             # The heads take their gradients in that precision in any case.
-            gradient_dtype=torch.bfloat16 if config.precision == "bfloat16" else None,
+            gradient_dtype=torch.bfloat16 if half else None,
         )
 
     size = min(config.batch_size, len(kept))
@@ -145,7 +153,11 @@ def fit(
         label="uclip",
     )
     chains = [_folded(both[i], constants[i], kept, config) for i in (0, 1)]
-    facts = {"last_loss": report.history[-1]["total"], **_dev_facts(chains, pairs.rows(dev_rows))}
+    facts = {
+        "last_loss": report.history[-1]["total"],
+        "precision": "bfloat16" if half else "float32",
+        **_dev_facts(chains, pairs.rows(dev_rows)),
+    }
     size_of = sum(p.numel() for p in both.parameters())
     return FittedHeads(chains[0], chains[1], size_of, time.perf_counter() - started, facts)
 
@@ -214,7 +226,7 @@ def _constants(pairs: PseudoPairs) -> tuple[tuple[Tensor, Tensor], tuple[Tensor,
 
 
 def _project(
-    head: nn.Module, vectors: tuple[Tensor, Tensor], rows: Tensor, config: UclipConfig
+    head: nn.Module, vectors: tuple[Tensor, Tensor], rows: Tensor, *, noise: float, half: bool
 ) -> tuple[Tensor, Tensor]:
     """Perturb English vectors and answers, and send both through the head they share: unit (B, D).
 
@@ -223,13 +235,12 @@ def _project(
     found = []
     # Half precision takes two thirds of the time and cost nothing on pictograms (docs/log.md).
     # One context for both kinds: weights are cast once.
-    half = config.precision == "bfloat16"
     with torch.autocast(rows.device.type, torch.bfloat16, enabled=half):
         for kind in vectors:
             chosen = kind.index_select(0, rows)
-            if config.noise:
-                noise = torch.randn_like(chosen)
-                chosen = functional.normalize(chosen.add(noise, alpha=config.noise), dim=1)
+            if noise:
+                drawn = torch.randn_like(chosen)
+                chosen = functional.normalize(chosen.add(drawn, alpha=noise), dim=1)
             found.append(functional.normalize(head(chosen).float(), dim=1))
     return found[0], found[1]
 
