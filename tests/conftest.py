@@ -1,5 +1,6 @@
 """Fixtures that several test files share; see small_world."""
 
+import io
 import os
 import subprocess
 import sys
@@ -38,13 +39,24 @@ def teacher():
     return small_world.fit_teacher()
 
 
+@pytest.fixture(scope="session")
+def drawn():
+    """Files of one picture a phrase, drawn by the artist that training never saw, by name."""
+    found = {}
+    for phrase in small_world.PHRASES:
+        file = io.BytesIO()
+        small_world.draw(phrase, seed=99).save(file, "PNG")
+        found[f"{phrase.replace(' ', '-')}.png"] = file.getvalue()
+    return found
+
+
 @pytest.fixture
-def picture_folder(tmp_path):
-    """A folder with one picture a phrase, drawn by the artist that training never saw."""
+def picture_folder(tmp_path, drawn):
+    """A folder with one picture a phrase."""
     folder = tmp_path / "pictures"
     folder.mkdir()
-    for phrase in small_world.PHRASES:
-        small_world.draw(phrase, seed=99).save(folder / f"{phrase.replace(' ', '-')}.png")
+    for name, data in drawn.items():
+        (folder / name).write_bytes(data)
     return folder
 
 

@@ -1,5 +1,6 @@
 """A server over the small world: an index of drawn pictures and a pack, asked without a network."""
 
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,36 +26,61 @@ class World:
     pack: object
 
 
-@pytest.fixture
-def world(picture_folder, model_folder, tmp_path, teacher):
-    """A folder of pictures, one in a folder below, as an index; and a pack for it."""
-    below = picture_folder / "below & beyond #1"
-    below.mkdir()
-    small_world.draw("big red circle", seed=5).save(below / "ünder?.png")
-    indexing.build(picture_folder, model=str(model_folder), out=tmp_path / "index")
+@pytest.fixture(scope="session")
+def pack(teacher):
+    """One that its tests do not change."""
     tower = Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
-    pack = ridge.train(
+    return ridge.train(
         small_world.PHRASES, teacher=teacher, tower=tower, config=ridge.RidgeConfig()
     )
-    return World(tmp_path / "index", picture_folder, pack)
+
+
+def make_world(folder, *, drawn, teacher, pack):
+    """A folder of pictures, one in a folder below, as an index; and a pack for it."""
+    below = folder / "pictures" / "below & beyond #1"
+    below.mkdir(parents=True)
+    for name, data in drawn.items():
+        (folder / "pictures" / name).write_bytes(data)
+    small_world.draw("big red circle", seed=5).save(below / "ünder?.png")
+    if not (folder / "model").is_dir():
+        teacher.save(folder / "model")
+    indexing.build(folder / "pictures", model=str(folder / "model"), out=folder / "index")
+    return World(folder / "index", folder / "pictures", pack)
+
+
+@contextmanager
+def started(world, **options):
+    """A client of a server over a world."""
+    asker = Asker(Searcher(world.index, packs=[world.pack]))
+    with TestClient(app.create(asker, **options), base_url="http://127.0.0.1:8765") as client:
+        yield client
+
+
+@pytest.fixture
+def world(drawn, teacher, tmp_path, model_folder, pack):
+    """One for a test that changes it, with the model in `model_folder`."""
+    return make_world(tmp_path, drawn=drawn, teacher=teacher, pack=pack)
 
 
 @pytest.fixture
 def serve(world):
-    """Start a server with these options; returns its client."""
-    started = []
-
-    def start(**options):
-        asker = Asker(Searcher(world.index, packs=[world.pack]))
-        client = TestClient(app.create(asker, **options), base_url="http://127.0.0.1:8765")
-        started.append(client.__enter__())
-        return started[-1]
-
-    yield start
-    for client in started:
-        client.__exit__(None, None, None)
+    """Start a server with these options over the test's own world; returns its client."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(started(world, **options))
 
 
 @pytest.fixture
-def client(serve):
+def own_client(serve):
+    """Of a server over the test's own world."""
     return serve()
+
+
+@pytest.fixture(scope="session")
+def client(drawn, teacher, pack, tmp_path_factory):
+    """Of a server that all tests share which change nothing."""
+    folder = tmp_path_factory.mktemp("served")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POLYGLANCE_CACHE", str(folder / "cache"))
+        world = make_world(folder, drawn=drawn, teacher=teacher, pack=pack)
+        with started(world) as found:
+            yield found

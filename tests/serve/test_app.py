@@ -107,21 +107,21 @@ def test_similar_leaves_itself_out(client):
     assert names(found)[0] == "below & beyond #1/ünder?.png"
 
 
-def test_files_and_thumbnails_are_served_by_the_addresses_of_a_hit(client, world):
-    for hit in search(client, q="red circle", language="en", top=50)["hits"]:
-        picture, small = client.get(hit["image"]), client.get(hit["thumbnail"])
+def test_files_and_thumbnails_are_served_by_the_addresses_of_a_hit(own_client, world):
+    for hit in search(own_client, q="red circle", language="en", top=50)["hits"]:
+        picture, small = own_client.get(hit["image"]), own_client.get(hit["thumbnail"])
         assert picture.content == (world.pictures / hit["id"]).read_bytes()
         assert picture.headers["content-type"] == "image/png"
         assert Image.open(io.BytesIO(small.content)).format == "JPEG"
-        known = client.get(hit["image"], headers={"if-none-match": picture.headers["etag"]})
+        known = own_client.get(hit["image"], headers={"if-none-match": picture.headers["etag"]})
         assert (known.status_code, known.content) == (304, b"")
 
 
-def test_thumbnails_of_an_index_without_are_made(client, world):
+def test_thumbnails_of_an_index_without_are_made(own_client, world):
     import shutil
 
     shutil.rmtree(world.index / "thumbnails")
-    assert client.get("/api/thumbnails/big-red-circle.png").status_code == 200
+    assert own_client.get("/api/thumbnails/big-red-circle.png").status_code == 200
     assert list((world.index / "thumbnails").rglob("*.jpg"))
 
 
@@ -131,13 +131,13 @@ def test_languages(client):
     assert {"id": "eng_Latn", "direction": "ltr"}.items() <= body["languages"][0].items()
 
 
-def test_health_and_metrics(client):
-    health = client.get("/health").json()
+def test_health_and_metrics(own_client):
+    health = own_client.get("/health").json()
     forms.Health.model_validate(health)
     assert health["items"] == len(small_world.PHRASES) + 1
-    search(client, q="red", language="en")
-    client.get("/api/images/nothing")
-    text = client.get("/metrics").text
+    search(own_client, q="red", language="en")
+    own_client.get("/api/images/nothing")
+    text = own_client.get("/metrics").text
     assert 'requests_total{endpoint="/api/search",status="200"} 1.0' in text
     assert 'requests_total{endpoint="/api/images/{identity:id}",status="404"} 1.0' in text
     assert f"polyglance_index_items {len(small_world.PHRASES) + 1}.0" in text
@@ -171,15 +171,17 @@ def test_any_name_is_served(serve, world, model_folder):
         assert client.get(hits[name]["image"]).content == (world.pictures / name).read_bytes()
 
 
-def test_an_index_that_vanishes_or_is_replaced_is_noticed(client, world, model_folder, monkeypatch):
+def test_an_index_that_vanishes_or_is_replaced_is_noticed(
+    own_client, world, model_folder, monkeypatch
+):
     from polyglance.search import service
 
     monkeypatch.setattr(service, "REFRESH_SECONDS", 0.0)
     elsewhere = world.index.with_name("elsewhere")
     world.index.rename(elsewhere)
     for path in ("/api/search?q=red&language=en", "/api/thumbnails/big-red-circle.png"):
-        assert "not there" in problem(client.get(path), 503)
-    health = client.get("/health")
+        assert "not there" in problem(own_client.get(path), 503)
+    health = own_client.get("/health")
     assert (health.status_code, health.json()["status"]) == (503, "unavailable")
     assert "not there" in forms.Health.model_validate(health.json()).problem
     assert not world.index.exists()  # and nothing was put in its place
@@ -187,15 +189,17 @@ def test_an_index_that_vanishes_or_is_replaced_is_noticed(client, world, model_f
     # Another index of as many versions, in the same place.
     (world.pictures / "big-red-circle.png").unlink()
     indexing.build(world.pictures, model=str(model_folder), out=world.index)
-    assert client.get("/health").json()["items"] == len(small_world.PHRASES)
-    assert "big-red-circle.png" not in names(search(client, q="red circle", language="en", top=99))
+    assert own_client.get("/health").json()["items"] == len(small_world.PHRASES)
+    assert "big-red-circle.png" not in names(
+        search(own_client, q="red circle", language="en", top=99)
+    )
 
     (world.index / "store.json").write_text("{")
-    assert client.get("/health").status_code == 503
-    problem(client.get("/api/search?q=red&language=en"), 503)
+    assert own_client.get("/health").status_code == 503
+    problem(own_client.get("/api/search?q=red&language=en"), 503)
 
 
-def test_addresses_that_would_run_something_are_no_links(client, world, monkeypatch):
+def test_addresses_that_would_run_something_are_no_links(own_client, world, monkeypatch):
     from polyglance.serve import asking
 
     assert asking.web_address("HTTPS://a.example/1.jpg?x=1#y")
@@ -281,15 +285,15 @@ def test_knn_says_where_its_answer_was_cut(serve):
     assert "x-cut-at" not in knn(client, text="ring", num_images=5, language="en").headers
 
 
-def test_knn_by_image_and_by_vector(client, world):
+def test_knn_by_image_and_by_vector(own_client, world):
     from polyglance.search.index import Index
 
     index = Index(world.index)
     image = base64.b64encode(png()).decode()
-    by_image = knn(client, image=image).json()
+    by_image = knn(own_client, image=image).json()
     assert index.ids[by_image[0]["id"]] == by_image[0]["image_path"] == "big-red-circle.png"
     vector = index.vectors[by_image[0]["id"]].tolist()
-    assert knn(client, embedding_input=vector).json()[0]["id"] == by_image[0]["id"]
+    assert knn(own_client, embedding_input=vector).json()[0]["id"] == by_image[0]["id"]
 
 
 @pytest.mark.parametrize(
@@ -440,48 +444,49 @@ async def status_of(app, path):
     return sent[0]["status"]
 
 
-def test_a_file_that_was_put_beside_is_not_served(client, world):
+def test_a_file_that_was_put_beside_is_not_served(own_client, world):
     (world.pictures / "secret.png").write_bytes(png())
-    assert client.get("/api/images/secret.png").status_code == 404
+    assert own_client.get("/api/images/secret.png").status_code == 404
 
 
-def test_a_link_out_of_the_folder_is_refused(client, world, tmp_path):
+def test_a_link_out_of_the_folder_is_refused(own_client, world, tmp_path):
     place = world.pictures / "big-red-circle.png"
     outside = tmp_path / "outside.png"
     place.rename(outside)
     place.symlink_to(outside)  # the very same content, even so
-    assert "outside the indexed folder" in problem(client.get(f"/api/images/{place.name}"), 410)
+    assert "outside the indexed folder" in problem(own_client.get(f"/api/images/{place.name}"), 410)
 
 
-def test_a_folder_that_became_a_link_is_refused(client, world, tmp_path):
+def test_a_folder_that_became_a_link_is_refused(own_client, world, tmp_path):
     below = world.pictures / "below & beyond #1"
     below.rename(tmp_path / "elsewhere")
     below.symlink_to(tmp_path / "elsewhere")
     assert (
-        client.get("/api/images/below%20%26%20beyond%20%231/%C3%BCnder%3F.png").status_code == 410
+        own_client.get("/api/images/below%20%26%20beyond%20%231/%C3%BCnder%3F.png").status_code
+        == 410
     )
 
 
-def test_another_content_under_the_name_is_not_served(client, world):
+def test_another_content_under_the_name_is_not_served(own_client, world):
     place = world.pictures / "big-red-circle.png"
     size = place.stat().st_size
     place.write_bytes(b"x" * size)
-    assert "changed" in problem(client.get("/api/images/big-red-circle.png"), 410)
+    assert "changed" in problem(own_client.get("/api/images/big-red-circle.png"), 410)
     place.write_bytes(b"x")
-    assert "changed" in problem(client.get("/api/images/big-red-circle.png"), 410)
+    assert "changed" in problem(own_client.get("/api/images/big-red-circle.png"), 410)
     place.unlink()
-    assert "no such file" in problem(client.get("/api/images/big-red-circle.png"), 410)
+    assert "no such file" in problem(own_client.get("/api/images/big-red-circle.png"), 410)
 
 
-def test_new_rows_are_found_while_it_runs(client, world, model_folder, monkeypatch):
+def test_new_rows_are_found_while_it_runs(own_client, world, model_folder, monkeypatch):
     from polyglance.search import service
 
     monkeypatch.setattr(service, "REFRESH_SECONDS", 0.0)
     small_world.draw("small black ring", seed=7).save(world.pictures / "new.png")
     indexing.build(world.pictures, model=str(model_folder), out=world.index)
-    found = search(client, q="small black ring", language="en", top=60)
+    found = search(own_client, q="small black ring", language="en", top=60)
     assert "new.png" in names(found)
-    assert client.get("/api/images/new.png").status_code == 200
+    assert own_client.get("/api/images/new.png").status_code == 200
 
 
 # ---- pages

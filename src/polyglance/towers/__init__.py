@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
@@ -213,6 +214,15 @@ def load_tower(reference: str, *, modality: Modality) -> Tower:
 def _all_sources() -> Mapping[str, TowerSource]:
     """The built-in table, with what third parties registered as entry points behind it."""
     found = dict(TOWERS)
+    for name, source in _registered().items():
+        found.setdefault(name, source)
+    return found
+
+
+@cache
+def _registered() -> Mapping[str, TowerSource]:
+    """What third parties registered; to look through all that is installed takes a while."""
+    found: dict[str, TowerSource] = {}
     for point in entry_points(group="polyglance.towers"):
         module, _, function = point.value.partition(":")
         found.setdefault(point.name, TowerSource(module, function))
