@@ -40,3 +40,27 @@ def test_unit_names_the_rows_that_have_no_direction(bad):
 def test_unit_gives_length_one():
     vectors = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
     np.testing.assert_allclose(np.linalg.norm(affine.unit(vectors), axis=1), 1, rtol=1e-6)
+
+
+def test_a_chain_of_three_with_norms_comes_back_from_its_tensors():
+    rng = np.random.default_rng(0)
+    maps = tuple(random_map(rng, a, b) for a, b in ((4, 3), (3, 5), (5, 2)))
+    norms = tuple(
+        affine.Norm(*rng.standard_normal((2, width)).astype(np.float32)) for width in (3, 5)
+    )
+    chain = affine.Chain(maps, norms)
+    back = affine.head_of(affine.tensors_of(chain))
+    assert len(back.norms) == 2
+    vectors = rng.standard_normal((7, 4)).astype(np.float32)
+    np.testing.assert_array_equal(back(vectors), chain(vectors))
+
+
+@pytest.mark.parametrize(
+    ("widths", "num_norms"), [((), None), (((4, 3), (2, 5)), None), (((4, 3), (3, 5)), 2)]
+)
+def test_layers_that_make_no_chain(widths, num_norms):
+    rng = np.random.default_rng(0)
+    norm = affine.Norm(np.ones(3, np.float32), np.zeros(3, np.float32))
+    norms = None if num_norms is None else (norm,) * num_norms
+    with pytest.raises(errors.VectorError, match="make no chain"):
+        affine.Chain(tuple(random_map(rng, *width) for width in widths), norms)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -213,3 +214,14 @@ def test_published_models_in_babel_imagenet_go_together():
     both = correlate([base[k] for k in shared], [large[k] for k in shared], clusters=shared, seed=0)
     assert both.num_points > 90
     assert both.pearson.low > 0.9
+
+
+def test_draws_of_one_point_alone_have_no_slope_and_do_not_count():
+    """Of two clusters of equal points every other draw takes one: no line goes through it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = fit_line(
+            [0.1, 0.1, 0.3, 0.3], [1, 1, 2, 2], clusters=[0, 0, 1, 1], seed=0, num_draws=200
+        )
+    assert found.slope.mean == pytest.approx(5)
+    assert (found.slope.low, found.slope.high) == pytest.approx((5, 5))

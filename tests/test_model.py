@@ -139,6 +139,13 @@ class TestKnownEquivalents:
 
 
 class TestDamage:
+    def test_one_number_that_is_none(self, pack, tmp_path):
+        probes = pack.probes.copy()
+        probes[0, 0] = np.nan
+        packs.LanguagePack(pack.manifest, pack.side, probes).save(tmp_path / "pack")
+        with pytest.raises(errors.StoreError, match="probes holds numbers that are not finite"):
+            packs.LanguagePack.load(tmp_path / "pack")
+
     def test_absent(self, tmp_path):
         with pytest.raises(errors.UnavailableError, match="no language pack"):
             packs.LanguagePack.load(tmp_path / "none")
@@ -195,12 +202,15 @@ def test_the_card_lists_languages_by_tag_and_scores_from_the_best(pack):
         hin_Deva=(0.3, 0.1, "pack"),
         deu_Latn=(0.2, 0.1, "pack"),
         arb_Arab=(0.6, 0.1, "pack"),
+        swh_Latn=(0.0, 0.1, "teacher"),
+        ben_Beng=(None, None, "pack"),
     )
     card = model_card.render(scored.manifest)
     tags = [line[2:] for line in card.split("---")[1].splitlines() if line.startswith("- ")]
     assert tags == sorted(tags)
-    assert len(tags) == 3
-    places = [card.index(f"`{name}`") for name in ("arb_Arab", "hin_Deva", "deu_Latn")]
+    assert len(tags) == 5
+    order = ("arb_Arab", "hin_Deva", "deu_Latn", "swh_Latn", "ben_Beng")
+    places = [card.index(f"`{name}`") for name in order]
     assert places == sorted(places)
 
 

@@ -153,3 +153,9 @@ def test_the_form_is_that_of_before(path):
     assert results.from_row(row) == ROWS[0]
     del row["score_id"]  # of files that were written before there was one
     assert results.from_row(row) == replace(ROWS[0], score_id="")
+
+
+def test_a_perfect_score_may_be_a_little_above_one():
+    results.check_values({"recall@10": 1 + 1e-6})
+    with pytest.raises(ValueError, match="fractions lie from -1 to 1"):
+        results.check_values({"recall@10": 1 + 2e-6})

@@ -115,6 +115,29 @@ def test_a_caption_goes_where_its_item_goes():
     assert len(held.fit.english) == 60 - len(of_items) == 60 - 10
 
 
+def test_captions_that_fitted_items_have_as_well_are_not_asked_and_are_counted():
+    """Items go in whole, so a caption of a held-out item may be that of a fitted one."""
+    names = [f"{i}.png" for i in range(60)]
+    vectors = np.eye(60, 64, dtype=np.float32)
+
+    def split(german):
+        captions = [Caption(name, f"thing {i}", ENGLISH) for i, name in enumerate(names)]
+        captions += [Caption(n, t, "deu_Latn") for n, t in zip(names, german, strict=True)]
+        joined = image_text.join(captions, content_ids=names, contents=vectors)
+        return held_out.split(Material(image_text=joined))
+
+    german = [f"Ding {i}" for i in range(60)]
+    before = split(german)
+    held = {int(text.split()[1]) for text, _ in before.sets[0].queries[ENGLISH]}
+    one, fitted_one = min(held), min(set(range(60)) - held)
+    german[one] = german[fitted_one]
+    after = split(german)
+    assert before.facts["num_texts_fitted_as_well_and_not_asked"] == 0
+    assert after.facts["num_texts_fitted_as_well_and_not_asked"] == 1
+    asked_in_german = [text for text, _ in after.sets[0].queries["deu_Latn"]]
+    assert sorted(asked_in_german) == sorted(f"Ding {i}" for i in held - {one})
+
+
 def test_a_picture_saved_twice_is_on_one_side():
     names = [f"{i}.png" for i in range(60)]
     vectors = np.eye(60, 64, dtype=np.float32)

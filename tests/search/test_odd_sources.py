@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from picture_files import make_tar, png, with_exif
 from polyglance import embed, errors, image_rows
@@ -170,6 +171,16 @@ def test_rows_are_taken_by_what_is_there_not_by_their_status(build, tmp_path):
     table = Store.open(tmp_path / "index").columns(["id", "caption"])
     captions = dict(zip(*table.values(), strict=True))
     assert (captions["00000/0.png"], captions["00000/2.png"]) == ("caf\u00e9", "\ufffd\ufffd")
+
+
+def test_of_two_files_with_one_key_the_first_by_name_is_taken(build, tmp_path):
+    root = tmp_path / "files"
+    (root / "0").mkdir(parents=True)
+    for name in ("7.png", "7.jpg", "7.bmp", "7.gif"):
+        Image.new("RGB", (8, 8), "red").save(root / "0" / name)
+    pq.write_table(pa.table({"key": ["7"]}), root / "0.parquet")
+    assert build(root / "0.parquet").new == 1
+    assert held(tmp_path) == ["0/7.bmp"]
 
 
 def test_the_tar_beside_a_table_is_read(build, tmp_path):
