@@ -142,3 +142,12 @@ def test_a_box_covers_some_of_the_drawings():
     assert 0.12 < float(covered) < 0.18
     of_area = changed[changed.flatten(1).any(dim=1)].float().mean()
     assert 0.05 < float(of_area) < 0.11
+
+
+def test_drawings_keep_their_place_at_another_size():
+    """A ramp at half the size holds the means of two neighbours, away from the border."""
+    ramp = torch.arange(64, dtype=torch.uint8).repeat(1, 4, 64, 1)
+    ramp[:, 3] = 255
+    small = tiny_image._premultiplied(ramp, 32)[0, 0, 16] * 255
+    expected = torch.arange(32) * 2 + 0.5
+    assert torch.allclose(small[4:-4], expected[4:-4], atol=1e-3)

@@ -202,3 +202,7 @@ def test_what_is_no_unicode_is_said(text):
 )
 def test_terms_that_take_each_other_away(text, cancels):
     assert parse(text, pictures=Path).cancels == cancels
+
+
+def test_the_word_image_before_a_space_is_text():
+    assert terms("image: a cat") == [(1, None, "image: a cat")]
