@@ -177,8 +177,8 @@ def _watched(child: int, messages: int) -> dict[str, Any]:
         return {"verdict": SURVIVED, "by": "", "how": f"{found} tests pass"}
     if failed:
         return {"verdict": CAUGHT, "by": failed, "how": "failed"}
-    if code == pytest.ExitCode.NO_TESTS_COLLECTED:
-        raise RuntimeError(f"pytest ended with {code} and no failed test")
+    if code == pytest.ExitCode.NO_TESTS_COLLECTED:  # they are made of what the bug changed
+        return {"verdict": CAUGHT, "by": "", "how": "its tests are not there any more"}
     return {"verdict": CAUGHT, "by": "", "how": "cannot be imported"}
 
 
