@@ -54,6 +54,12 @@ GONE = [
     ("a\u00a0\tb\x00\nc", "a b c"),
     ("non\u2011stop", "non-stop"),
     ("ca\u0301", "cá"),
+    ("ﬁsh", "fish"),
+    ("ｃａｔ　２，５", "cat 2，5"),
+    ("𝐜𝐚𝐭 𝟚", "cat 2"),
+    ("ﾍﾟﾝｷﾞﾝ", "ペンギン"),
+    ("ﻛﻠﺐ", "كلب"),
+    ("ﭏ", "אל"),
 ]
 
 
@@ -102,7 +108,7 @@ def test_texts_that_are_done_without_a_look_are_done_alike(text):
 
 def test_the_forms_of_pretrained_towers():
     assert text_forms.prepared(["Zwei “ﬁsche”"], form="lower", prefix="Q:\n ") == [
-        "q:\n zwei “ﬁsche”"
+        "q:\n zwei “fische”"
     ]
     assert text_forms.prepared(["Zwei “ﬁsche”"], form="uncurled", prefix="Q: ") == [
         'Q: Zwei "fische"'

@@ -3,11 +3,12 @@
 A text is brought into one form, here and nowhere else, before a tower's tokenizer sees it: in
 training, in evaluation and in a search alike. Which form depends on what the tower was trained
 with; its fingerprint names it, so that caches and packs know. Every form starts from `plain`,
-which takes away only what no reader sees.
+which takes away only what no reader sees: marks without ink, and codes by which keyboards and
+typography tell the same letter apart (full width, ligatures, letters of formulas).
 
     plain            most pretrained encoders: their own tokenizers do the rest
     lower            trained on lower-cased text, with a tokenizer that keeps the case (SigLIP 2)
-    uncurled         straight quotes, no ligatures, letters of one width (CLIP, through ftfy)
+    uncurled         straight quotes, signs of one width (CLIP, through ftfy)
     uncurled-lower   both (Chinese CLIP)
     folded           our n-gram towers: whatever keyboards and typography make of the same word
 """
@@ -25,7 +26,9 @@ import regex
 TextForm = Literal["plain", "lower", "uncurled", "uncurled-lower", "folded"]
 
 # Raised when a form changes what a tower reads; it is part of the fingerprints of towers.
-VERSION = 1
+VERSION: Mapping[TextForm, int] = MappingProxyType(
+    {"plain": 2, "lower": 2, "uncurled": 2, "uncurled-lower": 2, "folded": 1}
+)
 
 # Invisible: what directs, joins, breaks or stretches. Some of it is spelling in some places: see
 # `_needed`. Tatweel only stretches an Arabic word. Interlinear anchors are no text.
@@ -40,6 +43,13 @@ _JOINED = regex.compile(
 _UNSPACED = regex.compile(r"[\p{Khmr}\p{Laoo}\p{Mymr}\p{Thai}\p{Tibt}]")
 _PICTURE = regex.compile(r"[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{RI}0-9#*]")
 _SELECTED = regex.compile(r"[\p{Extended_Pictographic}0-9#*\p{Han}\p{Mymr}\p{Mong}\p{Phag}]")
+# The same letter under another code: digits and Latin letters of full width, kana and hangul of
+# half width, ligatures of Latin and Armenian, Hebrew and Arabic letters in the shape of a place,
+# and letters of formulas. Signs stay: in Chinese those of full width are the usual ones.
+_SAME_LETTER = regex.compile(
+    r"[\uFF10-\uFF19\uFF21-\uFF3A\uFF41-\uFF5A\uFF66-\uFFDC\uFB00-\uFB06\uFB13-\uFB17"
+    r"\uFB20-\uFB4F\uFB50-\uFDC7\uFE70-\uFEFC\U0001D400-\U0001D7FF]+"
+)
 _SPACE_OR_CONTROL = regex.compile(r"[\s\p{Cc}]+")
 
 # Straightened as ftfy does it for CLIP.
@@ -106,16 +116,20 @@ def plain(text: str) -> str:
     r"""A text without what no reader sees: composed, single spaces, no marks that only lay it out.
 
     Joiners stay where they are spelling (Persian, the scripts of India) and inside emoji, spaces of
-    no width between words of scripts that have no others, selectors behind what they select.
+    no width between words of scripts that have no others, selectors behind what they select. The
+    letters of keyboards of full width, of ligatures and of formulas are the usual ones.
 
     >>> plain("\ufeffFi\u00adsch\u200f \n Suppe")
     'Fisch Suppe'
     >>> plain("سمـكة") == "سمكة", plain("می\u200cخواهم") == "می\u200cخواهم"
     (True, True)
+    >>> plain("ﬁsh"), plain("ｆｉｓｈ！"), plain("𝐟𝐢𝐬𝐡")
+    ('fish', 'fish！', 'fish')
     """
     if text.isascii() and text.isprintable():
         return " ".join(text.split())
     seen = text if text.isprintable() else _SPACE_OR_CONTROL.sub(" ", text)
+    seen = _SAME_LETTER.sub(lambda found: unicodedata.normalize("NFKC", found[0]), seen)
     if _INVISIBLE.search(seen):
         seen = _without_invisible(seen)
     # Two hyphens differ from the plain one only in where a line may break.
@@ -191,7 +205,7 @@ def prepared(texts: Sequence[str], *, form: TextForm, prefix: str = "") -> list[
 
 def facts_of(form: TextForm) -> str:
     """What a tower's fingerprint says of its form."""
-    return f"{form} {VERSION}"
+    return f"{form} {VERSION[form]}"
 
 
 def legible(text: str) -> str:

@@ -89,9 +89,10 @@ def clearest(language):
 
 @pytest.mark.parametrize("recipe", GIVEN)
 def test_a_query_is_guessed_and_answered_by_a_pack_just_trained(
-    run, options, teacher, bert_teacher, picture_folder, tmp_path, recipe
+    run, options, teacher, bert_teacher, picture_folder, tmp_path, monkeypatch, recipe
 ):
     names, is_measured = GIVEN[recipe]
+    monkeypatch.delenv("LC_ALL", raising=False)
     model, pack, index = (tmp_path / name for name in ("model", "pack", "index"))
     (bert_teacher if recipe == "babel-adapter" else teacher).save(model)
     settings = [f"--set={name}={value}" for name, value in SETTINGS.get(recipe, {}).items()]
@@ -115,6 +116,7 @@ def test_a_query_is_guessed_and_answered_by_a_pack_just_trained(
     for language in small_world.LANGUAGES:
         phrase, query = clearest(language)
         # Invented words in Latin letters may be English as well: both readings are fused.
+        monkeypatch.setenv("LANG", f"{language[:2]}.UTF-8")
         top = 30 if language == "deu_Latn" else 10
         code, out, _ = run("search", query, "-i", index, "-p", pack, "--json", "--top", top)
         answer = json.loads(out)

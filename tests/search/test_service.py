@@ -244,13 +244,14 @@ def test_a_reading_under_a_tenth_is_neither_asked_nor_loaded(searcher, guessed, 
 def test_the_languages_that_the_asker_reads_reach_the_guess(searcher, monkeypatch):
     guess, heard = service.readings.language_guess, []
 
-    def say(text, *, languages, preferred):
-        heard.append(preferred)
+    def say(text, *, languages, preferred, factor):
+        heard.append((preferred, factor))
         return ()
 
     monkeypatch.setattr(guess, "guess", say)
     searcher.search(Query.of_text("x y"), top=1, preferred=["deu_Latn"])
-    assert heard == [("deu_Latn",)]
+    searcher.search(Query.of_text("x y"), top=1)
+    assert heard == [(("deu_Latn",), 8.0), (("eng_Latn",), 3.0)]
 
 
 def test_the_likeliest_reading_is_asked_however_unsure(index_path, pack, guessed):

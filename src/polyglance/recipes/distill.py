@@ -144,9 +144,13 @@ def train_tower(
     )
     if memory:
         return text_tower_from(
-            net, ending="softmax", memory=targets, sharpness=config.sharpness
+            net,
+            ending="softmax",
+            memory=targets,
+            sharpness=config.sharpness,
+            languages=list(data.languages),
         ), report
-    return text_tower_from(net, ending="linear"), report
+    return text_tower_from(net, ending="linear", languages=list(data.languages)), report
 
 
 def train(

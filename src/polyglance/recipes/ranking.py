@@ -23,7 +23,7 @@ from polyglance import train as training
 from polyglance.recipes import parallel_text
 from polyglance.records import Pair
 from polyglance.towers import ngrams
-from polyglance.towers.tiny import TinyTextTower, text_tower_from
+from polyglance.towers.tiny import Ending, TinyTextTower, text_tower_from
 from polyglance.towers.tiny_text import NgramNet
 
 
@@ -125,4 +125,5 @@ def train_tower(
         ),
         label="ranking text tower",
     )
-    return text_tower_from(net, ending="softmax" if config.width is None else "linear")
+    ending: Ending = "softmax" if config.width is None else "linear"
+    return text_tower_from(net, ending=ending, languages=list(data.languages))

@@ -31,6 +31,10 @@ WORTH_NAMING = 0.2
 # How much more a language counts that the asker is known to read: on those labels its own first
 # guesses rise from 58 to 89 %; where all askers read English, those of others fall by 1.7 points.
 PREFERRED = 8.0
+# How much more English counts, the language of the index's own model, of askers of whom nothing is
+# known: of 40 English labels 65 % in the place of 48, of 3,537 others 57.5 % in the place of 58.0.
+# Where any of the languages of the world may be meant it needs as much as a known one.
+ENGLISH_UNASKED = 3.0
 # Of a language that the detector does not know, before all are scaled to sum to 1.
 UNKNOWN_SHARE = 1e-4
 # Letters of languages that the detector does not know, and that no other language here has.
@@ -168,7 +172,11 @@ def _fits(text: str, code: str) -> bool:
 
 
 def guess(
-    text: str, *, languages: Collection[str], preferred: Collection[str] = ()
+    text: str,
+    *,
+    languages: Collection[str],
+    preferred: Collection[str] = (),
+    factor: float = PREFERRED,
 ) -> tuple[Guess, ...]:
     """The languages that a text may be in, most likely first.
 
@@ -176,6 +184,7 @@ def guess(
         text: A short one.
         languages: Ids of those that can be meant.
         preferred: Ids of those that the asker is known to read, as a locale says.
+        factor: How much more those count.
 
     Returns:
         All that its script allows; none where it names no language.
@@ -194,7 +203,7 @@ def guess(
         for name in by_code.get(code, ()):
             shares[name] = max(UNKNOWN_SHARE, share / len(by_code[code]))
     for name in set(preferred) & set(shares):
-        shares[name] *= PREFERRED
+        shares[name] *= factor
     total = sum(shares.values())
     ordered = sorted(shares, key=lambda name: (-shares[name], name))
     return tuple(Guess(language=name, share=shares[name] / total) for name in ordered)

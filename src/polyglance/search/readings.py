@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from polyglance.affine import Vectors
+from polyglance.languages import ENGLISH
 from polyglance.packs import Speaker
 from polyglance.search import language_guess
 from polyglance.search.voices import Voice, Voices
@@ -111,7 +112,13 @@ def assume(said: Said, *, voices: Voices) -> list[tuple[Voice, Assumption]]:
     if said.language is not None or not voices.candidates:
         voice = voices.of(said.language)
         return [(voice, _assumption(said.text, said.language, voice, 1.0))]
-    guesses = language_guess.guess(said.text, languages=voices.candidates, preferred=said.preferred)
+    unasked = language_guess.ENGLISH_UNASKED if voices.are_named else language_guess.PREFERRED
+    guesses = language_guess.guess(
+        said.text,
+        languages=voices.candidates,
+        preferred=said.preferred or (ENGLISH,),
+        factor=language_guess.PREFERRED if said.preferred else unasked,
+    )
     if not guesses:
         return [(voices.nameless, _assumption(said.text, None, voices.nameless, 1.0))]
     alike: dict[tuple[Voice, str | None], list[language_guess.Guess]] = {}

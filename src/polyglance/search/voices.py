@@ -122,12 +122,17 @@ class Voices:
         """
         if not self.packs:
             return ()
-        if not all(_names_others(voice) for voice in self.packs):
+        if not self.are_named:
             # Simple English would take half of the share of English.
             listed = (row.id for row in all_languages() if row.iso639_3 != "eng")
             return tuple(sorted((*listed, ENGLISH)))
         known = {name for voice in self.packs for name in _scores(voice)}
         return tuple(sorted(known | {ENGLISH}))
+
+    @cached_property
+    def are_named(self) -> bool:
+        """Whether every pack says which languages it knows."""
+        return all(_names_others(voice) for voice in self.packs)
 
     def of(self, language: str | None) -> Voice:
         """Who answers in a language; where it is not known the first pack, or the teacher.

@@ -49,11 +49,13 @@ class TinyFacts:
         modality: What it reads.
         ending: Of a text tower, see there.
         text_form: Of the texts that a text tower was trained with, see there.
+        languages: Ids of the languages of those texts, where they are known.
     """
 
     modality: Modality
     ending: Ending = "linear"
     text_form: str = ""
+    languages: tuple[str, ...] = ()
 
 
 class TinyTextTower:
@@ -66,6 +68,7 @@ class TinyTextTower:
             translations, or, with a memory, the memory rows mixed in those shares.
         text_form: Of the texts that it was trained with, as `text_forms.facts_of` writes it; empty
             for a tower from before texts were folded.
+        languages: Ids of the languages of those texts, where they are known.
     """
 
     modality: Modality = "text"
@@ -73,8 +76,16 @@ class TinyTextTower:
     # 100,000 short texts a second: faster than a store reads them back.
     worth_storing = False
 
-    def __init__(self, tensors: Tensors, *, ending: Ending, text_form: str = TEXT_FORM) -> None:
+    def __init__(
+        self,
+        tensors: Tensors,
+        *,
+        ending: Ending,
+        text_form: str = TEXT_FORM,
+        languages: Sequence[str] = (),
+    ) -> None:
         self.tensors, self.ending, self.text_form = tensors, ending, text_form
+        self.languages = tuple(sorted(languages))
         self._keys = ngrams.dequantise_rows(tensors["keys"], tensors["keys_scale"])
         self._memory: Vectors | None = None
         if "memory" in tensors:
@@ -116,9 +127,11 @@ class TinyTextTower:
 
     def save(self, folder: Path) -> None:
         """Write the tower into a new folder."""
-        facts = {"modality": "text", "ending": self.ending}
+        facts: dict[str, Any] = {"modality": "text", "ending": self.ending}
         if self.text_form:
             facts["text_form"] = self.text_form
+        if self.languages:
+            facts["languages"] = list(self.languages)
         _save(folder, self.tensors, facts)
 
 
@@ -178,7 +191,12 @@ class TinyImageTower:
 
 
 def text_tower_from(
-    net: NgramNet, *, ending: Ending, memory: Vectors | None = None, sharpness: float = 1.0
+    net: NgramNet,
+    *,
+    ending: Ending,
+    memory: Vectors | None = None,
+    sharpness: float = 1.0,
+    languages: Sequence[str] = (),
 ) -> TinyTextTower:
     """What an n-gram module learnt, as a tower in 8 bits.
 
@@ -188,6 +206,7 @@ def text_tower_from(
         memory: float (W, K) teacher vectors that its scores choose among, or None.
         sharpness: Factor on the scores. Above 1 because n-gram dropout leaves a tower less sure
             in training than it need be in use.
+        languages: Ids of the languages that it learnt.
     """
     scale = sharpness * net.log_scale.exp().item()
     matrices = {
@@ -200,7 +219,7 @@ def text_tower_from(
     for name, matrix in matrices.items():
         tensors[name], tensors[f"{name}_scale"] = ngrams.quantise_rows(matrix)
     tensors["bias"] = (sharpness * net.keys.bias.detach().numpy()).astype(np.float32)
-    return TinyTextTower(tensors, ending=ending)
+    return TinyTextTower(tensors, ending=ending, languages=languages)
 
 
 def image_tower_from(tensors: Tensors) -> TinyImageTower:
@@ -260,7 +279,9 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
                 f"{TEXT_FORM!r} here",
                 hint="train it again, or use the version of polyglance that made it",
             )
-        return TinyTextTower(tensors, ending=facts.ending, text_form=form)
+        return TinyTextTower(
+            tensors, ending=facts.ending, text_form=form, languages=facts.languages
+        )
     return image_tower_from(tensors)
 
 
@@ -274,7 +295,7 @@ def fingerprint_of(tensors: Tensors, kind: str) -> str:
     return digest.hexdigest()
 
 
-def _save(folder: Path, tensors: Tensors, facts: Mapping[str, str]) -> None:
+def _save(folder: Path, tensors: Tensors, facts: Mapping[str, Any]) -> None:
     with files.folder_in_one_step(folder, marker=MANIFEST) as making:
         tensor_files.write(making / WEIGHTS, tensors)
         files.write_manifest(
