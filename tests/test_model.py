@@ -219,3 +219,12 @@ def test_the_card_shows_how_scores_are_spread(pack):
     card = model_card.render(dataclasses.replace(pack.manifest, score_distribution=spread))
     for figure in ("0.125", "0.750", "0.250", "0.500"):
         assert figure in card
+
+
+def test_another_text_side_than_the_model_was_saved_with_is_refused(teacher, tmp_path):
+    teacher.save(tmp_path / "m")
+    facts = json.loads((tmp_path / "m" / "model.json").read_text())
+    text = {**facts["text"], "fingerprint": "0" * 32}
+    small_world.edit(tmp_path / "m" / "model.json", text=text)
+    with pytest.raises(errors.StoreError, match="the text side of .* was saved with 000"):
+        model.DualEncoder.load(str(tmp_path / "m")).encode_texts(["a"], languages=None)

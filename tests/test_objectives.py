@@ -447,3 +447,14 @@ def test_smoothing_and_blocks_out_of_range_are_refused(smoothing):
         objectives.contrastive(left, right, temperature=0.1, label_smoothing=smoothing)
     with pytest.raises(errors.ConfigError, match="block_rows is 0"):
         objectives.contrastive(left, right, temperature=0.1, block_rows=0)
+
+
+@given(shapes)
+def test_cosine_distance_is_the_mean_over_rows(shape):
+    num_rows, width, seed = shape
+    mapped, target = unit_rows(num_rows, width, seed), unit_rows(num_rows, width, seed + 1)
+    literal = sum(
+        1 - sum(float(mapped[i, d] * target[i, d]) for d in range(width)) for i in range(num_rows)
+    )
+    found = objectives.cosine_distance(mapped, target)["total"]
+    assert float(found) == pytest.approx(literal / num_rows, abs=1e-9)

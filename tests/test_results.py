@@ -159,3 +159,9 @@ def test_a_perfect_score_may_be_a_little_above_one():
     results.check_values({"recall@10": 1 + 1e-6})
     with pytest.raises(ValueError, match="fractions lie from -1 to 1"):
         results.check_values({"recall@10": 1 + 2e-6})
+
+
+def test_folders_on_the_way_to_a_file_are_made(tmp_path):
+    path = tmp_path / "a" / "b" / "results.jsonl"
+    results.append_results(path, [])
+    assert path.is_file()

@@ -97,6 +97,12 @@ def test_drawing_in_parts_changes_nothing(monkeypatch):
     assert parts.draws == pytest.approx(whole.draws)
 
 
+def test_a_draw_is_the_least_part(monkeypatch):
+    monkeypatch.setattr(statistics, "WEIGHT_BUDGET", 5)
+    parts = list(statistics.weight_parts(3, num_draws=4, num_clusters=12))
+    assert [part.shape for part in parts] == [(1, 12)] * 4
+
+
 def test_columns_that_lack_rows_share_the_draws():
     values, clusters = make_rows(num_clusters=20, seed=14, columns=2)
     present = np.ones(values.shape, dtype=bool)

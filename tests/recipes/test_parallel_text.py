@@ -151,3 +151,40 @@ def test_drawings_keep_their_place_at_another_size():
     small = tiny_image._premultiplied(ramp, 32)[0, 0, 16] * 255
     expected = torch.arange(32) * 2 + 0.5
     assert torch.allclose(small[4:-4], expected[4:-4], atol=1e-3)
+
+
+@pytest.mark.parametrize("mixed_share", [0.0, 1.0])
+def test_what_the_image_tower_descends_is_the_weighed_sum_of_both_ways(monkeypatch, mixed_share):
+    """Without noise, so that both losses can be computed again from the same vectors."""
+    seen = {}
+
+    def caught(net, step, **kwargs):
+        seen.update(net=net, step=step, batch=next(iter(kwargs["batches"](0))))
+
+    monkeypatch.setattr(tiny_image.training, "fit", caught)
+    monkeypatch.setattr(tiny_image, "_blend_share", lambda: 0.7)
+    names = affine.unit(np.random.default_rng(0).standard_normal((8, 6)).astype(np.float32))
+    drawings = torch.randint(0, 256, (8, 4, 64, 64), dtype=torch.uint8)
+    config = tiny_image.TinyImageConfig(
+        batch_size=8, sides=(32,), mixed_share=mixed_share, text_noise=0.0, most_description=0.0
+    )
+    tiny_image.train(drawings, names, names, config=config)
+    rows, pixels = seen["batch"]
+    torch.manual_seed(1)
+    terms = seen["step"]((rows, pixels))
+    torch.manual_seed(1)
+    torch.rand(())
+    partner = torch.randperm(8) if mixed_share else torch.arange(8)
+    share = 0.7 if mixed_share else 1.0
+    with torch.autocast("cpu", torch.bfloat16, enabled=tiny_image.half_precision.pays()):
+        found = seen["net"](share * pixels + (1 - share) * pixels[partner])
+    images = torch.nn.functional.normalize(found.float(), dim=1)
+    scores = images @ torch.from_numpy(names).T / config.temperature
+    log_shares = torch.log_softmax(scores, dim=1)
+    picked = share * log_shares[torch.arange(8), rows]
+    picked = picked + (1 - share) * log_shares[torch.arange(8), rows[partner]]
+    expected = -picked.mean()
+    if not mixed_share:
+        back = torch.log_softmax(scores[:, rows].T, dim=1).diagonal()
+        expected = expected - config.text_to_image_weight * back.mean()
+    assert float(terms["total"].detach()) == pytest.approx(float(expected.detach()), rel=1e-3)

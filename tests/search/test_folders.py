@@ -87,3 +87,9 @@ def test_a_name_that_steers_a_terminal_is_told_without():
     with pytest.raises(errors.InputError) as caught:
         Folders(["a\x1b[31m/b.jpg"], ["/p/a\x1b[31m/b.jpg"]).find("elsewhere")
     assert "a?[31m" in caught.value.hint
+
+
+def test_the_roots_are_what_stands_before_the_ids():
+    """Of pictures in a tar the path is the tar's: it ends with no id."""
+    folders = Folders(["a/x.jpg", "t.tar/y.jpg"], ["/p/a/x.jpg", "/p/t.tar"])
+    assert folders.roots == frozenset({"/p"})

@@ -178,6 +178,7 @@ def test_of_two_files_with_one_key_the_first_by_name_is_taken(build, tmp_path):
     (root / "0").mkdir(parents=True)
     for name in ("7.png", "7.jpg", "7.bmp", "7.gif"):
         Image.new("RGB", (8, 8), "red").save(root / "0" / name)
+    (root / "0" / "7.aaa").write_text("no picture")
     pq.write_table(pa.table({"key": ["7"]}), root / "0.parquet")
     assert build(root / "0.parquet").new == 1
     assert held(tmp_path) == ["0/7.bmp"]

@@ -206,3 +206,7 @@ def test_terms_that_take_each_other_away(text, cancels):
 
 def test_the_word_image_before_a_space_is_text():
     assert terms("image: a cat") == [(1, None, "image: a cat")]
+
+
+def test_a_quoted_name_of_a_picture_is_text():
+    assert terms('"photo.jpg" + dog') == [(1, None, "photo.jpg"), (1, None, "dog")]

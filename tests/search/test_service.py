@@ -16,6 +16,7 @@ from polyglance.recipes import ridge
 from polyglance.search import indexing, readings, service
 from polyglance.search.queries import Query, Term, parse
 from polyglance.search.service import Ask, Filters, Searcher
+from polyglance.search.voices import Voice
 from polyglance.sides import Side
 
 QUERY = "big red circle"
@@ -552,3 +553,15 @@ def test_a_storage_that_does_not_answer_is_asked_later(index_path, tmp_path):
     copy.rename(tmp_path / "gone")
     assert not searcher.refresh()
     assert searcher.rank(searcher.index.vectors[:1], top=3) == before
+
+
+def test_the_language_reaches_who_encodes(searcher, monkeypatch):
+    heard, encode = [], Voice.encode
+
+    def hear(voice, texts, *, languages):
+        heard.append((list(texts), languages))
+        return encode(voice, texts, languages=languages)
+
+    monkeypatch.setattr(Voice, "encode", hear)
+    searcher.search(Query.of_text("x y"), top=1, language="deu_Latn")
+    assert heard == [(["x y"], ["deu_Latn"])]

@@ -200,3 +200,21 @@ def test_bad_questions(store, queries):
         nearest.search(queries[:, :5], top=1)
     with pytest.raises(errors.InputError, match="colour"):
         nearest.search(queries, top=1, where="colour = 'red'")
+
+
+def test_the_fewer_rows_are_allowed_the_more_are_looked_at(store, queries, monkeypatch):
+    monkeypatch.setattr(vector_index, "EXACT_ROWS", 100)
+    nearest, asked = Nearest(store.table), []
+    probe = Nearest._probe
+
+    def counted(self, query, *, count, **kwargs):
+        asked.append(count)
+        return probe(self, query, count=count, **kwargs)
+
+    monkeypatch.setattr(Nearest, "_probe", counted)
+    for step in (1, 4):
+        allowed = np.arange(0, len(store), step)
+        nearest.search_among(queries[:1], top=9, allowed=allowed)
+    least = max(9 * vector_index.CANDIDATES, vector_index.LEAST_CANDIDATES)
+    assert asked[0] == least
+    assert asked[1] == pytest.approx(4 * least, rel=0.01)

@@ -9,7 +9,7 @@ import pytest
 
 from polyglance import errors, tasks
 from polyglance.records import LabelSet, PromptSet
-from polyglance.tasks.classification import ClassificationData
+from polyglance.tasks.classification import CLASS_NAMES, ClassificationData
 
 SHARED = Path(
     os.environ.get("POLYGLANCE_SHARED_DATA")
@@ -188,3 +188,10 @@ def test_real_labels_are_as_many_as_published():
     # 212 with WordNet's English, of which 2; OpenAI's English repeats missile and sunglasses.
     assert sum(repeated.values()) == 212
     assert repeated["spa_Latn"] == 13
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "stl10"])
+def test_ten_classes_have_ten_numbers(dataset):
+    found = CLASS_NAMES[dataset]
+    assert len(set(found.labels)) == 10
+    assert found.class_indices == tuple(range(10))

@@ -186,3 +186,8 @@ def test_multi30k_val_of_the_release():
     data = load("multi30k", SHARED / "multi30k")
     assert (len(data.captions), len(data.content_ids)) == (4, 1014)
     assert np.all(data.splits["val"])
+
+
+def test_multi30k_without_its_list_of_photos(tmp_path):
+    with pytest.raises(errors.UnavailableError, match=r"no list of test photos .*test_2016_flickr"):
+        load("multi30k", tmp_path)
