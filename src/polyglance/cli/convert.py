@@ -46,7 +46,7 @@ def command(
             f"there are no results in {', '.join(map(str, paths))}",
             hint="give what polyglance eval --out wrote, or files of CLIP_benchmark or MTEB",
         )
-    written = exchange.write(rows, form, path=out)
+    written = exchange.write(rows, form, path=out, force=force)
     kept = sum(map(exchange.FORMS[form].holds, rows))
     typer.echo(f"{kept:,} results in {len(written):,} files: {out}")
     if kept < len(rows):
