@@ -35,18 +35,20 @@ def result(**changed):
 
 RETRIEVED = [
     result(),
-    result(direction="content_to_text", values={"hit_rate_at_1": 0.5}),
+    result(direction="content_to_text", values={"hit_rate_at_1": 0.5}, intervals={}),
     result(language="zho_Hant", data_id="z"),
 ]
 AVERAGED = result(
     task="stair",
     metric="average_recall",
+    intervals={"average_recall": (0.2 + 1e-12, 0.3)},
     values={"hit_rate_at_1": 0.1, "average_recall": 0.2, "mean_reciprocal_rank": 0.15},
 )
 CLASSIFIED = result(
     task="babel-imagenet",
     direction="content_to_class",
     metric="accuracy",
+    intervals={},
     variant="best",
     caption_policy="none",
     values={"accuracy": 0.3, "macro_f1": 0.2},
@@ -54,6 +56,7 @@ CLASSIFIED = result(
 ALIKE = result(
     task="sts17",
     direction="text_with_other",
+    intervals={"spearman": (-0.2, 0.1)},
     metric="spearman",
     other_language="eng_Latn",
     values={"spearman": -0.1},
@@ -185,7 +188,20 @@ def test_results_of_mteb_itself(tmp_path):
     [
         ("{", "is no JSON"),
         ("[]", "neither"),
-        ('{"metrics": {}}', "no result of CLIP_benchmark"),
+        ('{"metrics": {}}', "it does not say its task"),
+        ('{"metrics": null, "task": "zeroshot_retrieval"}', "it says metrics = null; allowed"),
+        (
+            '{"metrics": {"acc1": true}, "task": "zeroshot_classification"}',
+            "it says metrics.acc1 = true; allowed is a number",
+        ),
+        (
+            '{"metrics": {"acc1": 1}, "task": "zeroshot_classification", "model": ["a"]}',
+            "it says model = ['a']; allowed is a text",
+        ),
+        ('{"scores": {"test": ["polyglance"]}}', "allowed is a table"),
+        ('{"scores": null}', "allowed is a table"),
+        ('{"scores": {"test": [{"languages": []}]}}', "0 languages"),
+        ('{"scores": {"test": [{"languages": ["eng-Latn"], "cosine_spearman": 1}]}}', "task_name"),
         ('{"metrics": {"x": 1}, "task": "zeroshot_retrieval"}', "no metric of retrieval"),
         ('{"scores": {"test": [{"main_score": 1, "languages": ["zz-Zz"]}]}}', "no TaskResult"),
         ('{"scores": {"test": [{"polyglance": {"schema_version": 9}}]}}', "schema_version"),
@@ -263,7 +279,9 @@ def test_one_odd_number_costs_its_row_alone(tmp_path):
     assert len(failed) == 8
     for number in (3, 4, 5, 6, 7):
         assert f"{table}, line {number} is no result" in said
-    assert "its spearman is nan" in said
+    assert "it says cosine_spearman = nan; allowed is a finite number" in said
+    assert "it says cosine_spearman = 'x'; allowed is a number" in said
+    assert "it says task = null; allowed is a text" in said
     assert "half.json is no JSON" in said
 
 
