@@ -22,6 +22,9 @@ BOM = b"\xef\xbb\xbf"
 # What is said of half a line at the end, as a killed run leaves one.
 HALF = "ends in the middle of a line"
 
+# Rows hold it, and the start of one that was cut: the first field that we write.
+ROW_SIGN = b'"schema_version"'
+
 # How far a value may lie outside its own interval: both come from sums of floats.
 INTERVAL_ROUNDING = 1e-9
 
@@ -241,7 +244,7 @@ def read_what_is_whole(path: Path) -> Whole:
     try:
         data = files.read_bytes(path)
     except OSError as error:
-        return Whole(said=(f"{path} cannot be read: {error}",))
+        return Whole(said=(f"{path} cannot be read: {error.strerror or error}",))
     return _read_lines(data, Path(path))
 
 
@@ -332,6 +335,7 @@ def _read_lines(data: bytes, path: Path) -> Whole:
     said: list[str] = []
     doubtful: set[tuple[str, str, str]] = set()
     last_is_damaged = False
+    reasons: list[str] = []
     pieces = data.removeprefix(BOM).split(b"\n")
     for number, piece in enumerate(pieces, 1):
         if not piece.strip():
@@ -339,6 +343,7 @@ def _read_lines(data: bytes, path: Path) -> Whole:
         try:
             rows.append(_row_in(piece.decode("utf-8")))
         except ValueError as error:
+            reasons.append(f"line {number}: {_reason(error)}")
             said.append(_sentence(path, number, piece, error, is_last=number == len(pieces)))
             doubtful.update((row.model_id, row.task, row.language) for row in rows[-1:])
             last_is_damaged = True
@@ -346,7 +351,15 @@ def _read_lines(data: bytes, path: Path) -> Whole:
         if last_is_damaged:
             doubtful.add((rows[-1].model_id, rows[-1].task, rows[-1].language))
         last_is_damaged = False
+    is_ours = rows or any(HALF in sentence for sentence in said[-1:])
+    if reasons and not is_ours and not any(map(_is_meant_as_row, pieces)):
+        said = [f"{path} is no file of results ({reasons[0]})"]
     return Whole(rows=tuple(rows), said=tuple(said), doubtful=frozenset(doubtful))
+
+
+def _is_meant_as_row(piece: bytes) -> bool:
+    """Whether a line is one of ours, damaged perhaps, and not of another kind of file."""
+    return piece.lstrip().startswith(b"{") and ROW_SIGN in piece
 
 
 def _row_in(line: str) -> Result:

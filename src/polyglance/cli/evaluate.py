@@ -124,12 +124,12 @@ def command(
 
 def _told_first(loaded: Mapping[str, TaskData], out: Path | None) -> list[str]:
     """What of the files cannot be used, said before hours of work."""
-    from polyglance import results
+    from polyglance import errors, results
     from polyglance.cli import eval_tables
 
     told = [] if out is None or not out.exists() else results.read_what_is_whole(out).said
     return [
-        *(f"set aside: {sentence}" for sentence in told),
+        *(f"set aside: {sentence}" for sentence in errors.few(told)),
         *(
             line
             for name, data in loaded.items()

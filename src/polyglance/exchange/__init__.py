@@ -181,6 +181,7 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, OSError, RecursionError) as error:
+        why = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
         raise errors.ResultError(
-            f"{path} is no JSON: {error}", hint="write or fetch that file again"
+            f"{path} is no JSON: {why}", hint="write or fetch that file again"
         ) from error

@@ -80,10 +80,12 @@ def gather(paths: Sequence[Path]) -> Gathered:
                 "model and data; the earlier ones are shown"
             )
     if not by_file:
-        reasons = "; ".join(set_aside) or "they are empty"
+        names = ", ".join(errors.few([str(path) for path in paths])) or "no file"
+        reasons = "; ".join(errors.few(set_aside)) or "they are empty"
         raise errors.ResultError(
-            f"no result in {', '.join(map(str, paths)) or 'no file'}: {reasons}",
-            hint="run polyglance eval MODEL --task TASK --out FILE first",
+            reasons if len(set_aside) == 1 == len(paths) else f"no result in {names}: {reasons}",
+            hint="give a file that polyglance eval MODEL --task TASK --out FILE wrote: JSON lines, "
+            "a result each",
         )
     return Gathered(by_file=by_file, set_aside=tuple(set_aside))
 
