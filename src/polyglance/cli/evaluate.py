@@ -64,7 +64,7 @@ def command(
 
     from polyglance import errors
     from polyglance.cli import eval_tables
-    from polyglance.tasks import TASKS, get_task
+    from polyglance.tasks import TASKS, classification, get_task
 
     if list_tasks:
         typer.echo(eval_tables.task_list(TASKS))
@@ -76,6 +76,10 @@ def command(
         )
     options.claim(out, "RESULTS")
     options.claim_cache()
+    for name in tasks:
+        get_task(name)
+    for variant in prompts or ():
+        classification.variant_of(variant)
     wanted = options.language_ids(languages)
     # The texts of all tasks first: a wrong folder or language shows before hours of work.
     loaded = {name: _load(name, data, download=download) for name in dict.fromkeys(tasks)}
