@@ -127,7 +127,7 @@ def field_of(found: object, name: str, annotation: Any, *, place: Path | str = "
     >>> field_of({"metrics": None}, "metrics", Mapping[str, float])
     Traceback (most recent call last):
         ...
-    ValueError: it says metrics = None; allowed is a table
+    ValueError: it says metrics = null; allowed is a table
     """
     try:
         if not isinstance(found, Mapping):
