@@ -25,6 +25,7 @@ FLOORS = (
     "seals",
     "files",
     "tensor_files",
+    "made_files",
     "outputs",
     "spreadsheets",
     "results",

@@ -1,6 +1,7 @@
 """What an output may replace, and what it never does."""
 
 import errno
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -113,6 +114,7 @@ PACK_TEXT = json.dumps(
     {"kind": "language-pack", "sealed": {"head.safetensors": "", "tower/tower.json": ""}}
 )
 TOWER_TEXT = json.dumps({"sealed": {"weights.safetensors": ""}})
+MADE = {"bytes": 2, "sha256": hashlib.sha256(b"{}").hexdigest()}
 OWN = {
     "PACK": {
         "pack.json": PACK_TEXT,
@@ -122,7 +124,20 @@ OWN = {
         "tower/weights.safetensors": "x",
     },
     "ANALYSIS": {"analysis.json": "{}", "analysis.html": outputs.GENERATOR},
-    "TABLES": {"benchmark_a.json": '{"pretrained": ""}', "model/a/b.json": '{"task_name": ""}'},
+    "TABLES": {
+        "benchmark_a.json": "{}",
+        "model/a/b.json": "{}",
+        "polyglance.manifest": json.dumps(
+            files.manifest(
+                {
+                    "form": "mteb",
+                    "files": dict.fromkeys(["benchmark_a.json", "model/a/b.json"], MADE),
+                },
+                kind="files-made",
+                schema_version=1,
+            )
+        ),
+    },
     "INDEX": {"store.json": "{}", "vectors.lance/data": "x", "thumbnails/ab/c.jpg": "x"},
     "RUN": {"run.json": "{}", "log.jsonl": "x"},
     "COMPARISON": {"compare.json": '{"rungs": []}', "packs/a/pack.json": "{}"},
@@ -132,7 +147,8 @@ OWN = {
     "PAGE": f"<!doctype html>{outputs.GENERATOR}",
     "MARKDOWN": f"# Title\n\n{outputs.MARKDOWN_MARK}\n",
     "CSV": "task,split,language,english_name,script\n",
-    "CLIP_BENCHMARK_CSV": "dataset,model,pretrained,task,language,model_fullname\n",
+    "CLIP_BENCHMARK_CSV": "dataset,model,pretrained,task,language,model_fullname,split,metric,"
+    "variant,caption_policy,model_id,data_id,code_version,acc1\n",
 }
 BEGUN = {
     "INDEX": {"store.lock": "", "vectors.lance/data": "x"},
@@ -175,6 +191,9 @@ def test_what_was_stopped_half_way_goes_on(name, tmp_path):
         ("ANALYSIS", "b.html"),
         ("TABLES", "a.txt"),
         ("TABLES", "mine.json"),
+        ("TABLES", "model/a/c.json"),
+        ("TABLES", "benchmark_a.json"),
+        ("TABLES", "polyglance.manifest"),
     ],
 )
 def test_what_was_put_beside_is_not_replaced_with_it(name, more, tmp_path):
@@ -192,6 +211,8 @@ def test_what_was_put_beside_is_not_replaced_with_it(name, more, tmp_path):
         ("DEMO", {"model/model.json": "{}", "pack/pack.json": "{}"}),
         ("PACK", {"pack.json": '{"kind": "backpack"}'}),
         ("PACK", {"pack.json": "[" * 9000}),
+        ("TABLES", {"theirs.json": '{"task_name": "", "pretrained": ""}'}),
+        ("CLIP_BENCHMARK_CSV", "acc1,dataset,model,pretrained,task,language,model_fullname\n"),
     ],
 )
 def test_what_only_looks_like_the_kind(name, content, tmp_path):

@@ -95,6 +95,14 @@ def test_a_damaged_line_in_the_middle_stays_and_is_said(path, line):
     assert path.read_bytes().startswith(before)
 
 
+def test_half_a_line_alone_makes_room_as_well(tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b'{"schema_ver')
+    assert "in the middle of a line" in results.read_what_is_whole(path).said[0]
+    results.append_results(path, ROWS)
+    assert results.read_results(path) == ROWS
+
+
 def test_rows_that_are_there_are_not_written_twice(path):
     results.append_results(path, ROWS)
     results.append_results(path, [replace(ROWS[0], score_id="of other pictures")])

@@ -52,7 +52,7 @@ def test_what_fits_is_read_as_what_it_is():
         ('{"name": 7}', "name = 7; allowed is a text"),
         ('{"name": "n", "wdith": 7}', "wdith = 7; allowed is no field of that name.*width"),
         ('{"name": "n", "width": -1}', "width = -1; allowed is a number of at least 0"),
-        ('{"name": "n", "width": true}', "width = True; allowed is a whole number"),
+        ('{"name": "n", "width": true}', "width = true; allowed is a whole number"),
         ('{"name": "n", "width": 1.5}', "width = 1.5; allowed is a whole number"),
         ('{"name": "n", "best": NaN}', "best = nan; allowed is a finite number or nothing"),
         ('{"name": "n", "best": "x"}', "best = 'x'; allowed is a number or nothing"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class PolyglanceError(Exception):
@@ -127,6 +127,16 @@ def of_system(error: OSError, *, doing: str = "") -> PolyglanceError:
         )
     usual = "check the place; POLYGLANCE_DEBUG=1 shows where this happened"
     return OutputError(f"{what}: {why}", hint=_NEXT_STEPS.get(error.errno or 0, usual))
+
+
+def few(sentences: Sequence[str], *, limit: int = 3) -> list[str]:
+    """The first sentences, and how many more there are.
+
+    >>> few(["line 1", "line 2", "line 3"], limit=2)
+    ['line 1', 'line 2', 'and 1 more']
+    """
+    rest = len(sentences) - limit
+    return [*sentences[:limit], *([f"and {rest:,} more"] if rest > 0 else [])]
 
 
 def nearest(given: str, allowed: Iterable[str], *, limit: int = 3) -> list[str]:

@@ -16,7 +16,7 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from polyglance import errors, schemas, seals
 
 T = TypeVar("T")
+Marker = str | Callable[[Path], bool] | None
 
 # What was left half written by a killed process is swept away after a day: long enough that no
 # writer of today can lose its own.
@@ -297,7 +298,7 @@ def local_folder(location: str | Path, *, kind: str, marker: str) -> Path:
 
 
 @contextmanager
-def folder_in_one_step(path: Path, *, marker: str | None) -> Iterator[Path]:
+def folder_in_one_step(path: Path, *, marker: Marker) -> Iterator[Path]:
     """A folder to fill that takes its place whole, or not at all.
 
     A folder of the same kind at `path` is replaced: for the moment between two renames there is no
@@ -306,7 +307,8 @@ def folder_in_one_step(path: Path, *, marker: str | None) -> Iterator[Path]:
 
     Args:
         path: Where the folder is to stand.
-        marker: The file by which a folder of this kind is known; None replaces nothing.
+        marker: The file by which a folder of this kind is known, or what tells whether all of a
+            folder is of the kind; None replaces nothing.
 
     Yields:
         An empty folder beside it; write into that, the manifest last.
@@ -326,21 +328,22 @@ def folder_in_one_step(path: Path, *, marker: str | None) -> Iterator[Path]:
             yield making
             _share(making)
             _require_replaceable(path, marker)
-            _move_into_place(making, path)
+            _move_into_place(making, path, marker)
         except BaseException:
             shutil.rmtree(making, ignore_errors=True)
             raise
     sync_folder(path.parent)
 
 
-def _require_replaceable(path: Path, marker: str | None) -> None:
+def _require_replaceable(path: Path, marker: Marker) -> None:
     """Nothing there, an empty folder, or one of the same kind."""
     if not os.path.lexists(path):
         return
-    is_own = marker is not None and (path / marker).is_file()
+    is_own = marker(path) if callable(marker) else (path / (marker or "")).is_file()
     if path.is_symlink() or not path.is_dir() or (any(path.iterdir()) and not is_own):
+        wanted = "is not all of this kind" if callable(marker) else f"holds no {marker or 'room'}"
         raise errors.OutputError(
-            f"{path} is there already, and holds no {marker or 'room'}; that is never replaced",
+            f"{path} is there already, and {wanted}; that is never replaced",
             hint="name a place that is empty or does not exist yet",
         )
 
@@ -459,14 +462,15 @@ class FolderLock:
         self._descriptor = self._thread = None
 
 
-def _move_into_place(making: Path, path: Path) -> None:
-    """Rename a finished folder to its name, what stood there going aside first."""
+def _move_into_place(making: Path, path: Path, marker: Marker) -> None:
+    """Rename a finished folder to its name, what stood there going aside and asked again first."""
     if not path.exists():
         making.rename(path)
         return
     aside = path.with_name(f".{path.name}.old-{secrets.token_hex(4)}")
     path.rename(aside)
     try:
+        _require_replaceable(aside, marker)
         making.rename(path)
     except BaseException:
         aside.rename(path)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from polyglance import errors, files, seals
+from polyglance import errors, files, made_files, seals
 
 # Folders with one of these hold one thing whole; nothing else is written into them.
 WHOLE_MARKERS = ("pack.json", "model.json", "store.json")
@@ -37,12 +37,15 @@ class Kind:
         name: In plain words, with its article.
         is_folder: Whether it is a folder, or else a file.
         is_own: Whether what stands at a path is one of these, and nothing beside.
+        stranger: What of a folder makes it none of these, in a clause beside the names of what
+            is there; None where those say it.
         goes_on: Whether the next run goes on with it; else it is made whole and replaced.
     """
 
     name: str
     is_folder: bool
     is_own: Callable[[Path], bool]
+    stranger: Callable[[Path], str] | None = None
     goes_on: bool = False
 
 
@@ -178,7 +181,7 @@ def _require_free_or_own(path: Path, kind: Kind, *, force: bool) -> None:
     if not _is_own(path, kind):
         raise _refused(
             path,
-            f"is no place for {kind.name}: {_what_is_there(path)}",
+            f"is no place for {kind.name}: {_why_not(path, kind)}",
             hint="name a place that is empty or does not exist yet",
         )
     if not kind.goes_on and not force:
@@ -198,6 +201,12 @@ def _is_own(path: Path, kind: Kind) -> bool:
 
 def _is_empty(path: Path) -> bool:
     return not any(path.iterdir()) if path.is_dir() else path.stat().st_size == 0
+
+
+def _why_not(path: Path, kind: Kind) -> str:
+    """What of a place stands in the way."""
+    found = kind.stranger(path) if kind.stranger is not None and path.is_dir() else ""
+    return f"{found}, and {_what_is_there(path)}" if found else _what_is_there(path)
 
 
 def _what_is_there(path: Path) -> str:
@@ -328,15 +337,6 @@ def _is_analysis(path: Path) -> bool:
     )
 
 
-def _are_tables(path: Path) -> bool:
-    """A folder of results in a form of others, and of nothing else."""
-    found = [each for each in path.rglob("*") if not each.is_dir()]
-    return bool(found) and all(
-        each.suffix == ".json" and ('"task_name"' in _head(each) or '"pretrained"' in _head(each))
-        for each in found
-    )
-
-
 def _begins(*signs: str) -> Callable[[Path], bool]:
     """A file near whose beginning all of these stand."""
     return lambda path: path.is_file() and all(sign in _head(path) for sign in signs)
@@ -345,7 +345,12 @@ def _begins(*signs: str) -> Callable[[Path], bool]:
 PACK = Kind(name="a language pack", is_folder=True, is_own=_is_pack)
 EXPORT = Kind(name="an export", is_folder=True, is_own=lambda path: False)
 ANALYSIS = Kind(name="an analysis", is_folder=True, is_own=_is_analysis)
-TABLES = Kind(name="a folder of results", is_folder=True, is_own=_are_tables)
+TABLES = Kind(
+    name="a folder of results",
+    is_folder=True,
+    is_own=made_files.is_own,
+    stranger=made_files.stranger,
+)
 INDEX = Kind(
     name="an index",
     is_folder=True,
@@ -369,6 +374,9 @@ CSV = Kind(
     is_folder=False,
     is_own=_begins("task,split,language,english_name"),
 )
+# The columns that CLIP_benchmark's own tables have, and then ours, which they lack.
 CLIP_BENCHMARK_CSV = Kind(
-    name="a table of results", is_folder=False, is_own=_begins("dataset,", "model_fullname")
+    name="a table of results",
+    is_folder=False,
+    is_own=_begins("dataset,model,pretrained,task,language,model_fullname,split,metric,variant"),
 )

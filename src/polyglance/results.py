@@ -15,12 +15,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from polyglance import __version__, errors, files
+from polyglance import __version__, errors, files, schemas
 
 SCHEMA_VERSION = 1
 BOM = b"\xef\xbb\xbf"
 # What is said of half a line at the end, as a killed run leaves one.
 HALF = "ends in the middle of a line"
+
+# Rows hold it, and the start of one that was cut: the first field that we write.
+ROW_SIGN = b'"schema_version"'
+
+# How far a value may lie outside its own interval: both come from sums of floats.
+INTERVAL_ROUNDING = 1e-9
 
 Direction = Literal[
     "text_to_content",
@@ -82,9 +88,9 @@ class Result:
     caption_policy: CaptionPolicy
     values: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    num_queries: int
-    num_candidates: int
-    num_dropped: Mapping[str, int] = field(default_factory=dict)
+    num_queries: schemas.Count
+    num_candidates: schemas.Count
+    num_dropped: Mapping[str, schemas.Count] = field(default_factory=dict)
     model: str
     model_id: str
     data_id: str
@@ -93,9 +99,9 @@ class Result:
     variant: str = ""
     other_language: str = ""
     prompts_taken: str = ""
-    captions_duplicated: int = 0
+    captions_duplicated: schemas.Count = 0
     most_repeated_caption: str = ""
-    most_repeated_times: int = 0
+    most_repeated_times: schemas.Count = 0
     dropped_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def comparable_with(self, other: Result) -> bool:
@@ -238,7 +244,7 @@ def read_what_is_whole(path: Path) -> Whole:
     try:
         data = files.read_bytes(path)
     except OSError as error:
-        return Whole(said=(f"{path} cannot be read: {error}",))
+        return Whole(said=(f"{path} cannot be read: {error.strerror or error}",))
     return _read_lines(data, Path(path))
 
 
@@ -251,20 +257,39 @@ def from_row(row: Mapping[str, Any]) -> Result:
     """The result of such an object.
 
     Raises:
-        ValueError, TypeError, KeyError, AttributeError: For an object of another form, or numbers
-            that no score can be.
+        ValueError: For an object of another form, or numbers that no score can be.
     """
-    found = dict(row)
-    found.pop("checksum", None)
-    if found.pop("schema_version") != SCHEMA_VERSION:
-        raise ValueError(f"its schema_version is not {SCHEMA_VERSION}")
-    found["values"] = {k: float(v) for k, v in found["values"].items()}
-    found["intervals"] = {k: (v[0], v[1]) for k, v in found.get("intervals", {}).items()}
-    found["dropped_names"] = {k: tuple(v) for k, v in found.get("dropped_names", {}).items()}
-    check_values(found["values"])
-    for name, ends in found["intervals"].items():
-        check_values({f"interval of {name}": end for end in ends})
-    return Result(**found)
+    version = schemas.field_of(row, "schema_version", int)
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"its schema_version is {version}; {SCHEMA_VERSION} can be read")
+    return of_fields({k: v for k, v in row.items() if k not in ("schema_version", "checksum")})
+
+
+def of_fields(found: Mapping[str, Any]) -> Result:
+    """A result whose every field is what `Result` declares, of what a file of any form says.
+
+    Args:
+        found: The fields by name.
+
+    Raises:
+        ValueError: A field is unknown, absent or of another type; a value is none that a score can
+            have, or outside its interval. Names the field.
+    """
+    try:
+        result = schemas.read(Result, found, place="it", hint="measure it again")
+    except errors.StoreError as error:
+        raise ValueError(error.message) from error
+    check_values(result.values)
+    for name, (low, high) in result.intervals.items():
+        check_values({f"interval of {name}": end for end in (low, high)})
+        if low > high:
+            raise ValueError(f"its interval of {name} goes from {low:g} down to {high:g}")
+        if name not in result.values:
+            raise ValueError(f"it has an interval of {name} and no value of that name")
+        value = result.values[name]
+        if not low - INTERVAL_ROUNDING <= value <= high + INTERVAL_ROUNDING:
+            raise ValueError(f"its {name} is {value:g}, outside its interval {low:g} to {high:g}")
+    return result
 
 
 def check_values(values: Mapping[str, float]) -> None:
@@ -310,13 +335,15 @@ def _read_lines(data: bytes, path: Path) -> Whole:
     said: list[str] = []
     doubtful: set[tuple[str, str, str]] = set()
     last_is_damaged = False
+    reasons: list[str] = []
     pieces = data.removeprefix(BOM).split(b"\n")
     for number, piece in enumerate(pieces, 1):
         if not piece.strip():
             continue
         try:
             rows.append(_row_in(piece.decode("utf-8")))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except ValueError as error:
+            reasons.append(f"line {number}: {_reason(error)}")
             said.append(_sentence(path, number, piece, error, is_last=number == len(pieces)))
             doubtful.update((row.model_id, row.task, row.language) for row in rows[-1:])
             last_is_damaged = True
@@ -324,14 +351,22 @@ def _read_lines(data: bytes, path: Path) -> Whole:
         if last_is_damaged:
             doubtful.add((rows[-1].model_id, rows[-1].task, rows[-1].language))
         last_is_damaged = False
+    is_ours = rows or any(HALF in sentence for sentence in said[-1:])
+    if reasons and not is_ours and not any(map(_is_meant_as_row, pieces)):
+        said = [f"{path} is no file of results ({reasons[0]})"]
     return Whole(rows=tuple(rows), said=tuple(said), doubtful=frozenset(doubtful))
+
+
+def _is_meant_as_row(piece: bytes) -> bool:
+    """Whether a line is one of ours, damaged perhaps, and not of another kind of file."""
+    return piece.lstrip().startswith(b"{") and ROW_SIGN in piece
 
 
 def _row_in(line: str) -> Result:
     """The result of a line, which must be what was written.
 
     Raises:
-        ValueError, TypeError, KeyError, AttributeError: It is not.
+        ValueError: It is not; JSONDecodeError where the line is no JSON.
     """
     whole, mark, noted = line.rstrip("\r").rpartition(CHECKSUM_MARK)
     if mark and noted != _crc_of(whole) + LINE_END:
@@ -339,15 +374,29 @@ def _row_in(line: str) -> Result:
             "it was changed or damaged since it was written (if you meant it, take its checksum "
             "out)"
         )
-    return from_row(json.loads(line))
+    try:
+        return from_row(json.loads(line))
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
 
 
-def _sentence(path: Path, number: int, piece: bytes, error: Exception, *, is_last: bool) -> str:
+def _sentence(path: Path, number: int, piece: bytes, error: ValueError, *, is_last: bool) -> str:
     """What is wrong with a line."""
-    if is_last and isinstance(error, ValueError) and piece.lstrip().startswith(b"{"):
+    if is_last and piece.lstrip().startswith(b"{") and _is_cut(error):
         return f"{path} {HALF}: line {number} is left out, all before it is kept"
-    reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-    return f"{path}, line {number} is no result: {reason}"
+    return f"{path}, line {number} is no result: {_reason(error)}"
+
+
+def _is_cut(error: ValueError) -> bool:
+    """Whether it is what half a line gives: no JSON, or half a character."""
+    return isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
+
+
+def _reason(error: ValueError) -> str:
+    """Why a line is no result, without the words of Python."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no UTF-8 text"
+    return "it is no JSON object" if isinstance(error, json.JSONDecodeError) else str(error)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ of a manifest is thus said once, and whoever adds a field to a dataclass has it 
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import types
@@ -82,10 +83,13 @@ class _Refused(Exception):
         """The message."""
         if self.given is _ABSENT:
             return f"{place} does not say its {self.at}"
-        shown = repr(self.given)
+        # As the file has them, which is JSON.
+        is_word = self.given is None or isinstance(self.given, bool)
+        shown = json.dumps(self.given) if is_word else repr(self.given)
         if len(shown) > SHOWN_CHARACTERS:
             shown = shown[:SHOWN_CHARACTERS] + "..."
-        return f"{place} says {self.at or 'of itself'} = {shown}; allowed is {self.allowed}"
+        said = f"says {self.at} =" if self.at else "is"
+        return f"{place} {said} {shown}; allowed is {self.allowed}"
 
 
 def read(schema: type[T], found: Mapping[str, Any], *, place: Path | str, hint: str) -> T:
@@ -106,6 +110,33 @@ def read(schema: type[T], found: Mapping[str, Any], *, place: Path | str, hint: 
     except _Refused as refused:
         raise errors.StoreError(refused.told(place), hint=hint) from None
     return read_as
+
+
+def field_of(found: object, name: str, annotation: Any, *, place: Path | str = "it") -> Any:
+    """One field of a table that others wrote, whose other fields are not looked at.
+
+    Args:
+        found: What was read.
+        name: Of the field.
+        annotation: What it may be.
+        place: What says it, for the message.
+
+    Raises:
+        ValueError: It is absent or not allowed: names it, what it says, and what is allowed.
+
+    >>> field_of({"metrics": None}, "metrics", Mapping[str, float])
+    Traceback (most recent call last):
+        ...
+    ValueError: it says metrics = null; allowed is a table
+    """
+    try:
+        if not isinstance(found, Mapping):
+            raise _Refused(found, "a table")
+        if name not in found:
+            raise _Refused(_ABSENT, "a value", at=name)
+        return _part(name, annotation, found[name])
+    except _Refused as refused:
+        raise ValueError(refused.told(place)) from None
 
 
 @cache
@@ -139,9 +170,21 @@ def _part(name: object, annotation: Any, value: Any) -> Any:
         raise refused.within(name) from None
 
 
+@cache
+def _taken_apart(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
+    """What an annotation is of, all tables and all lists alike, and its arguments."""
+    origin = get_origin(annotation)
+    for each in (Mapping, Sequence):
+        if isinstance(origin, type) and issubclass(origin, each):
+            origin = each
+    return origin, get_args(annotation)
+
+
 def _checked(annotation: Any, value: Any) -> Any:
     """A value as its annotation has it: lists become tuples, tables become dataclasses."""
-    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation in _PLAIN:  # first: results have thousands of them, and all else costs more
+        return _plain(annotation, value)
+    origin, arguments = _taken_apart(annotation)
     if annotation is Any:
         return value
     if origin is Annotated:
@@ -156,13 +199,13 @@ def _checked(annotation: Any, value: Any) -> Any:
         raise _Refused(value, " or ".join(map(repr, arguments)))
     if origin in (Union, types.UnionType):
         return _one_of(arguments, value)
+    if origin is Mapping:
+        return _table(arguments, value)
+    if origin is Sequence:
+        return _list(arguments, value)
     if is_dataclass(annotation):
         return _dataclass(annotation, value)
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return _table(arguments, value)
-    if isinstance(origin, type) and issubclass(origin, Sequence):
-        return _list(arguments, value)
-    return _plain(annotation, value)
+    raise TypeError(f"a manifest's field cannot be checked as {annotation}")
 
 
 def _one_of(annotations: Sequence[Any], value: Any) -> Any:
@@ -211,11 +254,17 @@ _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
 
 
 def _plain(annotation: Any, value: Any) -> Any:
-    if annotation not in _PLAIN:
-        raise TypeError(f"a manifest's field cannot be checked as {annotation}")
     kinds, allowed = _PLAIN[annotation]
     if not isinstance(value, kinds) or (isinstance(value, bool) and annotation is not bool):
         raise _Refused(value, allowed)
-    if isinstance(value, float) and not math.isfinite(value):
+    return _number(value) if annotation is float else value
+
+
+def _number(value: Any) -> float:
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.inf
+    if not math.isfinite(number):
         raise _Refused(value, "a finite number")
-    return float(value) if annotation is float and isinstance(value, int) else value
+    return number

@@ -76,7 +76,7 @@ def test_lines_that_are_no_captions_stand_aside_by_name(measured, folder):
     assert "flickr8k: 3 set aside" in err
     assert "captions.de.tsv, line 4: 3 columns; expected 2" in err
     assert "captions.de.tsv, line 6: the column 'caption' is empty" in err
-    assert "captions.de.tsv, nobody.png: the image is not in images.tsv" in err
+    assert "captions.de.tsv, image 'nobody.png': it is not in images.tsv" in err
     assert "deu_Latn" in out
 
 

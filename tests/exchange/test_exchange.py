@@ -2,11 +2,13 @@
 
 import csv
 import dataclasses
+import errno
+import hashlib
 import json
 
 import pytest
 
-from polyglance import errors, exchange
+from polyglance import errors, exchange, made_files, results
 from polyglance.exchange import clip_benchmark
 from polyglance.results import Result
 
@@ -33,18 +35,20 @@ def result(**changed):
 
 RETRIEVED = [
     result(),
-    result(direction="content_to_text", values={"hit_rate_at_1": 0.5}),
+    result(direction="content_to_text", values={"hit_rate_at_1": 0.5}, intervals={}),
     result(language="zho_Hant", data_id="z"),
 ]
 AVERAGED = result(
     task="stair",
     metric="average_recall",
+    intervals={"average_recall": (0.2 + 1e-12, 0.3)},
     values={"hit_rate_at_1": 0.1, "average_recall": 0.2, "mean_reciprocal_rank": 0.15},
 )
 CLASSIFIED = result(
     task="babel-imagenet",
     direction="content_to_class",
     metric="accuracy",
+    intervals={},
     variant="best",
     caption_policy="none",
     values={"accuracy": 0.3, "macro_f1": 0.2},
@@ -52,6 +56,7 @@ CLASSIFIED = result(
 ALIKE = result(
     task="sts17",
     direction="text_with_other",
+    intervals={"spearman": (-0.2, 0.1)},
     metric="spearman",
     other_language="eng_Latn",
     values={"spearman": -0.1},
@@ -183,7 +188,20 @@ def test_results_of_mteb_itself(tmp_path):
     [
         ("{", "is no JSON"),
         ("[]", "neither"),
-        ('{"metrics": {}}', "no result of CLIP_benchmark"),
+        ('{"metrics": {}}', "it does not say its task"),
+        ('{"metrics": null, "task": "zeroshot_retrieval"}', "it says metrics = null; allowed"),
+        (
+            '{"metrics": {"acc1": true}, "task": "zeroshot_classification"}',
+            "it says metrics.acc1 = true; allowed is a number",
+        ),
+        (
+            '{"metrics": {"acc1": 1}, "task": "zeroshot_classification", "model": ["a"]}',
+            "it says model = ['a']; allowed is a text",
+        ),
+        ('{"scores": {"test": ["polyglance"]}}', "allowed is a table"),
+        ('{"scores": null}', "allowed is a table"),
+        ('{"scores": {"test": [{"languages": []}]}}', "0 languages"),
+        ('{"scores": {"test": [{"languages": ["eng-Latn"], "cosine_spearman": 1}]}}', "task_name"),
         ('{"metrics": {"x": 1}, "task": "zeroshot_retrieval"}', "no metric of retrieval"),
         ('{"scores": {"test": [{"main_score": 1, "languages": ["zz-Zz"]}]}}', "no TaskResult"),
         ('{"scores": {"test": [{"polyglance": {"schema_version": 9}}]}}', "schema_version"),
@@ -261,7 +279,9 @@ def test_one_odd_number_costs_its_row_alone(tmp_path):
     assert len(failed) == 8
     for number in (3, 4, 5, 6, 7):
         assert f"{table}, line {number} is no result" in said
-    assert "its spearman is nan" in said
+    assert "it says cosine_spearman = nan; allowed is a finite number" in said
+    assert "it says cosine_spearman = 'x'; allowed is a number" in said
+    assert "it says task = null; allowed is a text" in said
     assert "half.json is no JSON" in said
 
 
@@ -271,3 +291,119 @@ def test_a_table_of_another_kind(tmp_path, text):
     rows, failed = exchange.read([tmp_path / "t.csv"])
     assert rows == []
     assert "no table of CLIP_benchmark" in failed[0].message
+
+
+FOLDERS = ("clip-benchmark", "mteb")
+
+
+@pytest.fixture
+def written(run, tmp_path):
+    """Convert results into one folder, as a user would: form, results, options."""
+
+    def convert(form, rows, *options):
+        files = tmp_path / "given.jsonl"
+        files.write_text("".join(json.dumps(results.to_row(row)) + "\n" for row in rows))
+        return run("convert", files, "--to", form, "--out", tmp_path / "out", *options)
+
+    return convert
+
+
+def names_of(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("form", FOLDERS)
+@pytest.mark.parametrize("before", FOLDERS)
+def test_a_folder_that_convert_made_is_replaced_whole(form, before, written, tmp_path):
+    assert written(before, [*RETRIEVED, CLASSIFIED])[0] == 0
+    code, _, err = written(form, RETRIEVED[:1])
+    assert (code, "--force replaces it" in err) == (2, True)
+    code, out, err = written(form, RETRIEVED[:1], "--force")
+    assert (code, err) == (0, "")
+    assert "1 results in 1 files" in out
+    assert len(names_of(tmp_path / "out")) == 2  # and the manifest
+    assert [row.language for row in exchange.read([tmp_path / "out"])[0]] == ["deu_Latn"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["given.jsonl", "out"]
+
+
+@pytest.mark.parametrize("form", FOLDERS)
+@pytest.mark.parametrize("name", ["mine.json", "deep/mine.json", "model_meta.json", "empty/"])
+def test_what_is_not_of_convert_is_named_and_stays(form, name, written, tmp_path):
+    written(form, RETRIEVED)
+    place = tmp_path / "out" / name
+    place.parent.mkdir(exist_ok=True)
+    place.mkdir() if name.endswith("/") else place.write_text(json.dumps({"task_name": "x"}))
+    before = names_of(tmp_path / "out")
+    code, _, err = written(form, RETRIEVED[:1], "--force")
+    assert (code, "polyglance.manifest does not name " + name.split("/")[0] in err) == (2, True)
+    assert names_of(tmp_path / "out") == before
+    assert place.exists()
+
+
+def test_a_folder_of_others_and_a_changed_file_are_refused(written, tmp_path):
+    (tmp_path / "out").mkdir()
+    theirs = tmp_path / "out" / "benchmark_theirs.json"
+    theirs.write_text('{"dataset": "x", "pretrained": "y", "task_name": "z", "metrics": {}}')
+    for form in FOLDERS:
+        code, _, err = written(form, RETRIEVED, "--force")
+        assert (code, "it holds benchmark_theirs.json" in err) == (2, True)
+        assert names_of(tmp_path / "out") == {theirs.name}
+    theirs.unlink()
+    written("clip-benchmark", RETRIEVED[:1])
+    (changed,) = (tmp_path / "out").glob("*.json")
+    changed.write_text(changed.read_text().replace("0.5", "0.6"))
+    code, _, err = written("clip-benchmark", RETRIEVED[:1], "--force")
+    assert (code, f"{changed.name} was changed since polyglance wrote it" in err) == (2, True)
+    assert "0.6" in changed.read_text()
+
+
+def test_the_manifest_names_each_file_and_no_reader_minds_it(written, run, tmp_path):
+    written("mteb", ALL)
+    folder = tmp_path / "out"
+    said = json.loads((folder / made_files.MANIFEST).read_text())
+    assert set(said["files"]) == names_of(folder) - {made_files.MANIFEST}
+    for name, made in said["files"].items():
+        data = (folder / name).read_bytes()
+        assert made == {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    # mteb reads **/*.json of its folder of results, CLIP_benchmark's build *.json.
+    assert made_files.MANIFEST not in {path.name for path in folder.glob("**/*.json*")}
+    rows, failed = exchange.read([folder, folder / made_files.MANIFEST])
+    assert (as_sorted(rows), failed) == (as_sorted(ALL), [])
+    (tmp_path / "r.jsonl").write_text(json.dumps(results.to_row(ALIKE)) + "\n")
+    files = (tmp_path / "r.jsonl", folder / made_files.MANIFEST)
+    code, out, err = run("report", *files, "--out", tmp_path / "r.html")
+    assert (code, "set aside" in out + err) == (0, False)
+
+
+def test_the_old_folder_stays_until_the_new_one_is_whole(written, tmp_path, monkeypatch):
+    written("mteb", RETRIEVED)
+    before = names_of(tmp_path / "out")
+    write = exchange.files.write_manifest
+
+    def late(path, *args, **options):
+        write(path, *args, **options)
+        (tmp_path / "out" / "mine.json").write_text("{}")  # somebody puts a file there by now
+
+    monkeypatch.setattr(exchange.files, "write_manifest", late)
+    code, _, err = written("mteb", RETRIEVED[:1], "--force")
+    assert (code, "is never replaced" in err) == (2, True)
+    assert names_of(tmp_path / "out") == {*before, "mine.json"}
+    (tmp_path / "out" / "mine.json").unlink()
+
+    def full(*args, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(exchange.files, "write_manifest", full)
+    assert written("mteb", RETRIEVED[:1], "--force")[0] != 0
+    assert names_of(tmp_path / "out") == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["given.jsonl", "out"]
+
+
+@pytest.mark.parametrize("form", sorted(exchange.FORMS))
+def test_the_api_replaces_nothing_unasked(form, tmp_path):
+    out = tmp_path / ("out.csv" if form == "clip-benchmark-csv" else "out.jsonl")
+    exchange.write(RETRIEVED, form, path=out)
+    with pytest.raises(errors.OutputError, match="--force"):
+        exchange.write(RETRIEVED, form, path=out)
+    exchange.write(RETRIEVED[:1], form, path=out, force=True)
+    assert len(exchange.read([out])[0]) == 1

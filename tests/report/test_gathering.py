@@ -50,7 +50,7 @@ def test_an_interrupted_last_line_costs_no_other(good):
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "53.2"])
 def test_a_number_that_no_score_can_be_costs_its_line_alone(good, value):
     line = good.read_text(encoding="utf-8").splitlines()[0]
-    facts = {**json.loads(line), "values": {"hit_rate_at_10": "?"}}
+    facts = {**json.loads(line), "values": {"hit_rate_at_10": "?"}, "intervals": {}}
     facts.pop("checksum")
     odd = json.dumps(facts).replace('"?"', value)
     with good.open("a") as file:
@@ -58,13 +58,15 @@ def test_a_number_that_no_score_can_be_costs_its_line_alone(good, value):
     found = gathering.gather([good])
     assert found.rows == ROWS
     (said,) = found.set_aside
-    assert "its hit_rate_at_10 is" in said
+    assert re.search("hit_rate_at_10 = .*a finite number|hit_rate_at_10 is 53.2; fractions", said)
 
 
 def test_what_was_measured_anew_in_a_file_is_the_newer_one(tmp_path):
     path = tmp_path / "r.jsonl"
     results.append_results(path, ROWS)
-    newer = replace(ROWS[0], values={"hit_rate_at_10": 0.99}, score_id="other pictures")
+    newer = replace(
+        ROWS[0], values={"hit_rate_at_10": 0.99}, intervals={}, score_id="other pictures"
+    )
     results.append_results(path, [newer])
     found = gathering.gather([path])
     assert [row.values for row in found.rows] == [newer.values, *(row.values for row in ROWS[1:])]
@@ -101,7 +103,7 @@ def test_values_that_are_no_numbers_and_languages_that_are_none_are_set_aside(go
 
 def test_the_same_results_count_once_and_other_numbers_of_the_same_are_said(good, tmp_path):
     again = tmp_path / "again.jsonl"
-    other = replace(ROWS[0], values={"hit_rate_at_10": 0.99})
+    other = replace(ROWS[0], values={"hit_rate_at_10": 0.99}, intervals={})
     results.append_results(again, [other, *ROWS[1:]])
     found = gathering.gather([good, again, good])
     assert found.rows == ROWS
@@ -116,6 +118,54 @@ def test_no_result_at_all_is_an_error_that_says_why(tmp_path):
         gathering.gather([empty])
     with pytest.raises(errors.ResultError, match="cannot be read"):
         gathering.gather([tmp_path / "absent.jsonl"])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("<!doctype html>\n" + "<p>line\n" * 5000, "line 1: it is no JSON object"),
+        ("\n\ntask,split,language\n" + "a,b,c\n" * 5000, "line 3: it is no JSON object"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 50, "line 1: it is no UTF-8 text"),
+        ('{"a": 1}\n' * 5000, "line 1: it does not say its schema_version"),
+        ("[1]\n" * 5000, "line 1: it is [1]; allowed is a table"),
+    ],
+)
+def test_a_file_that_is_none_of_results_is_told_in_one_short_line(run, content, said, tmp_path):
+    path = tmp_path / "other.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    code, out, err = run("report", path, "--out", tmp_path / "q.html")
+    assert (code, out) == (2, "")
+    first, hint = err.splitlines()
+    assert first == f"error: {path} is no file of results ({said})"
+    assert "polyglance eval" in hint
+    assert not (tmp_path / "q.html").exists()
+
+
+def test_an_error_over_many_lines_and_files_names_a_few(run, tmp_path, good):
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"schema_version": 1, "task": 7}\n' * 1000)
+    code, _, err = run("report", bad, "--out", tmp_path / "q.html")
+    assert code == 2
+    first, _ = err.splitlines()
+    assert "line 1 is no result" in first
+    assert first.endswith(
+        "line 3 is no result: it does not say its split, language, direction, "
+        "metric, caption_policy, values, num_queries, num_candidates, model, model_id, data_id; "
+        "and 997 more"
+    )
+    many = [tmp_path / f"{number}.txt" for number in range(100)]
+    for path in many:
+        path.write_text("x")
+    _, _, err = run("report", *many, "--out", tmp_path / "q.html")
+    assert err.count(".txt") == 6
+    assert err.count("and 97 more") == 2
+    code, _, err = run("report", good, *many, "--out", tmp_path / "q.html")
+    assert code == 0
+    assert err.count("set aside: ") == 11
+    assert "and 90 more" in err
+    code, _, err = run("convert", good, *many, "--to", "mteb", "--out", tmp_path / "m")
+    assert code == 0
+    assert (err.count("left out: "), "and 90 more" in err) == (11, True)
 
 
 def test_commands_measure_every_model_and_task_again(good):
@@ -151,7 +201,7 @@ def test_the_command_writes_page_markdown_and_csv(good, tmp_path, monkeypatch):
     assert "<h1>Two models</h1>" in page
     assert "polyglance eval hf:a/b --task pictograms --language" in page
     for text in (page, markdown):
-        assert "line 1 is no result" in text
+        assert "bad.jsonl is no file of results (line 1: it does not say its" in text
     assert len(table.splitlines()) == 1 + 3 * len(ROWS)
 
 

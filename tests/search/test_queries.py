@@ -210,3 +210,40 @@ def test_the_word_image_before_a_space_is_text():
 
 def test_a_quoted_name_of_a_picture_is_text():
     assert terms('"photo.jpg" + dog') == [(1, None, "photo.jpg"), (1, None, "dog")]
+
+
+@pytest.mark.parametrize(
+    ("typed", "noted", "rule"),
+    [
+        ("xx:Hund", "xx:", "it is no code of a language"),
+        ('xx:"Hund"', "xx:", "it is no code of a language"),
+        ("xyz:dog", "xyz:", "it is no code of a language"),
+        ("0.5*cat", "0.5*", "a weight counts beside other terms"),
+        ('0,5 × "cat"', "0,5 ×", "a weight counts beside other terms"),
+        ('1e999*"cat"', "1e999*", "a weight is a number such as 0.5 or 2"),
+        ("1e3*cat", "1e3*", "a weight is a number such as 0.5 or 2"),
+        ('nan*"cat"', "nan*", "a weight is a number such as 0.5 or 2"),
+        ("inf*cat", "inf*", "a weight is a number such as 0.5 or 2"),
+        ('-2*"cat"', "-2*", "a weight is a number such as 0.5 or 2"),
+        ('two*"cat"', "two*", "a weight is a number such as 0.5 or 2"),
+    ],
+)
+def test_what_looks_like_an_operator_and_is_read_as_text_is_noted(typed, noted, rule):
+    found = parse(typed)
+    assert [(term.weight, term.text) for term in found.terms] == [(1.0, typed)]
+    (note,) = found.notes
+    assert note.startswith(f"{noted} is read as part of the text: {rule}")
+
+
+@pytest.mark.parametrize("typed", ['nan*"cat"', '1e999*"cat"', '-2*"cat"', "xyz:dog"])
+def test_it_is_noted_among_other_terms_as_well(typed):
+    found = parse(f'"beach" + {typed}')
+    assert [term.text for term in found.terms] == ["beach", typed]
+    assert "is read as part of the text" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "typed", ["2*4", "2 * 4 grid", "12:30", "M*A*S*H", "3x4 grid", "C++", "http://x", '"a" + 2*"b"']
+)
+def test_what_looks_like_none_is_not_noted(typed):
+    assert parse(typed).notes == ()

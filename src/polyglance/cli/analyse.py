@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,6 +57,7 @@ def command(
     if way is None:
         raise errors.unknown_name("method", method, allowed=get_args(Method))
     chosen = options.language_ids(languages)
+    _require_few(chosen or ())
     loaded = get_task(task).load(data, chosen)
     if not isinstance(loaded, RetrievalData):
         raise errors.ConfigError(
@@ -63,11 +65,7 @@ def command(
             hint="choose one of kind retrieval: polyglance eval --list",
         )
     asked = list(chosen or loaded.languages)
-    if len(asked) > MOST_LANGUAGES:
-        raise errors.ConfigError(
-            f"{len(asked)} languages; {MOST_LANGUAGES} at most can be told apart by colour",
-            hint="name them: --language de --language hi",
-        )
+    _require_few(asked)
     encoder = difference.load_encoder(model, pack=pack)
     loaded, contents = measure.content_vectors(encoder, loaded, images=images)
     found = analysis_of_pack.analyse(
@@ -90,6 +88,17 @@ def command(
     )
     _print(found)
     typer.echo(f"{page} and {out / 'analysis.json'}")
+
+
+def _require_few(languages: Sequence[str]) -> None:
+    """Refuse more languages than colours can tell apart."""
+    from polyglance import errors
+
+    if len(languages) > MOST_LANGUAGES:
+        raise errors.ConfigError(
+            f"{len(languages)} languages; {MOST_LANGUAGES} at most can be told apart by colour",
+            hint="name them: --language de --language hi",
+        )
 
 
 def _print(found: PackAnalysis) -> None:

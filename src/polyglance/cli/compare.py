@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,17 +61,20 @@ def command(
     from polyglance import compare, errors, measure, results
     from polyglance.compare import rungs
     from polyglance.model import DualEncoder
-    from polyglance.recipes import RECIPES
     from polyglance.tasks import get_task
+    from polyglance.tasks import leakage as screening
     from polyglance.tasks.retrieval import RetrievalData
     from polyglance.translation import CommandTranslator
 
-    ways = list(RECIPES) if recipes is None else [name.strip() for name in recipes.split(",")]
+    ways = _ways(recipes)
     files = material.MaterialFiles(
         text=text, parallel=parallel, captions=captions, bank=bank, images=images
     )
     translate = None if translator is None else CommandTranslator(command=translator)
-    chosen, fields = options.language_ids(languages), _settings(settings or [])
+    chosen, fields = options.language_ids(languages), _settings(settings or [], ways=ways)
+    compare.require_known(ways, settings=fields, seeds=range(seeds))
+    screening.require_policy(leakage)
+    row = get_task(task)
     if model is None:
         from polyglance.demo.ladder import pictograms_ladder
 
@@ -82,13 +86,13 @@ def command(
             out, languages=chosen, seeds=range(seeds), settings=fields, translator=translate
         )
     else:
-        teacher = DualEncoder.load(model)
-        loaded = get_task(task).load(data, chosen)
+        loaded = row.load(data, chosen)
         if not isinstance(loaded, RetrievalData):
             raise errors.ConfigError(
-                f"the ladder is measured by retrieval; {task} is {get_task(task).kind}",
+                f"the ladder is measured by retrieval; {task} is {row.kind}",
                 hint="choose a retrieval task: polyglance eval --list",
             )
+        teacher = DualEncoder.load(model)
         loaded, contents = measure.content_vectors(teacher, loaded, images=task_images)
         screened = files.read(teacher).screened(
             [loaded], images=task_images, teacher=teacher, policy=leakage
@@ -118,8 +122,20 @@ def command(
     _report(comparison, rows, out)
 
 
-def _settings(given: list[str]) -> dict[str, dict[str, str]]:
-    """`recipe.field=value` settings by recipe."""
+def _ways(recipes: str | None) -> list[str]:
+    """The recipes that were named, each once; all where none was."""
+    from polyglance.recipes import RECIPES, get_recipe
+
+    if recipes is None:
+        return list(RECIPES)
+    names = list(dict.fromkeys(name.strip() for name in recipes.split(",")))
+    for name in names:
+        get_recipe(name)
+    return names
+
+
+def _settings(given: list[str], *, ways: Sequence[str]) -> dict[str, dict[str, str]]:
+    """`recipe.field=value` settings by recipe, of those that are compared."""
     from polyglance import errors
     from polyglance.cli.train import read_settings
     from polyglance.recipes import get_recipe
@@ -133,6 +149,11 @@ def _settings(given: list[str]) -> dict[str, dict[str, str]]:
                 hint=f"for example --set m2m.{key}={value}",
             )
         get_recipe(recipe)
+        if recipe not in ways:
+            raise errors.ConfigError(
+                f"--set {key}={value}, and {recipe} is not compared: --recipes {','.join(ways)}",
+                hint=f"leave the setting out, or name {recipe} as well",
+            )
         found.setdefault(recipe, {})[field] = value
     return found
 

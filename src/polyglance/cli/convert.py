@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from polyglance.cli import options
+from polyglance.cli.left_out import tell_some
 
 HELP = "Convert results to CLIP_benchmark's or MTEB's form, or back."
 
@@ -39,14 +40,13 @@ def command(
     options.claim(out, exchange.FORMS[form].output, force=force)
 
     rows, failed = exchange.read(paths)
-    for error in failed:
-        typer.secho(f"left out: {error.message}", fg="red", err=True)
+    tell_some("left out", [error.message for error in failed])
     if not rows:
         raise errors.ResultError(
-            f"there are no results in {', '.join(map(str, paths))}",
+            f"there are no results in {', '.join(errors.few([str(path) for path in paths]))}",
             hint="give what polyglance eval --out wrote, or files of CLIP_benchmark or MTEB",
         )
-    written = exchange.write(rows, form, path=out)
+    written = exchange.write(rows, form, path=out, force=force)
     kept = sum(map(exchange.FORMS[form].holds, rows))
     typer.echo(f"{kept:,} results in {len(written):,} files: {out}")
     if kept < len(rows):

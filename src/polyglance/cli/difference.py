@@ -52,8 +52,8 @@ def command(
     options.claim_cache()
     from polyglance import errors
     from polyglance.analysis import difference
-    from polyglance.evaluate.pairing import CORRECTIONS
-    from polyglance.tasks import ContentData, get_task
+    from polyglance.evaluate.pairing import CORRECTIONS, require_k
+    from polyglance.tasks import ContentData, classification, get_task
     from polyglance.tasks.classification import ClassificationData
 
     if (against or model, against_pack) == (model, pack):
@@ -64,6 +64,8 @@ def command(
     way = next((name for name in CORRECTIONS if name == correction), None)
     if way is None:
         raise errors.unknown_name("correction", correction, allowed=CORRECTIONS)
+    require_k(k)
+    classification.variant_of(prompts)
     chosen = options.language_ids(languages)
     loaded = get_task(task).load(data, chosen)
     if isinstance(loaded, ClassificationData):

@@ -66,10 +66,11 @@ def embed_text(
     from polyglance.store import Store
     from polyglance.towers import load_tower
 
+    known = None if language is None else normalise_language(language)
     texts = captions.read_lines(file)
     loaded = load_tower(tower, modality="text")
     store = Store.open_or_create(out, embed.facts_of(loaded))
-    languages = None if language is None else [normalise_language(language)] * len(texts)
+    languages = None if known is None else [known] * len(texts)
     print_report(embed.embed_texts(texts, loaded, store=store, languages=languages), out)
 
 

@@ -64,7 +64,7 @@ def command(
 
     from polyglance import errors
     from polyglance.cli import eval_tables
-    from polyglance.tasks import TASKS, get_task
+    from polyglance.tasks import TASKS, classification, get_task
 
     if list_tasks:
         typer.echo(eval_tables.task_list(TASKS))
@@ -76,6 +76,10 @@ def command(
         )
     options.claim(out, "RESULTS")
     options.claim_cache()
+    for name in tasks:
+        get_task(name)
+    for variant in prompts or ():
+        classification.variant_of(variant)
     wanted = options.language_ids(languages)
     # The texts of all tasks first: a wrong folder or language shows before hours of work.
     loaded = {name: _load(name, data, download=download) for name in dict.fromkeys(tasks)}
@@ -124,12 +128,12 @@ def command(
 
 def _told_first(loaded: Mapping[str, TaskData], out: Path | None) -> list[str]:
     """What of the files cannot be used, said before hours of work."""
-    from polyglance import results
+    from polyglance import errors, results
     from polyglance.cli import eval_tables
 
     told = [] if out is None or not out.exists() else results.read_what_is_whole(out).said
     return [
-        *(f"set aside: {sentence}" for sentence in told),
+        *(f"set aside: {sentence}" for sentence in errors.few(told)),
         *(
             line
             for name, data in loaded.items()

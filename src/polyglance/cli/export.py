@@ -50,18 +50,25 @@ def command(
 ) -> None:
     """Load the pack, write the form, compare it with the pack, and say how near it is."""
     options.claim(out, "EXPORT")
-    from polyglance import export
+    from polyglance import errors, export
     from polyglance.languages import normalise_language
     from polyglance.model import DualEncoder
     from polyglance.packs import LanguagePack
 
+    export.form_of(form)
+    known = None if language is None else normalise_language(language)
+    if results and model is None:
+        raise errors.ConfigError(
+            "--results without --model; which results are of this pack is known by both",
+            hint="name the dual encoder of the pack: --model MODEL",
+        )
     loaded = LanguagePack.load(pack)
     encoder = None if model is None else DualEncoder.load(model)
     order = export.Order(
         pack=loaded,
         model=encoder,
-        language=None if language is None else normalise_language(language),
-        results=_own(results, pack=loaded, encoder=encoder) if results else (),
+        language=known,
+        results=_own(results, encoder=encoder, pack=loaded) if results and encoder else (),
         license=license,
     )
     exported = export.export(order, form, out=out)
@@ -72,17 +79,10 @@ def command(
     typer.echo(f"{form} in {exported.folder}")
 
 
-def _own(
-    paths: list[Path], *, pack: LanguagePack, encoder: DualEncoder | None
-) -> tuple[Result, ...]:
+def _own(paths: list[Path], *, pack: LanguagePack, encoder: DualEncoder) -> tuple[Result, ...]:
     """The results of this very model and pack among those of the files."""
     from polyglance import errors, exchange, measure
 
-    if encoder is None:
-        raise errors.ConfigError(
-            "--results without --model; which results are of this pack is known by both",
-            hint=f"--model {pack.manifest.teacher}",
-        )
     rows, failed = exchange.read(paths)
     if failed:
         raise failed[0]

@@ -68,9 +68,17 @@ def command(
 ) -> None:
     """Run `search.indexing.build` and say what it did."""
     options.claim(out, "INDEX")
+    from polyglance import errors
+    from polyglance.packs import LanguagePack
     from polyglance.search import indexing
     from polyglance.search.leaving import Policy
 
+    if pack is None and (reencode or drop):
+        raise errors.ConfigError(
+            "--reencode and --drop are of a pack's column, and no pack is named",
+            hint="name it: --pack PACK",
+        )
+    loaded = None if pack is None else LanguagePack.load(pack)
     report = indexing.build(
         source,
         model=model,
@@ -82,8 +90,8 @@ def command(
     )
     print_report(report, out, list_skipped=list_skipped)
     _vector_index(out, None)
-    if pack is not None:
-        _pack_column(source, out, pack, exclude=exclude or (), reencode=reencode, drop=drop)
+    if pack is not None and loaded is not None:
+        _pack_column(source, out, pack, loaded, exclude=exclude or (), reencode=reencode, drop=drop)
 
 
 def print_report(report: IndexReport, out: Path, *, list_skipped: bool) -> None:
@@ -141,15 +149,21 @@ def _vector_index(out: Path, pack: LanguagePack | None) -> None:
 
 
 def _pack_column(
-    source: Path, out: Path, pack: str, *, exclude: Sequence[str], reencode: bool, drop: bool
+    source: Path,
+    out: Path,
+    pack: str,
+    loaded: LanguagePack,
+    *,
+    exclude: Sequence[str],
+    reencode: bool,
+    drop: bool,
 ) -> None:
     from polyglance.cli.embed import print_report
-    from polyglance.packs import LanguagePack
     from polyglance.search import columns
     from polyglance.search.gathering import gather
     from polyglance.store import Store
 
-    base, loaded = Store.open(out), LanguagePack.load(pack)
+    base = Store.open(out)
     if drop:
         found = columns.drop(base, loaded)
         typer.echo(f"the column of {pack} is removed" if found else f"{pack} had no column")

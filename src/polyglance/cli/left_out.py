@@ -43,6 +43,14 @@ def name_some(what: str, names: Sequence[str], *, err: bool = False) -> None:
             typer.echo(f"  ... and {len(names) - SHOWN:,} more", err=err)
 
 
+def tell_some(what: str, sentences: Sequence[str]) -> None:
+    """The first of many sentences, one a line on the error stream, and how many more there are."""
+    from polyglance import errors
+
+    for sentence in errors.few(sentences, limit=SHOWN):
+        typer.secho(shown(f"{what}: {sentence}"), err=True)
+
+
 def print_skipped(skipped: Sequence[Skipped], *, list_all: bool) -> None:
     """A line for each reason; with `list_all` every name below it."""
     from polyglance.sources.skipped import by_reason, summary

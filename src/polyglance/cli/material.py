@@ -291,21 +291,23 @@ def dev_of(
     from polyglance.recipes import held_out
     from polyglance.recipes.launch import Dev
 
+    if share is not None:
+        held_out.require_share(share)
+    codes = [code.strip() for part in languages or [] for code in part.split(",") if code.strip()]
+    known = [normalise_language(code) for code in codes]
     aside: list[Quarantined] = []
     pairs = _parallel(parallel, set_aside=aside.append)
     tell_set_aside(aside)
-    codes = [code.strip() for part in languages or [] for code in part.split(",") if code.strip()]
-    return Dev(
-        share=held_out.SHARE if share is None else share,
-        parallel=pairs,
-        languages=[normalise_language(code) for code in codes],
-    )
+    return Dev(share=held_out.SHARE if share is None else share, parallel=pairs, languages=known)
 
 
 def load_tasks(names: list[str] | None, folder: Path | None) -> list[TaskTexts]:
     """Tasks with their texts, from the publishers' files or a folder of such folders."""
     from polyglance.tasks import get_task
 
+    for name in names or []:
+        if name != EVERY_TASK:
+            get_task(name)
     if EVERY_TASK in (names or []):
         return _every_task(folder)
     return [get_task(name).load(_inside(folder, name) or folder, None) for name in names or []]

@@ -44,13 +44,14 @@ def command(
     from polyglance.sources import captions
     from polyglance.towers import load_tower
 
+    dev = material.dev_of(dev_parallel, languages)
     side = Side(load_tower(tower, modality="text"), tower)
     pack = published_m2m.import_pack(
         checkpoint,
         teacher=DualEncoder.load(model),
         tower=side,
         english=() if text is None else captions.read_lines(text),
-        dev=material.dev_of(dev_parallel, languages),
+        dev=dev,
         cache=material.text_cache(),
     )
     pack.save(out)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from polyglance.cli import options
+from polyglance.cli.left_out import tell_some
 
 HELP = "Write measured results as one HTML file that needs no network."
 
@@ -51,8 +52,7 @@ def command(
     facts = gathering.facts(gathered)
     gathered, new_names = gathering.renamed(gathered, rename or ())
     rows, models = gathered.rows, gathered.models
-    for sentence in gathered.set_aside:
-        typer.secho(f"set aside: {sentence}", err=True)
+    tell_some("set aside", gathered.set_aside)
     before = baseline if baseline is not None else models[0]
     notes = [*(f"{name}." for name in new_names), *gathering.notes(gathered)]
     page.write_report(

@@ -107,9 +107,11 @@ def command(
     given = language or os.environ.get("POLYGLANCE_LANGUAGE") or None
     if given is None and query is not None and pack:
         language_guess.load_ahead()
+    from polyglance.search.looks import require_top
     from polyglance.search.service import Searcher
 
     _require_question(query, image or [])
+    require_top(top)
     language_id = None if given is None else normalise_language(given)
     filters = _filters(folder or [], since=since, until=until, low=min_size, high=max_size)
     with _without_collector():

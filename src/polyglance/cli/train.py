@@ -102,15 +102,19 @@ def command(
     from polyglance import processes
     from polyglance.model import DualEncoder
     from polyglance.recipes import build_config, get_recipe, launch
+    from polyglance.tasks import leakage as screening
 
     row = get_recipe(recipe)
     config = build_config(row, read_settings(settings or []))
     given = material.MaterialFiles(
         text=text, parallel=parallel, captions=captions, bank=bank, images=images
     )
+    screening.require_policy(leakage)
+    dev = material.dev_of(dev_parallel, languages, share=dev_share)
+    tests = material.load_tasks(tasks, data)
     teacher = DualEncoder.load(model)
     screened = given.read(teacher).screened(
-        material.load_tasks(tasks, data), images=task_images, teacher=teacher, policy=leakage
+        tests, images=task_images, teacher=teacher, policy=leakage
     )
     side = material.text_side(tower)
     with processes.connected():  # under torchrun; alone it does nothing
@@ -122,7 +126,7 @@ def command(
             tower=side,
             cache=material.text_cache(),
             run=_run_folder(run) if row.resumes else None,
-            dev=material.dev_of(dev_parallel, languages, share=dev_share),
+            dev=dev,
             about={"leakage": screened.facts},
         )
         if processes.rank() == 0:

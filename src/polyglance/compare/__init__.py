@@ -92,10 +92,7 @@ def compare(ladder: Ladder, ways: Sequence[str]) -> tuple[Comparison, list[Resul
         UnknownNameError: For a recipe that does not exist.
         ConfigError: Without a seed.
     """
-    if not ladder.seeds:
-        raise errors.ConfigError("no seed", hint="give at least one, as --seeds 3")
-    for way in ways:
-        get_recipe(way)
+    require_known(ways, settings=ladder.settings, seeds=ladder.seeds)
     ladder = dataclasses.replace(ladder, data=with_dev_split(ladder.data))
     names = [TEACHER, *([TRANSLATE] if ladder.translator else []), *ways]
     climbed: dict[str, Climbed] = {}
@@ -124,6 +121,28 @@ def compare(ladder: Ladder, ways: Sequence[str]) -> tuple[Comparison, list[Resul
     )
     told = dataclasses.replace(comparison, advice=advice_of(comparison, climbed))
     return told, [row for found in climbed.values() for row in found.results]
+
+
+def require_known(
+    ways: Sequence[str], *, settings: Mapping[str, Mapping[str, str]], seeds: Sequence[int]
+) -> None:
+    """Refuse what cannot be compared, before anything is loaded or written.
+
+    Args:
+        ways: Names of recipes.
+        settings: By recipe, fields of its config as text.
+        seeds: At least one.
+
+    Raises:
+        UnknownNameError: For a recipe or a field that does not exist.
+        ConfigError: For a value that a field cannot have, or without a seed.
+    """
+    if not seeds:
+        raise errors.ConfigError("no seed", hint="give at least one, as --seeds 3")
+    for way in ways:
+        get_recipe(way)
+    for name, fields in settings.items():
+        build_config(get_recipe(name), fields)
 
 
 def _climb(ladder: Ladder, name: str) -> Climbed:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from polyglance import embed, files
+from polyglance import embed, errors, files
 from polyglance.affine import Vectors
 from polyglance.compare import Ladder, Translator
 from polyglance.demo import english_model, towers
@@ -66,11 +66,21 @@ def pictograms_ladder(
         seeds: Of each recipe.
         settings: By recipe, fields of its config as text, over `SETTINGS`.
         translator: Texts of a language to English.
+
+    Raises:
+        LanguageError: For a language that the pictograms lack; nothing is written then.
     """
     chosen = list(dict.fromkeys([ENGLISH, *(languages or LANGUAGES)]))
-    world, three = pictograms.load_world(), towers.load(None)
-    teacher = english_model(three, out / "model")
+    world = pictograms.load_world()
     data = retrieval_loaders.pictograms_of(world, pictograms.TEST_ARTIST)
+    if lacking := [name for name in chosen if name not in data.captions]:
+        raise errors.LanguageError(
+            f"the pictograms have no names in {', '.join(lacking)}; they have them in "
+            f"{', '.join(sorted(data.captions))}",
+            hint="leave those out, or compare on a task of your own: --model MODEL --task TASK",
+        )
+    three = towers.load(None)
+    teacher = english_model(three, out / "model")
     data = replace(data, captions={name: data.captions[name] for name in chosen})
     # Names of seen concepts are learnt and tested by design; held-out ones are in no training.
     screened = leakage.screen(

@@ -228,9 +228,20 @@ def _draw(
     )
 
 
-def _check(languages: Sequence[str], *, k: int, correction: str) -> None:
+def require_k(k: int) -> None:
+    """Refuse a rank that no hits are counted to.
+
+    Raises:
+        ConfigError: It is none of `KS`.
+    """
     if k not in KS:
-        raise errors.ConfigError(f"k is {k}; it is one of {KS}", hint="take one of those")
+        raise errors.ConfigError(
+            f"k is {k}; it is one of {', '.join(map(str, KS))}", hint="take one of those"
+        )
+
+
+def _check(languages: Sequence[str], *, k: int, correction: str) -> None:
+    require_k(k)
     if correction not in CORRECTIONS:
         raise errors.unknown_name("correction", correction, allowed=get_args(Correction))
     if not languages:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from polyglance import errors, files, results
+from polyglance import errors, files, made_files, outputs, results
 from polyglance.exchange import clip_benchmark, mteb
 from polyglance.results import Result
 
@@ -68,18 +68,20 @@ FORMS: Mapping[str, Form] = MappingProxyType(
 )
 
 
-def write(rows: Sequence[Result], form: str, *, path: Path) -> list[Path]:
-    """Write results in a form.
+def write(rows: Sequence[Result], form: str, *, path: Path, force: bool = False) -> list[Path]:
+    """Write results in a form; nothing is replaced that is not of the form and ours.
 
     Args:
         rows: Those that the form holds are written; see `FORMS[form].holds`.
         form: A name of `FORMS`.
         path: A folder where the form is of many files, else a file.
+        force: Whether one that we made may be replaced, once the new one is whole.
 
     Returns:
-        The files written.
+        The files written; a folder has a manifest beside them.
 
     Raises:
+        OutputError: There is something else at `path`.
         UnknownNameError: For another form.
         ResultError: Where the form holds none of the results.
     """
@@ -91,13 +93,14 @@ def write(rows: Sequence[Result], form: str, *, path: Path) -> list[Path]:
             f"{form} has no place for any of these {len(rows)} results",
             hint=f"choose another form: {', '.join(FORMS)}",
         )
-    written = []
-    for name, text in FORMS[form].texts(kept).items():
-        target = path / name if name else path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        files.write_text(target, text)
-        written.append(target)
-    return written
+    kind: outputs.Kind = getattr(outputs, FORMS[form].output)
+    outputs.require(path, kind, force=force)
+    texts = FORMS[form].texts(kept)
+    if kind.is_folder:
+        return made_files.write(path, texts, form=form)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_text(path, texts[""])
+    return [path]
 
 
 def read(paths: Iterable[Path]) -> tuple[list[Result], list[errors.PolyglanceError]]:
@@ -138,6 +141,8 @@ def foreign_form(path: Path) -> str | None:
 
 
 def _files(path: Path) -> list[Path]:
+    if path.name == made_files.MANIFEST:  # as CONVERTED/* gives it
+        return []
     if path.is_file():
         return [path]
     found = [
@@ -176,6 +181,7 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, OSError, RecursionError) as error:
+        why = "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else error
         raise errors.ResultError(
-            f"{path} is no JSON: {error}", hint="write or fetch that file again"
+            f"{path} is no JSON: {why}", hint="write or fetch that file again"
         ) from error

@@ -16,11 +16,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from polyglance import errors, files, results, spreadsheets
+from polyglance import errors, files, results, schemas, spreadsheets
 from polyglance.languages import normalise_language
-from polyglance.results import CaptionPolicy, Direction, Result
+from polyglance.results import Direction, Result
 
 LOST = ("intervals", "counts of queries, candidates and repeated captions", "what was dropped")
 
@@ -39,6 +39,8 @@ OUR_KEYS = (
     *("split", "metric", "variant", "caption_policy"),
     *("model_id", "data_id", "code_version"),
 )
+# Those that a result has beside its metric.
+OUR_FACTS = tuple(name for name in OUR_KEYS if name != "metric")
 
 
 def holds(row: Result) -> bool:
@@ -121,11 +123,14 @@ def from_csv(path: Path) -> tuple[list[Result], list[errors.PolyglanceError]]:
             for name in (*ITS_KEYS, *OUR_KEYS)
             if name in line
         }
-        metrics = {name: value for name, value in line.items() if name not in facts and value}
+        texts = {name: value for name, value in line.items() if name not in facts and value}
         try:
+            metrics = {name: _number(value, column=name) for name, value in texts.items()}
             rows += from_object({**facts, "metrics": metrics}, where=f"{path}, line {number}")
         except errors.ResultError as error:
             failed.append(error)
+        except ValueError as error:
+            failed.append(_no_result(f"{path}, line {number}", error))
     return rows, failed
 
 
@@ -164,47 +169,64 @@ def from_object(found: Mapping[str, Any], *, where: str) -> list[Result]:
         ResultError: For an object of another kind, naming `where`.
     """
     try:
-        task = found["task"]
+        task = schemas.field_of(found, "task", str)
         if task not in (RETRIEVAL, CLASSIFICATION):
             raise ValueError(f"its task is {task!r}; {RETRIEVAL} and {CLASSIFICATION} are read")
         by_kind: dict[tuple[Direction, str], dict[str, float]] = {}
-        for its_name, value in found["metrics"].items():
+        metrics = schemas.field_of(found, "metrics", Mapping[str, float])
+        for its_name, value in metrics.items():
             direction, name = _our_name(its_name, task)
             metric = found.get("metric") or _metric_of(name)
-            results.check_values({its_name: float(value)})
-            by_kind.setdefault((direction, metric), {})[name] = float(value)
+            results.check_values({its_name: value})
+            by_kind.setdefault((direction, metric), {})[name] = value
         if not by_kind:
             raise ValueError("it has no metrics")
         ours = "model_id" in found
         policy = "all" if task == RETRIEVAL else "none"
-        full_name = f"{found['model']} {found['pretrained']}"
+        model = schemas.field_of(found, "model", str)
+        full_name = f"{model} {schemas.field_of(found, 'pretrained', str)}"
+        language = schemas.field_of({"language": "en", **found}, "language", str | None)
+        facts = {
+            "task": schemas.field_of(found, "dataset", str),
+            "split": "test",
+            "language": normalise_language(language or "en", dataset="clip-benchmark"),
+            "caption_policy": policy,
+            "num_queries": 0,
+            "num_candidates": 0,
+            "model": model if ours else full_name,
+            "model_id": full_name,
+            "data_id": "",
+            "code_version": "CLIP_benchmark",
+        }
+        facts |= {name: found[name] for name in OUR_FACTS if name in found}
         return [
-            Result(
-                task=found["dataset"],
-                split=found.get("split", "test"),
-                language=normalise_language(
-                    found.get("language") or "en", dataset="clip-benchmark"
-                ),
-                direction=direction,
-                metric=metric,
-                variant=found.get("variant", ""),
-                caption_policy=cast("CaptionPolicy", found.get("caption_policy", policy)),
-                values=values,
-                num_queries=0,
-                num_candidates=0,
-                model=found["model"] if ours else full_name,
-                model_id=found.get("model_id", full_name),
-                data_id=found.get("data_id", ""),
-                code_version=found.get("code_version", "CLIP_benchmark"),
-            )
+            results.of_fields({**facts, "direction": direction, "metric": metric, "values": values})
             for (direction, metric), values in by_kind.items()
         ]
-    except (KeyError, TypeError, ValueError, AttributeError, errors.LanguageError) as error:
-        raise errors.ResultError(
-            f"{where} is no result of CLIP_benchmark: {error}",
-            hint="write or fetch it again; the form has dataset, model, pretrained, task, "
-            "metrics and language",
-        ) from error
+    except (ValueError, errors.LanguageError) as error:
+        raise _no_result(where, error) from error
+
+
+def _no_result(where: str, error: Exception) -> errors.ResultError:
+    return errors.ResultError(
+        f"{where} is no result of CLIP_benchmark: {getattr(error, 'message', error)}",
+        hint="write or fetch it again; the form has dataset, model, pretrained, task, "
+        "metrics and language",
+    )
+
+
+def _number(text: object, *, column: str | None) -> float:
+    """The number of a cell.
+
+    Raises:
+        ValueError: It holds none, or stands behind the last column.
+    """
+    if column is None:
+        raise ValueError("it has more cells than the first line has columns")
+    try:
+        return float(str(text))
+    except ValueError:
+        raise ValueError(f"its {column} is {text!r}; a number is wanted") from None
 
 
 def _its_name(name: str, direction: Direction) -> str:

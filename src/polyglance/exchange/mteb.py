@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from polyglance import errors, results
+from polyglance import errors, files, results, schemas
 from polyglance.languages import get_language, normalise_language
 from polyglance.results import Result
 
@@ -80,11 +80,11 @@ def from_object(
             try:
                 rows.append(
                     results.from_row(score["polyglance"])
-                    if "polyglance" in score
+                    if isinstance(score, dict) and "polyglance" in score
                     else _of_mteb(score, found, split=split, path=path)
                 )
-            except (KeyError, TypeError, ValueError, AttributeError, errors.LanguageError) as error:
-                reason = f"it has no {error}" if isinstance(error, KeyError) else error
+            except (ValueError, errors.LanguageError) as error:
+                reason = getattr(error, "message", error)
                 failed.append(
                     errors.ResultError(
                         f"{path} is no TaskResult of MTEB that can be used: {reason}",
@@ -96,34 +96,33 @@ def from_object(
 
 
 def _of_mteb(score: dict[str, Any], found: dict[str, Any], *, split: str, path: Path) -> Result:
-    languages = [normalise_language(tag) for tag in score["languages"]]
+    tags = schemas.field_of(score, "languages", Sequence[str])
+    if len(tags) not in (1, 2):
+        raise ValueError(f"it says {len(tags)} languages; one or two can be read")
+    languages = [normalise_language(tag) for tag in tags]
+    task = schemas.field_of(found, "task_name", str)
     similar = "cosine_spearman" in score
     if not similar and not ("accuracy" in score and "f1" in score and len(languages) == 2):
-        raise ValueError(
-            f"{found['task_name']} holds neither cosine_spearman nor accuracy and f1 of a pair"
-        )
+        raise ValueError(f"{task} holds neither cosine_spearman nor accuracy and f1 of a pair")
     model = _model_name(path)
-    values = (
-        {"spearman": float(score["cosine_spearman"])}
-        if similar
-        else {name: float(score[name]) for name in ("accuracy", "f1")}
-    )
-    results.check_values(values)
-    return Result(
-        task=found["task_name"],
-        split=split,
-        language=languages[0],
-        other_language=languages[-1],
-        direction="text_with_other" if similar else "text_to_other",
-        metric="spearman" if similar else "accuracy",
-        caption_policy="none",
-        values=values,
-        num_queries=0,
-        num_candidates=0,
-        model=model,
-        model_id=f"{model} {path.parent.name}",
-        data_id=found["dataset_revision"],
-        code_version=f"mteb {found.get('mteb_version') or ''}".strip(),
+    names = {"spearman": "cosine_spearman"} if similar else {"accuracy": "accuracy", "f1": "f1"}
+    return results.of_fields(
+        {
+            "task": task,
+            "split": split,
+            "language": languages[0],
+            "other_language": languages[-1],
+            "direction": "text_with_other" if similar else "text_to_other",
+            "metric": "spearman" if similar else "accuracy",
+            "caption_policy": "none",
+            "values": {ours: schemas.field_of(score, its, float) for ours, its in names.items()},
+            "num_queries": 0,
+            "num_candidates": 0,
+            "model": model,
+            "model_id": f"{model} {path.parent.name}",
+            "data_id": schemas.field_of(found, "dataset_revision", str),
+            "code_version": f"mteb {found.get('mteb_version') or ''}".strip(),
+        }
     )
 
 
@@ -131,7 +130,8 @@ def _model_name(path: Path) -> str:
     """As `model_meta.json` beside the file has it, else the folder above the revision's."""
     meta = path.with_name(META_FILE)
     if meta.is_file():
-        return str(json.loads(meta.read_text(encoding="utf-8"))["name"])
+        name: str = schemas.field_of(files.read_json(meta), "name", str, place=META_FILE)
+        return name
     return path.parent.parent.name
 
 

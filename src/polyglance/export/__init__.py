@@ -79,6 +79,21 @@ class Exported:
     notes: tuple[str, ...]
 
 
+def form_of(name: str) -> Form:
+    """A row of the table that can be written here.
+
+    Raises:
+        UnknownNameError: For another form.
+        MissingExtraError: Where its library is not installed.
+    """
+    if name not in FORMS:
+        raise errors.unknown_name("form of export", name, allowed=FORMS)
+    for package in FORMS[name].packages:
+        if importlib.util.find_spec(package) is None:
+            raise errors.missing_extra(f"exports to {name}", extra=FORMS[name].extra)
+    return FORMS[name]
+
+
 def export(order: Order, form: str, *, out: Path) -> Exported:
     """Write a pack in a form of others.
 
@@ -93,13 +108,8 @@ def export(order: Order, form: str, *, out: Path) -> Exported:
         ExportError: Where the form cannot hold this pack, or does not give its vectors.
         OutputError: Where there is something in `out`.
     """
-    if form not in FORMS:
-        raise errors.unknown_name("form of export", form, allowed=FORMS)
-    row, out = FORMS[form], Path(out)
+    row, out = form_of(form), Path(out)
     outputs.require(out, outputs.EXPORT)
-    for package in row.packages:
-        if importlib.util.find_spec(package) is None:
-            raise errors.missing_extra(f"exports to {form}", extra=row.extra)
     with files.folder_in_one_step(out, marker=None) as folder:
         written: Written = importlib.import_module(row.module).write(order, folder)
         text = card.render(order, library=row.library, usage=written.usage, notes=written.notes)

@@ -48,6 +48,18 @@ class HeldOut:
     facts: Mapping[str, Any]
 
 
+def require_share(share: float) -> None:
+    """Refuse a share that cannot be held out.
+
+    Raises:
+        ConfigError: It is not in [0, 0.5].
+    """
+    if not 0 <= share <= 0.5:
+        raise errors.ConfigError(
+            f"a dev share of {share}; it must be from 0 to 0.5", hint="leave it out for 0.1"
+        )
+
+
 def split(
     material: Material, *, share: float = SHARE, dev_parallel: Sequence[Pair] = ()
 ) -> HeldOut:
@@ -61,10 +73,7 @@ def split(
     Raises:
         ConfigError: For a share out of its range.
     """
-    if not 0 <= share <= 0.5:
-        raise errors.ConfigError(
-            f"a dev share of {share}; it must be from 0 to 0.5", hint="leave it out for 0.1"
-        )
+    require_share(share)
     given = {normal_form(pair.text_a) for pair in dev_parallel}
     items = _chosen_items(material.image_text, share=share, given=given)
     texts = _chosen_texts(material, share=share, items=items) | given

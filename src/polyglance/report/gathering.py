@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from polyglance import __version__, errors, exchange, languages, results
+from polyglance import __version__, errors, exchange, languages, made_files, results
 from polyglance.results import Result
 
 # A command names its languages where they are no more than that; else it measures all.
@@ -54,6 +54,8 @@ def gather(paths: Sequence[Path]) -> Gathered:
     set_aside: list[str] = []
     seen: dict[tuple[str, ...], Result] = {}
     for path in paths:
+        if path.name == made_files.MANIFEST:  # as CONVERTED/* gives it
+            continue
         whole = results.read_what_is_whole(path)
         set_aside += _said(path, whole)
         # A file only grows: what was measured anew, of changed pictures say, stands further down.
@@ -78,10 +80,12 @@ def gather(paths: Sequence[Path]) -> Gathered:
                 "model and data; the earlier ones are shown"
             )
     if not by_file:
-        reasons = "; ".join(set_aside) or "they are empty"
+        names = ", ".join(errors.few([str(path) for path in paths])) or "no file"
+        reasons = "; ".join(errors.few(set_aside)) or "they are empty"
         raise errors.ResultError(
-            f"no result in {', '.join(map(str, paths)) or 'no file'}: {reasons}",
-            hint="run polyglance eval MODEL --task TASK --out FILE first",
+            reasons if len(set_aside) == 1 == len(paths) else f"no result in {names}: {reasons}",
+            hint="give a file that polyglance eval MODEL --task TASK --out FILE wrote: JSON lines, "
+            "a result each",
         )
     return Gathered(by_file=by_file, set_aside=tuple(set_aside))
 

@@ -11,6 +11,7 @@ query `\"`, `\+`, `\-` and `\\` are the bare characters, inside quotes and outsi
 
 A language in front is the shortest tag of one that is there (`ca:`, not `cat:`) or its id
 (`cat_Latn:`), with the text close behind; `cat:dog`, `12:30`, `C:\x`, `http://x` are plain texts.
+What looks like a language or a weight and is read as text (`xx:dog`, `0.5*dog` alone) is noted.
 What nobody sees (marks of direction, joiners, control characters) is taken away before all else.
 """
 
@@ -61,6 +62,12 @@ _OPERATOR = re.compile(
     rf"(?:(?<=\s)|^)(?:([+\-−＋－])(?=\s|[{_OPENING}]|$)|([–—])(?=\s*[{_OPENING}]))"
 )
 _WEIGHT = re.compile(r"(\d+(?:[.,]\d+)?|\.\d+)\s*[*×]\s*")
+# What looks like a weight and is none: a number of another form, or anything close before a quote.
+_NO_WEIGHT = re.compile(
+    r"([+\-−]?(?:[\d.,]+(?:e[+\-]?\d+)?|nan|inf(?:inity)?)(?=\s*[*×]\s*[^\W\d])"
+    rf"|[^\s*×{_OPENING}]+(?=[*×]\s*[{_OPENING}]))\s*[*×]",
+    re.IGNORECASE,
+)
 _LANGUAGE = re.compile(
     r"([A-Za-z]{2,3}(?:[-_][A-Za-z]{4})?(?:[-_](?:[A-Za-z]{2}|\d{3}))?)[:：](?![\s/\\]|$)"
 )
@@ -261,11 +268,15 @@ class _Reader:
         weight = sign
         if found := _WEIGHT.match(self.text, self.at):
             if self._alone():
-                return Term(weight=weight, text=self._rest())  # 2*4 is a plain text
+                if not self.text[found.end() :][:1].isdigit():  # 2*4 is a plain text
+                    self._notes.append(_weight_read_as_text(found[0], "counts beside other terms"))
+                return Term(weight=weight, text=self._rest())
             weight *= float(found[1].replace(",", "."))
             if not weight:
                 raise self._broken("a weight of 0")
             self.at = found.end()
+        elif found := _NO_WEIGHT.match(self.text, self.at):
+            self._notes.append(_weight_read_as_text(found[0], "is a number such as 0.5 or 2"))
         if self.text.startswith("image:", self.at) and not self.text[self.at + 6 :][:1].isspace():
             start, self.at = self.at, self.at + len("image:")
             return Term(weight=weight, picture=self._picture(self._operand()[0], start))
@@ -301,8 +312,8 @@ class _Reader:
             ) from error
         if language is not None:
             self.at = found.end()
-        elif note := _read_as_text(found[1], is_there=self._is_there):
-            self._notes.append(note)
+        else:
+            self._notes.append(_read_as_text(found[1], is_there=self._is_there))
         return language
 
     def _is_there(self, language: str) -> bool:
@@ -385,12 +396,21 @@ class _Reader:
         )
 
 
-def _read_as_text(code: str, *, is_there: Callable[[str], bool]) -> str | None:
-    """What to say of a code of a language that is read as part of a text; None for no code."""
+def _weight_read_as_text(typed: str, rule: str) -> str:
+    """What to say of what stands as a weight does and is read as part of a text."""
+    return (
+        f'{typed.strip()} is read as part of the text: a weight {rule}, as in "beach" + 0.5*"night"'
+    )
+
+
+def _read_as_text(code: str, *, is_there: Callable[[str], bool]) -> str:
+    """What to say of what stands as a code of a language does and is read as part of a text."""
+    if code.casefold().replace("_", "-") in AMBIGUOUS:
+        return f"{code}: is read as part of the text: none of its languages is here"
     try:
-        row = get_language(code)
+        row = get_language(normalise_language(code))
     except errors.LanguageError:
-        return None
+        return f"{code}: is read as part of the text: it is no code of a language"
     if not is_there(row.id):
         return f"{code}: is read as part of the text: {row.english_name} is not among the languages"
     return f"{code}: is read as part of the text; {row.bcp47}: asks in {row.english_name}"

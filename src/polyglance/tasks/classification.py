@@ -39,6 +39,18 @@ CLASS_NAMES: Mapping[str, LabelSet] = MappingProxyType(
 )
 
 
+def variant_of(name: str) -> Variant:
+    """A way to ask for classes, by its name.
+
+    Raises:
+        UnknownNameError: For a way that does not exist.
+    """
+    for variant in VARIANTS:
+        if variant == name:
+            return variant
+    raise errors.unknown_name("kind of prompts", name, allowed=VARIANTS)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClassificationData:
     """A classification task with its data at hand, asked in one way.
@@ -96,9 +108,7 @@ class ClassificationData:
             UnknownNameError: For a way that does not exist.
             UnavailableError: For English templates around whole prompts, or where none is there.
         """
-        if variant not in VARIANTS:
-            raise errors.unknown_name("kind of prompts", variant, allowed=VARIANTS)
-        known: Variant = next(name for name in VARIANTS if name == variant)
+        known = variant_of(variant)
         if known == "english" and self.english is None:
             raise errors.UnavailableError(
                 f"{self.task} has no English templates around its names",

@@ -81,6 +81,16 @@ def of_task(data: TaskData, *, images: Path | None = None, by_id: bool = False) 
     )
 
 
+def require_policy(policy: str) -> None:
+    """Refuse a way with leakage that there is not.
+
+    Raises:
+        UnknownNameError: For another one.
+    """
+    if policy not in get_args(Policy):
+        raise errors.unknown_name("way with leakage", policy, allowed=get_args(Policy))
+
+
 def screen(
     material: Material,
     tests: Sequence[TestData],
@@ -102,8 +112,7 @@ def screen(
         UnknownNameError: For another policy.
         TrainingError: Where something is found, and the policy is to refuse.
     """
-    if policy not in get_args(Policy):
-        raise errors.unknown_name("way with leakage", policy, allowed=get_args(Policy))
+    require_policy(policy)
     keys = item_keys or {}
     found = {test.task: _count(material, test, keys=keys, bank_ids=bank_ids) for test in tests}
     facts: dict[str, Any] = {"checked_against": found, "policy": policy}
