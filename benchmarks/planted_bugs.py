@@ -16,6 +16,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -147,8 +148,18 @@ def tests_for(place: Place, *, covered: covering.Covered, every_use: Uses) -> li
     if place.lines and not place.cached:
         return covered.running(place.file, lines=place.lines)
     uses = every_use(place.bound) if place.bound else {}
-    found = [test for file, lines in uses.items() for test in covered.running(file, lines=lines)]
+    found = tests_naming(place.bound, covered=covered) if place.bound else []
+    found += [test for file, lines in uses.items() for test in covered.running(file, lines=lines)]
     return list(dict.fromkeys(found)) or covered.touching(place.file)
+
+
+def tests_naming(name: str, *, covered: covering.Covered) -> list[str]:
+    """The tests of files in which a name stands."""
+    word = re.compile(rf"\b{re.escape(name)}\b")
+    files = {test.partition("::")[0] for test in covered.seconds}
+    places_of = {file: areas.ROOT / file for file in files if (areas.ROOT / file).is_file()}
+    naming = {file for file, at in places_of.items() if word.search(at.read_text("utf-8"))}
+    return [test for test in covered.seconds if test.partition("::")[0] in naming]
 
 
 class _Worker:

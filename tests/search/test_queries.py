@@ -209,7 +209,8 @@ def test_the_word_image_before_a_space_is_text():
 
 
 def test_a_quoted_name_of_a_picture_is_text():
-    assert terms('"photo.jpg" + dog') == [(1, None, "photo.jpg"), (1, None, "dog")]
+    assert terms('dog + "photo.jpg"') == [(1, None, "dog"), (1, None, "photo.jpg")]
+    assert terms("dog + photo.jpg") == [(1, None, "dog"), (1, None, Path("photo.jpg"))]
 
 
 @pytest.mark.parametrize(
