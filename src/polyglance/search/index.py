@@ -46,11 +46,16 @@ class Index:
 
     Args:
         path: The folder that `indexing.build` wrote, or the address of a copy on object storage.
+
+    Raises:
+        UnavailableError: There is none.
+        StoreError: It is damaged, or a store of vectors that is no index.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = path
         self.store = Store.open(path)
+        places.require_index(self.store)
         self._lock = threading.Lock()
         self._columns: dict[str, Column] = {}
 

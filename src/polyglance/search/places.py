@@ -48,6 +48,21 @@ def follow(store: Store, reference: str, *, folder: Path, space_id: str | None) 
         store.note_facts({**store.extra_facts, **found})
 
 
+def require_index(store: Store) -> None:
+    """Refuse a store that is no index: its vectors are raw, and it names no model.
+
+    Raises:
+        StoreError: A store of `embed`, or of a cache.
+    """
+    if MODEL not in store.extra_facts:
+        raise errors.StoreError(
+            f"{store.address or store.path} is a store of vectors, made by polyglance embed, and "
+            "no index",
+            hint="polyglance index FOLDER --model MODEL --out INDEX makes an index; name that one, "
+            "or another place for it",
+        )
+
+
 def model_of(store: Store) -> str:
     """The reference of an index's model, where it is now.
 
