@@ -7,10 +7,11 @@ object storage and is opened there by its address.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from polyglance import __version__, errors, files, schemas, store_rows
 from polyglance.schemas import Name, Width
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 TABLE_NAME = "vectors.lance"
 KEY = "polyglance.store"
 KIND, SCHEMA_VERSION = "store", 1
+TableId = Annotated[str, schemas.form("(?:[0-9a-f]{32})?", "32 hexadecimal digits, or nothing")]
 DAMAGED = "polyglance check-index FOLDER says what is left; or get the folder from a copy"
 
 
@@ -51,9 +53,11 @@ class StoreManifest(StoreFacts):
     Attributes:
         created_by: Which program wrote it.
         facts: What its maker noted beside.
+        table_id: Which table it is of, at random and for good; empty in a store from before.
     """
 
     created_by: str = ""
+    table_id: TableId = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -73,10 +77,16 @@ def read(path: Path) -> StoreManifest:
     )
 
 
-def content(facts: StoreFacts, extra_facts: Mapping[str, Any]) -> dict[str, Any]:
+def content(facts: StoreFacts, extra_facts: Mapping[str, Any], *, table_id: str) -> dict[str, Any]:
     """What a manifest says of a store."""
     made_by = f"polyglance {__version__}"
-    return {**asdict(facts), "created_by": made_by, "facts": dict(extra_facts)}
+    said = {"created_by": made_by, "table_id": table_id, "facts": dict(extra_facts)}
+    return {**asdict(facts), **said}
+
+
+def new_table_id() -> str:
+    """An id that no other table has."""
+    return secrets.token_hex(16)
 
 
 def write(path: Path, said: Mapping[str, Any]) -> None:
@@ -124,6 +134,39 @@ def note(table: lance.LanceDataset, content: Mapping[str, Any], *, again: bool =
         said = files.manifest(content, kind=KIND, schema_version=SCHEMA_VERSION)
         table.update_config({KEY: json.dumps(said)})
     return missing
+
+
+def require_same_table(table: lance.LanceDataset, table_id: str, *, store: Path) -> None:
+    """Refuse a table that another store was made with and that was put in the place of this one's.
+
+    Args:
+        table: As it is open.
+        table_id: What the store's manifest says; where that is nothing, nothing is compared.
+        store: The store's folder.
+
+    Raises:
+        StoreError: It is the table of another store.
+    """
+    if not table_id:
+        return
+    noted = table.config().get(KEY)
+    if noted is None and not table.count_rows():
+        return  # the first version of a new store, before its note
+    found = _parsed(noted)
+    if found.get("table_id") != table_id:
+        raise errors.StoreError(
+            f"the table in {store} is another store's: it was put in the place of its own",
+            hint=f"get the folder {store} from a copy; or delete it and index again",
+        )
+
+
+def _parsed(noted: str | None) -> dict[str, Any]:
+    """A note as it stands in a table; nothing where it cannot be read."""
+    try:
+        found = json.loads(noted or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def noted_at(address: str) -> StoreManifest:
