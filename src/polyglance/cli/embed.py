@@ -34,6 +34,7 @@ def embed_images(
     """Raw vectors of the pictures into a store."""
     options.claim(out, "INDEX")
     from polyglance import embed
+    from polyglance.search import places
     from polyglance.sources import walking
     from polyglance.towers import load_tower
 
@@ -42,6 +43,7 @@ def embed_images(
         raise walking.no_image(folder, found.skipped)
     loaded = load_tower(tower, modality="image")
     store = embed.open_image_store(out, loaded)
+    places.require_no_index(store)
     report = embed.embed_images(found.images, loaded, store=store)
     aside = (*report.quarantined, *found.unlisted)
     print_report(embed.EmbedReport(new=report.new, known=report.known, quarantined=aside), out)

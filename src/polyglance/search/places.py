@@ -63,6 +63,19 @@ def require_index(store: Store) -> None:
         )
 
 
+def require_no_index(store: Store) -> None:
+    """Refuse to put raw vectors into an index, whose own have length one.
+
+    Raises:
+        StoreError: It is an index.
+    """
+    if MODEL in store.extra_facts:
+        raise errors.StoreError(
+            f"{store.path} is an index, and no store for what polyglance embed makes",
+            hint="give another --out; polyglance index brings an index up to date",
+        )
+
+
 def model_of(store: Store) -> str:
     """The reference of an index's model, where it is now.
 
