@@ -81,6 +81,7 @@ def command(
         space=space,
     )
     print_report(report, out, list_skipped=list_skipped)
+    report.require_rows(source)
     _vector_index(out, None)
     if pack is not None:
         _pack_column(source, out, pack, exclude=exclude or (), reencode=reencode, drop=drop)

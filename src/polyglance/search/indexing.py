@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ class IndexReport:
         skipped: What was left out by a rule, and by which.
         num_tars: Tars that were looked into.
         num_in_tars: Pictures found in them.
+        kind: What the source holds.
+        num_rows: Rows of the index after the run.
     """
 
     new: int
@@ -65,6 +67,21 @@ class IndexReport:
     skipped: tuple[Skipped, ...] = ()
     num_tars: int = 0
     num_in_tars: int = 0
+    kind: own_source.Kind = "pictures"
+    num_rows: int = 0
+
+    def require_rows(self, source: Path) -> None:
+        """Refuse a run that read nothing of what there is, and left an index without a row.
+
+        Raises:
+            InputError: All was set aside.
+        """
+        if self.quarantined and not self.num_rows:
+            raise errors.InputError(
+                f"none of the {len(self.quarantined):,} {self.kind} of {source} could be read; the "
+                "index is empty",
+                hint="quarantine.jsonl in the index has the reasons; mend the files, or give others",
+            )
 
 
 def build(
@@ -93,7 +110,8 @@ def build(
             once; None for one a core.
 
     Returns:
-        What was new, known, moved, removed, set aside and left out.
+        What was new, known, moved, removed, set aside and left out. Where nothing could be read,
+        too: `IndexReport.require_rows` refuses that.
 
     Raises:
         InputError: There is no picture, or the source went away meanwhile; no row is removed then.
@@ -138,7 +156,7 @@ def build(
             _drop_thumbnails(store, before=set(table["key"]))
         stale = [one.id for one in embed.read_quarantine(store) if one.id not in present]
         embed.set_aside(store, found.set_aside, tried=stale)
-    return _reported(report, left, found=found, remarks=look.remarks)
+    return _reported(report, left, found=found, remarks=look.remarks, num_rows=len(store))
 
 
 def _of_vectors(
@@ -148,11 +166,18 @@ def _of_vectors(
     report, left = vector_rows.build_vectors(
         source, model=absolute(model), space=space, out=out, policy=policy
     )
-    return _reported(report, left, found=Gathered(root=source, images=()), remarks=())
+    found = Gathered(root=source, images=())
+    reported = _reported(report, left, found=found, num_rows=len(Store.open(out)))
+    return replace(reported, kind="vectors")
 
 
 def _reported(
-    report: embed.EmbedReport, left: Leaving, *, found: Gathered, remarks: Sequence[Quarantined]
+    report: embed.EmbedReport,
+    left: Leaving,
+    *,
+    found: Gathered,
+    num_rows: int,
+    remarks: Sequence[Quarantined] = (),
 ) -> IndexReport:
     return IndexReport(
         new=report.new - len(left.moved),
@@ -167,6 +192,7 @@ def _reported(
         skipped=found.skipped,
         num_tars=found.num_tars,
         num_in_tars=sum(image.span is not None for image in found.images),
+        num_rows=num_rows,
     )
 
 
