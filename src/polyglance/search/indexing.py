@@ -80,7 +80,7 @@ class IndexReport:
             raise errors.InputError(
                 f"none of the {len(self.quarantined):,} {self.kind} of {source} could be read; the "
                 "index is empty",
-                hint="quarantine.jsonl in the index has the reasons; mend the files, or give others",
+                hint="its quarantine.jsonl has the reasons; mend the files, or give others",
             )
 
 
