@@ -35,7 +35,7 @@ def embed_images(
     options.claim(out, "INDEX")
     from polyglance import embed
     from polyglance.search import places
-    from polyglance.sources import walking
+    from polyglance.sources import patterns, walking
     from polyglance.towers import load_tower
 
     found = walking.survey_folder(folder, exclude=exclude or ())
@@ -48,6 +48,9 @@ def embed_images(
     aside = (*report.quarantined, *found.unlisted)
     print_report(embed.EmbedReport(new=report.new, known=report.known, quarantined=aside), out)
     left_out.name_some("tars not looked into", [tar.id for tar in found.tars])
+    taken = [one.id for one in (*found.images, *found.tars)]
+    out_of_it = [one.id for one in found.skipped]
+    left_out.print_idle(patterns.idle(exclude or (), root=folder, taken=taken, left_out=out_of_it))
     left_out.print_skipped(found.skipped, list_all=list_skipped)
 
 

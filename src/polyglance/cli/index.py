@@ -108,6 +108,7 @@ def print_report(report: IndexReport, out: Path, *, list_skipped: bool) -> None:
             report.absent,
             err=True,
         )
+    left_out.print_idle(report.idle)
     left_out.print_remarks(report.remarks, list_all=list_skipped)
     left_out.print_skipped(report.skipped, list_all=list_skipped)
 

@@ -27,6 +27,7 @@ from polyglance.search.leaving import Leaving, Policy
 from polyglance.search.rows import add_index_columns, index_columns, looked_at
 from polyglance.sides import SpaceTower
 from polyglance.sources.images import Photo
+from polyglance.sources.patterns import Idle
 from polyglance.sources.skipped import Skipped
 from polyglance.store import MANIFEST_NAME, Store
 from polyglance.store_facts import StoreFacts
@@ -51,6 +52,7 @@ class IndexReport:
         skipped: What was left out by a rule, and by which.
         num_tars: Tars that were looked into.
         num_in_tars: Pictures found in them.
+        idle: The patterns that left nothing out.
         kind: What the source holds.
         num_rows: Rows of the index after the run.
     """
@@ -67,6 +69,7 @@ class IndexReport:
     skipped: tuple[Skipped, ...] = ()
     num_tars: int = 0
     num_in_tars: int = 0
+    idle: tuple[Idle, ...] = ()
     kind: own_source.Kind = "pictures"
     num_rows: int = 0
 
@@ -102,7 +105,7 @@ def build(
             a folder of vectors, see `vector_rows`.
         model: Reference of a dual encoder.
         out: Folder of the index, made or brought up to date.
-        exclude: Patterns of what is left out, see `walking.Patterns`.
+        exclude: Patterns of what is left out, see `patterns.Patterns`.
         policy: Which rows may leave.
         thumbnails: Whether thumbnails are made on the way.
         space: In which space vectors lie that are given; for pictures it is the model's.
@@ -190,6 +193,7 @@ def _reported(
         quarantined=(*report.quarantined, *found.set_aside),
         remarks=tuple(sorted(remarks, key=lambda one: one.id)),
         skipped=found.skipped,
+        idle=found.idle,
         num_tars=found.num_tars,
         num_in_tars=sum(image.span is not None for image in found.images),
         num_rows=num_rows,
