@@ -382,7 +382,7 @@ def test_a_damaged_table_is_named(tmp_path):
 
 
 def test_what_an_interrupted_create_left_is_made_anew(tmp_path, monkeypatch):
-    filled(tmp_path / "s")
+    Store.create(tmp_path / "s", FACTS)
     (tmp_path / "s" / "store.json").unlink()  # as if killed before the manifest
     assert len(Store.open_or_create(tmp_path / "s", FACTS)) == 0
 

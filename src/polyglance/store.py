@@ -85,7 +85,8 @@ class Store:
             extra_facts: Whatever else the manifest shall say, as JSON.
 
         Raises:
-            StoreError: There is a store already, or another process is making it.
+            StoreError: There is a store already, or one without its manifest, or another process is
+                making it.
             ConfigError: A column name that is taken, or a width below 1.
         """
         import lance
@@ -99,7 +100,9 @@ class Store:
                     raise errors.StoreError(
                         f"there is a store at {path} already", hint="open it, or give a new folder"
                     )
+                store_facts.require_no_table(path)
                 shutil.rmtree(path / TABLE_NAME, ignore_errors=True)
+                (path / store_sums.NAME).unlink(missing_ok=True)  # of the table that went
                 table_id = store_facts.new_table_id()
                 content = store_facts.content(facts, extra_facts or {}, table_id=table_id)
                 table = lance.write_dataset(schema.empty_table(), _uri(path))
@@ -119,7 +122,8 @@ class Store:
 
         Raises:
             UnavailableError: There is none, or it cannot be reached.
-            StoreError: It is damaged, of another schema version, or another store's table.
+            StoreError: It is damaged or lacks its manifest, is of another schema version, or has
+                another store's table.
         """
         if store_facts.is_address(path):
             address = str(path)
@@ -127,6 +131,7 @@ class Store:
             return cls(Path(os.devnull, address), said, address=address)
         path = Path(path).absolute()  # the folder that is meant now, wherever the process goes
         if not (path / MANIFEST_NAME).exists():
+            store_facts.require_no_table(path)
             raise errors.UnavailableError(
                 f"there is no store at {path} (no {MANIFEST_NAME} in it)",
                 hint="check the path; polyglance index makes an index, polyglance embed a store",

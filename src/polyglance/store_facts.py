@@ -24,7 +24,6 @@ TABLE_NAME = "vectors.lance"
 KEY = "polyglance.store"
 KIND, SCHEMA_VERSION = "store", 1
 TableId = Annotated[str, schemas.form("(?:[0-9a-f]{32})?", "32 hexadecimal digits, or nothing")]
-DAMAGED = "polyglance check-index FOLDER says what is left; or get the folder from a copy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +71,46 @@ def read(path: Path) -> StoreManifest:
     Raises:
         StoreError: Something that is not allowed, or not what was written.
     """
-    return files.read_manifest_as(
-        StoreManifest, path, kind=KIND, schema_version=SCHEMA_VERSION, hint=DAMAGED
+    hint = repair_hint(path.parent)
+    try:
+        return files.read_manifest_as(
+            StoreManifest, path, kind=KIND, schema_version=SCHEMA_VERSION, hint=hint
+        )
+    except (errors.InputError, errors.StoreError) as error:
+        if _is_newer(path):
+            raise
+        raise errors.StoreError(error.message, hint=hint) from error
+
+
+def _is_newer(path: Path) -> bool:
+    """Whether a manifest is one of a later version of this program."""
+    try:
+        found = files.read_json(path)
+    except errors.InputError:
+        return False
+    version = found.get("schema_version") if isinstance(found, dict) else None
+    return isinstance(version, int) and version > SCHEMA_VERSION and found.get("kind") == KIND
+
+
+def repair_hint(store: Path) -> str:
+    """What to do with a store whose manifest is damaged or gone."""
+    return (
+        f"polyglance check-index {store} --repair takes it from the table, which says the same; or "
+        "get the folder from a copy"
     )
+
+
+def require_no_table(store: Path) -> None:
+    """Refuse to take a folder for unfinished that has rows and has only lost its manifest.
+
+    Raises:
+        StoreError: With the command that writes the manifest again.
+    """
+    if any((store / TABLE_NAME / "data").glob("*")):
+        raise errors.StoreError(
+            f"the store {store} has a table with rows and no manifest, which says whose they are",
+            hint=repair_hint(store),
+        )
 
 
 def content(facts: StoreFacts, extra_facts: Mapping[str, Any], *, table_id: str) -> dict[str, Any]:

@@ -120,5 +120,6 @@ class Guard:
     def _vanished(self) -> errors.UnavailableError:
         return errors.UnavailableError(
             f"the store {self._store} is not there any more: its table is gone",
-            hint="put the folder back, or make it again: polyglance index",
+            hint=f"put its {store_facts.TABLE_NAME} back; or delete what is left ({self._store}) "
+            "and run polyglance index again; or give it another --out",
         )
