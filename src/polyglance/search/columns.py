@@ -104,15 +104,25 @@ def reencode(
     Raises:
         ConfigError: For a pack without another content tower.
     """
+    require_new_tower(pack)
+    assert pack.content_side is not None
+    column = embed.open_image_store(column_path(base.path, pack), SpaceTower(pack.content_side))
+    return embed.embed_images(
+        images, SpaceTower(pack.content_side), store=column, num_threads=num_threads
+    )
+
+
+def require_new_tower(pack: LanguagePack) -> None:
+    """Refuse a pack by which no picture is to be encoded again.
+
+    Raises:
+        ConfigError: It has no other content tower.
+    """
     if pack.content_side is None:
         raise errors.ConfigError(
             f"a pack whose content side is {pack.manifest.content}; it needs no picture again",
             hint="leave --reencode out",
         )
-    column = embed.open_image_store(column_path(base.path, pack), SpaceTower(pack.content_side))
-    return embed.embed_images(
-        images, SpaceTower(pack.content_side), store=column, num_threads=num_threads
-    )
 
 
 def column_store(base: Store, pack: LanguagePack) -> Store:
