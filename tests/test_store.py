@@ -90,7 +90,7 @@ def test_the_manifest_says_whose_vectors_these_are(tmp_path):
     Store.create(tmp_path / "s", FACTS, extra_facts={"root": "/photos"})
     found = json.loads((tmp_path / "s" / "store.json").read_text())
     assert found.pop("created_by").startswith("polyglance ")
-    assert len(found.pop("checksum")) == 32
+    assert len(found.pop("checksum")) == len(found.pop("table_id")) == 32
     assert found == {
         "schema_version": 1,
         "kind": "store",
@@ -382,7 +382,7 @@ def test_a_damaged_table_is_named(tmp_path):
 
 
 def test_what_an_interrupted_create_left_is_made_anew(tmp_path, monkeypatch):
-    filled(tmp_path / "s")
+    Store.create(tmp_path / "s", FACTS)
     (tmp_path / "s" / "store.json").unlink()  # as if killed before the manifest
     assert len(Store.open_or_create(tmp_path / "s", FACTS)) == 0
 

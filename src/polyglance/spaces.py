@@ -73,6 +73,25 @@ def _told(model: str, teacher: str) -> str:
     return model if model != teacher else "another model or index under that name"
 
 
+def require_known(model: str, teacher: str) -> None:
+    """Refuse two models of different spaces that nobody knows to be the same.
+
+    Args:
+        model: Reference of the model at hand.
+        teacher: Reference of the model that a pack was made for.
+
+    Raises:
+        SpaceMismatchError: The table does not list the two.
+    """
+    names = {model.partition("?")[0], teacher.partition("?")[0]}
+    if not any(names <= group for group in KNOWN_EQUIVALENTS):
+        raise errors.SpaceMismatchError(
+            f"the pack was made for {teacher}, this is {_told(model, teacher)}; a pack speaks to "
+            "one space only",
+            hint="use that model, or train a pack for this one: polyglance train",
+        )
+
+
 def require_equivalent(
     model: str,
     teacher: str,
@@ -94,13 +113,7 @@ def require_equivalent(
     Raises:
         SpaceMismatchError: Where the table does not list the two, or the probes disagree.
     """
-    names = {model.partition("?")[0], teacher.partition("?")[0]}
-    if not any(names <= group for group in KNOWN_EQUIVALENTS):
-        raise errors.SpaceMismatchError(
-            f"the pack was made for {teacher}, this is {_told(model, teacher)}; a pack speaks to "
-            "one space only",
-            hint="use that model, or train a pack for this one: polyglance train",
-        )
+    require_known(model, teacher)
     num_texts = len(PROBE_TEXTS)
     if len(probes) != num_texts + NUM_PROBE_PICTURES:
         raise errors.SpaceMismatchError(

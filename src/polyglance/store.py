@@ -3,9 +3,10 @@
 Legend: N rows, D width.
 
 A store is a folder: `vectors.lance` (columns `id`, `key`, `vector` and those that the store was
-created with) and `store.json`, written last, which says whose vectors these are. One tower and one
-output a store. An `append` is one Lance version: all of its rows are there, or none. A `Store`
-reads the version it opened until `refresh()` or the next `writing()`.
+created with) and `store.json`, written last, which says whose vectors these are and, by an id, of
+which table: another one in its place is refused. One tower and one output a store. An `append` is
+one Lance version: all of its rows are there, or none. A `Store` reads the version it opened until
+`refresh()` or the next `writing()`.
 
 The table says whose vectors it holds, too. So what goes to object storage is the table alone, and
 it is opened by its address, to be read: locks and what lies beside it need a folder.
@@ -26,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors, files, store_facts, store_guard, store_rows, store_sums
-from polyglance.store_facts import TABLE_NAME, StoreFacts
+from polyglance.store_facts import TABLE_NAME, StoreFacts, StoreManifest
 
 if TYPE_CHECKING:
     import lance
@@ -54,21 +55,15 @@ class Store:
         extra_facts: What its maker noted beside.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        facts: StoreFacts,
-        extra_facts: Mapping[str, Any],
-        *,
-        address: str | None = None,
-    ) -> None:
+    def __init__(self, path: Path, said: StoreManifest, *, address: str | None = None) -> None:
         self.path = path
         self.address = address
-        self.facts = facts
-        self.extra_facts = extra_facts
+        self.facts = said.of_vectors
+        self.extra_facts = said.facts
+        self._table_id = said.table_id
         self._lock = files.FolderLock(path / LOCK_NAME, owner=f"the store {path}")
         self._positions: dict[str, int] | None = None
-        self._guard = store_guard.Guard(path, folder=path / TABLE_NAME)
+        self._guard = store_guard.Guard(path, folder=path / TABLE_NAME, table_id=said.table_id)
         self._dataset = self._open_dataset()
 
     @classmethod
@@ -90,7 +85,8 @@ class Store:
             extra_facts: Whatever else the manifest shall say, as JSON.
 
         Raises:
-            StoreError: There is a store already, or another process is making it.
+            StoreError: There is a store already, or one without its manifest, or another process is
+                making it.
             ConfigError: A column name that is taken, or a width below 1.
         """
         import lance
@@ -104,8 +100,11 @@ class Store:
                     raise errors.StoreError(
                         f"there is a store at {path} already", hint="open it, or give a new folder"
                     )
+                store_facts.require_no_table(path)
                 shutil.rmtree(path / TABLE_NAME, ignore_errors=True)
-                content = store_facts.content(facts, extra_facts or {})
+                (path / store_sums.NAME).unlink(missing_ok=True)  # of the table that went
+                table_id = store_facts.new_table_id()
+                content = store_facts.content(facts, extra_facts or {}, table_id=table_id)
                 table = lance.write_dataset(schema.empty_table(), _uri(path))
                 store_facts.note(table, content)
                 store_sums.note(path, table, folder=path / TABLE_NAME)
@@ -123,20 +122,21 @@ class Store:
 
         Raises:
             UnavailableError: There is none, or it cannot be reached.
-            StoreError: It is damaged, or of another schema version.
+            StoreError: It is damaged or lacks its manifest, is of another schema version, or has
+                another store's table.
         """
         if store_facts.is_address(path):
             address = str(path)
-            found = store_facts.noted_at(address)
-            return cls(Path(os.devnull, address), found.of_vectors, found.facts, address=address)
+            said = store_facts.noted_at(address)
+            return cls(Path(os.devnull, address), said, address=address)
         path = Path(path).absolute()  # the folder that is meant now, wherever the process goes
         if not (path / MANIFEST_NAME).exists():
+            store_facts.require_no_table(path)
             raise errors.UnavailableError(
                 f"there is no store at {path} (no {MANIFEST_NAME} in it)",
                 hint="check the path; polyglance index makes an index, polyglance embed a store",
             )
-        found = store_facts.read(path / MANIFEST_NAME)
-        return cls(path, found.of_vectors, found.facts)
+        return cls(path, store_facts.read(path / MANIFEST_NAME))
 
     @classmethod
     def open_or_create(
@@ -352,7 +352,7 @@ class Store:
         changed = extra_facts is not None and dict(extra_facts) != dict(self.extra_facts)
         with self.writing():
             self.extra_facts = dict(extra_facts if extra_facts is not None else self.extra_facts)
-            content = store_facts.content(self.facts, self.extra_facts)
+            content = store_facts.content(self.facts, self.extra_facts, table_id=self._table_id)
             if store_facts.note(self._dataset, content, again=changed):
                 self.refresh()
             if changed:

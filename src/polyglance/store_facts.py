@@ -7,10 +7,11 @@ object storage and is opened there by its address.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from polyglance import __version__, errors, files, schemas, store_rows
 from polyglance.schemas import Name, Width
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 TABLE_NAME = "vectors.lance"
 KEY = "polyglance.store"
 KIND, SCHEMA_VERSION = "store", 1
-DAMAGED = "polyglance check-index FOLDER says what is left; or get the folder from a copy"
+TableId = Annotated[str, schemas.form("(?:[0-9a-f]{32})?", "32 hexadecimal digits, or nothing")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +52,11 @@ class StoreManifest(StoreFacts):
     Attributes:
         created_by: Which program wrote it.
         facts: What its maker noted beside.
+        table_id: Which table it is of, at random and for good; empty in a store from before.
     """
 
     created_by: str = ""
+    table_id: TableId = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -68,15 +71,58 @@ def read(path: Path) -> StoreManifest:
     Raises:
         StoreError: Something that is not allowed, or not what was written.
     """
-    return files.read_manifest_as(
-        StoreManifest, path, kind=KIND, schema_version=SCHEMA_VERSION, hint=DAMAGED
+    hint = repair_hint(path.parent)
+    try:
+        return files.read_manifest_as(
+            StoreManifest, path, kind=KIND, schema_version=SCHEMA_VERSION, hint=hint
+        )
+    except (errors.InputError, errors.StoreError) as error:
+        if _is_newer(path):
+            raise
+        raise errors.StoreError(error.message, hint=hint) from error
+
+
+def _is_newer(path: Path) -> bool:
+    """Whether a manifest is one of a later version of this program."""
+    try:
+        found = files.read_json(path)
+    except errors.InputError:
+        return False
+    version = found.get("schema_version") if isinstance(found, dict) else None
+    return isinstance(version, int) and version > SCHEMA_VERSION and found.get("kind") == KIND
+
+
+def repair_hint(store: Path) -> str:
+    """What to do with a store whose manifest is damaged or gone."""
+    return (
+        f"polyglance check-index {store} --repair takes it from the table, which says the same; or "
+        "get the folder from a copy"
     )
 
 
-def content(facts: StoreFacts, extra_facts: Mapping[str, Any]) -> dict[str, Any]:
+def require_no_table(store: Path) -> None:
+    """Refuse to take a folder for unfinished that has rows and has only lost its manifest.
+
+    Raises:
+        StoreError: With the command that writes the manifest again.
+    """
+    if any((store / TABLE_NAME / "data").glob("*")):
+        raise errors.StoreError(
+            f"the store {store} has a table with rows and no manifest, which says whose they are",
+            hint=repair_hint(store),
+        )
+
+
+def content(facts: StoreFacts, extra_facts: Mapping[str, Any], *, table_id: str) -> dict[str, Any]:
     """What a manifest says of a store."""
     made_by = f"polyglance {__version__}"
-    return {**asdict(facts), "created_by": made_by, "facts": dict(extra_facts)}
+    said = {"created_by": made_by, "table_id": table_id, "facts": dict(extra_facts)}
+    return {**asdict(facts), **said}
+
+
+def new_table_id() -> str:
+    """An id that no other table has."""
+    return secrets.token_hex(16)
 
 
 def write(path: Path, said: Mapping[str, Any]) -> None:
@@ -124,6 +170,39 @@ def note(table: lance.LanceDataset, content: Mapping[str, Any], *, again: bool =
         said = files.manifest(content, kind=KIND, schema_version=SCHEMA_VERSION)
         table.update_config({KEY: json.dumps(said)})
     return missing
+
+
+def require_same_table(table: lance.LanceDataset, table_id: str, *, store: Path) -> None:
+    """Refuse a table that another store was made with and that was put in the place of this one's.
+
+    Args:
+        table: As it is open.
+        table_id: What the store's manifest says; where that is nothing, nothing is compared.
+        store: The store's folder.
+
+    Raises:
+        StoreError: It is the table of another store.
+    """
+    if not table_id:
+        return
+    noted = table.config().get(KEY)
+    if noted is None and not table.count_rows():
+        return  # the first version of a new store, before its note
+    found = _parsed(noted)
+    if found.get("table_id") != table_id:
+        raise errors.StoreError(
+            f"the table in {store} is another store's: it was put in the place of its own",
+            hint=f"get the folder {store} from a copy; or delete it and index again",
+        )
+
+
+def _parsed(noted: str | None) -> dict[str, Any]:
+    """A note as it stands in a table; nothing where it cannot be read."""
+    try:
+        found = json.loads(noted or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def noted_at(address: str) -> StoreManifest:

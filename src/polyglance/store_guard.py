@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polyglance import errors, store_sums, store_versions
+from polyglance import errors, store_facts, store_sums, store_versions
 
 if TYPE_CHECKING:
     import lance
@@ -25,10 +25,11 @@ class Guard:
     Args:
         store: The store's folder.
         folder: Of its table.
+        table_id: Which table that is, as the store's manifest says.
     """
 
-    def __init__(self, store: Path, *, folder: Path) -> None:
-        self._store, self._folder = store, folder
+    def __init__(self, store: Path, *, folder: Path, table_id: str) -> None:
+        self._store, self._folder, self._table_id = store, folder, table_id
         self._check: store_sums.Check | None = None
         self._noted_version: int | None = None
         self._noted_at = time.monotonic()
@@ -40,7 +41,7 @@ class Guard:
 
         Raises:
             UnavailableError: It is not there any more.
-            StoreError: It cannot be read, or is not what was noted.
+            StoreError: It cannot be read, is not what was noted, or is another store's.
         """
         # First, since the table may be ahead of what is noted, and never is behind.
         sums = store_sums.read(self._store)
@@ -48,6 +49,10 @@ class Guard:
             table = store_versions.open_newest(self._store, self._folder, sums)
         except FileNotFoundError as error:
             raise self._vanished() from error
+        except errors.StoreError:
+            self._require_own_table()  # which says more than that it is not what was noted
+            raise
+        store_facts.require_same_table(table, self._table_id, store=self._store)
         self._check, self._opened = None, self._identity(table.version)
         self._noted_version = None if sums is None else sums.version
         if sums is not None:
@@ -96,6 +101,14 @@ class Guard:
             self._read.update(sums.files)
         self._noted_at = time.monotonic()
 
+    def _require_own_table(self) -> None:
+        """Refuse a table that is another store's, as far as it says so at all."""
+        try:
+            table = store_versions.open_version(self._store, self._folder)
+        except errors.StoreError:
+            return
+        store_facts.require_same_table(table, self._table_id, store=self._store)
+
     def _identity(self, version: int | None = None) -> tuple[object, ...]:
         """Which table lies in the folder now: its newest version, or the one that is given."""
         try:
@@ -107,5 +120,6 @@ class Guard:
     def _vanished(self) -> errors.UnavailableError:
         return errors.UnavailableError(
             f"the store {self._store} is not there any more: its table is gone",
-            hint="put the folder back, or make it again: polyglance index",
+            hint=f"put its {store_facts.TABLE_NAME} back; or delete what is left ({self._store}) "
+            "and run polyglance index again; or give it another --out",
         )

@@ -44,11 +44,13 @@ class Finding:
         said: In one sentence.
         mended: Whether it is so no longer.
         harmless: Whether answers are right in spite of it.
+        mendable: Whether `--repair` can do anything about it.
     """
 
     said: str
     mended: bool = False
     harmless: bool = False
+    mendable: bool = True
 
 
 @dataclass

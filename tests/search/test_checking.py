@@ -162,6 +162,37 @@ class TestDamage:
         assert checking.check(built, repair=True).is_sound
         assert Store.open(built).facts == wanted
 
+    def test_a_manifest_from_the_table_keeps_its_id(self, built):
+        before = json.loads((built / "store.json").read_text())["table_id"]
+        (built / "store.json").unlink()
+        assert checking.check(built, repair=True).is_sound
+        assert json.loads((built / "store.json").read_text())["table_id"] == before
+        assert len(Store.open(built)) == len(small_world.PHRASES)
+
+    @pytest.mark.parametrize("repair", [(), ("--repair",)])
+    @pytest.mark.parametrize("runs", [1, 4])
+    def test_another_table_is_said_and_left_as_it_is(
+        self, built, model_folder, tmp_path, run, repair, runs
+    ):
+        photos = tmp_path / "photos"
+        photos.mkdir()
+        for number in range(runs):
+            small_world.draw("big red ring", seed=number).save(photos / f"{number}.png")
+            indexing.build(photos, model=str(model_folder), out=tmp_path / "other")
+        shutil.rmtree(built / "vectors.lance")
+        shutil.copytree(tmp_path / "other" / "vectors.lance", built / "vectors.lance")
+        with pytest.raises(errors.StoreError, match="is another store's"):
+            ask(built)
+        before = {path: path.read_bytes() for path in built.rglob("*") if path.is_file()}
+        code, said, hint = run("check-index", built, *repair)
+        assert code == 1
+        assert "DAMAGED: the table in" in said
+        assert "from a copy; or delete it" in said
+        assert "--repair" not in hint  # it would not help
+        after = {path: path.read_bytes() for path in built.rglob("*") if path.is_file()}
+        del before[built / "store.lock"], after[built / "store.lock"]
+        assert after == before
+
     def test_left_over_and_damaged_thumbnails(self, built):
         store = Store.open(built)
         place = thumbnails.place_of(built, store.keys()[0])

@@ -1,6 +1,8 @@
 """A derived column is made once, kept apart, follows the index, and goes again."""
 
 import dataclasses
+import errno
+import os
 import shutil
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from PIL import Image
 
 import small_world
-from polyglance import affine, errors
+from polyglance import affine, errors, files
 from polyglance.packs import LanguagePack, PackManifest
 from polyglance.search import columns, vector_building, vector_index
 from polyglance.search.filters import Filters
@@ -224,3 +226,65 @@ def test_a_picture_that_changed_must_be_encoded_again(
         columns.column_store(Store.open(index_folder), pack)
     columns.reencode(Store.open(index_folder), pack, images=walking.find_images(picture_folder))
     assert len(columns.column_store(Store.open(index_folder), pack)) == 72
+
+
+class TestCannotBeWritten:
+    """An index on a disk that allows reading alone, or that is full."""
+
+    @pytest.fixture
+    def said(self, monkeypatch):
+        found = []
+        monkeypatch.setattr(columns.progress, "say", found.append)
+        return found
+
+    def refuse(self, monkeypatch, *, number, text=None):
+        """Have the system refuse whatever writes a column."""
+        error = OSError(text) if text else OSError(number, os.strerror(number), "packs")
+
+        def refused(*_, **__):
+            raise error
+
+        monkeypatch.setattr(columns.Store, "create", refused)
+        monkeypatch.setattr(files.FolderLock, "_acquire", refused)
+
+    @pytest.mark.parametrize(
+        ("number", "text"),
+        [
+            (errno.EROFS, None),
+            (errno.EACCES, None),
+            (errno.ENOSPC, None),
+            (0, "LanceError(IO): Permission denied (os error 13), writer.rs"),
+        ],
+    )
+    @pytest.mark.parametrize("is_there", [False, True], ids=["new", "outdated"])
+    def test_it_is_projected_in_memory(
+        self, teacher, index_folder, monkeypatch, said, number, text, is_there
+    ):
+        base, pack = Store.open(index_folder), pack_of(teacher)
+        if is_there:
+            columns.project(base, pack)
+            base.delete(base.ids()[:1])
+        folder, model = base.extra_facts["folder"], base.extra_facts["model"]
+        self.refuse(monkeypatch, number=number, text=text)
+        found = columns.Column(base, pack)
+        np.testing.assert_allclose(found.vectors, pack.project(base.vectors()), atol=1e-6)
+        assert found.nearest is None
+        assert len(said) == 1
+        assert "made in memory" in said[0]
+        command = f"polyglance index {folder} --model {model} --out {base.path} --pack PACK"
+        assert command in said[0]
+        queries = affine.unit(np.random.default_rng(3).standard_normal((2, 5), np.float32))
+        hits = Index(index_folder).candidates(queries, count=4, pack=pack)
+        assert [len(each) for each in hits] == [4, 4]
+
+    def test_a_column_that_is_up_to_date_is_read(self, teacher, index_folder, monkeypatch, said):
+        base, pack = Store.open(index_folder), pack_of(teacher)
+        columns.project(base, pack)
+        self.refuse(monkeypatch, number=errno.EROFS)
+        assert columns.Column(base, pack).vectors.shape == (72, 5)
+        assert said == []
+
+    def test_another_fault_is_none_of_it(self, teacher, index_folder, monkeypatch):
+        self.refuse(monkeypatch, number=errno.EIO)
+        with pytest.raises(OSError, match="Input/output"):
+            columns.Column(Store.open(index_folder), pack_of(teacher))

@@ -9,8 +9,9 @@ import pytest
 from picture_files import make_tar, png
 from polyglance import errors
 from polyglance.sources import walking
+from polyglance.sources.patterns import Patterns
 from polyglance.sources.skipped import REASONS, Skipped, Why, summary
-from polyglance.sources.walking import Patterns, survey_folder
+from polyglance.sources.walking import survey_folder
 
 
 def put(root, *names, content=b"x"):

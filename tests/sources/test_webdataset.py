@@ -10,8 +10,8 @@ import pytest
 from picture_files import make_tar, png
 from polyglance import errors
 from polyglance.sources import webdataset
+from polyglance.sources.patterns import Patterns
 from polyglance.sources.skipped import Why
-from polyglance.sources.walking import Patterns
 
 
 def test_samples_with_their_captions(tmp_path):

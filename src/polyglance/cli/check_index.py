@@ -40,7 +40,7 @@ def command(
             typer.echo(f"{state}: {one.said}")
         if report.is_sound:
             typer.echo(f"{index} is whole: {report.num_rows:,} rows")
-        else:
+        elif any(one.mendable and not (one.mended or one.harmless) for one in report.findings):
             typer.echo(f"  -> polyglance check-index {index} --repair", err=True)
     if not report.is_sound:
         raise typer.Exit(1)

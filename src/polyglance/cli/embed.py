@@ -34,7 +34,8 @@ def embed_images(
     """Raw vectors of the pictures into a store."""
     options.claim(out, "INDEX")
     from polyglance import embed
-    from polyglance.sources import walking
+    from polyglance.search import places
+    from polyglance.sources import patterns, walking
     from polyglance.towers import load_tower
 
     found = walking.survey_folder(folder, exclude=exclude or ())
@@ -42,10 +43,14 @@ def embed_images(
         raise walking.no_image(folder, found.skipped)
     loaded = load_tower(tower, modality="image")
     store = embed.open_image_store(out, loaded)
+    places.require_no_index(store)
     report = embed.embed_images(found.images, loaded, store=store)
     aside = (*report.quarantined, *found.unlisted)
     print_report(embed.EmbedReport(new=report.new, known=report.known, quarantined=aside), out)
     left_out.name_some("tars not looked into", [tar.id for tar in found.tars])
+    taken = [one.id for one in (*found.images, *found.tars)]
+    out_of_it = [one.id for one in found.skipped]
+    left_out.print_idle(patterns.idle(exclude or (), root=folder, taken=taken, left_out=out_of_it))
     left_out.print_skipped(found.skipped, list_all=list_skipped)
 
 

@@ -68,17 +68,10 @@ def command(
 ) -> None:
     """Run `search.indexing.build` and say what it did."""
     options.claim(out, "INDEX")
-    from polyglance import errors
-    from polyglance.packs import LanguagePack
     from polyglance.search import indexing
     from polyglance.search.leaving import Policy
 
-    if pack is None and (reencode or drop):
-        raise errors.ConfigError(
-            "--reencode and --drop are of a pack's column, and no pack is named",
-            hint="name it: --pack PACK",
-        )
-    loaded = None if pack is None else LanguagePack.load(pack)
+    loaded = _load_pack(pack, model=model, space=space, reencode=reencode, drop=drop)
     report = indexing.build(
         source,
         model=model,
@@ -89,9 +82,12 @@ def command(
         space=space,
     )
     print_report(report, out, list_skipped=list_skipped)
+    report.require_rows(source)
     _vector_index(out, None)
     if pack is not None and loaded is not None:
-        _pack_column(source, out, pack, loaded, exclude=exclude or (), reencode=reencode, drop=drop)
+        _pack_column(
+            source, out, pack, loaded=loaded, exclude=exclude or (), reencode=reencode, drop=drop
+        )
 
 
 def print_report(report: IndexReport, out: Path, *, list_skipped: bool) -> None:
@@ -115,6 +111,7 @@ def print_report(report: IndexReport, out: Path, *, list_skipped: bool) -> None:
             report.absent,
             err=True,
         )
+    left_out.print_idle(report.idle)
     left_out.print_remarks(report.remarks, list_all=list_skipped)
     left_out.print_skipped(report.skipped, list_all=list_skipped)
 
@@ -148,12 +145,53 @@ def _vector_index(out: Path, pack: LanguagePack | None) -> None:
         )
 
 
+def _load_pack(
+    pack: str | None, *, model: str, space: str | None, reencode: bool, drop: bool
+) -> LanguagePack | None:
+    """The pack whose column is asked for, before a picture is encoded.
+
+    Raises:
+        ConfigError: What is asked does not go with it, or there is none.
+        SpaceMismatchError: It is of another space than the model.
+    """
+    from polyglance import errors, spaces
+    from polyglance.model import MODEL_FILE, read_facts
+    from polyglance.packs import LanguagePack
+    from polyglance.search import columns
+
+    if reencode and drop:
+        raise errors.ConfigError("--reencode and --drop were given", hint="give one of the two")
+    if pack is None:
+        if reencode or drop:
+            raise errors.ConfigError(
+                f"--{'drop' if drop else 'reencode'} is for the column of a pack, and none was "
+                "given",
+                hint="name it: --pack PACK",
+            )
+        return None
+    loaded = LanguagePack.load(pack)
+    if drop:
+        return loaded
+    if reencode:
+        columns.require_new_tower(loaded)
+    elif loaded.manifest.content == "new-tower":
+        raise errors.ConfigError(
+            f"the pack {pack} brings another content tower ({loaded.manifest.content_tower}), by "
+            "which every picture must be encoded again",
+            hint="ask for that: --reencode",
+        )
+    of_folder = space is None and (Path(model) / MODEL_FILE).is_file()
+    if of_folder and read_facts(Path(model)).space_id != loaded.manifest.space_id:
+        spaces.require_known(model, loaded.manifest.teacher)
+    return loaded
+
+
 def _pack_column(
     source: Path,
     out: Path,
     pack: str,
-    loaded: LanguagePack,
     *,
+    loaded: LanguagePack,
     exclude: Sequence[str],
     reencode: bool,
     drop: bool,

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from polyglance.records import Quarantined
+    from polyglance.sources.patterns import Idle
     from polyglance.sources.skipped import Skipped
 
 ListSkipped = Annotated[
@@ -63,6 +64,13 @@ def print_skipped(skipped: Sequence[Skipped], *, list_all: bool) -> None:
         for one in items if list_all else ():
             note = f": {one.note}" if one.note else ""
             typer.echo(f"    {shown(one.id + note)}")
+
+
+def print_idle(idle: Sequence[Idle]) -> None:
+    """The patterns that left nothing out, and what was perhaps meant."""
+    for one in idle:
+        meant = "" if one.meant is None else f"; did you mean {one.meant!r}?"
+        typer.echo(shown(f"--exclude {one.pattern!r} leaves nothing out{meant}"), err=True)
 
 
 def print_remarks(remarks: Sequence[Quarantined], *, list_all: bool) -> None:

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from polyglance import errors, files, model, store_facts, store_repair
+from polyglance import errors, files, model, store_facts, store_repair, store_versions
 from polyglance.search import columns, places, thumbnails
 from polyglance.search.indexing import absolute
 from polyglance.store import LOCK_NAME, MANIFEST_NAME, Store
@@ -60,6 +60,9 @@ def check(index: Path, *, repair: bool = False, new_model: str | None = None) ->
     # Looking writes nothing, not even a lock: the disk may allow reading alone.
     lock = files.FolderLock(index / LOCK_NAME, owner=f"the index {index}")
     with files.disk_errors(f"the index {index}"), lock.hold() if repair else nullcontext():
+        if another := _another_table(index):
+            # Nothing of it is touched: it may be the only copy that its owner has.
+            return Report(num_rows=0, findings=(another,))
         found += _manifest(index, repair=repair)
         found += store_repair.examine(index, repair=repair, unit=_is_index(index))
         found += _columns(index, repair=repair)
@@ -92,6 +95,21 @@ def _is_index(index: Path) -> bool:
         return True
 
 
+def _another_table(store: Path) -> Finding | None:
+    """That the table is another store's, which nothing mends; None where that is not known."""
+    folder = store / store_facts.TABLE_NAME
+    try:
+        table_id = store_facts.read(store / MANIFEST_NAME).table_id
+        table = store_versions.open_version(store, folder)
+    except errors.PolyglanceError:
+        return None  # a damage, which is told as one
+    try:
+        store_facts.require_same_table(table, table_id, store=store)
+    except errors.StoreError as error:
+        return Finding(f"{error.message}; {error.hint}", mendable=False)
+    return None
+
+
 def _manifest(index: Path, *, repair: bool) -> list[Finding]:
     """The manifest, which the table holds as well."""
     try:
@@ -113,6 +131,10 @@ def _columns(index: Path, *, repair: bool) -> list[Finding]:
             continue
         try:
             store_facts.read(path / MANIFEST_NAME)
+            if another := _another_table(path):
+                said = f"the column {path.name} of a pack: {another.said}"
+                found.append(Finding(said, mendable=False))
+                continue
             wrong = store_repair.examine(path, repair=False, unit=True)
         except errors.PolyglanceError as error:
             wrong = [Finding(error.message)]
@@ -153,7 +175,7 @@ def _places(store: Store) -> list[Finding]:
             said = f"the model was moved to {reference}; --model {reference} notes it"
             found.append(Finding(said, harmless=True))
     except errors.PolyglanceError as error:
-        found.append(Finding(f"{error.message} ({error.hint})"))
+        found.append(Finding(f"{error.message} ({error.hint})", mendable=False))
     folder = store.extra_facts.get(places.FOLDER)
     if folder and not Path(str(folder)).exists():
         said = (

@@ -9,6 +9,7 @@ Legend: M indexed items, D and E widths of the space and of the column.
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Sequence
 from functools import cached_property
@@ -20,6 +21,7 @@ from polyglance import embed, errors, progress
 from polyglance.affine import Vectors
 from polyglance.packs import LanguagePack
 from polyglance.records import ImageFile
+from polyglance.search import places
 from polyglance.search.vector_index import Found, Nearest, Rows, is_among
 from polyglance.sides import SpaceTower
 from polyglance.store import Store
@@ -30,6 +32,8 @@ FOLDER = "packs"
 BLOCK_ROWS = 8192
 # How long a search waits for another process that projects the same column.
 WAIT_SECONDS = 120.0
+# How a system says that nothing is written here.
+CANNOT_WRITE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT)
 
 
 def column_path(index: Path, pack: LanguagePack) -> Path:
@@ -100,15 +104,25 @@ def reencode(
     Raises:
         ConfigError: For a pack without another content tower.
     """
+    require_new_tower(pack)
+    assert pack.content_side is not None
+    column = embed.open_image_store(column_path(base.path, pack), SpaceTower(pack.content_side))
+    return embed.embed_images(
+        images, SpaceTower(pack.content_side), store=column, num_threads=num_threads
+    )
+
+
+def require_new_tower(pack: LanguagePack) -> None:
+    """Refuse a pack by which no picture is to be encoded again.
+
+    Raises:
+        ConfigError: It has no other content tower.
+    """
     if pack.content_side is None:
         raise errors.ConfigError(
             f"a pack whose content side is {pack.manifest.content}; it needs no picture again",
             hint="leave --reencode out",
         )
-    column = embed.open_image_store(column_path(base.path, pack), SpaceTower(pack.content_side))
-    return embed.embed_images(
-        images, SpaceTower(pack.content_side), store=column, num_threads=num_threads
-    )
 
 
 def column_store(base: Store, pack: LanguagePack) -> Store:
@@ -142,12 +156,41 @@ def column_store(base: Store, pack: LanguagePack) -> Store:
     )
 
 
+def _written_column(base: Store, pack: LanguagePack) -> Store | None:
+    """The derived column of a pack, brought up to date; None where it cannot be written.
+
+    Raises:
+        SpaceMismatchError: As `column_store`.
+    """
+    if pack.manifest.content != "head":
+        return column_store(base, pack)
+    if base.address is not None:
+        return None
+    try:
+        return column_store(base, pack)
+    except errors.DiskFullError as error:
+        why = error.message
+    except OSError as error:
+        # Lance names the number in its text alone.
+        named = (error.errno == each or f"(os error {each})" in str(error) for each in CANNOT_WRITE)
+        if not any(named):
+            raise
+        why = errors.of_system(error).message
+    facts = base.extra_facts
+    progress.say(
+        f"the pack's column cannot be written ({why}), so it is made in memory for this run; where "
+        f"the index can be written: polyglance index {facts.get(places.FOLDER, 'FOLDER')} --model "
+        f"{facts.get(places.MODEL, 'MODEL')} --out {base.path} --pack PACK"
+    )
+    return None
+
+
 class Column:
     """The derived column of a pack, open for search beside its index.
 
     Its rows are contents, those of the index are items: a content answers with all items that have
-    it. One with a vector index is not read into memory. Of an index on object storage it is made
-    in memory.
+    it. One with a vector index is not read into memory. Of an index that cannot be written, as on
+    object storage or a disk that allows reading alone, it is made in memory.
 
     Args:
         base: The index's store.
@@ -160,9 +203,7 @@ class Column:
     def __init__(self, base: Store, pack: LanguagePack) -> None:
         self._base, self._pack = base, pack
         self._by_content = pack.manifest.content == "head"
-        self._store = None
-        if base.address is None or not self._by_content:
-            self._store = column_store(base, pack)
+        self._store = _written_column(base, pack)
         nearest = None if self._store is None else Nearest(self._store.table)
         self.nearest = None if nearest is None or nearest.facts is None else nearest
 
@@ -170,9 +211,8 @@ class Column:
     def vectors(self) -> Vectors:
         """Float32 (M, E), unit, in the order of the index."""
         if self._store is None:
-            return self._pack.project(
-                require_unit(self._base.vectors(), place=str(self._base.address))
-            )
+            place = self._base.address or self._base.path
+            return self._pack.project(require_unit(self._base.vectors(), place=place))
         return require_unit(self._store.vectors(self._names), place=self._store.path)
 
     def near(

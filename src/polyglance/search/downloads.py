@@ -15,8 +15,9 @@ from polyglance import errors
 from polyglance.records import ImageFile, Quarantined
 from polyglance.search.gathering import Gathered
 from polyglance.sources import webdataset
+from polyglance.sources.patterns import Patterns
 from polyglance.sources.skipped import Skipped, Why, summary
-from polyglance.sources.walking import Patterns, readable_suffixes, valid_name
+from polyglance.sources.walking import readable_suffixes, valid_name
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from polyglance import errors
 from polyglance.records import ImageFile, Quarantined
-from polyglance.sources import walking, webdataset
+from polyglance.sources import patterns, walking, webdataset
+from polyglance.sources.patterns import Idle, Patterns
 from polyglance.sources.skipped import REASONS, Skipped, Why
-from polyglance.sources.walking import Patterns, Survey, survey_folder
+from polyglance.sources.walking import Survey, survey_folder
 from polyglance.sources.webdataset import Remark
 
 Describe = Callable[[ImageFile, Remark], Mapping[str, Any]]
@@ -48,6 +49,7 @@ class Gathered:
         unseen: Ids, or ids with a slash for all below them, that may be there still: nothing is
             concluded from their absence.
         num_tars: Tars that were looked into.
+        idle: The patterns that left nothing out.
     """
 
     root: Path
@@ -57,6 +59,7 @@ class Gathered:
     skipped: tuple[Skipped, ...] = ()
     unseen: frozenset[str] = frozenset()
     num_tars: int = 0
+    idle: tuple[Idle, ...] = ()
 
     def may_be_there(self, identity: str) -> bool:
         """Whether an id that was not found is among the `unseen`."""
@@ -88,13 +91,25 @@ def gather(source: Path, *, exclude: Sequence[str] = (), may_be_empty: bool = Fa
 
     Args:
         source: A folder, a tar, or a parquet.
-        exclude: Patterns of what is left out, see `walking.Patterns`.
+        exclude: Patterns of what is left out, see `patterns.Patterns`.
         may_be_empty: Whether a folder without any picture is no error.
 
     Raises:
         InputError: There is nothing of these kinds.
+        ConfigError: A pattern is empty.
     """
-    source = Path(source)
+    found = _gathered(Path(source), exclude=exclude, may_be_empty=may_be_empty)
+    idle = patterns.idle(
+        exclude,
+        root=found.root,
+        taken=(image.id for image in found.images),
+        left_out=[one.id for one in found.skipped],
+    )
+    return replace(found, idle=idle)
+
+
+def _gathered(source: Path, *, exclude: Sequence[str], may_be_empty: bool) -> Gathered:
+    """As `gather`, without a look at the patterns."""
     suffix = source.suffix.lower()
     if not os.path.isfile(source):
         survey = survey_folder(source, exclude=exclude)

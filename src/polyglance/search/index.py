@@ -46,11 +46,16 @@ class Index:
 
     Args:
         path: The folder that `indexing.build` wrote, or the address of a copy on object storage.
+
+    Raises:
+        UnavailableError: There is none.
+        StoreError: It is damaged, or a store of vectors that is no index.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = path
         self.store = Store.open(path)
+        places.require_index(self.store)
         self._lock = threading.Lock()
         self._columns: dict[str, Column] = {}
 
@@ -173,6 +178,7 @@ class Index:
         """
         teacher = cache(lambda: self.side("text"))
         if pack is not None and pack.manifest.space_id != self.space_id:
+            self._require_model_space(pack)
             alone = TextSpeakers(self.store.facts.dim, teacher, None)
             require_equivalent(
                 self.model,
@@ -182,6 +188,23 @@ class Index:
                 look=lambda pictures: SpaceTower(self.side("content")).encode(pictures),
             )
         return TextSpeakers(self.store.facts.dim, teacher, pack)
+
+    def _require_model_space(self, pack: LanguagePack) -> None:
+        """Refuse a pack of another space where the vectors lie in one that their owner named.
+
+        The model says nothing of such vectors, so that no comparison of models helps.
+
+        Raises:
+            SpaceMismatchError: Names both spaces.
+        """
+        if places.model_space(self.store) != self.space_id:
+            theirs = pack.manifest.space_id
+            raise errors.SpaceMismatchError(
+                f"the index's vectors lie in the space {self.space_id!r}; the pack speaks to the "
+                f"space {theirs!r}, of {pack.manifest.teacher}",
+                hint="if that model made the vectors, index them again into another --out with "
+                f"--space {theirs}; else take a pack of their space",
+            )
 
     def warm_up(self) -> None:
         """Read now what the first search would wait for."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,14 @@ from polyglance import embed, errors, files
 from polyglance.affine import Vectors
 from polyglance.model import MODEL_FILE, load_side
 from polyglance.records import ImageFile, Quarantined
-from polyglance.search import leaving, places, vector_rows
+from polyglance.search import leaving, own_source, places, vector_rows
 from polyglance.search import thumbnails as thumbnail_files
 from polyglance.search.gathering import Describe, Gathered, gather
 from polyglance.search.leaving import Leaving, Policy
 from polyglance.search.rows import add_index_columns, index_columns, looked_at
 from polyglance.sides import SpaceTower
 from polyglance.sources.images import Photo
+from polyglance.sources.patterns import Idle
 from polyglance.sources.skipped import Skipped
 from polyglance.store import MANIFEST_NAME, Store
 from polyglance.store_facts import StoreFacts
@@ -40,7 +42,7 @@ class IndexReport:
         new: Rows added, or replaced since their content had changed.
         known: Items whose row was there already.
         moved: Old and new id of what was found under another path.
-        removed: Ids of the rows whose file is gone.
+        removed: Ids of the rows whose file, or whose vector in the source, is gone.
         left_out: Ids of the rows that left since their file is left out by choice now.
         missing: Ids of the rows whose file is gone and that were kept since that was asked for.
         absent: Ids of the rows that were kept since their folder is gone or empty, or since more
@@ -50,6 +52,9 @@ class IndexReport:
         skipped: What was left out by a rule, and by which.
         num_tars: Tars that were looked into.
         num_in_tars: Pictures found in them.
+        idle: The patterns that left nothing out.
+        kind: What the source holds.
+        num_rows: Rows of the index after the run.
     """
 
     new: int
@@ -64,6 +69,22 @@ class IndexReport:
     skipped: tuple[Skipped, ...] = ()
     num_tars: int = 0
     num_in_tars: int = 0
+    idle: tuple[Idle, ...] = ()
+    kind: own_source.Kind = "pictures"
+    num_rows: int = 0
+
+    def require_rows(self, source: Path) -> None:
+        """Refuse a run that read nothing of what there is, and left an index without a row.
+
+        Raises:
+            InputError: All was set aside.
+        """
+        if self.quarantined and not self.num_rows:
+            raise errors.InputError(
+                f"none of the {len(self.quarantined):,} {self.kind} of {source} could be read; the "
+                "index is empty",
+                hint="its quarantine.jsonl has the reasons; mend the files, or give others",
+            )
 
 
 def build(
@@ -84,7 +105,7 @@ def build(
             a folder of vectors, see `vector_rows`.
         model: Reference of a dual encoder.
         out: Folder of the index, made or brought up to date.
-        exclude: Patterns of what is left out, see `walking.Patterns`.
+        exclude: Patterns of what is left out, see `patterns.Patterns`.
         policy: Which rows may leave.
         thumbnails: Whether thumbnails are made on the way.
         space: In which space vectors lie that are given; for pictures it is the model's.
@@ -92,22 +113,28 @@ def build(
             once; None for one a core.
 
     Returns:
-        What was new, known, moved, removed, set aside and left out.
+        What was new, known, moved, removed, set aside and left out. Where nothing could be read,
+        too: `IndexReport.require_rows` refuses that.
 
     Raises:
         InputError: There is no picture, or the source went away meanwhile; no row is removed then.
-        StoreError: An index of another model or folder, or one that another process is writing.
+        StoreError: An index of another model or source, or one that another process is writing.
         DiskFullError: No room; what was appended stays.
     """
     if vector_rows.holds_vectors(source):
-        made = vector_rows.build_vectors(source, model=absolute(model), space=space, out=out)
-        return IndexReport(new=made.new, known=made.known, quarantined=made.quarantined)
+        if exclude:
+            raise errors.ConfigError(
+                f"what is to be left out was given ({', '.join(exclude)}), and {source} holds "
+                "vectors: all of them are taken",
+                hint="leave --exclude out, or write vectors.npy without those rows",
+            )
+        return _of_vectors(source, model=model, out=out, policy=policy, space=space)
     if space is not None:
         raise errors.ConfigError(
             f"a space was given ({space}), and {source} holds no vectors",
             hint="leave --space out: pictures are encoded into the space of --model",
         )
-    before = _identity_of(source)
+    before = own_source.identity_of(source)
     found = gather(source, exclude=exclude, may_be_empty=policy.forget)
     store, tower = open_index(out, model=model, source=source, found=found)
     look = _Look(store.path, found.describe, thumbnails=thumbnails)
@@ -125,18 +152,35 @@ def build(
         present = {image.id for image in found.images}
         left = leaving.decide(store, table, found=found, present=present, policy=policy)
         if left.going or left.absent:
-            _require_unchanged_place(source, before)
+            own_source.require_unchanged(source, before)
         if left.going:
             store.delete(left.going)
         if left.going or report.new:
             _drop_thumbnails(store, before=set(table["key"]))
         stale = [one.id for one in embed.read_quarantine(store) if one.id not in present]
         embed.set_aside(store, found.set_aside, tried=stale)
-    return _reported(report, left, found=found, remarks=look.remarks)
+    return _reported(report, left, found=found, remarks=look.remarks, num_rows=len(store))
+
+
+def _of_vectors(
+    source: Path, *, model: str, out: Path, policy: Policy, space: str | None
+) -> IndexReport:
+    """As `build`, of a folder of vectors."""
+    report, left = vector_rows.build_vectors(
+        source, model=absolute(model), space=space, out=out, policy=policy
+    )
+    found = Gathered(root=source, images=())
+    reported = _reported(report, left, found=found, num_rows=len(Store.open(out)))
+    return replace(reported, kind="vectors")
 
 
 def _reported(
-    report: embed.EmbedReport, left: Leaving, *, found: Gathered, remarks: Sequence[Quarantined]
+    report: embed.EmbedReport,
+    left: Leaving,
+    *,
+    found: Gathered,
+    num_rows: int,
+    remarks: Sequence[Quarantined] = (),
 ) -> IndexReport:
     return IndexReport(
         new=report.new - len(left.moved),
@@ -149,8 +193,10 @@ def _reported(
         quarantined=(*report.quarantined, *found.set_aside),
         remarks=tuple(sorted(remarks, key=lambda one: one.id)),
         skipped=found.skipped,
+        idle=found.idle,
         num_tars=found.num_tars,
         num_in_tars=sum(image.span is not None for image in found.images),
+        num_rows=num_rows,
     )
 
 
@@ -165,7 +211,7 @@ def open_index(
     reference, place = absolute(model), os.path.realpath(source)
     if (Path(out) / MANIFEST_NAME).exists():
         store = Store.open(out)
-        _require_own_source(store, place, found=found)
+        own_source.require_own(store, place, kind="pictures", count_in=partial(_count_in, found))
         if store.extra_facts.get("model") == reference and _may_be(store, reference):
             return store, LaterTower(store.facts, reference)
     tower = SpaceTower(load_side(reference, "content"))
@@ -179,29 +225,10 @@ def open_index(
     return store, tower
 
 
-def _require_own_source(store: Store, place: str, *, found: Gathered) -> None:
-    """Refuse another source than an index's own; one that was moved holds its pictures still.
-
-    Raises:
-        StoreError: The index's own is there, or nothing of the index is in this one.
-    """
-    other = store.extra_facts.get("folder", place)
-    if other == place:
-        return
-    if os.path.exists(other):
-        raise errors.StoreError(
-            f"the index {store.path} is of {other}; {place} was given",
-            hint="one index a folder: give another --out",
-        )
-    table = store.columns(["id", "size"])
-    size_of = dict(zip(table["id"], table["size"], strict=True))
-    known = (image for image in found.images if image.id in size_of)
-    if size_of and not any(_size_of(image) == size_of[image.id] for image in known):
-        raise errors.StoreError(
-            f"the index {store.path} is of {other}, which is not there; none of its pictures is in "
-            f"{place}",
-            hint=f"give another --out for {place}; or have {other} there (is a disk not mounted?)",
-        )
+def _count_in(found: Gathered, sizes: Mapping[str, int]) -> int:
+    """How many of an index's rows are among the pictures that were found."""
+    known = (image for image in found.images if image.id in sizes)
+    return sum(_size_of(image) == sizes[image.id] for image in known)
 
 
 def _size_of(image: ImageFile) -> int | None:
@@ -307,28 +334,6 @@ def _may_be(store: Store, model: str) -> bool:
     return not manifest.is_file() or files.read_json(manifest).get("space_id") == (
         store.facts.space_id
     )
-
-
-def _identity_of(source: Path) -> os.stat_result | None:
-    try:
-        return os.stat(source)
-    except OSError:
-        return None
-
-
-def _require_unchanged_place(source: Path, before: os.stat_result | None) -> None:
-    """Nothing is concluded from files that are gone if their root is gone, or another."""
-    try:
-        same = before is not None and os.path.samestat(before, os.stat(source))
-        if same and source.is_dir():
-            os.listdir(source)
-    except OSError:
-        same = False
-    if not same:
-        raise errors.InputError(
-            f"{source} went away while it was indexed; no row was removed",
-            hint="run this again when it is there",
-        )
 
 
 def _drop_thumbnails(store: Store, *, before: Collection[str]) -> None:

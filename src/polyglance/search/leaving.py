@@ -1,15 +1,17 @@
 """Which rows leave an index: those whose file was deleted, not those whose disk is absent.
 
 A file that is gone may have been moved, left out by choice, deleted, or lie on a disk that is not
-mounted. Vectors cost hours, so what is absent is not taken for deleted: rows of a folder that is
-gone or empty stay, and all stay where more than a share of them would go, until `forget` says so.
+mounted; and so may a vector that was given, when its files do not hold it any more. Vectors cost
+hours, so what is absent is not taken for deleted: rows of a folder that is gone or empty stay, and
+all stay where more than a share of them would go, until `forget` says so.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 
 from polyglance import errors
 from polyglance.search.gathering import Gathered
@@ -97,17 +99,73 @@ def decide(
     rest = [identity for identity in gone if identity not in moved]
     left_out = tuple(identity for identity in rest if found.is_left_out(identity))
     missing = [identity for identity in rest if not found.is_left_out(identity)]
-    if policy.keep_missing:
-        return Leaving(moved=moved, left_out=left_out, missing=tuple(missing))
-    if policy.forget:
-        return Leaving(moved=moved, left_out=left_out, removed=tuple(missing))
     folder_of = {identity: os.path.dirname(gone[identity][1]) for identity in missing}
-    lost = {folder for folder in set(folder_of.values()) if _is_absent(folder)}
-    absent = [identity for identity in missing if folder_of[identity] in lost]
-    removed = [identity for identity in missing if folder_of[identity] not in lost]
-    if len(removed) > 1 and len(removed) > policy.max_removed * len(before["id"]):
-        absent, removed = missing, []
-    return Leaving(moved=moved, left_out=left_out, removed=tuple(removed), absent=tuple(absent))
+    is_absent = cache(_is_absent)
+    left = _by_policy(
+        missing,
+        is_absent=lambda identity: is_absent(folder_of[identity]),
+        num_rows=len(before["id"]),
+        policy=policy,
+    )
+    return replace(left, moved=moved, left_out=left_out)
+
+
+def decide_vectors(
+    store: Store,
+    before: Mapping[str, Sequence[str]],
+    *,
+    present: Collection[str],
+    policy: Policy,
+) -> Leaving:
+    """As `decide`, of the rows of vectors that were given: those whose id the source lacks.
+
+    Args:
+        store: After what was found was appended.
+        before: Ids, keys and paths of its rows before that.
+        present: The ids that the source holds, whether their vectors can be used or not.
+        policy: What may leave.
+    """
+    gone = {
+        identity: (key, path)
+        for identity, key, path in zip(before["id"], before["key"], before["path"], strict=True)
+        if not path and identity not in present
+    }
+    if not gone:
+        return Leaving(moved={})
+    moved = _moved(store, gone, known=set(before["id"]))
+    left = _by_policy(
+        [identity for identity in gone if identity not in moved],
+        is_absent=lambda identity: False,
+        num_rows=len(before["id"]),
+        policy=policy,
+    )
+    return replace(left, moved=moved)
+
+
+def _by_policy(
+    missing: Sequence[str],
+    *,
+    is_absent: Callable[[str], bool],
+    num_rows: int,
+    policy: Policy,
+) -> Leaving:
+    """What becomes of rows that are gone.
+
+    Args:
+        missing: Their ids.
+        is_absent: Whether that of an id only looks gone, as on a disk that is not mounted.
+        num_rows: Rows of the index.
+        policy: What may leave.
+    """
+    if policy.keep_missing:
+        return Leaving(moved={}, missing=tuple(missing))
+    if policy.forget:
+        return Leaving(moved={}, removed=tuple(missing))
+    absent = [identity for identity in missing if is_absent(identity)]
+    removed = [identity for identity in missing if not is_absent(identity)]
+    if len(removed) > 1 and len(removed) > policy.max_removed * num_rows:
+        absent, removed = list(missing), []
+    return Leaving(moved={}, removed=tuple(removed), absent=tuple(absent))
 
 
 def _gone(

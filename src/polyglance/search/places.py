@@ -48,6 +48,34 @@ def follow(store: Store, reference: str, *, folder: Path, space_id: str | None) 
         store.note_facts({**store.extra_facts, **found})
 
 
+def require_index(store: Store) -> None:
+    """Refuse a store that is no index: its vectors are raw, and it names no model.
+
+    Raises:
+        StoreError: A store of `embed`, or of a cache.
+    """
+    if MODEL not in store.extra_facts:
+        raise errors.StoreError(
+            f"{store.address or store.path} is a store of vectors, made by polyglance embed, and "
+            "no index",
+            hint="polyglance index FOLDER --model MODEL --out INDEX makes an index; name that one, "
+            "or another place for it",
+        )
+
+
+def require_no_index(store: Store) -> None:
+    """Refuse to put raw vectors into an index, whose own have length one.
+
+    Raises:
+        StoreError: It is an index.
+    """
+    if MODEL in store.extra_facts:
+        raise errors.StoreError(
+            f"{store.path} is an index, and no store for what polyglance embed makes",
+            hint="give another --out; polyglance index brings an index up to date",
+        )
+
+
 def model_of(store: Store) -> str:
     """The reference of an index's model, where it is now.
 

@@ -9,7 +9,7 @@ folder. A file of vectors does not say which model made them; the user does, wit
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ import numpy as np
 from polyglance import affine, embed, errors, image_rows, progress
 from polyglance.model import load_side
 from polyglance.records import Quarantined
-from polyglance.search import places
+from polyglance.search import leaving, own_source, places
 from polyglance.search.downloads import texts_of
+from polyglance.search.leaving import Leaving, Policy
 from polyglance.search.rows import index_columns
 from polyglance.sources import webdataset
 from polyglance.store import MANIFEST_NAME, Store
@@ -39,22 +40,32 @@ def holds_vectors(source: Path) -> bool:
     return os.path.isfile(source / "vectors.npy") or os.path.isdir(source / "img_emb")
 
 
-def build_vectors(source: Path, *, model: str, space: str | None, out: Path) -> embed.EmbedReport:
+def build_vectors(
+    source: Path, *, model: str, space: str | None, out: Path, policy: Policy
+) -> tuple[embed.EmbedReport, Leaving]:
     """Bring vectors into an index; those it has already, and unchanged, are passed over.
 
-    Rows whose vector is unusable, or whose id came before, are set aside. In memory are a block,
-    and the ids.
+    Rows whose vector is unusable, or whose id came before, are set aside; what the index has under
+    such an id stays. Rows whose id is gone leave, as far as the policy lets them. In memory are a
+    block, and the ids.
 
     Args:
         source: The folder.
         model: Reference of the dual encoder that answers queries, by full path.
         space: In which space the vectors lie; `model` for that of the model.
         out: The index.
+        policy: Which rows may leave.
+
+    Returns:
+        What was added, known and set aside; and which rows left, or stayed though they are gone.
 
     Raises:
         ConfigError: Without a space.
+        InputError: There is no vector at all, or the source went away meanwhile; nothing is
+            removed then.
         VectorError: A file that holds no vectors, or of another width than the first.
-        StoreError, SpaceMismatchError: The index is of another space, or is being written.
+        StoreError, SpaceMismatchError: The index is of another space or source, or is being
+            written.
     """
     if not space:
         raise errors.ConfigError(
@@ -62,32 +73,56 @@ def build_vectors(source: Path, *, model: str, space: str | None, out: Path) -> 
             hint=f"--space {MODEL_SPACE} if it was the model of --model, else --space NAME, the "
             "space that packs for them name",
         )
+    before = own_source.identity_of(source)
     facts = _facts_of(source, space=space, model=model)
+    num_rows = 0
     for part in _parts(source):  # all of them, before a row is written
         _check(part, facts)
+        num_rows += len(part.ids)
+    if not num_rows and not policy.forget:
+        raise errors.InputError(
+            f"{source} holds no vector: its files have no rows",
+            hint="write one vector a row; --forget removes all rows of an index",
+        )
     own_space = facts.space_id if space == MODEL_SPACE else None
     store = _open(out, facts, model=model, source=source, own_space=own_space)
     with store.writing():
         places.follow(store, model, folder=source.resolve(), space_id=own_space)
-        run = _Run(store)
+        table = store.columns(["id", "key", "path"])
+        run = _Run(store, table)
         with progress.bar("vectors", total=None) as advance:
             for part in _parts(source):  # one after the other: each holds its ids
                 for start, extra in _blocks(part):
                     run.take(part, start, extra)
                     advance(min(BLOCK_ROWS, len(part.ids) - start))
+        left = leaving.decide_vectors(store, table, present=run.seen, policy=policy)
+        if left.going:
+            own_source.require_unchanged(source, before)
+            store.delete(left.going)
         embed.set_aside(store, run.aside, tried=[one.id for one in embed.read_quarantine(store)])
-    return embed.EmbedReport(new=run.new, known=run.known, quarantined=tuple(run.aside))
+    report = embed.EmbedReport(new=run.new, known=run.known, quarantined=tuple(run.aside))
+    return report, left
 
 
 class _Run:
-    """One run over blocks of vectors; its caller is the store's writer."""
+    """One run over blocks of vectors; its caller is the store's writer.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: The index's.
+        table: Its ids and keys, before the run.
+
+    Attributes:
+        new, known: How many rows were added or replaced, and were there already.
+        aside: What cannot be used, and why.
+        seen: The ids that the source holds, whether their vectors can be used or not.
+    """
+
+    def __init__(self, store: Store, table: Mapping[str, Sequence[str]]) -> None:
         self.new = self.known = 0
         self.aside: list[Quarantined] = []
+        self.seen: set[str] = set()
         self._store = store
-        self._key_of = dict(zip(store.ids(), store.keys(), strict=True))
-        self._seen: set[str] = set()
+        self._key_of = dict(zip(table["id"], table["key"], strict=True))
 
     def take(self, part: precomputed.Part, start: int, extra: Mapping[str, list[Any]]) -> None:
         """Append or replace the rows of a block that the index lacks."""
@@ -102,7 +137,7 @@ class _Run:
         for b, identity in enumerate(ids):
             if why := self._why_not(identity):
                 bad[b] = why
-            self._seen.add(identity)
+            self.seen.add(identity)
             if b in bad:
                 named = webdataset.valid_text(identity) or f"row {start + b}"
                 self.aside.append(Quarantined(named, f"{part.path.name}: {bad[b]}"))
@@ -124,7 +159,7 @@ class _Run:
 
     def _why_not(self, identity: str) -> str | None:
         """The reason to set a row aside for its id."""
-        if identity in self._seen:
+        if identity in self.seen:
             return "its id occurred before"
         if not identity:
             return "it has no id"
@@ -210,6 +245,15 @@ def _open(
 ) -> Store:
     """The index, made where there is none."""
     there = (Path(out) / MANIFEST_NAME).exists()
+    if there:
+        own_source.require_own(
+            Store.open(out),
+            os.path.realpath(source),
+            kind="vectors",
+            count_in=lambda sizes: len(
+                {identity for part in _parts(source) for identity in part.ids if identity in sizes}
+            ),
+        )
     return Store.open_or_create(
         out,
         facts,

@@ -7,13 +7,11 @@ a file decides its format, where its name does not already say one that is read.
 
 from __future__ import annotations
 
-import fnmatch
 import importlib.util
 import json
 import os
 import re
 import stat
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -21,6 +19,7 @@ from pathlib import Path
 
 from polyglance import errors
 from polyglance.records import ImageFile, Quarantined
+from polyglance.sources.patterns import Patterns
 from polyglance.sources.skipped import Skipped, Why, summary
 
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
@@ -121,7 +120,7 @@ def survey_folder(folder: Path, *, exclude: Sequence[str] = ()) -> Survey:
 
     Args:
         folder: Where to look.
-        exclude: Patterns of what is left out, see `Patterns`.
+        exclude: Patterns of what is left out, see `patterns`.
 
     Raises:
         InputError: No such folder, or it cannot be listed.
@@ -201,37 +200,6 @@ def no_image(
         f"{' '.join(sorted(readable_suffixes()))}",
         hint=hint,
     )
-
-
-class Patterns:
-    """Patterns as shells have them: without a slash for a name anywhere, else for the path inside.
-
-    `*` stands for anything, slashes too. Letters with accents are compared as they look.
-
-    Args:
-        patterns: As given.
-
-    >>> found = Patterns(["raw", "2019/*.gif"])
-    >>> [found.match(path) for path in ("a/raw", "2019/x.gif", "2020/x.gif")]
-    [True, True, False]
-    """
-
-    def __init__(self, patterns: Sequence[str]) -> None:
-        given = [unicodedata.normalize("NFC", one).rstrip("/") for one in patterns]
-        self._names = _either([one for one in given if "/" not in one])
-        self._paths = _either([one.removeprefix("./").lstrip("/") for one in given if "/" in one])
-
-    def match(self, path: str) -> bool:
-        """Whether a path inside is meant."""
-        if self._names is None and self._paths is None:
-            return False
-        plain = unicodedata.normalize("NFC", path)
-        by_name = self._names is not None and self._names.match(plain.rpartition("/")[2])
-        return bool(by_name or (self._paths is not None and self._paths.match(plain)))
-
-
-def _either(patterns: Sequence[str]) -> re.Pattern[str] | None:
-    return re.compile("|".join(map(fnmatch.translate, patterns))) if patterns else None
 
 
 def _by_id(item: ImageFile | Skipped) -> str:

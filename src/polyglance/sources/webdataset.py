@@ -20,8 +20,9 @@ from typing import Any
 
 from polyglance.records import ImageFile
 from polyglance.sources import walking
+from polyglance.sources.patterns import Patterns
 from polyglance.sources.skipped import Skipped, Why
-from polyglance.sources.walking import Patterns, survey_folder, valid_name
+from polyglance.sources.walking import survey_folder, valid_name
 
 Span = tuple[int, int]
 Remark = Callable[[str], None]

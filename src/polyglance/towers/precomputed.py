@@ -183,6 +183,11 @@ def read_parts(folder: Path, *, modality: Modality, id_column: str | None) -> It
 
 def _plain_part(folder: Path) -> Part:
     text, listed = folder / "ids.txt", folder / "ids.json"
+    if text.is_file() and listed.is_file():
+        raise errors.InputError(
+            f"{folder} has both {text.name} and {listed.name}; one of them is read",
+            hint="keep the one that is in the order of the vectors, and take the other away",
+        )
     if text.is_file():
         # Only a line feed ends an id: texts are ids too, and hold U+2028 and its like.
         lines = _decoded(text).split("\n")
