@@ -57,7 +57,7 @@ ODD = [
     ((*ANALYSE, *MANY), "8 languages; 7 at most"),
     (("export", "nowhere", "--to", "hub-folder", "--results", "r.jsonl"), "without --model"),
     (("search", "cat", "--index", "nowhere", "--top", "0"), "top 0"),
-    (("index", "nowhere", "--model", "nowhere", "--drop"), "no pack is named"),
+    (("index", "nowhere", "--model", "nowhere", "--drop"), "none was given"),
 ]
 NO_OUTPUT = ("search", "difference")
 
