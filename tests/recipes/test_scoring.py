@@ -116,3 +116,18 @@ def test_scores_that_are_absent_survive_the_disk_and_show_as_a_dash(pack, teache
     assert loaded.manifest.languages[GERMAN] == LanguageScore(speaks="pack")
     assert loaded.speaker(ENGLISH) == "teacher"
     assert "| German | `deu_Latn` | - | - | pack |" in model_card.render(loaded.manifest)
+
+
+def test_a_dev_set_is_searched_in_so_many_texts_and_no_more(monkeypatch):
+    monkeypatch.setattr(dev_sets, "NUM_CANDIDATES", 5)
+    pairs = [Pair(f"text {i}", ENGLISH, f"Text {i}", GERMAN) for i in range(2)]
+    found = dev_sets.of_pairs(pairs, others=[f"other {i}" for i in range(10)])
+    assert len(found.english) == len(set(found.english)) == 5
+    assert {"text 0", "text 1"} <= set(found.english)
+
+
+def test_who_cannot_answer_has_no_distribution(pack, teacher, monkeypatch):
+    monkeypatch.setattr(scoring, "_answers", lambda *args, **kwargs: None)
+    one = dev_sets.of_pairs(german(small_world.PHRASES[:20]), others=small_world.PHRASES)
+    found = scoring.with_scores(pack, [one], teacher=teacher).manifest
+    assert found.score_distribution == {}

@@ -39,3 +39,7 @@ def test_a_value_that_cannot_be_read_names_the_help_of_its_recipe():
     with pytest.raises(errors.ConfigError) as caught:
         build_config(get_recipe("nllb-clip"), {"seed": "x"})
     assert caught.value.hint.endswith("polyglance train nllb-clip --help")
+
+
+def test_only_what_has_a_closed_form_does_not_resume():
+    assert {name for name, row in RECIPES.items() if not row.resumes} == {"ridge"}

@@ -11,6 +11,7 @@ from polyglance import errors, model, sides
 from polyglance.recipes import ridge
 from polyglance.search import checking, index, indexing, places, service, thumbnails
 from polyglance.store import Store
+from polyglance.store_facts import StoreFacts
 
 
 @pytest.fixture
@@ -273,3 +274,13 @@ class TestForeign:
             packs.LanguagePack.load(tmp_path / "mine")
         monkeypatch.setenv("POLYGLANCE_TOWER_FOLDERS", "/models")
         packs.LanguagePack.load(tmp_path / "mine")
+
+
+@pytest.mark.parametrize(("as_index", "is_sound"), [(False, True), (True, False)])
+def test_vectors_of_any_length_are_sound_but_in_an_index(tmp_path, as_index, is_sound):
+    facts = StoreFacts(modality="image", dim=4, fingerprint="f", space_id="s")
+    about = {places.MODEL: "m"} if as_index else {}
+    store = Store.create(tmp_path / "s", facts, extra_facts=about)
+    store.append(["a"], ["k"], vectors=np.full((1, 4), 3, np.float32))
+    found = checking.check(tmp_path / "s").findings
+    assert (not [one for one in found if "of a wrong length" in one.said]) == is_sound

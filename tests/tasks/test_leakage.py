@@ -9,6 +9,7 @@ import compare_world
 import small_world
 from polyglance import errors
 from polyglance.languages import ENGLISH
+from polyglance.recipes import image_text
 from polyglance.recipes.launch import Material
 from polyglance.records import Caption, ImageFile, Pair
 from polyglance.tasks import leakage
@@ -104,3 +105,12 @@ def test_texts_of_translation_tasks():
     task = BitextData(task="tatoeba", pairs=pairs, num_empty={})
     found = leakage.of_task(task)
     assert found.texts == {("deu_Latn", "ein Hund"), (ENGLISH, "a dog")}
+
+
+def test_an_item_that_nobody_speaks_of_any_more_leaves():
+    captions = [Caption("a", "one", ENGLISH), Caption("b", "two", ENGLISH)]
+    joined = image_text.join(captions, content_ids=["a", "b"], contents=np.eye(2, dtype=np.float32))
+    left = leakage._with_captions(joined, captions[1:])
+    assert tuple(left.content_ids) == ("b",)
+    assert [caption.text for caption in left.captions] == ["two"]
+    assert leakage._with_captions(joined, []) is None
