@@ -225,3 +225,8 @@ def test_draws_of_one_point_alone_have_no_slope_and_do_not_count():
         )
     assert found.slope.mean == pytest.approx(5)
     assert (found.slope.low, found.slope.high) == pytest.approx((5, 5))
+
+
+def test_no_corrected_p_value_is_above_one():
+    assert benjamini_hochberg({"a": 1.0, "b": 0.9, "c": 0.99}) == {"a": 1.0, "b": 1.0, "c": 1.0}
+    assert holm({"a": 1.0, "b": 0.9}) == {"a": 1.0, "b": 1.0}

@@ -72,3 +72,10 @@ def test_no_layers_are_refused():
 def test_a_checkpoint_without_one_layer_is_refused():
     with pytest.raises(errors.InputError, match="mlps.0.weight"):
         heads.head_from_published({})
+
+
+def test_what_is_frozen_is_no_trainable_parameter():
+    head = heads.LinearHead(4, 3, num_layers=2)
+    for parameter in head.mlps[0].parameters():
+        parameter.requires_grad_(False)
+    assert heads.count_parameters(head) == 3 * 3 + 3

@@ -233,3 +233,9 @@ def test_unit_rows_refuse_rows_without_direction(bad):
     vectors[[2, 5]] = bad
     with pytest.raises(VectorError, match=r"2 of 9 .* rows \[2, 5\]"):
         metrics.unit_rows(vectors)
+
+
+@pytest.mark.parametrize("labels", [[0, -1], [0, 3]])
+def test_labels_that_are_no_classes_are_refused_with_their_range(labels):
+    with pytest.raises(InputError, match=f"labels run from {min(labels)} to {max(labels)}"):
+        metrics._top_shares(np.eye(2, 3), np.array(labels))

@@ -14,7 +14,7 @@ from polyglance import affine, errors, metrics, towers
 from polyglance.languages import ENGLISH
 from polyglance.model import DualEncoder
 from polyglance.packs import LanguagePack
-from polyglance.recipes import image_text, nllb_clip, shown
+from polyglance.recipes import image_text, joint, nllb_clip, shown
 from polyglance.recipes.nllb_clip import NllbClipConfig
 from polyglance.records import Caption
 from polyglance.sides import Side
@@ -379,3 +379,23 @@ def test_a_head_to_another_width(teacher):
 def test_the_published_settings_build():
     config = NllbClipConfig.as_published()
     assert (config.optimizer, config.image_projection) == ("lion8bit", "trained")
+
+
+@pytest.mark.parametrize("unit_input", [True, False])
+def test_each_text_goes_by_itself_through_the_projection(unit_input):
+    torch.manual_seed(0)
+    vectors = torch.randn(5, 4)
+
+    class Fixed:
+        module = torch.nn.Linear(1, 1)
+
+        def forward(self, prepared, rows):
+            return prepared[rows]
+
+    projection = torch.nn.Linear(4, 3)
+    net = joint.JointNet(Fixed(), projection=projection, unit_input=unit_input, temperature=0.1)
+    found = net.texts(vectors, torch.arange(5))
+    for row, vector in enumerate(vectors):
+        seen = vector / vector.norm() if unit_input else vector
+        expected = projection(seen)
+        torch.testing.assert_close(found[row], expected / expected.norm())
