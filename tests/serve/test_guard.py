@@ -255,6 +255,8 @@ def test_what_is_sent_twice_is_refused():
         ("photos.example", False, False, ("Photos.example",), 200),
         ("evil.example", False, False, ("photos.example",), 421),
         ("photos.example", True, False, ("photos.example",), 200),
+        ("xn--bcher-kva.example:8765", True, False, ("Bücher.example",), 200),
+        ("[fe80::1]:8765", True, False, ("fe80::1",), 200),
         ("192.168.1.5", True, False, (), 421),
         ("anything.example", False, True, (), 200),
         ("", False, True, (), 421),
@@ -278,7 +280,10 @@ def test_names_that_are_answered(host, loopback_only, with_token, names, status)
     "host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", ""]
 )
 def test_a_name_from_elsewhere_is_refused_on_loopback(client, host):
-    assert client.get("/health", headers={"host": host}).status_code == 421
+    refused = client.get("/health", headers={"host": host})
+    assert refused.status_code == 421
+    assert repr(host) in refused.json()["error"]
+    assert refused.json()["hint"] == "use http://127.0.0.1:8765; serve --name NAME adds a name"
 
 
 @pytest.mark.parametrize("host", ["localhost:8765", "[::1]:8765", "127.0.0.1"])

@@ -90,7 +90,7 @@ def create(
         names: Further names that are.
 
     Raises:
-        ConfigError: A token that is empty, or cannot be sent.
+        ConfigError: A token that is empty, or cannot be sent; a name that is no host name.
     """
     limits = limits or Limits()
     doors = None if token is None else Doors(usable(token), limits=limits)

@@ -20,6 +20,7 @@ from polyglance.serve import memory
 from polyglance.serve.arrivals import Arrivals, GoneError, TooLargeError, TooSlowError
 from polyglance.serve.connections import network_of
 from polyglance.serve.limits import Limits
+from polyglance.serve.names import address_of, usable_name
 from polyglance.serve.sessions import Doors, TooManyGuessesError, cookies_named
 
 Message = MutableMapping[str, Any]
@@ -109,6 +110,9 @@ class Guard:
             elsewhere cannot reach the server under a name of its own that points here.
         names: Further names that are answered. Without a token and beyond loopback, these and
             bare addresses are; with a token any name is: nobody has a cookie for another's.
+
+    Raises:
+        ConfigError: A name is none.
     """
 
     def __init__(
@@ -122,7 +126,7 @@ class Guard:
     ) -> None:
         self.app, self.limits, self.doors = app, limits, doors
         self.loopback_only = loopback_only
-        self.names = LOOPBACK_NAMES | {name.lower() for name in names}
+        self.names = LOOPBACK_NAMES | {usable_name(name) for name in names}
         self.running = 0
         self.refused: Counter[int] = Counter()
         self._arrivals = Arrivals(limits)
@@ -181,12 +185,10 @@ class Guard:
         """Why a request is none of this server's own; None where it is."""
         host = headers.get(b"host", "").strip().lower()
         if not _HOST.fullmatch(host) or not self._is_mine(host_name(host)):
-            if self.loopback_only:
-                return 421, "this server answers to names of this machine", "use http://127.0.0.1"
             return (
                 421,
                 f"this server does not answer to {host[:80]!r}",
-                "serve --name NAME adds one",
+                f"use {address_of(scope)}; serve --name NAME adds a name",
             )
         if scope.get("method") in BODILESS and is_linked(headers, scope["path"]):
             return None
