@@ -317,6 +317,10 @@ def test_knn_refuses(client, query):
     problem(knn(client, **query), 422)
 
 
+def test_knn_says_that_an_embedding_is_empty(client):
+    assert "embedding_input is empty" in problem(knn(client, embedding_input=[]), 422)
+
+
 def test_knn_refuses_what_is_no_json(client):
     problem(client.post("/knn-service", content=b"\xff{"), 422)
 

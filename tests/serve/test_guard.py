@@ -302,6 +302,30 @@ def test_every_answer_has_the_headers(client):
     assert "frame-ancestors 'none'" in client.get("/").headers["content-security-policy"]
 
 
+def test_hints_fit_the_end_point(serve):
+    client = serve(token=TOKEN)
+    large = client.post("/login", data={"token": "x" * 100_000})
+    assert large.status_code == 413
+    assert "send the token alone" in large.json()["hint"]
+    for sent in (client.post("/login"), client.post("/login", json={"token": TOKEN})):
+        assert sent.status_code == 422
+        assert sent.json()["hint"].endswith("curl -F token=TOKEN does")
+    for form in ({"password": TOKEN}, {"token": TOKEN, "next": "/docs"}):
+        sent = client.post("/login", data=form)
+        assert sent.status_code == 422
+        assert "the field token is wanted" in sent.json()["error"]
+        assert TOKEN not in sent.text
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    for path, part in (("/api/search", "smaller picture"), ("/knn-service", "smaller picture")):
+        assert (
+            part in client.post(path, content=bytes(2**24 + 2**20), headers=headers).json()["hint"]
+        )
+    assert "image=@photo.jpg" in client.post("/api/search", headers=headers).json()["hint"]
+    assert client.request("GET", "/health", content=bytes(2**20)).json()["hint"] == (
+        "send no body there"
+    )
+
+
 def gigabyte(seen):
     for _ in range(1024):
         seen.append(2**20)

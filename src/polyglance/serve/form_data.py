@@ -21,12 +21,15 @@ Fields = dict[str, str]
 Files = dict[str, bytes]
 
 
-def read(body: bytes, content_type: str) -> tuple[Fields, Files]:
+def read(
+    body: bytes, content_type: str, *, example: str = "image=@photo.jpg"
+) -> tuple[Fields, Files]:
     """Fields and files by name.
 
     Args:
         body: All of it.
         content_type: The header.
+        example: A field that the end point takes, as curl is told it.
 
     Raises:
         InputError: It is no form, or one that is broken, has too many fields, or has a name twice.
@@ -37,7 +40,7 @@ def read(body: bytes, content_type: str) -> tuple[Fields, Files]:
     if kind != "multipart/form-data" or not (found := _BOUNDARY.search(content_type)):
         raise errors.InputError(
             f"a body of the type {content_type[:80]!r}; multipart/form-data is wanted",
-            hint="send a form, as curl -F image=@photo.jpg does",
+            hint=f"send a form, as curl -F {example} does",
         )
     delimiter = rb"\r\n--" + re.escape(found[1].encode("ascii")) + rb"(?=--|[ \t]*\r\n)"
     return _of_parts(b"\r\n" + body, re.compile(delimiter))

@@ -56,6 +56,12 @@ HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
+# What to send in place of a body that is too large, where one is taken at all.
+SMALLER = {
+    "/api/search": "send a smaller picture",
+    "/knn-service": "send a smaller picture",
+    "/login": "send the token alone, as curl -F token=TOKEN does",
+}
 TRIM_SECONDS = 0.5
 BODILESS = frozenset({"GET", "HEAD"})
 BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
@@ -160,7 +166,8 @@ class Guard:
                 self._trimming = asyncio.create_task(self._trim())
         except TooLargeError:
             said = f"a body over {most:,} bytes"
-            await self._refuse((413, said, "send a smaller picture"), receive, send)
+            hint = SMALLER.get(scope["path"], "send no body there")
+            await self._refuse((413, said, hint), receive, send)
         except TooSlowError as error:
             await self._refuse((408, str(error), "send it at once"), receive, send)
         except GoneError:
