@@ -59,6 +59,7 @@ def test_more_than_is_shown_is_said(run, index_folder):
     [
         (("--since", "yesterday"), "2024-07-31"),
         (("--min-size", "big"), "bytes are wanted"),
+        (("--min-size", "-5"), "the smallest size is -5 bytes; 0 or more are allowed"),
         (("--since", "2025", "--until", "2024"), "must not be after"),
         (("--image", "none.png"), "none.png cannot be read"),
         (("--top", "0"), "top 0"),

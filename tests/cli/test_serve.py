@@ -58,6 +58,47 @@ def test_an_empty_token_lets_nobody_serve(run, tmp_path, monkeypatch, token):
     assert "POLYGLANCE_TOKEN" in err
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("http://x.example/", "--name x.example"),
+        ("https://x.example:8765/a/b", "--name x.example"),
+        ("x.example:8765", "--name x.example"),
+        ("http://[fe80::1]:8765", "--name [fe80::1]"),
+        ("x y", "--name photos.example"),
+        ("", "--name photos.example"),
+        ("*.example", "--name photos.example"),
+        ("a..example", "--name photos.example"),
+        ("-x.example", "--name photos.example"),
+        ("x" * 64 + ".example", "--name photos.example"),
+    ],
+)
+def test_a_name_that_is_no_host_name_is_refused_at_start(run, tmp_path, name, hint):
+    code, _, err = run("serve", "--index", tmp_path, f"--name={name}")
+    assert code == 2
+    assert "is no host name; allowed is" in err
+    assert err.splitlines()[-1].endswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("Photos.Example", "photos.example"),
+        ("photos.example.", "photos.example"),
+        ("localhost", "localhost"),
+        ("my_host", "my_host"),
+        ("192.168.1.5", "192.168.1.5"),
+        ("fe80::1", "[fe80::1]"),
+        ("[fe80::1]", "[fe80::1]"),
+        ("bücher.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_names_are_taken_as_a_host_header_has_them(given, name):
+    from polyglance.serve.names import usable_name
+
+    assert usable_name(given) == name
+
+
 def test_as_many_connections_as_there_may_be_files(monkeypatch):
     resource = pytest.importorskip("resource")
     from polyglance.serve import listening

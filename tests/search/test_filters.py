@@ -98,16 +98,17 @@ def test_what_the_index_does_not_know_is_refused():
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "said"),
     [
-        {"since": date(2024, 2, 1), "until": date(2024, 1, 1)},
-        {"min_bytes": 5, "max_bytes": 4},
-        {"min_bytes": -1},
-        {"max_bytes": -1},
+        ({"since": date(2024, 2, 1), "until": date(2024, 1, 1)}, "must not be after the last"),
+        ({"min_bytes": 5, "max_bytes": 4}, "smallest size of 5 bytes is above the largest of 4"),
+        ({"min_bytes": -1}, "the smallest size is -1 bytes; 0 or more are allowed"),
+        ({"max_bytes": -1}, "the largest size is -1 bytes; 0 or more are allowed"),
+        ({"min_bytes": 5, "max_bytes": -1}, "the largest size is -1 bytes"),
     ],
 )
-def test_ranges_the_wrong_way_round(wrong):
-    with pytest.raises(errors.ConfigError):
+def test_ranges_the_wrong_way_round(wrong, said):
+    with pytest.raises(errors.ConfigError, match=said):
         Filters(**wrong)
 
 

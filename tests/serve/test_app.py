@@ -317,6 +317,10 @@ def test_knn_refuses(client, query):
     problem(knn(client, **query), 422)
 
 
+def test_knn_says_that_an_embedding_is_empty(client):
+    assert "embedding_input is empty" in problem(knn(client, embedding_input=[]), 422)
+
+
 def test_knn_refuses_what_is_no_json(client):
     problem(client.post("/knn-service", content=b"\xff{"), 422)
 
@@ -377,10 +381,6 @@ def test_searches_that_are_refused(client, params):
 def test_a_text_of_a_megabyte_is_refused(client):
     assert client.post("/api/search", data={"q": "a" * 2**20}).status_code in (400, 422)
     problem(knn(client, text="a" * 2**20), 422)
-
-
-def test_lone_surrogates_are_refused_or_replaced(client):
-    assert client.get("/api/search?q=%ED%A0%80&language=en").status_code in (200, 422)
 
 
 @pytest.mark.parametrize(

@@ -250,11 +250,12 @@ def test_trailers_and_the_form_of_chunks_are_bounded(listen):
     ],
     ids=range(20),
 )
-def test_odd_requests_are_answered_or_refused_and_nobody_notices(listen, sent, caplog):
+def test_odd_requests_are_answered_or_refused_and_nobody_notices(listen, sent, caplog, capsys):
     connect = listen()
     assert answer(connect(sent))[0] in (0, 200, 400, 408, 413, 421, 501)
     assert answer(connect(GET))[0] == 200
     assert not [record for record in caplog.records if record.exc_info]
+    assert capsys.readouterr().err == ""
 
 
 def test_expecting_to_be_told_to_go_on(listen):

@@ -255,6 +255,8 @@ def test_what_is_sent_twice_is_refused():
         ("photos.example", False, False, ("Photos.example",), 200),
         ("evil.example", False, False, ("photos.example",), 421),
         ("photos.example", True, False, ("photos.example",), 200),
+        ("xn--bcher-kva.example:8765", True, False, ("Bücher.example",), 200),
+        ("[fe80::1]:8765", True, False, ("fe80::1",), 200),
         ("192.168.1.5", True, False, (), 421),
         ("anything.example", False, True, (), 200),
         ("", False, True, (), 421),
@@ -278,7 +280,10 @@ def test_names_that_are_answered(host, loopback_only, with_token, names, status)
     "host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", ""]
 )
 def test_a_name_from_elsewhere_is_refused_on_loopback(client, host):
-    assert client.get("/health", headers={"host": host}).status_code == 421
+    refused = client.get("/health", headers={"host": host})
+    assert refused.status_code == 421
+    assert repr(host) in refused.json()["error"]
+    assert refused.json()["hint"] == "use http://127.0.0.1:8765; serve --name NAME adds a name"
 
 
 @pytest.mark.parametrize("host", ["localhost:8765", "[::1]:8765", "127.0.0.1"])
@@ -295,6 +300,30 @@ def test_every_answer_has_the_headers(client):
         assert "unsafe-inline" not in headers["content-security-policy"]
         assert "access-control-allow-origin" not in headers
     assert "frame-ancestors 'none'" in client.get("/").headers["content-security-policy"]
+
+
+def test_hints_fit_the_end_point(serve):
+    client = serve(token=TOKEN)
+    large = client.post("/login", data={"token": "x" * 100_000})
+    assert large.status_code == 413
+    assert "send the token alone" in large.json()["hint"]
+    for sent in (client.post("/login"), client.post("/login", json={"token": TOKEN})):
+        assert sent.status_code == 422
+        assert sent.json()["hint"].endswith("curl -F token=TOKEN does")
+    for form in ({"password": TOKEN}, {"token": TOKEN, "next": "/docs"}):
+        sent = client.post("/login", data=form)
+        assert sent.status_code == 422
+        assert "the field token is wanted" in sent.json()["error"]
+        assert TOKEN not in sent.text
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    for path, part in (("/api/search", "smaller picture"), ("/knn-service", "smaller picture")):
+        assert (
+            part in client.post(path, content=bytes(2**24 + 2**20), headers=headers).json()["hint"]
+        )
+    assert "image=@photo.jpg" in client.post("/api/search", headers=headers).json()["hint"]
+    assert client.request("GET", "/health", content=bytes(2**20)).json()["hint"] == (
+        "send no body there"
+    )
 
 
 def gigabyte(seen):

@@ -51,6 +51,7 @@ def command(
     try:
         from polyglance.serve import listening, sessions
         from polyglance.serve.limits import Limits
+        from polyglance.serve.names import usable_name
     except ImportError as error:
         raise errors.missing_extra("servers", extra="serve") from error
 
@@ -58,10 +59,11 @@ def command(
         token = os.environ.get(TOKEN_VARIABLE)  # an empty one is not given, to typer
     if token is not None:
         token = sessions.usable(token)
+    names = [usable_name(one) for one in name or []]
     try:
         at = listening.bound(host, port)
         warn(host, token)
-        app = open_app(index, packs=pack or [], host=host, token=token, names=name or [])
+        app = open_app(index, packs=pack or [], host=host, token=token, names=names)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{at.getsockname()[1]}"
         running = listening.serve(

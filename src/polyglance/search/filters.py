@@ -62,11 +62,16 @@ class Filters:
                 hint="change the two",
             )
         low, high = self.min_bytes, self.max_bytes
-        if (low or 0) < 0 or (high is not None and high < (low or 0)):
+        for size, which in ((low, "smallest"), (high, "largest")):
+            if size is not None and size < 0:
+                raise errors.ConfigError(
+                    f"the {which} size is {size:,} bytes; 0 or more are allowed",
+                    hint="give a size such as 300kB, or leave it out",
+                )
+        if low is not None and high is not None and high < low:
             raise errors.ConfigError(
-                f"from {low} to {high} bytes; both must be at least 0 and the first no more than "
-                "the second",
-                hint="change the two",
+                f"the smallest size of {low:,} bytes is above the largest of {high:,}",
+                hint="change one of the two",
             )
 
     @property

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
-from urllib.parse import parse_qsl
 
-from fastapi import FastAPI, Path, Query, Request
+from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
@@ -21,7 +20,15 @@ from polyglance.languages import of_locales
 from polyglance.search.filters import Filters, day, last_day
 from polyglance.search.queries import Query as Wanted
 from polyglance.search.queries import Term, parse
-from polyglance.serve import clip_retrieval, form_data, forms, page_routes, problems, uploads
+from polyglance.serve import (
+    clip_retrieval,
+    form_data,
+    forms,
+    page_routes,
+    parameters,
+    problems,
+    uploads,
+)
 from polyglance.serve.asking import Asked, Asker, language_id
 from polyglance.serve.batching import Batcher
 from polyglance.serve.decoding import Decoder
@@ -83,7 +90,7 @@ def create(
         names: Further names that are.
 
     Raises:
-        ConfigError: A token that is empty, or cannot be sent.
+        ConfigError: A token that is empty, or cannot be sent; a name that is no host name.
     """
     limits = limits or Limits()
     doors = None if token is None else Doors(usable(token), limits=limits)
@@ -97,6 +104,7 @@ def create(
         redirect_slashes=False,
         lifespan=_lifespan,
         responses=PROBLEMS,
+        dependencies=[Depends(parameters.check)],
     )
     guard = Guard(
         _Observed(app), limits=limits, doors=doors, loopback_only=loopback_only, names=names
@@ -159,9 +167,8 @@ class _Observed:
         quick = scope["path"] == SEARCH and scope["method"] == "GET"
         try:
             if quick:
-                given = dict(parse_qsl(scope["query_string"].decode("latin-1"), True))
                 try:
-                    response = await by_text(self.app, given)
+                    response = await by_text(self.app, scope["query_string"])
                 except errors.PolyglanceError as error:
                     response = problems.problem_of(error)
                 await response(scope, receive, noted)
@@ -180,9 +187,8 @@ def _search(app: FastAPI) -> None:
     @app.get(SEARCH, response_model=forms.Found, openapi_extra=forms.parameters(forms.Typed))
     async def search_by_text(request: Request) -> Response:
         """Find pictures by a text in any language, or by a combined query."""
-        return await by_text(
-            app, request.query_params
-        )  # asked through `_Observed` this is passed by
+        # Asked through `_Observed` this is passed by.
+        return await by_text(app, request.scope["query_string"])
 
     @app.post("/api/search", response_model=forms.Found, openapi_extra=forms.upload(forms.Sent))
     async def search_by_picture(request: Request) -> Response:
@@ -307,9 +313,10 @@ async def answered(app: FastAPI, asked: Asked) -> Response:
     return Response(to_json(found), media_type="application/json")
 
 
-async def by_text(app: FastAPI, given: Mapping[str, str]) -> Response:
-    """The answer to `GET /api/search`."""
-    chosen = validated(lambda: forms.Typed.model_validate(dict(given)))
+async def by_text(app: FastAPI, query_string: bytes) -> Response:
+    """The answer to `GET /api/search`, of what stands behind the question mark."""
+    given = parameters.of_address(query_string, known=forms.Typed.model_fields)
+    chosen = validated(lambda: forms.Typed.model_validate(given))
     text = uploads.clean(chosen.q, limits=app.state.limits)
     asked = wanted(text, chosen, limits=app.state.limits, there=spoken(app))
     return await answered(app, asked)

@@ -31,7 +31,8 @@ def asked(query: forms.KnnQuery, *, limits: Limits) -> Asked:
     """What a request of theirs asks.
 
     Raises:
-        InputError: Not exactly one of text, image and embedding_input; or another modality.
+        InputError: Not exactly one of text, image and embedding_input; an embedding without
+            numbers; or another modality.
     """
     given = [
         name
@@ -50,7 +51,12 @@ def asked(query: forms.KnnQuery, *, limits: Limits) -> Asked:
             hint='"modality": "image"',
         )
     top = min(_num_wanted(query), limits.top)
-    if query.embedding_input:
+    if query.embedding_input is not None:
+        if not query.embedding_input:
+            raise errors.InputError(
+                "embedding_input is empty; the numbers of one embedding are wanted",
+                hint="send them, or text or image in its place",
+            )
         return Asked(vector=tuple(query.embedding_input), top=top, fold=query.deduplicate)
     if query.text:
         text = uploads.clean(query.text, limits=limits)

@@ -42,6 +42,7 @@ NOT_TOLD = (
     "ASGI callable returned without",
     "Invalid HTTP request received",
     "Unsupported upgrade request",
+    "No supported WebSocket library detected",
 )
 
 

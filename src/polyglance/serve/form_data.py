@@ -7,11 +7,11 @@ a stranger sends takes as long as its bytes, whatever they look like.
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl
 
 from polyglance import errors
+from polyglance.serve import parameters
 
-MOST_FIELDS = 32
+MOST_FIELDS = parameters.MOST
 MOST_FIELD_BYTES = 64 * 2**10
 _BOUNDARY = re.compile(r'boundary="?([0-9A-Za-z\'()+_,./:=? -]{1,70}?)"?\s*(?:;|$)', re.I)
 _NAME = re.compile(rb';\s*name="([^"\r\n]{0,200})"', re.I)
@@ -21,15 +21,18 @@ Fields = dict[str, str]
 Files = dict[str, bytes]
 
 
-def read(body: bytes, content_type: str) -> tuple[Fields, Files]:
-    """Fields and files by name; of a name that comes twice, the first.
+def read(
+    body: bytes, content_type: str, *, example: str = "image=@photo.jpg"
+) -> tuple[Fields, Files]:
+    """Fields and files by name.
 
     Args:
         body: All of it.
         content_type: The header.
+        example: A field that the end point takes, as curl is told it.
 
     Raises:
-        InputError: It is no form, or one that is broken or has too many fields.
+        InputError: It is no form, or one that is broken, has too many fields, or has a name twice.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
@@ -37,7 +40,7 @@ def read(body: bytes, content_type: str) -> tuple[Fields, Files]:
     if kind != "multipart/form-data" or not (found := _BOUNDARY.search(content_type)):
         raise errors.InputError(
             f"a body of the type {content_type[:80]!r}; multipart/form-data is wanted",
-            hint="send a form, as curl -F image=@photo.jpg does",
+            hint=f"send a form, as curl -F {example} does",
         )
     delimiter = rb"\r\n--" + re.escape(found[1].encode("ascii")) + rb"(?=--|[ \t]*\r\n)"
     return _of_parts(b"\r\n" + body, re.compile(delimiter))
@@ -50,16 +53,7 @@ def _of_address(body: bytes) -> Fields:
             f"{len(body):,} bytes of fields; {MOST_FIELD_BYTES:,} are allowed",
             hint="send a picture as multipart/form-data",
         )
-    try:
-        pairs = parse_qsl(
-            body.decode("utf-8"),
-            keep_blank_values=True,
-            max_num_fields=MOST_FIELDS,
-            errors="strict",
-        )
-    except ValueError as error:
-        raise _broken("fields that cannot be read, or too many") from error
-    return dict(reversed(pairs))
+    return parameters.once(parameters.pairs(body))
 
 
 def _of_parts(body: bytes, delimiter: re.Pattern[bytes]) -> tuple[Fields, Files]:
@@ -76,17 +70,29 @@ def _of_parts(body: bytes, delimiter: re.Pattern[bytes]) -> tuple[Fields, Files]
         name = _NAME.search(head[:8192])
         if not blank or name is None:
             raise _broken("a field without a name")
-        try:
-            key = name[1].decode("utf-8")
-            if _FILE.search(head[:8192]):
-                files.setdefault(key, content)
-            elif len(content) > MOST_FIELD_BYTES:
-                raise _broken(f"a field of {len(content):,} bytes")
-            else:
-                fields.setdefault(key, content.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise _broken("a field that is no UTF-8") from error
+        key = _text(name[1], of="the name of a field")
+        is_file = bool(_FILE.search(head[:8192]))
+        if is_file and key in files:
+            raise errors.InputError(
+                f"the file {key[:80]!r} is sent more than once; one picture is read",
+                hint="send one picture; a text can stand beside it, as q",
+            )
+        if key in fields or key in files:
+            raise parameters.twice(key)
+        if is_file:
+            files[key] = content
+        elif len(content) > MOST_FIELD_BYTES:
+            raise _broken(f"a field of {len(content):,} bytes")
+        else:
+            fields[key] = _text(content, of=key)
     return fields, files
+
+
+def _text(content: bytes, *, of: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise parameters.no_utf8(of) from error
 
 
 def _broken(what: str) -> errors.InputError:

@@ -20,6 +20,7 @@ from polyglance.serve import memory
 from polyglance.serve.arrivals import Arrivals, GoneError, TooLargeError, TooSlowError
 from polyglance.serve.connections import network_of
 from polyglance.serve.limits import Limits
+from polyglance.serve.names import address_of, usable_name
 from polyglance.serve.sessions import Doors, TooManyGuessesError, cookies_named
 
 Message = MutableMapping[str, Any]
@@ -55,6 +56,12 @@ HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
+# What to send in place of a body that is too large, where one is taken at all.
+SMALLER = {
+    "/api/search": "send a smaller picture",
+    "/knn-service": "send a smaller picture",
+    "/login": "send the token alone, as curl -F token=TOKEN does",
+}
 TRIM_SECONDS = 0.5
 BODILESS = frozenset({"GET", "HEAD"})
 BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
@@ -109,6 +116,9 @@ class Guard:
             elsewhere cannot reach the server under a name of its own that points here.
         names: Further names that are answered. Without a token and beyond loopback, these and
             bare addresses are; with a token any name is: nobody has a cookie for another's.
+
+    Raises:
+        ConfigError: A name is none.
     """
 
     def __init__(
@@ -122,7 +132,7 @@ class Guard:
     ) -> None:
         self.app, self.limits, self.doors = app, limits, doors
         self.loopback_only = loopback_only
-        self.names = LOOPBACK_NAMES | {name.lower() for name in names}
+        self.names = LOOPBACK_NAMES | {usable_name(name) for name in names}
         self.running = 0
         self.refused: Counter[int] = Counter()
         self._arrivals = Arrivals(limits)
@@ -156,7 +166,8 @@ class Guard:
                 self._trimming = asyncio.create_task(self._trim())
         except TooLargeError:
             said = f"a body over {most:,} bytes"
-            await self._refuse((413, said, "send a smaller picture"), receive, send)
+            hint = SMALLER.get(scope["path"], "send no body there")
+            await self._refuse((413, said, hint), receive, send)
         except TooSlowError as error:
             await self._refuse((408, str(error), "send it at once"), receive, send)
         except GoneError:
@@ -181,12 +192,10 @@ class Guard:
         """Why a request is none of this server's own; None where it is."""
         host = headers.get(b"host", "").strip().lower()
         if not _HOST.fullmatch(host) or not self._is_mine(host_name(host)):
-            if self.loopback_only:
-                return 421, "this server answers to names of this machine", "use http://127.0.0.1"
             return (
                 421,
                 f"this server does not answer to {host[:80]!r}",
-                "serve --name NAME adds one",
+                f"use {address_of(scope)}; serve --name NAME adds a name",
             )
         if scope.get("method") in BODILESS and is_linked(headers, scope["path"]):
             return None

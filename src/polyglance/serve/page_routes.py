@@ -41,11 +41,16 @@ def register(app: FastAPI) -> None:
 
     async def log_in(request: Request) -> Response:
         doors: Doors | None = app.state.doors
-        fields, _ = form_data.read(await request.body(), request.headers.get("content-type", ""))
+        kind = request.headers.get("content-type", "")
+        fields, files = form_data.read(await request.body(), kind, example="token=TOKEN")
         if doors is None:
             return problem(401, "this server asks for no token", "go to /")
+        if [*fields, *files] != ["token"] or files:
+            given = ", ".join([*fields, *files])[:80] or "no field"
+            hint = "send it alone, as curl -F token=TOKEN does"
+            return problem(422, f"a form with {given}; the field token is wanted", hint)
         try:
-            right = await shows_token(doors, fields.get("token", "").strip(), request.scope)
+            right = await shows_token(doors, fields["token"].strip(), request.scope)
         except TooManyGuessesError:
             return problem(*TOO_MANY_GUESSES)
         if not right:
