@@ -287,8 +287,8 @@ def local_folder(location: str | Path, *, kind: str, marker: str) -> Path:
         try:
             folder = Path(snapshot_download(str(location)))
         except (OSError, ValueError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            fetched = f", and the hub did not give it ({type(error).__name__}: {reason})"
+            said = f"{type(error).__name__}: {errors.first_line(error)}"
+            fetched = f", and the hub did not give it ({said})"
     if not (folder / marker).is_file():
         raise errors.UnavailableError(
             f"there is no {kind} at {location} (no {marker} in it){fetched}",

@@ -288,9 +288,7 @@ class TestCommand:
         assert "--images" in err
 
     @pytest.mark.parametrize("how", ["missing", "empty", "linked"])
-    def test_a_class_without_a_picture_is_named(
-        self, run, model_folder, pack_folder, world, how
-    ):
+    def test_a_class_without_a_picture_is_named(self, run, model_folder, pack_folder, world, how):
         pictures, name = world / "pictures", small_world.PHRASES[3]
         folder = pictures / name.replace(" ", "_")
         folder.rename(world / "away")

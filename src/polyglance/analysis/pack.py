@@ -191,7 +191,7 @@ def require_pairs(num_pairs: int) -> None:
     if num_pairs < FEWEST_PAIRS:
         raise errors.ConfigError(
             f"--pairs {num_pairs}: at least {FEWEST_PAIRS}, a pair and another one",
-            hint=f"give another number, as --pairs {NUM_PAIRS}"
+            hint=f"give another number, as --pairs {NUM_PAIRS}",
         )
 
 

@@ -89,7 +89,10 @@ def command(
     keep_copies: Annotated[bool, typer.Option("--keep-copies", help="Fold nothing.")] = False,
     as_json: options.JsonOutput = False,
     paths: Annotated[
-        bool, typer.Option("--paths", help="Print the paths alone, one a line; exact bytes into a pipe or file.")
+        bool,
+        typer.Option(
+            "--paths", help="Print the paths alone, one a line; exact bytes into a pipe or file."
+        ),
     ] = False,
     thumbnails: Annotated[
         bool | None,

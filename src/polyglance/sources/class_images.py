@@ -206,7 +206,7 @@ def _numbered(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
         numbers = np.load(folder / "labels.npy", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise errors.InputError(
-            f"{folder}/labels.npy cannot be read: {error}",
+            f"{folder}/labels.npy cannot be read: {errors.first_line(error)}",
             hint="save the class index of each id again: numpy.save",
         ) from error
     ids = tuple(read_lines(folder / "ids.txt"))
