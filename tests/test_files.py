@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglance import errors, files
+from polyglance import errors, files, leftovers, outputs
 
 
 def names_in(folder):
@@ -226,7 +226,7 @@ def test_the_old_folder_comes_back_where_the_rename_fails(tmp_path, monkeypatch)
     assert names_in(tmp_path) == ["pack"]
 
 
-def test_what_a_killed_writer_left_is_swept_after_a_day(tmp_path):
+def test_what_a_killed_writer_left_is_swept(tmp_path):
     old_folder, old_file = tmp_path / ".pack.making-00000001", tmp_path / ".pack.making-00000002"
     fresh = tmp_path / ".pack.making-00000003"
     others = tmp_path / ".pack.making-of"
@@ -236,12 +236,44 @@ def test_what_a_killed_writer_left_is_swept_after_a_day(tmp_path):
     fresh.mkdir()
     others.mkdir()
     (others / "film.mp4").write_bytes(b"1")
-    past = time.time() - files.STALE_SECONDS - 60
+    past = time.time() - leftovers.GRACE_SECONDS - 60
     for path in (old_folder, old_file, others):
         os.utime(path, (past, past))
     with files.folder_in_one_step(tmp_path / "pack", marker="a"):
         pass
     assert names_in(tmp_path) == [".pack.making-00000003", ".pack.making-of", "pack"]
+
+
+def test_what_is_being_written_is_never_swept(tmp_path):
+    with files.folder_in_one_step(tmp_path / "pack", marker="a") as making:
+        past = time.time() - leftovers.STALE_SECONDS - 60
+        os.utime(making, (past, past))
+        leftovers.sweep(tmp_path / "pack")
+        (making / "a").write_text("new")
+    assert names_in(tmp_path) == ["pack"]
+
+
+def test_without_locks_a_day_must_have_passed(tmp_path, monkeypatch):
+    monkeypatch.setattr(leftovers, "lock", lambda _: None)
+    left = tmp_path / ".pack.making-00000001"
+    left.mkdir()
+    for age, is_left in (
+        (leftovers.STALE_SECONDS - 60, True),
+        (leftovers.STALE_SECONDS + 60, False),
+    ):
+        past = time.time() - age
+        os.utime(left, (past, past))
+        leftovers.sweep(tmp_path / "pack")
+        assert left.exists() is is_left
+
+
+def test_a_verb_sweeps_beside_its_output_first(tmp_path):
+    left, other = tmp_path / ".x.making-00000001", tmp_path / ".y.making-00000001"
+    for path in (left, other):
+        path.write_bytes(b"1")
+        os.utime(path, (1e9, 1e9))
+    outputs.require(tmp_path / "x", outputs.PACK)
+    assert names_in(tmp_path) == [other.name]
 
 
 def test_local_folder_prefers_what_is_there(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -103,7 +104,31 @@ _NEXT_STEPS = {
     errno.EMFILE: "too many files are open: ulimit -n 4096 allows more",
     errno.EIO: "the disk does not answer as it should: look at it before you go on",
 }
+# What reads a file that may run anything; no user is sent there.
+_UNSAFE = re.compile("allow_pickle|weights_only|trust_remote_code|pickle[.]load|arbitrary code")
+_MOST_SAID = 300
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def first_line(error: BaseException) -> str:
+    r"""What a foreign library says of a failure, on one line, without its advice to read unsafely.
+
+    >>> first_line(ValueError("it is cut.\nTry this:\n  load(x)"))
+    'it is cut.'
+    >>> first_line(ValueError("Object arrays cannot be loaded when allow_pickle=False"))
+    'it holds more than plain data'
+    >>> first_line(ValueError("It is pickled. If you trust it, use `allow_pickle=`. So."))
+    'It is pickled.'
+    >>> first_line(KeyError())
+    'KeyError'
+    """
+    line = str(error).strip().partition("\n")[0].strip()
+    kept = _UNSAFE.split(line, maxsplit=1)[0]
+    if kept != line:
+        # The sentence in which it stands goes as well.
+        kept = kept[: kept.rfind(". ") + 1]
+        return kept[:_MOST_SAID] or "it holds more than plain data"
+    return line[:_MOST_SAID] or type(error).__name__
 
 
 def of_system(error: OSError, *, doing: str = "") -> PolyglanceError:
@@ -119,8 +144,7 @@ def of_system(error: OSError, *, doing: str = "") -> PolyglanceError:
     """
     named = error.filename if isinstance(error.filename, str | bytes) else ""
     what = doing or os.fsdecode(named) or "the system"
-    first = str(error).strip().partition("\n")[0][:300]
-    why = error.strerror or first or type(error).__name__
+    why = error.strerror or first_line(error)
     if error.errno in _NO_ROOM:
         return DiskFullError(
             f"{what}: {why}", hint="free some space, or name a place on another disk"

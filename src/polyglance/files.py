@@ -21,20 +21,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from polyglance import errors, schemas, seals
+from polyglance import errors, leftovers, schemas, seals
+from polyglance.leftovers import is_temporary as is_temporary
 
 T = TypeVar("T")
 Marker = str | Callable[[Path], bool] | None
 
-# What was left half written by a killed process is swept away after a day: long enough that no
-# writer of today can lose its own.
-STALE_SECONDS = 24 * 3600.0
 LOCK_POLL_SECONDS = 0.05
 MANIFEST_HEAD = ("schema_version", "kind", seals.SEALED, seals.CHECKSUM)
 # What a hub calls a repository: owner/name.
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-# How a file or folder is called while it is written: `.NAME.making-01234567`.
-TEMPORARY = re.compile(r"\..*\.(making|old)-[0-9a-f]{8}", re.DOTALL)
 
 
 def cache_folder() -> Path:
@@ -112,6 +108,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     with disk_errors(str(path)):
         try:
             with temporary.open("xb") as file:
+                leftovers.lock(file.fileno())
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -287,8 +284,8 @@ def local_folder(location: str | Path, *, kind: str, marker: str) -> Path:
         try:
             folder = Path(snapshot_download(str(location)))
         except (OSError, ValueError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            fetched = f", and the hub did not give it ({type(error).__name__}: {reason})"
+            said = f"{type(error).__name__}: {errors.first_line(error)}"
+            fetched = f", and the hub did not give it ({said})"
     if not (folder / marker).is_file():
         raise errors.UnavailableError(
             f"there is no {kind} at {location} (no {marker} in it){fetched}",
@@ -321,14 +318,15 @@ def folder_in_one_step(path: Path, *, marker: Marker) -> Iterator[Path]:
     with disk_errors(str(path)):
         _require_replaceable(path, marker)
         path.parent.mkdir(parents=True, exist_ok=True)
-        sweep_stale(path)
+        leftovers.sweep(path)
         making = beside(path)
         making.mkdir()
         try:
-            yield making
-            _share(making)
-            _require_replaceable(path, marker)
-            _move_into_place(making, path, marker)
+            with leftovers.held(making):
+                yield making
+                _share(making)
+                _require_replaceable(path, marker)
+                _move_into_place(making, path, marker)
         except BaseException:
             shutil.rmtree(making, ignore_errors=True)
             raise
@@ -358,27 +356,6 @@ def _share(folder: Path) -> None:
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode) and mode & 0o666 != rights:
             path.chmod(stat.S_IMODE(mode) & ~0o666 | rights)
-
-
-def sweep_stale(path: Path) -> None:
-    """Delete what killed writers of `path` left beside it more than a day ago."""
-    for left in path.parent.iterdir():
-        if not (left.name.startswith(f".{path.name}.making-") and is_temporary(left.name)):
-            continue
-        if time.time() - left.lstat().st_mtime > STALE_SECONDS:
-            if left.is_dir() and not left.is_symlink():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
-
-
-def is_temporary(name: str) -> bool:
-    """Whether a file or folder has a name that only writers of ours give, while they write.
-
-    >>> is_temporary(".pack.making-0a1b2c3d"), is_temporary(".pack.making-of")
-    (True, False)
-    """
-    return TEMPORARY.fullmatch(name) is not None
 
 
 class FolderLock:

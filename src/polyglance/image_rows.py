@@ -139,7 +139,7 @@ def read_image(
         except errors.InputError as error:
             return ReadImage(file, reason=error.message)
         except (ValueError, ArithmeticError, MemoryError) as error:  # for an odd shape
-            return ReadImage(file, reason=f"preprocessing failed: {error}")
+            return ReadImage(file, reason=f"preprocessing failed: {errors.first_line(error)}")
     seen = {} if look is None else look(file, data=data, photo=photo, key=key)
     return ReadImage(file, len(data), mtime_ns, key, item, seen=seen)
 

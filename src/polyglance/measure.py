@@ -108,6 +108,13 @@ def measure(
         data = data.with_images(images)
     there = content_at_hand(encoder, data, images=images)
     data = there.data
+    dropped_names = there.dropped_names
+    if isinstance(data, ClassificationData):
+        aside = data.without_pictures
+        dropped_names = {
+            **dropped_names,
+            **{reason: _named(items) for reason, items in aside.items() if items},
+        }
     rows = []
     for asked in _asked(data, prompts):
         rows += scored(
@@ -117,7 +124,7 @@ def measure(
             contents=contents_by_language(encoder, data, there.vectors, images=images),
             contents_id=there.contents_id,
             model_id=model_id(encoder),
-            dropped_names=there.dropped_names,
+            dropped_names=dropped_names,
         )
     return _some(rows, task=task, languages=languages or data.languages)
 

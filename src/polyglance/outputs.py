@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from polyglance import errors, files, made_files, seals
+from polyglance import errors, files, leftovers, made_files, seals
 
 # Folders with one of these hold one thing whole; nothing else is written into them.
 WHOLE_MARKERS = ("pack.json", "model.json", "store.json")
@@ -54,6 +54,8 @@ def require(
 ) -> None:
     """Refuse a place that may not be written, or cannot be; nothing is changed there.
 
+    What a killed writer of that very place left beside it is removed.
+
     Args:
         path: Where the output is to be.
         kind: What it will be.
@@ -72,6 +74,7 @@ def require(
             _require_apart(path, Path(other), kind)
         _require_free_or_own(path, kind, force=force)
         _try_to_write(path, kind)
+        leftovers.sweep(path)
     except OSError as error:
         raise errors.of_system(error, doing=f"{kind.name} cannot be written to {path}") from error
 

@@ -188,7 +188,7 @@ def _others_answer() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = errors.first_line(error)
         raise errors.TrainingError(
             f"process {os.environ.get('RANK', '0')} of {os.environ.get('WORLD_SIZE', '1')}: "
             f"another process is gone or did not answer in time ({reason})",

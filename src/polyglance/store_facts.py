@@ -221,8 +221,7 @@ def noted_at(address: str) -> StoreManifest:
         noted = lance.dataset(table_at(address)).config().get(KEY)
     except (OSError, ValueError) as error:
         raise errors.UnavailableError(
-            f"no table can be opened at {table_at(address)}: "
-            f"{str(error)[: store_rows.SHOWN_CHARACTERS]}",
+            f"no table can be opened at {table_at(address)}: {errors.first_line(error)}",
             hint="give the address of an index; keys and end points of a storage are taken from "
             "the environment, as AWS_ACCESS_KEY_ID and AWS_ENDPOINT",
         ) from error

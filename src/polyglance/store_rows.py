@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 Vectors = NDArray[np.float32]
 
 BASE_COLUMNS = ("id", "key", "vector")
-# Of what an object store answers: it may be a whole page.
-SHOWN_CHARACTERS = 300
 # Squared lengths of float32 unit vectors differ from 1 by some 1e-6, of ones kept in half precision
 # by 1e-3.
 UNIT_TOLERANCE = 1e-2
@@ -103,7 +101,7 @@ def table_of(
             arrays[name] = pa.array(values, type=schema.field(name).type)
         except (TypeError, ValueError, OverflowError) as error:
             raise errors.InputError(
-                f"a value of {name} is not {schema.field(name).type}: {error}",
+                f"a value of {name} is not {schema.field(name).type}: {errors.first_line(error)}",
                 hint="text must be valid Unicode, numbers must fit their type",
             ) from error
     return pa.table([arrays[name] for name in schema.names], schema=schema)
@@ -137,11 +135,11 @@ def reading(place: Path | str) -> Iterator[None]:
             raise
         if isinstance(place, str):
             raise errors.StoreError(
-                f"the table at {place} cannot be read: {str(error)[:SHOWN_CHARACTERS]}",
+                f"the table at {place} cannot be read: {errors.first_line(error)}",
                 hint="try again; if it goes on, copy the table there anew",
             ) from error
         raise errors.StoreError(
-            f"the table of the store {place} cannot be read: {error}",
+            f"the table of the store {place} cannot be read: {errors.first_line(error)}",
             hint=f"polyglance check-index {place} says what is left, and mends it with --repair; "
             "or get the folder from a copy",
         ) from error

@@ -171,3 +171,30 @@ def test_the_command_leaves_numbers_and_a_page(
     assert len(data["points"]) == len(data["maps"][0]["x"]) == len(found["points"])
     assert len(data["spectrum"]) == 24
     assert run(*argv, "--method", "pca")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--seed", "-1"), "--seed -1: a whole number from 0 to 4294967295 is allowed"),
+        (("--seed", str(2**32)), "--seed 4294967296: a whole number"),
+        (("--pairs", "0"), "--pairs 0: at least 2"),
+        (("--pairs", "1"), "--pairs 1: at least 2"),
+    ],
+)
+def test_what_cannot_be_is_said_before_any_work(run, tmp_path, more, said):
+    argv = ("analyse", "nowhere", "--model", "nothing", "--task", "flickr8k", "--out")
+    code, _, err = run(*argv, tmp_path / "a", *more)
+    assert code == 2
+    assert said in err.splitlines()[0]
+
+
+def test_too_few_captions_are_said_in_plain_words():
+    whole = task(["eng_Latn", "deu_Latn"])
+    german = replace(whole, captions={"deu_Latn": whole.captions["deu_Latn"][:20]})
+    with pytest.raises(errors.InputError, match="10 captions are too few .*; 12 or more"):
+        pack_analysis.require_enough(german, ["deu_Latn"])
+    one = replace(whole, captions={**whole.captions, "deu_Latn": whole.captions["deu_Latn"][:2]})
+    with pytest.raises(errors.InputError, match="captions of 1 images in deu_Latn; 2 or more"):
+        pack_analysis.require_enough(one, ["deu_Latn"])
+    pack_analysis.require_enough(whole, ["deu_Latn"])

@@ -75,6 +75,8 @@ def test_embed_text_and_images(run, english, picture_folder, tmp_path):
         (("train", "rigde"), "unknown recipe 'rigde'", "ridge"),
         (("train", "ridge", "--set", "penalities=1"), "unknown field of RidgeConfig", "penalties"),
         (("train", "ridge", "--set", "seed=x"), "seed=x cannot be read as int", "value"),
+        (("train", "m2m", "--set", "seed=-1"), "seed -1: a whole number from 0 to", "as 0"),
+        (("train", "distill", "--set", f"seed={2**32}"), "seed 4294967296: a whole", "as 0"),
         (("train", "ridge", "--set", "seed"), "the form is name=value", "--set"),
         (("train", "m2m", "--set", "objective=l3"), "unknown value of objective", "l1"),
         (("train", "m2m", "--set", "residual=maybe"), "cannot be read as bool", "value"),

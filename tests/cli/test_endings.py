@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from polyglance import cli
+from polyglance import cli, leftovers
 from polyglance.cli import options
 
 
@@ -151,8 +151,11 @@ polyglance.cli.main()
 """
 
 
+@pytest.mark.parametrize(
+    ("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["interrupt", "terminate"]
+)
 @pytest.mark.parametrize(("times", "clean_up_seconds"), [(1, 0), (2, 0), (2, 60)])
-def test_stopped_once_or_twice_there_is_one_line_and_no_wait(times, clean_up_seconds):
+def test_stopped_once_or_twice_there_is_one_line_and_no_wait(times, clean_up_seconds, stop, code):
     with subprocess.Popen(
         [sys.executable, "-c", STOPPABLE, str(clean_up_seconds)],
         stdout=subprocess.PIPE,
@@ -162,10 +165,45 @@ def test_stopped_once_or_twice_there_is_one_line_and_no_wait(times, clean_up_sec
     ) as process:
         assert process.stdout.readline() == "begun\n"
         for _ in range(times):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(stop)
             time.sleep(0.05)
         _, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (130, "\nstopped\n")
+    assert (process.returncode, err) == (code, "\nstopped\n")
+
+
+LEAVING = """
+import sys, time
+from pathlib import Path
+from polyglance import files
+import polyglance.cli
+from polyglance.cli import endings
+def answer(arguments):
+    with files.folder_in_one_step(Path(arguments[0]), marker="a") as making:
+        (making / "a").write_text("half")
+        print("begun", flush=True)
+        time.sleep(60)
+endings._answer = answer
+polyglance.cli.main()
+"""
+
+
+def test_a_terminated_command_leaves_nothing_and_a_killed_one_is_swept(tmp_path):
+    def sent(stop):
+        with subprocess.Popen(
+            [sys.executable, "-c", LEAVING, str(tmp_path / "pack")], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout.readline() == b"begun\n"
+            process.send_signal(stop)
+            process.communicate(timeout=30)
+        return process.returncode, sorted(tmp_path.iterdir())
+
+    assert sent(signal.SIGTERM) == (143, [])
+    code, (left,) = sent(signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    past = time.time() - leftovers.GRACE_SECONDS - 1
+    os.utime(left, (past, past))
+    leftovers.sweep(tmp_path / "pack")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_door_imports_next_to_nothing():

@@ -1,6 +1,8 @@
 """Packs of every recipe, fresh from the command line: languages, scores, a guessed query."""
 
 import json
+import pickle
+from pathlib import Path
 
 import pytest
 
@@ -151,6 +153,28 @@ def test_a_published_head_is_measured_on_what_is_given(run, options, model_folde
     assert found["languages"][ENGLISH]["speaks"] == "teacher"
     assert found["languages"]["fra_Latn"]["pack"] is None
     assert found["data"]["dev"]["texts"]["num_candidates"] == 40
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("english.txt", "is no checkpoint that can be read safely"),
+        ("object.pth", "is no checkpoint that can be read safely"),
+        ("photos", "is a folder; the file of a head is wanted"),
+        ("nowhere.pth", "no file"),
+    ],
+)
+def test_what_is_no_checkpoint(run, model_folder, tmp_path, name, said):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "english.txt").write_text("a red circle\na blue ring\n")
+    (tmp_path / "object.pth").write_bytes(pickle.dumps({"weight": Path("x")}))
+    argv = ("import-m2m", tmp_path / name, "-m", model_folder, "-t", "fake:multilingual")
+    code, _, err = run(*argv, "--languages", "fr", "--out", tmp_path / "pack")
+    assert code == 2
+    assert said in err.splitlines()[0]
+    assert len(err.splitlines()) == 2
+    for advice in ("weights_only", "arbitrary", "torch.load", "trust"):
+        assert advice not in err
 
 
 def test_too_little_data_is_fitted_whole_and_said(run, model_folder, tmp_path):

@@ -71,3 +71,43 @@ def test_what_nobody_published_says_what_to_leave_out(run):
     code, _, err = run("published", "--task", "xtd1")
     assert code == 2
     assert "did you mean xtd10" in err
+
+
+def test_check_takes_the_filters(run):
+    _, out, _ = run("published", "--check", "--json")
+    whole = json.loads(out)
+    filters = {
+        "paper": "uclip",
+        "task": "xtd10",
+        "metric": "hit_rate_at_10",
+        "model": "NLLB-CLIP large",
+        "table": whole[0]["number"]["table"],
+        "language": "group:average",
+    }
+    for name, value in filters.items():
+        code, out, _ = run("published", "--check", "--json", f"--{name}", value)
+        given = [(row, row["number"][name]) for row in whole]
+        here = [row for row, had in given if (value in had if name == "model" else value == had)]
+        assert code == 0
+        assert json.loads(out) == here
+        assert len(here) < len(whole)
+    code, out, _ = run("published", "--check", "--paper", "uclip")
+    assert "nllb" not in out
+    code, _, err = run("published", "--check", "--task", "nothing")
+    assert code == 2
+    assert "nothing" in err
+
+
+@pytest.mark.parametrize("name", ["paper", "task", "metric", "model", "table", "language"])
+@pytest.mark.parametrize("more", [(), ("--check",)])
+def test_an_empty_name_is_refused(run, name, more):
+    code, out, err = run("published", f"--{name}", "", *more)
+    assert (code, out) == (2, "")
+    assert f"--{name} '' names nothing" in err
+
+
+def test_filters_say_nothing_of_a_file(run, tmp_path):
+    for more in (("--task", "xtd10"), ("--check",)):
+        code, _, err = run("published", "--file", tmp_path, *more)
+        assert code == 2
+        assert f"{more[0]} beside --file" in err

@@ -110,10 +110,18 @@ def test_names_in_every_list_of_index_and_search(run, model_folder, tmp_path):
     found = run(*argv)
     assert found[1].startswith("5 new")
     assert r"damaged\x1b[1m.png" in found[2]
-    for more in ((), ("--paths",), ("--json",)):
+    for more in ((), ("--json",)):
         answer = run("search", "ring", "-l", "en", "--index", index, "-k", 9, *more)
         assert answer[0] == 0
         found += answer
+    # A program is given the paths themselves: what is made visible may be another file's name.
+    code, out, err = run("search", "ring", "-l", "en", "--index", index, "-k", 9, "--paths")
+    broken = "line\nbreak.png"
+    assert sorted(out.split("\n")[:-1]) == sorted(str(folder / n) for n in NAMES if n != broken)
+    assert code == 2
+    assert NAMES[broken] in err
+    assert "--json" in err
+    found += (err,)
     for name in NAMES:
         (folder / name).rename(folder / f"x{name}")
     found += run(*argv)
@@ -123,3 +131,24 @@ def test_names_in_every_list_of_index_and_search(run, model_folder, tmp_path):
     said = "".join(each for each in found if isinstance(each, str))
     assert "x" + NAMES["title\x1b]0;owned\x07.png"] in said
     assert not terminal.STEERING.search(said)
+
+
+LINES = ["tab\there.jpg", "\udcff.jpg", "two\nlines.jpg", "\u732b.jpg"]
+
+
+def test_a_program_is_given_the_bytes_of_names(printed):
+    stream, untold = Tty(encoding="ascii", is_terminal=False), []
+    printed(stream, lambda: untold.extend(terminal.send_lines(LINES[:1])))
+    assert stream.buffer.getvalue() == b"tab\there.jpg\n"
+    stream = Tty(encoding="latin-1", is_terminal=False)
+    printed(stream, lambda: untold.extend(terminal.send_lines(LINES)))
+    assert stream.buffer.getvalue() == b"tab\there.jpg\n\xff.jpg\n\xe7\x8c\xab.jpg\n"
+    assert untold == LINES[2:3]
+
+
+@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_terminal_is_given_visible_names(printed, environment):
+    untold = []
+    said = printed(Tty(), lambda: untold.extend(terminal.send_lines(LINES)), **environment)
+    assert said == "tab\\there.jpg\n\\udcff.jpg\ntwo\\nlines.jpg\n\u732b.jpg\n"
+    assert not untold

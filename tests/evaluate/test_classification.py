@@ -287,6 +287,32 @@ class TestCommand:
         assert "does not bring its pictures" in err
         assert "--images" in err
 
+    @pytest.mark.parametrize("how", ["missing", "empty", "linked"])
+    def test_a_class_without_a_picture_is_named(self, run, model_folder, pack_folder, world, how):
+        pictures, name = world / "pictures", small_world.PHRASES[3]
+        folder = pictures / name.replace(" ", "_")
+        folder.rename(world / "away")
+        if how == "empty":
+            folder.mkdir()
+        if how == "linked":
+            folder.symlink_to(world / "away")
+        argv = ("--task", "babel-imagenet", "--data", world, "--images", pictures, "-l", "en")
+        code, out, err = run("eval", model_folder, *argv)
+        assert (code, err) == (0, "")
+        assert f"classes without pictures: 1\n  class {name}: no picture" in out
+        linked = f"{folder.name}: linked folder that was not entered"
+        assert (linked in out) is (how == "linked")
+        _, out, _ = run("eval", model_folder, *argv, "--json")
+        for row in json.loads(out):
+            assert row["num_dropped"]["classes_without_pictures"] == 1
+            assert row["num_dropped"].get("links_not_followed", 0) == (how == "linked")
+            assert row["dropped_names"]["classes_without_pictures"] == [f"class {name}: no picture"]
+        where = ("--data", world / "babel_imagenet")  # the publisher's own folder
+        code, _, err = run("difference", model_folder, "--against-pack", pack_folder, *argv, *where)
+        assert code == 0
+        assert f"class {name}: no picture" in err
+        assert (linked in err) is (how == "linked")
+
     def test_prompts_that_do_not_exist(self, run, model_folder, world):
         argv = ("eval", model_folder, "--task", "babel-imagenet", "--data", world, "--images")
         code, _, err = run(*argv, world / "pictures", "--prompts", "label")

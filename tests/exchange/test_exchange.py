@@ -407,3 +407,21 @@ def test_the_api_replaces_nothing_unasked(form, tmp_path):
         exchange.write(RETRIEVED, form, path=out)
     exchange.write(RETRIEVED[:1], form, path=out, force=True)
     assert len(exchange.read([out])[0]) == 1
+
+
+def test_each_result_is_written_once_and_the_others_are_told(run, tmp_path):
+    first, again, out = tmp_path / "g.jsonl", tmp_path / "h.jsonl", tmp_path / "x.jsonl"
+    old, new, other = (
+        result(values={"hit_rate_at_1": value}, intervals={}) for value in (0.1, 0.2, 0.3)
+    )
+    exchange.write([old, *RETRIEVED[1:], new], "polyglance", path=first)
+    exchange.write([other], "polyglance", path=again)
+    code, said, err = run("convert", first, first, again, "--to", "polyglance", "-o", out)
+    assert code == 0
+    assert "3 results in 1 files" in said
+    kept, _ = exchange.read([out])
+    assert as_sorted(kept) == as_sorted([new, *RETRIEVED[1:]])
+    assert len(out.read_text().splitlines()) == 3
+    assert f"left out: {first}: 1 results that were measured anew further down" in err
+    assert f"left out: {first}: 3 results that stand further up already" in err
+    assert f"left out: {again}: 1 results with other numbers than earlier ones" in err

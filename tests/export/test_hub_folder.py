@@ -10,7 +10,7 @@ from export_packs import GERMAN, HINDI, affine_map, pack_of, vectors
 
 import small_world
 from polyglance import errors, export
-from polyglance.export import card
+from polyglance.export import card, order
 from polyglance.packs import LanguagePack
 from polyglance.results import Result
 
@@ -143,3 +143,17 @@ def test_a_card_without_licence_or_scores_says_so(bert_reference, tmp_path):
 def test_one_language_of_a_whole_pack_is_refused(bert_reference, tmp_path):
     with pytest.raises(errors.ExportError, match="kept whole"):
         exported(pack_of(bert_reference, head=affine_map(48)), tmp_path / "out", language=GERMAN)
+
+
+@pytest.mark.parametrize("license", ["nonsense!!", "my own license", "-mit", "MIT OR GPL", "mit\n"])
+def test_a_license_is_an_spdx_id_and_looked_at_first(run, tmp_path, license):
+    argv = ("export", "nowhere", "--to", "hub-folder", "--out", tmp_path / "o")
+    code, _, err = run(*argv, "--license", license)
+    assert code == 2
+    assert "is no SPDX id" in err
+    assert "apache-2.0" in err
+
+
+@pytest.mark.parametrize("license", ["apache-2.0", "GPL-2.0+", "other", "0BSD"])
+def test_licenses_that_pass(license):
+    order.require_license(license)

@@ -164,3 +164,16 @@ def test_a_binary_file_cut_short(tmp_path):
     (tmp_path / "test_batch.bin").write_bytes(bytes(3072))
     with pytest.raises(errors.InputError, match="3,072 bytes"):
         class_images.read_classed_images(tmp_path)
+
+
+def test_links_that_are_not_followed_are_told(tmp_path):
+    folder = pictures(tmp_path / "of", "tench/a.png", "goldfish/b.png")
+    outside = pictures(tmp_path / "out", "sharks/c.png") / "sharks"
+    (folder / "great white shark").symlink_to(outside)
+    (folder / "tench" / "z.png").symlink_to(outside / "c.png")
+    found = class_images.read_classed_images(folder)
+    assert found.ids == ("goldfish/b.png", "tench/a.png")
+    assert [(one.id, one.reason) for one in found.links] == [
+        ("great white shark", "linked folder that was not entered"),
+        ("tench/z.png", "link to a file outside the folder"),
+    ]

@@ -123,6 +123,10 @@ def test_pictures_come_from_a_folder(tmp_path):
     found = bare.with_images(tmp_path)
     assert (found.content_ids, found.classes.tolist()) == (("x", "y"), [2, 0])
     assert found.with_images(None) is found
+    (empty,) = found.without_pictures["classes_without_pictures"]
+    assert (empty.id, empty.reason) == (f"class {bare.names[1]}", "no picture")
+    fewer = found.only(["y"], reason="images_missing")
+    assert len(fewer.without_pictures["classes_without_pictures"]) == 2
 
 
 def test_cifar_10_in_english_and_in_whole_prompts(babel):

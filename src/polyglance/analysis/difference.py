@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from polyglance import embed, files, measure
@@ -10,6 +10,7 @@ from polyglance.evaluate import correctness, pairing
 from polyglance.evaluate.pairing import Contestant, Correction, Pairing
 from polyglance.model import DualEncoder, TextSpeakers, load_side
 from polyglance.packs import LanguagePack
+from polyglance.records import Quarantined
 from polyglance.tasks import ContentData, TaskData
 from polyglance.tasks.classification import ClassificationData
 
@@ -35,6 +36,7 @@ def difference(
     languages: Sequence[str] | None = None,
     k: int = 10,
     correction: Correction = "holm",
+    without_pictures: Callable[[Quarantined], None] | None = None,
 ) -> list[Pairing]:
     """How much the first model is above the second; see `pairing.compare_models`.
 
@@ -47,6 +49,7 @@ def difference(
         languages: Which ones; None takes all that the task has.
         k: A hit is a right candidate among the first k.
         correction: Of the p-values of the languages.
+        without_pictures: Told of each class without a picture and each link that is not followed.
 
     Raises:
         ConfigError: For a task whose items are not right or wrong.
@@ -55,6 +58,10 @@ def difference(
     if isinstance(first, DualEncoder) and isinstance(second, DualEncoder):
         assert isinstance(data, ContentData)
         data, contestants = _with_contents(first, second, data=data, images=images)
+        if isinstance(data, ClassificationData) and without_pictures is not None:
+            for items in data.without_pictures.values():
+                for item in items:
+                    without_pictures(item)
     else:
         contestants = [Contestant(encoder=encoder, contents=None) for encoder in (first, second)]
     return pairing.compare_models(

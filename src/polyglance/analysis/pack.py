@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import affine, errors
+from polyglance import affine, errors, seeds
 from polyglance.affine import AffineMap, Vectors
 from polyglance.analysis import classes, cosines, spectrum, spread, text_map
 from polyglance.analysis.classes import ClassCurve
@@ -31,6 +31,7 @@ from polyglance.records import Caption
 from polyglance.sides import Side
 from polyglance.tasks.retrieval import RetrievalData
 
+FEWEST_PAIRS = 2
 NUM_PAIRS = 50
 # Texts of one language whose spread is measured, and content items of the curve: enough for an
 # interval, and few enough for a minute.
@@ -136,9 +137,13 @@ def analyse(
         cache: Keeps what towers gave.
 
     Raises:
-        ConfigError: For an encoder without a pack, or a pack that brings another content tower.
+        ConfigError: For an encoder without a pack, or a pack that brings another content tower; a
+            seed or a number of pairs that there is not.
         LanguageError: For a language that the task lacks.
+        InputError: For too few captions or images.
     """
+    seeds.require(seed, name="seed")
+    require_pairs(num_pairs)
     pack = encoder.pack
     if pack is None or pack.content_side is not None:
         raise errors.ConfigError(
@@ -147,13 +152,7 @@ def analyse(
             else "the pack brings another content tower; before and after have no image in common",
             hint="give a pack whose content side is unchanged or a head: --pack FOLDER",
         )
-    lacking = [language for language in languages if language not in data.captions]
-    if lacking or not languages:
-        raise errors.LanguageError(
-            f"{data.task} has nothing in {', '.join(lacking) or 'no language'}; it has "
-            f"{', '.join(sorted(data.captions))}",
-            hint="leave those out",
-        )
+    require_enough(data, languages)
     texts = _Texts(encoder=encoder, pack=pack, cache=cache)
     images = (contents, pack.project(contents))
     english = data.captions.get(ENGLISH, ())
@@ -181,6 +180,52 @@ def analyse(
         head=spectrum.spectrum(head) if isinstance(head, AffineMap) else None,
         curve=_curve(texts, data, contents, seed=seed),
     )
+
+
+def require_pairs(num_pairs: int) -> None:
+    """Refuse matrices of cosines in which a pair has no other beside it.
+
+    Raises:
+        ConfigError: For fewer than 2.
+    """
+    if num_pairs < FEWEST_PAIRS:
+        raise errors.ConfigError(
+            f"--pairs {num_pairs}: at least {FEWEST_PAIRS}, a pair and another one",
+            hint=f"give another number, as --pairs {NUM_PAIRS}",
+        )
+
+
+def require_enough(data: RetrievalData, languages: Sequence[str]) -> None:
+    """Refuse a task with too few texts or images for a map, before anything is encoded.
+
+    Args:
+        data: The task that the texts and images are of.
+        languages: Which of its languages.
+
+    Raises:
+        LanguageError: For a language that the task lacks.
+        InputError: For fewer captions than a map needs, or fewer images than clusters do.
+    """
+    lacking = [language for language in languages if language not in data.captions]
+    if lacking or not languages:
+        raise errors.LanguageError(
+            f"{data.task} has nothing in {', '.join(lacking) or 'no language'}; it has "
+            f"{', '.join(sorted(data.captions))}",
+            hint="leave those out",
+        )
+    there = set(data.content_ids)
+    text_map.require_images(len(there))
+    # English stands on the map a second time, by the teacher.
+    listed = [*languages, *([ENGLISH] if ENGLISH in data.captions else [])]
+    counts = {who: len({c.content_id for c in data.captions[who]} & there) for who in listed}
+    text_map.require_texts(sum(counts[who] for who in listed))
+    for who in languages:
+        if counts[who] < FEWEST_PAIRS:
+            raise errors.InputError(
+                f"{data.task} has captions of {counts[who]} images in {who}; "
+                f"{FEWEST_PAIRS} or more are needed for cosines of pairs",
+                hint="leave that language out, or give more of its captions and images",
+            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -27,6 +27,8 @@ NUM_LARGEST = 50
 NUM_SHOWN = 17
 POINTS_PER_CLUSTER = 10
 NUM_NEIGHBOURS = 10
+FEWEST_IMAGES = 6
+FEWEST_TEXTS = NUM_NEIGHBOURS + 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,33 @@ class TextMap:
     same_cluster_by_chance: float
     same_language: float
     same_language_by_chance: float
+
+
+def require_images(count: int) -> None:
+    """Refuse too few images for clusters.
+
+    Raises:
+        InputError: For fewer than `FEWEST_IMAGES`.
+    """
+    if count < FEWEST_IMAGES:
+        raise errors.InputError(
+            f"{count} images are too few for clusters; there are {FEWEST_IMAGES} or more",
+            hint="take a task with more images",
+        )
+
+
+def require_texts(count: int) -> None:
+    """Refuse too few texts for a map.
+
+    Raises:
+        InputError: For fewer than `FEWEST_TEXTS`.
+    """
+    if count < FEWEST_TEXTS:
+        raise errors.InputError(
+            f"{count} captions are too few for a map of texts (one of each image in each language, "
+            f"English twice); {FEWEST_TEXTS} or more are needed",
+            hint="take a task with more captions, or more of its languages and images",
+        )
 
 
 def image_clusters(
@@ -88,11 +117,7 @@ def image_clusters(
         from sklearn.cluster import KMeans
     except ImportError as error:
         raise errors.missing_extra("maps of texts", extra="analysis") from error
-    if len(images) < 6:
-        raise errors.InputError(
-            f"{len(images)} images are too few for clusters; there are 6 or more",
-            hint="take a task with more images",
-        )
+    require_images(len(images))
     rows = unit(images)
     count = min(num_clusters, len(rows) // 3)
     fitted = KMeans(n_clusters=count, n_init=1, random_state=seed).fit(rows)
@@ -130,12 +155,13 @@ def text_map(
         UnknownNameError: For another method.
         MissingExtraError: Where its package is not installed.
     """
-    if not len(vectors) == len(languages) == len(clusters) or len(vectors) < 12:
+    if not len(vectors) == len(languages) == len(clusters):
         raise errors.InputError(
             f"{len(vectors)} vectors, {len(languages)} languages, {len(clusters)} clusters; "
-            "there are 12 or more of each",
+            "there are as many of each",
             hint="give the language and cluster of each text",
         )
+    require_texts(len(vectors))
     if method not in get_args(Method):
         raise errors.unknown_name("method", method, allowed=get_args(Method))
     rows = unit(vectors)

@@ -17,8 +17,18 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 INTERRUPTED_EXIT_CODE = 130
+TERMINATED_EXIT_CODE = 143
 STOPPED = "stopped"
 GOES_ON = "; what was finished is kept, and the same command goes on from there"
+
+
+class _How:
+    """How the command was told to stop: by Ctrl-C, or by SIGTERM."""
+
+    code = INTERRUPTED_EXIT_CODE
+
+
+_how = _How()
 
 
 class Stopped(BaseException):
@@ -37,6 +47,7 @@ def __getattr__(name: str) -> Any:
 def main() -> None:
     """Run the command line; it ends with an exit code and, at worst, with two lines."""
     before = signal.signal(signal.SIGINT, _stop)
+    before_term = _take_terminations()
     try:
         from polyglance.cli import endings
 
@@ -46,6 +57,7 @@ def main() -> None:
         _end_stopped(str(stopped) or STOPPED)
     finally:
         signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGTERM, before_term)
     sys.exit(code)
 
 
@@ -60,6 +72,28 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _take_terminations() -> Any:
+    """Have SIGTERM do what Ctrl-C does at that moment, with an exit code of its own.
+
+    Returns:
+        The handler before.
+    """
+    main_process = os.getpid()
+    _how.code = INTERRUPTED_EXIT_CODE
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != main_process:  # a fork, which ends as processes do
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        _how.code = TERMINATED_EXIT_CODE
+        answer = signal.getsignal(signal.SIGINT)
+        if callable(answer):
+            answer(signal.SIGINT, frame)
+
+    return signal.signal(signal.SIGTERM, terminate)
+
+
 def _stop_at_once(number: int, frame: FrameType | None) -> None:
     _end_stopped(STOPPED)
 
@@ -72,4 +106,4 @@ def _end_stopped(said: str) -> NoReturn:
         os.write(2, f"\n{said}\n".encode("utf-8", "replace"))
     except (OSError, ValueError, RuntimeError):
         pass  # nobody is there to read it
-    leave_at_once(INTERRUPTED_EXIT_CODE)
+    leave_at_once(_how.code)

@@ -45,7 +45,7 @@ def command(
     import sys
     from typing import get_args
 
-    from polyglance import embed, errors, files, measure
+    from polyglance import embed, errors, files, measure, seeds
     from polyglance.analysis import difference
     from polyglance.analysis import pack as analysis_of_pack
     from polyglance.analysis.text_map import Method
@@ -56,6 +56,8 @@ def command(
     way: Method | None = next((name for name in get_args(Method) if name == method), None)
     if way is None:
         raise errors.unknown_name("method", method, allowed=get_args(Method))
+    seeds.require(seed, name="--seed")
+    analysis_of_pack.require_pairs(num_pairs)
     chosen = options.language_ids(languages)
     _require_few(chosen or ())
     loaded = get_task(task).load(data, chosen)
@@ -66,6 +68,7 @@ def command(
         )
     asked = list(chosen or loaded.languages)
     _require_few(asked)
+    analysis_of_pack.require_enough(loaded, asked)
     encoder = difference.load_encoder(model, pack=pack)
     loaded, contents = measure.content_vectors(encoder, loaded, images=images)
     found = analysis_of_pack.analyse(

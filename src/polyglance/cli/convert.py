@@ -39,8 +39,10 @@ def command(
         raise errors.unknown_name("form of results", form, allowed=exchange.FORMS)
     options.claim(out, exchange.FORMS[form].output, force=force)
 
-    rows, failed = exchange.read(paths)
+    again: list[str] = []
+    rows, failed = exchange.read(paths, superseded=again.append)
     tell_some("left out", [error.message for error in failed])
+    tell_some("left out", again)
     if not rows:
         raise errors.ResultError(
             f"there are no results in {', '.join(errors.few([str(path) for path in paths]))}",

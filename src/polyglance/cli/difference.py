@@ -12,6 +12,7 @@ from polyglance.cli import options
 
 if TYPE_CHECKING:
     from polyglance.evaluate.pairing import Pairing
+    from polyglance.records import Quarantined
     from polyglance.statistics import PairedDifference
 
 HELP = """Hold a model against another one, query by query, in every language of a task.
@@ -52,6 +53,7 @@ def command(
     options.claim_cache()
     from polyglance import errors
     from polyglance.analysis import difference
+    from polyglance.cli import eval_tables
     from polyglance.evaluate.pairing import CORRECTIONS, require_k
     from polyglance.tasks import ContentData, classification, get_task
     from polyglance.tasks.classification import ClassificationData
@@ -71,6 +73,7 @@ def command(
     if isinstance(loaded, ClassificationData):
         loaded = loaded.asked_as(prompts)
     load = difference.load_encoder if isinstance(loaded, ContentData) else difference.load_speakers
+    without: list[Quarantined] = []
     found = difference.difference(
         load(model, pack=pack),
         load(against or model, pack=against_pack),
@@ -79,7 +82,10 @@ def command(
         languages=chosen,
         k=k,
         correction=way,
+        without_pictures=without.append,
     )
+    for line in eval_tables.unusable_lines(task, without):
+        typer.secho(line, err=True)
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in found], ensure_ascii=False, indent=2))
         return

@@ -51,11 +51,13 @@ def command(
     """Load the pack, write the form, compare it with the pack, and say how near it is."""
     options.claim(out, "EXPORT")
     from polyglance import errors, export
+    from polyglance.export import order as order_of_export
     from polyglance.languages import normalise_language
     from polyglance.model import DualEncoder
     from polyglance.packs import LanguagePack
 
     export.form_of(form)
+    order_of_export.require_license(license)
     known = None if language is None else normalise_language(language)
     if results and model is None:
         raise errors.ConfigError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -56,7 +56,7 @@ def command(
     as_json: options.JsonOutput = False,
 ) -> None:
     """List tables, print numbers with their table, or recompute the printed averages."""
-    from polyglance import errors, published
+    from polyglance import published
 
     asked = {
         "paper": paper,
@@ -64,23 +64,21 @@ def command(
         "metric": metric,
         "model": model,
         "table": table,
-        "language": _language_id(language),
+        "language": language,
     }
+    _require_names(asked)
+    asked["language"] = _language_id(language)
     if files:
+        _require_alone(asked, check=check)
         author_files.show(files, as_json=as_json)
         return
     if check:
-        _print_checks(as_json=as_json)
+        _print_checks(_found(asked) if any(asked.values()) else None, as_json=as_json)
         return
     if not any(asked.values()):
         _print_tables(published.tables(), as_json=as_json)
         return
-    found = published.published_numbers(**asked)
-    if not found:
-        given = ", ".join(f"{name} {value}" for name, value in asked.items() if value)
-        raise errors.UnavailableError(
-            f"no published number has all of: {given}", hint="leave one of them out"
-        )
+    found = _found(asked)
     if as_json:
         rows = [{**asdict(number), "fraction": number.fraction} for number in found]
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
@@ -88,6 +86,55 @@ def command(
     by_name = {row.table: row for row in published.tables()}
     for name, numbers in groupby(found, key=lambda number: number.table):
         _print_table(by_name[name], list(numbers))
+
+
+def _require_names(asked: Mapping[str, str | None]) -> None:
+    """Refuse an empty name, which would be no filter.
+
+    Raises:
+        ConfigError: For an option whose value is empty.
+    """
+    from polyglance import errors
+
+    for name, value in asked.items():
+        if value is not None and not value.strip():
+            raise errors.ConfigError(
+                f"--{name} {value!r} names nothing",
+                hint=f"give a {name}, or leave --{name} out to have all",
+            )
+
+
+def _require_alone(asked: Mapping[str, str | None], *, check: bool) -> None:
+    """Refuse what says nothing of an author's own file.
+
+    Raises:
+        ConfigError: For a filter or --check beside --file.
+    """
+    from polyglance import errors
+
+    beside = [*(f"--{name}" for name, value in asked.items() if value), *["--check"] * check]
+    if beside:
+        raise errors.ConfigError(
+            f"{', '.join(beside)} beside --file; a file is examined whole",
+            hint=f"leave out {', '.join(beside)}, or --file",
+        )
+
+
+def _found(asked: Mapping[str, str | None]) -> list[PublishedNumber]:
+    """The numbers that have all that was asked for.
+
+    Raises:
+        UnavailableError: There is none.
+    """
+    from polyglance import errors, published
+
+    found = published.published_numbers(**asked)
+    if not found:
+        given = ", ".join(f"{name} {value}" for name, value in asked.items() if value)
+        raise errors.UnavailableError(
+            f"no published number has all of: {given}", hint="leave one of them out"
+        )
+    return found
 
 
 def _language_id(given: str | None) -> str | None:
@@ -171,11 +218,19 @@ def _print_errata(errata: Iterable[Erratum]) -> None:
         typer.secho(_wrapped(text, first="  * "), dim=True)
 
 
-def _print_checks(*, as_json: bool) -> None:
-    """What does not follow beyond rounding, worst first."""
+def _print_checks(numbers: Sequence[PublishedNumber] | None, *, as_json: bool) -> None:
+    """What does not follow beyond rounding, worst first.
+
+    Args:
+        numbers: Only these are checked; None checks all.
+        as_json: Whether a program reads it.
+    """
     from polyglance.published import averages
 
     found = averages.checks()
+    if numbers is not None:
+        wanted = set(numbers)
+        found = [check for check in found if check.number in wanted]
     wrong = [check for check in found if check.excess > 0]
     if as_json:
         rows = [

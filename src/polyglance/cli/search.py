@@ -89,7 +89,10 @@ def command(
     keep_copies: Annotated[bool, typer.Option("--keep-copies", help="Fold nothing.")] = False,
     as_json: options.JsonOutput = False,
     paths: Annotated[
-        bool, typer.Option("--paths", help="Print the paths alone, one a line.")
+        bool,
+        typer.Option(
+            "--paths", help="Print the paths alone, one a line; exact bytes into a pipe or file."
+        ),
     ] = False,
     thumbnails: Annotated[
         bool | None,
@@ -129,8 +132,7 @@ def command(
     if as_json:
         typer.echo(json.dumps(_for_programs(query, answer), ensure_ascii=False, indent=2))
     elif paths:
-        for hit in answer.hits:
-            typer.echo(terminal.shown(hit.path or hit.id))
+        _print_paths([hit.path or hit.id for hit in answer.hits])
     else:
         _print_table(searcher, answer, thumbnails=thumbnails)
         if len(answer.hits) == top < (passing := searcher.index.num_passing(filters)):
@@ -224,6 +226,22 @@ def _for_programs(query: str | None, answer: Answer) -> dict[str, Any]:
         "notes": list(answer.notes),
         "hits": [hit._asdict() for hit in answer.hits],
     }
+
+
+def _print_paths(paths: Sequence[str]) -> None:
+    """The paths, one a line: as they are where a program reads them.
+
+    Raises:
+        OutputError: For paths that hold the end of a line; the others are written.
+    """
+    from polyglance import errors
+
+    if untold := terminal.send_lines(paths):
+        named = ", ".join(map(terminal.shown, errors.few(untold)))
+        raise errors.OutputError(
+            f"{len(untold)} of {len(paths)} paths hold the end of a line and are left out: {named}",
+            hint="--json in place of --paths gives every path whole",
+        )
 
 
 def _print_table(searcher: Searcher, answer: Answer, *, thumbnails: bool | None) -> None:

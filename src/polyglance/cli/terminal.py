@@ -12,7 +12,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TextIO
 
 Way = Literal["iterm", "kitty", "sixel"]
@@ -71,6 +71,13 @@ class Visible:
         with self._named():
             self.stream.write(text)
         return len(text)
+
+    def write_bytes(self, data: bytes) -> None:
+        """Write bytes as they are, after what was written before; for programs, no terminal."""
+        with self._named():
+            self.stream.flush()
+            self.stream.buffer.write(data)
+            self.stream.buffer.flush()
 
     def flush(self) -> None:
         """As the stream's."""
@@ -159,6 +166,26 @@ def send(characters: str) -> None:
     stream = sys.stdout.stream if isinstance(sys.stdout, Visible) else sys.stdout
     stream.write(f"{characters}\n")
     stream.flush()
+
+
+def send_lines(names: Sequence[str]) -> list[str]:
+    """Names, one a line: visible on a terminal, with their exact bytes where a program reads them.
+
+    A made-visible name may be that of another file, so that no program may be given it.
+
+    Args:
+        names: Of files; bytes that were no UTF-8 are half signs in them.
+
+    Returns:
+        Those that hold the end of a line, which no program could tell from two: they are left out.
+    """
+    visible = sys.stdout if isinstance(sys.stdout, Visible) else Visible(sys.stdout)
+    if visible.stream.isatty():
+        visible.write("".join(f"{shown(name)}\n" for name in names))
+        return []
+    told = [name for name in names if "\n" not in name]
+    visible.write_bytes(b"".join(os.fsencode(name) + b"\n" for name in told))
+    return [name for name in names if "\n" in name]
 
 
 def picture_way(environment: Mapping[str, str], *, is_terminal: bool) -> Way | None:

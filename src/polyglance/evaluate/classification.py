@@ -244,6 +244,7 @@ def _result(
         num_dropped={
             **data.num_dropped,
             "images_of_unnamed_classes": len(data.content_ids) - len(rows),
+            **{reason: len(items) for reason, items in data.without_pictures.items()},
             "languages_without_images": data.num_languages_without_images,
         },
         model=name,

@@ -17,6 +17,7 @@ from typing import Any
 
 from polyglance import errors, files, made_files, outputs, results
 from polyglance.exchange import clip_benchmark, mteb
+from polyglance.repeated_results import Distinct
 from polyglance.results import Result
 
 __all__ = ["FORMS", "Form", "read", "write"]
@@ -103,11 +104,16 @@ def write(rows: Sequence[Result], form: str, *, path: Path, force: bool = False)
     return [path]
 
 
-def read(paths: Iterable[Path]) -> tuple[list[Result], list[errors.PolyglanceError]]:
+def read(
+    paths: Iterable[Path], *, superseded: Callable[[str], None] | None = None
+) -> tuple[list[Result], list[errors.PolyglanceError]]:
     """Read results in any of the forms; a file or row that cannot be used stops no other.
+
+    Each result is there once, as `repeated_results` decides.
 
     Args:
         paths: Files, and folders that are looked through for such files.
+        superseded: Told, in a sentence, what is left out because another result counts.
 
     Returns:
         The results, and an error for each file or row that could not be used, naming it.
@@ -117,13 +123,20 @@ def read(paths: Iterable[Path]) -> tuple[list[Result], list[errors.PolyglanceErr
     """
     rows: list[Result] = []
     failed: list[errors.PolyglanceError] = []
+    distinct = Distinct()
     for path in [file for given in paths for file in _files(given)]:
         try:
             found, wrong = _read_file(path)
         except errors.PolyglanceError as error:
             found, wrong = [], [error]
-        rows += found
+        taken = distinct.take(path, found)
+        rows += taken.rows
         failed += wrong
+        if superseded is not None:
+            for sentence in taken.superseded:
+                superseded(sentence)
+            if taken.num_repeated:
+                superseded(f"{path}: {taken.num_repeated:,} results that stand further up already")
     return rows, failed
 
 

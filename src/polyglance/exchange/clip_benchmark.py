@@ -155,7 +155,7 @@ def _table(path: Path) -> list[dict[str, Any]]:
         return list(table)
     except (OSError, ValueError, csv.Error) as error:
         raise errors.ResultError(
-            f"{path} is no table of CLIP_benchmark: {error}",
+            f"{path} is no table of CLIP_benchmark: {errors.first_line(error)}",
             hint="give what clip_benchmark build wrote, as it is",
         ) from error
 

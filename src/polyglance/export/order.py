@@ -5,6 +5,7 @@ Legend: N probes, D width of the space.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ from polyglance.spaces import PROBE_TEXTS
 
 # A unit vector's numbers are at most 1; this is the promise of every form.
 TOLERANCE = 1e-4
+SPDX_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 # Several scripts, one token and many, an end of sentence, a text that is cut.
 PROBES: tuple[str, ...] = (
     *PROBE_TEXTS,
@@ -35,9 +37,26 @@ PROBES: tuple[str, ...] = (
 )
 
 
+def require_license(license: str) -> None:
+    """Refuse what has not the form of an SPDX id; empty is what nobody said.
+
+    Raises:
+        ConfigError: For anything else than letters, digits, dots, hyphens and plus signs.
+
+    >>> require_license("GPL-2.0+"), require_license("other"), require_license("")
+    (None, None, None)
+    """
+    if license and not SPDX_ID.fullmatch(license):
+        raise errors.ConfigError(
+            f"the license {license!r} is no SPDX id; one is made of letters, digits, dots, hyphens "
+            "and plus signs",
+            hint="give one such as apache-2.0, mit, cc-by-4.0 or cc-by-nc-4.0; or other",
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """A pack, and what goes with it.
+    """A pack, and what goes with it; a license that is no SPDX id is refused.
 
     Attributes:
         pack: Whose text side leaves.
@@ -53,6 +72,9 @@ class Order:
     language: str | None = None
     results: Sequence[Result] = field(default=())
     license: str = ""
+
+    def __post_init__(self) -> None:
+        require_license(self.license)
 
     def require_model(self, form: str) -> DualEncoder:
         """The model.

@@ -125,7 +125,8 @@ def read_author_file(path: Path) -> list[PublishedNumber]:
             raise ValueError(f"{wrong[0]!r} stands where a number is to stand")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise errors.InputError(
-            f"{path} is not in the form of {row.form}: {type(error).__name__}, {error}",
+            f"{path} is not in the form of {row.form}: {type(error).__name__}, "
+            f"{errors.first_line(error)}",
             hint="fetch the file again",
         ) from error
     return [

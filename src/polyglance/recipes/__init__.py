@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType, ModuleType, NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from polyglance import errors
+from polyglance import errors, seeds
 
 # What there may be to learn from: the fields of `launch.Material`, and their names in plain words.
 DATA: Mapping[str, str] = MappingProxyType(
@@ -194,7 +194,7 @@ def build_config(recipe: Recipe, settings: Mapping[str, str]) -> Any:
 
     Raises:
         UnknownNameError: For a field that the config does not have, naming the nearest.
-        ConfigError: For a value that cannot be read as the field's type.
+        ConfigError: For a value that cannot be read as the field's type, or no seed.
     """
     config_class = getattr(recipe.load(), recipe.config)
     hints = get_type_hints(config_class)
@@ -204,6 +204,8 @@ def build_config(recipe: Recipe, settings: Mapping[str, str]) -> Any:
         if name not in fields:
             raise errors.unknown_name(f"field of {recipe.config}", name, allowed=fields)
         values[name] = _read_value(name, text, kind=hints[name], recipe=recipe)
+    if "seed" in values:
+        seeds.require(values["seed"], name="seed")
     return config_class(**values)
 
 

@@ -121,6 +121,11 @@ def import_pack(
 
 
 def _read(checkpoint: Path) -> Mapping[str, Tensor]:
+    if checkpoint.is_dir():
+        raise errors.InputError(
+            f"{checkpoint} is a folder; the file of a head is wanted",
+            hint="name the checkpoint in it: a .pth or .safetensors",
+        )
     if not checkpoint.is_file():
         raise errors.UnavailableError(f"no file {checkpoint}", hint="give the checkpoint itself")
     if checkpoint.suffix == ".safetensors":
@@ -132,9 +137,10 @@ def _read(checkpoint: Path) -> Mapping[str, Tensor]:
         tensors: Mapping[str, Tensor] = torch.load(
             checkpoint, map_location="cpu", weights_only=True
         )
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
         raise errors.InputError(
-            f"{checkpoint} is no checkpoint of plain tensors: {str(error).splitlines()[0]}",
-            hint="convert it to safetensors where you trust it",
+            f"{checkpoint} is no checkpoint that can be read safely: it is damaged, another kind "
+            "of file, or holds more than plain tensors",
+            hint="give the .pth or .safetensors of a published head, downloaded again if need be",
         ) from error
     return tensors

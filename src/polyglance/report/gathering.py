@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from polyglance import __version__, errors, exchange, languages, made_files, results
+from polyglance.repeated_results import Distinct
 from polyglance.results import Result
 
 # A command names its languages where they are no more than that; else it measures all.
@@ -52,33 +53,22 @@ def gather(paths: Sequence[Path]) -> Gathered:
     """
     by_file: dict[Path, list[Result]] = {}
     set_aside: list[str] = []
-    seen: dict[tuple[str, ...], Result] = {}
+    distinct = Distinct()
     for path in paths:
         if path.name == made_files.MANIFEST:  # as CONVERTED/* gives it
             continue
         whole = results.read_what_is_whole(path)
         set_aside += _said(path, whole)
-        # A file only grows: what was measured anew, of changed pictures say, stands further down.
-        newest = {(row.model_id, row.model, row.language, *row.kind): row for row in whole.rows}
-        if len(newest) < len(whole.rows):
-            older = len(whole.rows) - len(newest)
-            set_aside.append(f"{path}: {older:,} results that were measured anew further down")
-        others = 0
-        for row in newest.values():
-            unknown = _unknown_language(row)
-            known = seen.get(key := (row.model_id, row.data_id, row.model, row.language, *row.kind))
-            if unknown is not None:
+        known = []
+        for row in whole.rows:
+            if (unknown := _unknown_language(row)) is None:
+                known.append(row)
+            else:
                 set_aside.append(f"{path}: a result of {row.task} in {unknown!r}, no language id")
-            elif known is None:
-                seen[key] = row
-                by_file.setdefault(path, []).append(row)
-            elif known.values != row.values:
-                others += 1
-        if others:
-            set_aside.append(
-                f"{path}: {others:,} results with other numbers than earlier ones of the same "
-                "model and data; the earlier ones are shown"
-            )
+        taken = distinct.take(path, known)
+        set_aside += taken.superseded
+        if taken.rows:
+            by_file.setdefault(path, []).extend(taken.rows)
     if not by_file:
         names = ", ".join(errors.few([str(path) for path in paths])) or "no file"
         reasons = "; ".join(errors.few(set_aside)) or "they are empty"

@@ -151,7 +151,8 @@ def _read_rows(table_path: Path) -> tuple[list[dict[str, str | None]], list[str]
         table = pq.read_table(table_path, columns=[name for name in COLUMNS if name in there])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise errors.InputError(
-            f"{table_path} cannot be read as parquet: {error}", hint="write it again"
+            f"{table_path} cannot be read as parquet: {errors.first_line(error)}",
+            hint="write it again",
         ) from error
     columns = {name: texts_of(table[name]) for name in table.column_names}
     return [

@@ -176,7 +176,7 @@ class Nearest:
                 table = self._table.scanner(columns=[], filter=where, with_row_id=True).to_table()
             except (OSError, ValueError) as error:
                 raise errors.InputError(
-                    f"the condition {where!r} cannot be decided: {error}",
+                    f"the condition {where!r} cannot be decided: {errors.first_line(error)}",
                     hint="conditions are Lance's; columns are those of the index",
                 ) from error
             found = self._positions(table)

@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.records import ImageFile
+from polyglance.records import ImageFile, Quarantined
 from polyglance.sources import binary_images
-from polyglance.sources.images import find_images
 from polyglance.sources.labels import class_name
+from polyglance.sources.skipped import LINKS, REASONS
 from polyglance.sources.text_lines import read_json, read_lines, read_table
+from polyglance.sources.walking import find_and_survey
 
 # Keras' list of ImageNet's classes: {"0": ["n01440764", "tench"], ...}.
 CLASS_INDEX = "imagenet_class_index.json"
@@ -38,12 +39,14 @@ class ClassedImages:
         keys: M names of classes, as folders, a table or numbers give them.
         image_files: The pictures that are there; empty where there are only ids of vectors.
         folder: Where they were found.
+        links: Linked folders and files of it that were not followed, and why.
     """
 
     ids: tuple[str, ...]
     keys: tuple[str, ...]
     image_files: tuple[ImageFile, ...]
     folder: Path
+    links: tuple[Quarantined, ...] = ()
 
 
 def read_classed_images(folder: Path) -> ClassedImages:
@@ -70,12 +73,15 @@ def read_classed_images(folder: Path) -> ClassedImages:
             image_files=tuple(file for file in listed if file.path.is_file()),
             folder=folder,
         )
-    found = find_images(folder)
+    found, left_out = find_and_survey(folder)
     return ClassedImages(
         ids=tuple(image.id for image in found),
         keys=tuple(image.id.rpartition("/")[0] for image in found),
         image_files=tuple(found),
         folder=folder,
+        links=tuple(
+            Quarantined(one.id, REASONS[one.why].one) for one in left_out if one.why in LINKS
+        ),
     )
 
 
@@ -200,7 +206,7 @@ def _numbered(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
         numbers = np.load(folder / "labels.npy", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise errors.InputError(
-            f"{folder}/labels.npy cannot be read: {error}",
+            f"{folder}/labels.npy cannot be read: {errors.first_line(error)}",
             hint="save the class index of each id again: numpy.save",
         ) from error
     ids = tuple(read_lines(folder / "ids.txt"))

@@ -107,7 +107,7 @@ def decode_photo(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Pho
     except UnidentifiedImageError as error:
         raise _unreadable(name, f"not an image of the formats {', '.join(FORMATS)}") from error
     except Exception as error:  # damaged files make decoders raise nearly anything
-        raise _unreadable(name, str(error) or type(error).__name__) from error
+        raise _unreadable(name, errors.first_line(error)) from error
     if orientation in UNDO_ORIENTATION:
         rgb = rgb.transpose(pil.Transpose(UNDO_ORIENTATION[orientation]))
     return Photo(rgb, taken)

@@ -36,6 +36,10 @@ class Why(Enum):
     OTHER = "other"
 
 
+# Pictures may lie behind these, and nobody chose to leave them out.
+LINKS = frozenset({Why.LINK_OUT, Why.LINKED_FOLDER, Why.LINK_BROKEN})
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """How a reason reads.

@@ -98,6 +98,7 @@ def _lines(folder: Path, archive: tuple[str, str], *, name: str) -> list[str]:
         ) from error
     except (zipfile.BadZipFile, UnicodeDecodeError, OSError) as error:
         raise errors.InputError(
-            f"{folder / packed}, {name} cannot be read: {error}", hint="fetch the archive again"
+            f"{folder / packed}, {name} cannot be read: {errors.first_line(error)}",
+            hint="fetch the archive again",
         ) from error
     return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]

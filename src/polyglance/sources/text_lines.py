@@ -58,7 +58,7 @@ def read_lines(path: Path) -> list[str]:
         ) from error
     except (OSError, EOFError) as error:  # BadGzipFile is an OSError
         raise errors.InputError(
-            f"{path} cannot be read: {error}", hint="fetch the file again"
+            f"{path} cannot be read: {errors.first_line(error)}", hint="fetch the file again"
         ) from error
     _require_narrow(path, data)
     pieces = data.removeprefix(BOM).split(b"\n")

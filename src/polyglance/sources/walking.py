@@ -102,12 +102,17 @@ def find_images(folder: Path) -> list[ImageFile]:
     Raises:
         InputError: No such folder, one inside that cannot be listed, or no image.
     """
+    return find_and_survey(folder)[0]
+
+
+def find_and_survey(folder: Path) -> tuple[list[ImageFile], tuple[Skipped, ...]]:
+    """As `find_images`, with what was left out; refuses the same."""
     found = survey_folder(folder)
     for name in found.unlisted:
         raise _unlisted(Path(folder) / name.id, name.reason)
     if not found.images:
         raise no_image(folder, found.skipped)
-    return list(found.images)
+    return list(found.images), found.skipped
 
 
 def survey_folder(folder: Path, *, exclude: Sequence[str] = ()) -> Survey:

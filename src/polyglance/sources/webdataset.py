@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from polyglance import errors
 from polyglance.records import ImageFile
 from polyglance.sources import walking
 from polyglance.sources.patterns import Patterns
@@ -225,7 +226,7 @@ def _problem_of(path: Path, error: Exception) -> str:
         compressed = False
     if compressed:
         return "it is compressed; plain tars are read: gunzip it"
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    said = getattr(error, "strerror", None) or errors.first_line(error)
     return f"it is damaged or cut: {said}"
 
 
@@ -293,7 +294,7 @@ def facts_of(sample: Sample, *, remark: Remark = _nothing) -> Mapping[str, Any]:
     try:
         facts = json.loads(written)
     except (ValueError, RecursionError) as error:
-        remark(f"its json cannot be read: {str(error) or type(error).__name__}")
+        remark(f"its json cannot be read: {errors.first_line(error)}")
         return {}
     return facts if isinstance(facts, Mapping) else {}
 

@@ -128,5 +128,5 @@ def _rows(path: Path) -> Iterator[tuple[str, str, str]]:
                 yield language, url, caption
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise errors.InputError(
-            f"{path} cannot be read: {error}", hint="fetch the file again"
+            f"{path} cannot be read: {errors.first_line(error)}", hint="fetch the file again"
         ) from error

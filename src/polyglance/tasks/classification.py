@@ -71,6 +71,7 @@ class ClassificationData:
         subset_sizes: On random subsets of how many classes accuracy is measured as well.
         num_dropped: What could not take part, by reason.
         set_aside: Files and lines that could not be used, and why.
+        links: Linked folders and files of pictures that were not followed, and why.
         policy: There are no captions.
     """
 
@@ -86,6 +87,7 @@ class ClassificationData:
     subset_sizes: tuple[int, ...] = ()
     num_dropped: Mapping[str, int] = field(default_factory=dict)
     set_aside: tuple[Quarantined, ...] = ()
+    links: tuple[Quarantined, ...] = ()
     policy: CaptionPolicy = "none"
 
     @property
@@ -100,6 +102,15 @@ class ClassificationData:
         """How many languages name no class that there is a picture of."""
         there = set(self.classes.tolist())
         return sum(there.isdisjoint(row.class_indices) for row in self.labels.values())
+
+    @functools.cached_property
+    def without_pictures(self) -> Mapping[str, tuple[Quarantined, ...]]:
+        """The classes that no picture at hand is of, and links not followed, by reason."""
+        there = set(self.classes.tolist())
+        empty = (name for index, name in enumerate(self.names) if index not in there)
+        classes = tuple(Quarantined(f"class {name}", "no picture") for name in empty)
+        links = {"links_not_followed": self.links} if self.links else {}
+        return {"classes_without_pictures": classes, **links}
 
     def asked_as(self, variant: str) -> ClassificationData:
         """The task, asked in another way.
@@ -160,6 +171,7 @@ class ClassificationData:
             content_ids=found.ids,
             classes=class_images.class_indices(found, names=self.names),
             image_files=found.image_files,
+            links=found.links,
         )
 
     def data_id(self, language: str) -> str:

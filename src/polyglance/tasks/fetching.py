@@ -102,7 +102,7 @@ def _read(url: str) -> bytes:
             return data
     except (OSError, urllib.error.URLError, ValueError) as error:
         raise errors.UnavailableError(
-            f"{url} cannot be fetched: {error}",
+            f"{url} cannot be fetched: {errors.first_line(error)}",
             hint="check the network and run the same command again; what was fetched stays",
         ) from error
 

@@ -277,7 +277,7 @@ def load_tokenizer(folder: Path) -> Any:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
         raise errors.UnavailableError(
-            f"the tokenizer of {folder} cannot be read: {str(error).strip().splitlines()[0]}",
+            f"the tokenizer of {folder} cannot be read: {errors.first_line(error)}",
             hint="check that tokenizer.json or the vocabulary is there; sentencepiece vocabularies "
             "need: pip install sentencepiece",
         ) from error
@@ -337,8 +337,7 @@ def load_model(found: Checkpoint, *, class_name: str, pooling: str = "") -> Any:
         )
     except (ValueError, KeyError, RuntimeError) as error:
         raise errors.ConfigError(
-            f"transformers cannot build {found.reference.location}: "
-            f"{str(error).strip().splitlines()[0]}",
+            f"transformers cannot build {found.reference.location}: {errors.first_line(error)}",
             hint="models that bring their own code are not run; name one that transformers knows",
         ) from error
     # A missing tensor is filled at random without an error; only an unused pooler may be.

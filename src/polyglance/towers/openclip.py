@@ -155,7 +155,7 @@ def _import_library() -> Any:
         raise errors.missing_extra("openclip towers", extra="openclip") from error
     except RuntimeError as error:
         raise errors.UnavailableError(
-            f"open_clip does not import here: {str(error).strip().splitlines()[0]}",
+            f"open_clip does not import here: {errors.first_line(error)}",
             hint="torchvision must be of the same build as torch (both for CPU, or both for one "
             "CUDA); hf: towers need no torchvision",
         ) from error
@@ -170,7 +170,7 @@ def _create(open_clip: Any, *, location: str, pretrained: str | None) -> Any:
     except (RuntimeError, OSError, ValueError) as error:
         raise errors.UnavailableError(
             f"open_clip cannot give {location} with {pretrained or 'its own weights'}: "
-            f"{str(error).strip().splitlines()[0][:200]}",
+            f"{errors.first_line(error)}",
             hint="list what there is: python -c 'import open_clip; "
             "print(open_clip.list_pretrained())'",
         ) from error

@@ -240,7 +240,7 @@ def columns_of(path: Path) -> list[str]:
         return list(pq.read_schema(path).names)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise errors.InputError(
-            f"{path} cannot be read as parquet: {error}", hint="write it again"
+            f"{path} cannot be read as parquet: {errors.first_line(error)}", hint="write it again"
         ) from error
 
 
@@ -273,7 +273,7 @@ def _clip_retrieval_parts(
             ids = pq.read_table(table_path, columns=[wanted]).column(0).to_pylist()
         except (OSError, ValueError, pa.ArrowException) as error:
             raise errors.InputError(
-                f"the column {wanted} of {table_path} cannot be read: {error}",
+                f"the column {wanted} of {table_path} cannot be read: {errors.first_line(error)}",
                 hint="write the parquet again",
             ) from error
         named = ["" if item is None else str(item) for item in ids]
@@ -291,7 +291,8 @@ def _map(path: Path) -> NDArray[Any]:
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise errors.VectorError(
-            f"{path} is no array of numbers: {error}", hint="write it with numpy.save"
+            f"{path} is no array of numbers: {errors.first_line(error)}",
+            hint="write it with numpy.save",
         ) from error
     if not isinstance(vectors, np.ndarray):
         raise errors.VectorError(
