@@ -5,6 +5,8 @@ Each command names a model, pack, index or file that is not there: the error is 
 
 import pytest
 
+from polyglance.sources import pictograms
+
 TRAIN = ("train", "ridge", "--model", "nowhere", "--text", "nowhere.txt")
 COMPARE = ("compare", "--model", "nowhere", "--task", "xtd10")
 DIFFERENCE = ("difference", "nowhere", "other", "--task", "xtd10")
@@ -52,7 +54,6 @@ ODD = [
     ((*TRAIN, "--dev-share", "0.9"), "a dev share of 0.9"),
     (("compare", "--seeds", "0"), "no seed"),
     (("compare", "--recipes", "ridge", "--set", "m2m.seed=1"), "m2m is not compared"),
-    (("compare", "--language", "ace"), "the pictograms have no names in ace_Latn"),
     ((*DIFFERENCE, "--k", "7"), "k is 7; it is one of 1, 5, 10"),
     ((*ANALYSE, *MANY), "8 languages; 7 at most"),
     (("export", "nowhere", "--to", "hub-folder", "--results", "r.jsonl"), "without --model"),
@@ -95,3 +96,15 @@ def test_a_pack_that_is_not_there_costs_no_indexing(run, picture_folder, model_f
     code, out, err = run(*argv, "--out", tmp_path / "i")
     assert (code, out, "nope" in err) == (2, "", True)
     assert not (tmp_path / "i").exists()
+
+
+def test_a_language_that_the_pictograms_lack_is_told_first(run, tmp_path, monkeypatch):
+    world = pictograms.World(
+        root=tmp_path / "world",
+        concepts=(pictograms.Concept(id="a.png", family="a", held_out=False),),
+        names={"eng_Latn": {"a.png": "a"}, "deu_Latn": {"a.png": "ein a"}},
+        keywords={},
+    )
+    monkeypatch.setattr(pictograms, "load_world", lambda: world)
+    said = refused(run, ("compare", "--language", "ace"), tmp_path)
+    assert "the pictograms have no names in ace_Latn; they have them in deu_Latn, eng_Latn" in said
