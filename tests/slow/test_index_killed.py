@@ -199,7 +199,8 @@ def test_two_hundred_malformed_files_among_good_ones(world):
     assert {one.id for one in embed.read_quarantine(Store.open(world / "index"))} == names
 
 
-def test_ten_thousand_unchanged_files_take_under_three_seconds(tmp_path):
+def test_ten_thousand_unchanged_files_are_known(tmp_path):
+    """How long that takes is measured by the benchmark `index-images`."""
     photos = tmp_path / "photos"
     photos.mkdir()
     Image.new("RGB", (16, 16), "red").save(photos / "0.png")
@@ -209,12 +210,5 @@ def test_ten_thousand_unchanged_files_take_under_three_seconds(tmp_path):
     command = [sys.executable, "-m", "polyglance", "index", str(photos), "-m", MODEL]
     command += ["-o", str(tmp_path / "index")]
     subprocess.run(command, check=True, capture_output=True)
-    seconds = []
-    for _ in range(5):  # the best: the machine may be busy
-        start = time.perf_counter()
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        seconds.append(time.perf_counter() - start)
-        assert "0 new, 10,000 known already" in done.stdout
-        if seconds[-1] < 3:
-            break
-    assert min(seconds) < 3
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "0 new, 10,000 known already" in done.stdout
