@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 from polyglance import errors
@@ -92,22 +92,20 @@ def decide(
         present: The ids of that.
         policy: What may leave.
     """
-    gone = _gone(before, found, present=present)
-    if not gone:
-        return Leaving(moved={})
-    moved = _moved(store, gone, known=set(before["id"]))
-    rest = [identity for identity in gone if identity not in moved]
-    left_out = tuple(identity for identity in rest if found.is_left_out(identity))
-    missing = [identity for identity in rest if not found.is_left_out(identity)]
-    folder_of = {identity: os.path.dirname(gone[identity][1]) for identity in missing}
+
+    def is_gone(identity: str, path: str) -> bool:
+        there = identity in present or found.may_be_there(identity)
+        return bool(path) and not there
+
     is_absent = cache(_is_absent)
-    left = _by_policy(
-        missing,
-        is_absent=lambda identity: is_absent(folder_of[identity]),
-        num_rows=len(before["id"]),
+    return _decided(
+        store,
+        before,
+        is_gone=is_gone,
+        is_left_out=found.is_left_out,
+        is_absent=lambda path: is_absent(os.path.dirname(path)),
         policy=policy,
     )
-    return replace(left, moved=moved, left_out=left_out)
 
 
 def decide_vectors(
@@ -125,58 +123,55 @@ def decide_vectors(
         present: The ids that the source holds, whether their vectors can be used or not.
         policy: What may leave.
     """
+    return _decided(
+        store,
+        before,
+        is_gone=lambda identity, path: not path and identity not in present,
+        is_left_out=lambda identity: False,
+        is_absent=lambda path: False,
+        policy=policy,
+    )
+
+
+def _decided(
+    store: Store,
+    before: Mapping[str, Sequence[str]],
+    *,
+    is_gone: Callable[[str, str], bool],
+    is_left_out: Callable[[str], bool],
+    is_absent: Callable[[str], bool],
+    policy: Policy,
+) -> Leaving:
+    """What becomes of the rows that are gone.
+
+    Args:
+        store: After what was found came into it.
+        before: Ids, keys and paths of its rows before that.
+        is_gone: Whether the row of an id and path is.
+        is_left_out: Whether what an id names is there and left out by choice.
+        is_absent: Whether what lay at a path only looks gone, as on a disk that is not mounted.
+        policy: What may leave.
+    """
     gone = {
         identity: (key, path)
         for identity, key, path in zip(before["id"], before["key"], before["path"], strict=True)
-        if not path and identity not in present
+        if is_gone(identity, path)
     }
     if not gone:
         return Leaving(moved={})
     moved = _moved(store, gone, known=set(before["id"]))
-    left = _by_policy(
-        [identity for identity in gone if identity not in moved],
-        is_absent=lambda identity: False,
-        num_rows=len(before["id"]),
-        policy=policy,
-    )
-    return replace(left, moved=moved)
-
-
-def _by_policy(
-    missing: Sequence[str],
-    *,
-    is_absent: Callable[[str], bool],
-    num_rows: int,
-    policy: Policy,
-) -> Leaving:
-    """What becomes of rows that are gone.
-
-    Args:
-        missing: Their ids.
-        is_absent: Whether that of an id only looks gone, as on a disk that is not mounted.
-        num_rows: Rows of the index.
-        policy: What may leave.
-    """
+    rest = [identity for identity in gone if identity not in moved]
+    left_out = tuple(identity for identity in rest if is_left_out(identity))
+    missing = [identity for identity in rest if not is_left_out(identity)]
     if policy.keep_missing:
-        return Leaving(moved={}, missing=tuple(missing))
+        return Leaving(moved=moved, left_out=left_out, missing=tuple(missing))
     if policy.forget:
-        return Leaving(moved={}, removed=tuple(missing))
-    absent = [identity for identity in missing if is_absent(identity)]
-    removed = [identity for identity in missing if not is_absent(identity)]
-    if len(removed) > 1 and len(removed) > policy.max_removed * num_rows:
-        absent, removed = list(missing), []
-    return Leaving(moved={}, removed=tuple(removed), absent=tuple(absent))
-
-
-def _gone(
-    before: Mapping[str, Sequence[str]], found: Gathered, *, present: Collection[str]
-) -> dict[str, tuple[str, str]]:
-    """Rows of files that were not found: id to content key and path."""
-    return {
-        identity: (key, path)
-        for identity, key, path in zip(before["id"], before["key"], before["path"], strict=True)
-        if path and identity not in present and not found.may_be_there(identity)
-    }
+        return Leaving(moved=moved, left_out=left_out, removed=tuple(missing))
+    absent = [identity for identity in missing if is_absent(gone[identity][1])]
+    removed = [identity for identity in missing if not is_absent(gone[identity][1])]
+    if len(removed) > 1 and len(removed) > policy.max_removed * len(before["id"]):
+        absent, removed = missing, []
+    return Leaving(moved=moved, left_out=left_out, removed=tuple(removed), absent=tuple(absent))
 
 
 def _moved(
