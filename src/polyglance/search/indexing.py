@@ -166,11 +166,11 @@ def _of_vectors(
     source: Path, *, model: str, out: Path, policy: Policy, space: str | None
 ) -> IndexReport:
     """As `build`, of a folder of vectors."""
-    report, left = vector_rows.build_vectors(
+    report, left, num_rows = vector_rows.build_vectors(
         source, model=absolute(model), space=space, out=out, policy=policy
     )
     found = Gathered(root=source, images=())
-    reported = _reported(report, left, found=found, num_rows=len(Store.open(out)))
+    reported = _reported(report, left, found=found, num_rows=num_rows)
     return replace(reported, kind="vectors")
 
 

@@ -42,7 +42,7 @@ def holds_vectors(source: Path) -> bool:
 
 def build_vectors(
     source: Path, *, model: str, space: str | None, out: Path, policy: Policy
-) -> tuple[embed.EmbedReport, Leaving]:
+) -> tuple[embed.EmbedReport, Leaving, int]:
     """Bring vectors into an index; those it has already, and unchanged, are passed over.
 
     Rows whose vector is unusable, or whose id came before, are set aside; what the index has under
@@ -57,7 +57,8 @@ def build_vectors(
         policy: Which rows may leave.
 
     Returns:
-        What was added, known and set aside; and which rows left, or stayed though they are gone.
+        What was added, known and set aside; which rows left, or stayed though they are gone; and
+        how many rows the index has now.
 
     Raises:
         ConfigError: Without a space.
@@ -101,7 +102,7 @@ def build_vectors(
             store.delete(left.going)
         embed.set_aside(store, run.aside, tried=[one.id for one in embed.read_quarantine(store)])
     report = embed.EmbedReport(new=run.new, known=run.known, quarantined=tuple(run.aside))
-    return report, left
+    return report, left, len(store)
 
 
 class _Run:
@@ -244,19 +245,21 @@ def _open(
     out: Path, facts: StoreFacts, *, model: str, source: Path, own_space: str | None
 ) -> Store:
     """The index, made where there is none."""
-    there = (Path(out) / MANIFEST_NAME).exists()
-    if there:
+    if (Path(out) / MANIFEST_NAME).exists():
+        store = Store.open(out)
         own_source.require_own(
-            Store.open(out),
+            store,
             os.path.realpath(source),
             kind="vectors",
             count_in=lambda sizes: len(
                 {identity for part in _parts(source) for identity in part.ids if identity in sizes}
             ),
         )
+        store.require(facts)
+        return store
     return Store.open_or_create(
         out,
         facts,
-        extra_columns=None if there else index_columns(),
+        extra_columns=index_columns(),
         extra_facts=places.noted(model, out=out, folder=source.resolve(), space_id=own_space),
     )
