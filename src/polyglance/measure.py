@@ -235,11 +235,9 @@ def content_at_hand(
         "tars_damaged": damaged_tars,
         "names_of_several_images": named.ambiguous,
     }
-    facts = store.columns(["id", "key"])
-    key_of = dict(zip(facts["id"], facts["key"], strict=True))
     return AtHand(
         data=data,
-        contents_id=identity.keys_id(key_of[content_id] for content_id in data.content_ids),
+        contents_id=identity.keys_id(store.keys(data.content_ids)),
         vectors=affine.unit(side.through_head(store.vectors(data.content_ids))),
         dropped_names={reason: _named(items) for reason, items in aside.items() if items},
     )

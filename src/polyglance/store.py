@@ -220,9 +220,10 @@ class Store:
         """The ids, in the order of the rows."""
         return self.columns(["id"])["id"]
 
-    def keys(self) -> list[str]:
-        """The content keys, in the order of the rows."""
-        return self.columns(["key"])["key"]
+    def keys(self, ids: Sequence[str] | None = None) -> list[str]:
+        """The content keys, in the order of the rows, or of some `ids` that the table has."""
+        keys = self.columns(["key"])["key"]
+        return keys if ids is None else [keys[self._row_of()[identity]] for identity in ids]
 
     def columns(self, names: Sequence[str]) -> dict[str, list[Any]]:
         """Columns by name, in the order of the rows; for vectors see `vectors` and `blocks`.

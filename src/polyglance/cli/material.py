@@ -266,14 +266,10 @@ def content_vectors(
     for one in report.quarantined:
         set_aside(one)
     # The store may know more: pictures that left the folder since.
-    facts = store.columns(["id", "key"])
-    key_of = dict(zip(facts["id"], facts["key"], strict=True))
     unread = {one.id for one in report.quarantined}
-    ids = [image.id for image in found if image.id in key_of and image.id not in unread]
+    ids = [image.id for image in found if image.id not in unread]
     return Items(
-        ids=ids,
-        vectors=teacher.contents_from_raw(store.vectors(ids)),
-        keys=[key_of[identity] for identity in ids],
+        ids=ids, vectors=teacher.contents_from_raw(store.vectors(ids)), keys=store.keys(ids)
     )
 
 

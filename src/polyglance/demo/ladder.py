@@ -24,6 +24,7 @@ from polyglance.recipes.launch import Material
 from polyglance.records import Caption
 from polyglance.sides import Side
 from polyglance.sources import pictograms
+from polyglance.store import Store
 from polyglance.tasks import leakage, retrieval_loaders
 from polyglance.tasks.retrieval import RetrievalData
 
@@ -89,7 +90,7 @@ def pictograms_ladder(
     return Ladder(
         teacher=teacher,
         data=_with_fitted_as_seen(data, screened.material),
-        contents=_contents(teacher, data, out / "test-images")[0],
+        contents=_contents(teacher, data, _encoded(teacher, data, out / "test-images")),
         material=screened.material,
         leakage=screened.facts,
         tower=Side(three.ranking, "tiny:pictograms-ranking"),
@@ -121,7 +122,8 @@ def _material(
     drawn = retrieval_loaders.pictograms_of(world, pictograms.TRAIN_ARTIST).only(
         seen, reason="held_out"
     )
-    contents, keys = _contents(teacher, drawn, out / "train-images")
+    store = _encoded(teacher, drawn, out / "train-images")
+    contents, keys = _contents(teacher, drawn, store), store.keys(drawn.content_ids)
     names = {
         name: [Caption(i, text, name) for i, text in world.names[name].items() if i in set(seen)]
         for name in languages
@@ -141,11 +143,13 @@ def _material(
     )
 
 
-def _contents(teacher: DualEncoder, data: RetrievalData, folder: Path) -> tuple[Vectors, list[str]]:
-    """Vectors and content keys of one artist's pictures, encoded once."""
+def _encoded(teacher: DualEncoder, data: RetrievalData, folder: Path) -> Store:
+    """One artist's pictures, encoded once."""
     store = embed.open_image_store(folder, teacher.content.tower)
     embed.embed_images(data.image_files, teacher.content.tower, store=store)
-    rows = store.columns(["id", "key"])
-    key_of = dict(zip(rows["id"], rows["key"], strict=True))
-    keys = [key_of[content_id] for content_id in data.content_ids]
-    return teacher.contents_from_raw(store.vectors(data.content_ids)), keys
+    return store
+
+
+def _contents(teacher: DualEncoder, data: RetrievalData, store: Store) -> Vectors:
+    """Their vectors in the space."""
+    return teacher.contents_from_raw(store.vectors(data.content_ids))
