@@ -140,8 +140,7 @@ def reading(place: Path | str) -> Iterator[None]:
             ) from error
         raise errors.StoreError(
             f"the table of the store {place} cannot be read: {errors.first_line(error)}",
-            hint=f"polyglance check-index {place} says what is left, and mends it with --repair; "
-            "or get the folder from a copy",
+            hint=repair_hint(place),
         ) from error
 
 
@@ -240,3 +239,11 @@ def check_vectors(vectors: Vectors, *, dim: int, ids: Sequence[str]) -> None:
             "longer than 0",
             hint="leave those rows out, or look at what the tower got for them",
         )
+
+
+def repair_hint(store: Path | str) -> str:
+    """What to do with a damaged store."""
+    return (
+        f"polyglance check-index {store} says what is left, and mends it with --repair; or get the "
+        "folder from a copy"
+    )

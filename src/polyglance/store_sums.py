@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polyglance import errors, files
+from polyglance import errors, files, store_rows
 from polyglance.schemas import Count
 
 if TYPE_CHECKING:
@@ -68,7 +68,11 @@ def read(store: Path) -> Sums | None:
     if not (store / NAME).is_file():
         return None
     return files.read_manifest_as(
-        Sums, store / NAME, kind=KIND, schema_version=SCHEMA_VERSION, hint=repair_hint(store)
+        Sums,
+        store / NAME,
+        kind=KIND,
+        schema_version=SCHEMA_VERSION,
+        hint=store_rows.repair_hint(store),
     )
 
 
@@ -199,16 +203,8 @@ def refuse(store: Path, found: list[Damage]) -> None:
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""
         raise errors.StoreError(
             f"the table of {store} is damaged: {found[0].name} is {found[0].reason}{more}",
-            hint=repair_hint(store),
+            hint=store_rows.repair_hint(store),
         )
-
-
-def repair_hint(store: Path | str) -> str:
-    """What to do with a damaged store."""
-    return (
-        f"polyglance check-index {store} says what is left, and mends it with --repair; or get the "
-        "folder from a copy"
-    )
 
 
 class Check:

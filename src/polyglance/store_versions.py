@@ -47,7 +47,7 @@ def open_newest(store: Path, folder: Path, sums: Sums | None) -> lance.LanceData
         return opened
     progress.say(
         f"the newest version of {store} did not reach the disk; the one before is read, of which "
-        f"nothing is lost: {store_sums.repair_hint(store)}"
+        f"nothing is lost: {store_rows.repair_hint(store)}"
     )
     store_sums.refuse(store, store_sums.damages(folder, sums, [manifest]))
     return open_version(store, folder, version=sums.version)
@@ -74,7 +74,7 @@ def require_sound(store: Path, folder: Path, table: lance.LanceDataset, noted: i
         said = f"{count:,} rows of {store} did not reach the disk"
     if said:
         raise errors.StoreError(
-            f"{said}; nothing is written behind it", hint=store_sums.repair_hint(store)
+            f"{said}; nothing is written behind it", hint=store_rows.repair_hint(store)
         )
 
 
