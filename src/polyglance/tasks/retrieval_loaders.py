@@ -20,6 +20,7 @@ from polyglance.sources import captions, coco_json, numbered_captions, wit, xfli
 from polyglance.sources.text_lines import SetAside
 from polyglance.tasks.fetching import pinned_files
 from polyglance.tasks.retrieval import Metric, RetrievalData
+from polyglance.tasks.rows import each_language
 
 if TYPE_CHECKING:
     from polyglance.sources import pictograms
@@ -76,7 +77,7 @@ def load_flickr8k(folder: Path | None, languages: list[str] | None) -> Retrieval
             where, language, split="test", set_aside=set_aside
         ),
     )
-    return replace(_data("flickr8k", rows, policy="all"), set_aside=aside)
+    return _data("flickr8k", rows, policy="all", set_aside=aside)
 
 
 def load_xtd10(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -114,7 +115,7 @@ def load_xm3600(folder: Path | None, languages: list[str] | None) -> RetrievalDa
         dataset="xm3600",
         read=lambda language, set_aside: captions.read_xm3600(where, language, set_aside=set_aside),
     )
-    return replace(_data("xm3600", rows, policy="unique"), set_aside=aside)
+    return _data("xm3600", rows, policy="unique", set_aside=aside)
 
 
 def load_flickr30k_200(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -142,7 +143,7 @@ def load_flickr30k_200(folder: Path | None, languages: list[str] | None) -> Retr
             where, language, images_path=names, images=images, set_aside=set_aside
         ),
     )
-    return replace(_data("flickr30k-200", rows), set_aside=(*unnamed, *aside))
+    return _data("flickr30k-200", rows, set_aside=(*unnamed, *aside))
 
 
 def load_multi30k(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -172,7 +173,7 @@ def load_multi30k(folder: Path | None, languages: list[str] | None) -> Retrieval
             where, split, language, set_aside=set_aside
         ),
     )
-    return replace(_data("multi30k", rows, split=MULTI30K_SPLITS[split]), set_aside=aside)
+    return _data("multi30k", rows, split=MULTI30K_SPLITS[split], set_aside=aside)
 
 
 def load_xflickrco(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -187,7 +188,7 @@ def load_xflickrco(folder: Path | None, languages: list[str] | None) -> Retrieva
     wanted = languages or list(files.paths)
     aside = list(files.set_aside)
     rows = {name: xflickrco.read_xflickrco(where, name, set_aside=aside.append) for name in wanted}
-    return replace(_data("xflickrco", rows), set_aside=tuple(aside))
+    return _data("xflickrco", rows, set_aside=aside)
 
 
 def load_coco_cn(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -206,8 +207,8 @@ def load_coco_cn(folder: Path | None, languages: list[str] | None) -> RetrievalD
         names=names,
         set_aside=aside.append,
     )
-    data = _data("coco-cn", _pick({"zho_Hans": rows}, languages, "coco-cn"), policy="all")
-    return replace(data, set_aside=tuple(aside))
+    picked = _pick({"zho_Hans": rows}, languages, "coco-cn")
+    return _data("coco-cn", picked, policy="all", set_aside=aside)
 
 
 def load_flickr30k_cn(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -222,8 +223,8 @@ def load_flickr30k_cn(folder: Path | None, languages: list[str] | None) -> Retri
     rows = numbered_captions.read_numbered(
         where / "test.txt", language="zho_Hans", set_aside=aside.append
     )
-    data = _data("flickr30k-cn", _pick({"zho_Hans": rows}, languages, "flickr30k-cn"), policy="all")
-    return replace(data, set_aside=tuple(aside))
+    picked = _pick({"zho_Hans": rows}, languages, "flickr30k-cn")
+    return _data("flickr30k-cn", picked, policy="all", set_aside=aside)
 
 
 def load_mscoco_it(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -237,14 +238,14 @@ def load_mscoco_it(folder: Path | None, languages: list[str] | None) -> Retrieva
     path = _plain_or_gzip(where / "captions_ita_devset_unvalidated.json")
     aside: list[Quarantined] = []
     rows = {"ita_Latn": coco_json.read_coco(path, language="ita_Latn", set_aside=aside.append)}
-    data = _data(
+    return _data(
         "mscoco-it",
         _pick(rows, languages, "mscoco-it"),
         policy="all",
         split="val",
         metric="mean_reciprocal_rank",
+        set_aside=aside,
     )
-    return replace(data, set_aside=tuple(aside))
 
 
 def load_stair(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -296,7 +297,7 @@ def _load_xtd(folder: Path | None, languages: list[str] | None, *, task: str) ->
         dataset="xtd",
         read=lambda language, set_aside: captions.read_xtd(where, language, set_aside=set_aside),
     )
-    return replace(_data(task, rows), set_aside=aside)
+    return _data(task, rows, set_aside=aside)
 
 
 def _karpathy_test(
@@ -320,9 +321,9 @@ def _karpathy_test(
             f"{task}: none of {len(found)} captions is of one of the {len(test)} test photos",
             hint="give the publisher's files of COCO 2014",
         )
-    data = _data(task, _pick(rows, languages, task), policy="all", metric="average_recall")
-    dropped = {"photos_without_caption": without} if without else {}
-    return replace(data, num_dropped=dropped, set_aside=tuple(aside))
+    picked = _pick(rows, languages, task)
+    data = _data(task, picked, policy="all", metric="average_recall", set_aside=aside)
+    return replace(data, num_dropped={"photos_without_caption": without} if without else {})
 
 
 def _plain_or_gzip(path: Path) -> Path:
@@ -338,6 +339,7 @@ def _data(
     policy: CaptionPolicy = "first",
     split: str = "test",
     metric: Metric = "hit_rate",
+    set_aside: Sequence[Quarantined] = (),
 ) -> RetrievalData:
     """A task whose content items are all those that any language has captions of.
 
@@ -358,6 +360,7 @@ def _data(
         policy=policy,
         splits={split: np.ones(len(ids), bool)},
         metric=metric,
+        set_aside=tuple(set_aside),
     )
 
 
@@ -372,18 +375,14 @@ def _by_language(
     """Captions by language, and what stood aside: files of no language, lines of no caption."""
     found = captions.find_files(folder, pattern, dataset=dataset)
     aside = list(found.set_aside)
-    rows: dict[str, list[Caption]] = {}
-    problems: list[errors.InputError] = []
-    for name in languages or found.paths:
-        try:
-            rows[name] = read(name, aside.append)
-        except errors.InputError as error:
-            # A file of another encoding, or cut short, costs its own language.
-            problems.append(error)
-            where = str(found.paths[name].relative_to(folder)) if name in found.paths else name
-            aside.append(Quarantined(where, f"{error.message}; {error.hint}"))
-    if problems and not rows:
-        raise problems[0]
+
+    def failed(name: str, error: errors.InputError) -> None:
+        where = str(found.paths[name].relative_to(folder)) if name in found.paths else name
+        aside.append(Quarantined(where, f"{error.message}; {error.hint}"))
+
+    rows = each_language(
+        languages or found.paths, lambda name: read(name, aside.append), failed=failed
+    )
     return rows, tuple(aside)
 
 

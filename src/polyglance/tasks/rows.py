@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Literal, Protocol, Self, TypeVar, runtime_checkable
 
+from polyglance import errors
 from polyglance.records import ImageFile, Quarantined
 from polyglance.results import CaptionPolicy
 
 Kind = Literal["retrieval", "classification", "text"]
+T = TypeVar("T")
 
 
 class TaskData(Protocol):
@@ -115,3 +117,32 @@ class Task:
     citation: str = ""
     groups: Callable[[], Mapping[str, Collection[str]]] | None = None
     load: Callable[[Path | None, list[str] | None], TaskData]
+
+
+def each_language(
+    languages: Iterable[str],
+    read: Callable[[str], T],
+    *,
+    failed: Callable[[str, errors.InputError], None],
+) -> dict[str, T]:
+    """What the files of each language give; one that cannot be read costs its own language.
+
+    Args:
+        languages: Which ones.
+        read: Reads one of them.
+        failed: Told of each that cannot be read, and why.
+
+    Raises:
+        InputError: None of them can be read.
+    """
+    found: dict[str, T] = {}
+    first: errors.InputError | None = None
+    for language in languages:
+        try:
+            found[language] = read(language)
+        except errors.InputError as error:
+            first = first or error
+            failed(language, error)
+    if first is not None and not found:
+        raise first
+    return found

@@ -12,6 +12,7 @@ from polyglance.languages import ENGLISH
 from polyglance.records import Pair, Quarantined, ScoredPair
 from polyglance.results import CaptionPolicy
 from polyglance.sources import bitext, sts
+from polyglance.tasks.rows import each_language
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -148,26 +149,28 @@ def _load(
     find: Callable[[Path], bitext.PairedFiles],
 ) -> BitextData:
     found = find(_required(folder, task))
-    pairs, num_empty = {}, {}
     aside = list(found.set_aside)
-    problems: list[errors.InputError] = []
-    for language in _asked(task, languages, found.paths):
+
+    def read(language: str) -> tuple[list[Pair], int]:
         path, english = found.paths[language]
-        try:
-            rows, empty = bitext.read_pairs(path, english, language=language)
-            if not rows:
-                raise errors.InputError(
-                    f"{path} and {english} have no line with text on both sides",
-                    hint="fetch both files again, or leave the language out",
-                )
-        except errors.InputError as error:  # it costs its own language
-            problems.append(error)
-            aside.append(Quarantined(path.name, error.message))
-            continue
-        pairs[language], num_empty[language] = rows, empty
-    if problems and not pairs:
-        raise problems[0]
-    return BitextData(task=task, pairs=pairs, num_empty=num_empty, set_aside=tuple(aside))
+        rows, num_empty = bitext.read_pairs(path, english, language=language)
+        if not rows:
+            raise errors.InputError(
+                f"{path} and {english} have no line with text on both sides",
+                hint="fetch both files again, or leave the language out",
+            )
+        return rows, num_empty
+
+    def failed(language: str, error: errors.InputError) -> None:
+        aside.append(Quarantined(found.paths[language][0].name, error.message))
+
+    known = each_language(_asked(task, languages, found.paths), read, failed=failed)
+    return BitextData(
+        task=task,
+        pairs={language: rows for language, (rows, _) in known.items()},
+        num_empty={language: num_empty for language, (_, num_empty) in known.items()},
+        set_aside=tuple(aside),
+    )
 
 
 def _asked(task: str, languages: list[str] | None, there: Mapping[str, object]) -> list[str]:
