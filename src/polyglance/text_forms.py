@@ -47,7 +47,7 @@ _SELECTED = regex.compile(r"[\p{Extended_Pictographic}0-9#*\p{Han}\p{Mymr}\p{Mon
 # half width, ligatures of Latin and Armenian, Hebrew and Arabic letters in the shape of a place,
 # and letters of formulas. Signs stay: in Chinese those of full width are the usual ones.
 _SAME_LETTER = regex.compile(
-    r"[\uFF10-\uFF19\uFF21-\uFF3A\uFF41-\uFF5A\uFF66-\uFFDC\uFB00-\uFB06\uFB13-\uFB17"
+    r"[\uFF10-\uFF19\uFF21-\uFF3A\uFF41-\uFF5A\uFF66-\uFFDC\uFB00-\uFB04\uFB06\uFB13-\uFB17"
     r"\uFB20-\uFB4F\uFB50-\uFDC7\uFE70-\uFEFC\U0001D400-\U0001D7FF]+"
 )
 _SPACE_OR_CONTROL = regex.compile(r"[\s\p{Cc}]+")
@@ -59,8 +59,7 @@ _STRAIGHT = {
 }
 _LIGATURES = {
     "Ĳ": "IJ", "ĳ": "ij", "ŉ": "ʼn", "Ǳ": "DZ", "ǲ": "Dz", "ǳ": "dz", "Ǆ": "DŽ", "ǅ": "Dž",
-    "ǆ": "dž", "Ǉ": "LJ", "ǈ": "Lj", "ǉ": "lj", "Ǌ": "NJ", "ǋ": "Nj", "ǌ": "nj", "ﬀ": "ff",
-    "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "ſt", "ﬆ": "st",
+    "ǆ": "dž", "Ǉ": "LJ", "ǈ": "Lj", "ǉ": "lj", "Ǌ": "NJ", "ǋ": "Nj", "ǌ": "nj", "ﬅ": "ſt",
 }  # fmt: skip
 _SILENT = frozenset({"Mn", "Mc", "Me", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs"})
 _WIDE = regex.compile(r"[\uFF01-\uFFEF\u3000]+")
