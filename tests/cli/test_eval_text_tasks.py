@@ -1,6 +1,7 @@
 """`polyglance eval` over several tasks: what is chosen, printed on 80 columns, kept and refused."""
 
 import json
+import re
 
 import pytest
 
@@ -65,6 +66,16 @@ def test_a_language_that_all_tasks_lack(run, root):
     code, _, err = run(*argv, "-l", "de", "-l", "hi")
     assert code == 2
     assert "bitext, tatoeba has nothing in hin_Deva" in err
+
+
+def test_an_option_that_a_task_has_no_use_for_is_told(run, root, tmp_path):
+    argv = ("eval", "fake:multilingual", "--task", "tatoeba", "--data", root, "--images", tmp_path)
+    code, _, err = run(*argv, "--prompts", "labels", "--image-vectors", "precomputed:x?space=y")
+    assert code == 0
+    assert err.splitlines() == [
+        f"tatoeba has texts alone: {option} changes nothing there"
+        for option in ("--prompts", "--images", "--image-vectors")
+    ]
 
 
 def test_pictures_that_are_not_there(run, model_folder, root):
@@ -143,3 +154,15 @@ def test_what_was_dropped_is_said_once_or_where_it_is_most():
     printed = "\n".join(table(rows))
     assert printed.count("images missing: 3") == 1
     assert "repeats: up to 27 (mya_Mymr), in 1 of 2 languages" in printed
+
+
+def test_languages_that_are_asked_among_other_numbers_are_told():
+    rows = [
+        row("deu_Latn", 0.5, num_candidates=1000),
+        row("mya_Mymr", 0.5, num_candidates=812),
+        row("mya_Mymr", 0.5, direction="other_to_text", num_candidates=812),
+    ]
+    printed = " ".join(re.sub(r"\x1b\[[0-9]*m", "", " ".join(table(rows))).split())
+    said = "812 (mya_Mymr) to 1,000 (deu_Latn) candidates: among fewer, more is found by chance"
+    assert f"text to other: {said}" in printed
+    assert printed.count("candidates") == 1

@@ -54,6 +54,17 @@ def test_pictures_that_cannot_be_read_at_all_are_a_fault(index, tmp_path):
     assert index(folder)[0] == 0
 
 
+def test_every_picture_that_cannot_be_read_is_named_if_asked(index, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "good.png").write_bytes(png("red"))
+    for number in range(12):
+        (folder / f"{number}.jpg").write_bytes(b"")
+    told = [index(folder, *options)[2] for options in ((), ("--list-skipped",))]
+    assert [err.count("zero bytes") for err in told] == [10, 12]
+    assert ["quarantine.jsonl" in err for err in told] == [True, False]
+
+
 def test_an_index_that_keeps_rows_is_no_fault(index, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -94,7 +105,7 @@ def test_a_file_of_no_vectors_is_a_fault(index, tmp_path):
         (("--drop",), "none was given"),
         (("--reencode",), "none was given"),
         (("--pack", "PACK", "--reencode"), "needs no picture again"),
-        (("--pack", "PACK", "--reencode", "--drop"), "one of the two"),
+        (("--pack", "PACK", "--reencode", "--drop"), "one of them"),
     ],
 )
 def test_a_pack_is_looked_at_first(

@@ -64,6 +64,10 @@ def test_more_than_is_shown_is_said(run, index_folder):
         (("--image", "none.png"), "none.png cannot be read"),
         (("--top", "0"), "top 0"),
         (("--since", "1"), "2024-07-31"),
+        (("--json", "--paths"), "--json and --paths were given"),
+        (("--paths", "--no-thumbnails", "--json"), "--json and --paths were given"),
+        (("--thumbnails", "--json"), "--json and --thumbnails were given"),
+        (("--alike", "0.9", "--keep-copies"), "--alike and --keep-copies were given"),
     ],
 )
 def test_what_cannot_be_asked(run, index_folder, argv, said):

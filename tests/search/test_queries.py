@@ -236,6 +236,21 @@ def test_what_looks_like_an_operator_and_is_read_as_text_is_noted(typed, noted, 
     assert note.startswith(f"{noted} is read as part of the text: {rule}")
 
 
+def test_the_name_of_a_picture_alone_is_a_text_and_told():
+    found = parse("photo.jpg", pictures=Path)
+    assert [term.text for term in found.terms] == ["photo.jpg"]
+    assert found.notes == ("photo.jpg is read as a text; image:photo.jpg as a picture",)
+    assert parse('"photo.jpg"', pictures=Path).notes == parse("photo.jpg").notes == ()
+
+
+@pytest.mark.parametrize("typed", ['"dog" "cat"', "“dog” „cat“"])
+def test_quotes_without_an_operator_are_one_text_and_told(typed):
+    found = parse(typed)
+    assert [term.text for term in found.terms] == [typed]
+    assert found.notes[0].startswith(f'{typed} is read as one text: the form is "beach" +')
+    assert parse('"big" dog').notes == ()
+
+
 @pytest.mark.parametrize("typed", ['nan*"cat"', '1e999*"cat"', '-2*"cat"', "xyz:dog"])
 def test_it_is_noted_among_other_terms_as_well(typed):
     found = parse(f'"beach" + {typed}')

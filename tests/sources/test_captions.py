@@ -85,6 +85,7 @@ def test_a_caption_table(tmp_path):
         ("", r"line 1: no column 'image' or 'caption'; the header has \[\]"),
         ("image\ttext\na\tb\n", "line 1: no column 'caption'; the header has "),
         ("a.jpg\tno header\n", "line 1: no column 'image' or 'caption'"),
+        ("image\tcaption\tcaption\na\tb\tc\n", "line 1: several columns 'caption'; the header"),
         ("image\tcaption\na\tb\nc\n", "line 3: 1 columns; expected 2"),
         ("image\tcaption\na\tb\tc\n", "line 2: 3 columns; expected 2"),
         ("image\tcaption\na\t \n", "line 2: the column 'caption' is empty"),

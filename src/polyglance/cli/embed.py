@@ -46,7 +46,8 @@ def embed_images(
     places.require_no_index(store)
     report = embed.embed_images(found.images, loaded, store=store)
     aside = (*report.quarantined, *found.unlisted)
-    print_report(embed.EmbedReport(new=report.new, known=report.known, quarantined=aside), out)
+    whole = embed.EmbedReport(new=report.new, known=report.known, quarantined=aside)
+    print_report(whole, out, list_all=list_skipped)
     left_out.name_some("tars not looked into", [tar.id for tar in found.tars])
     taken = [one.id for one in (*found.images, *found.tars)]
     out_of_it = [one.id for one in found.skipped]
@@ -79,13 +80,13 @@ def embed_text(
     print_report(embed.embed_texts(texts, loaded, store=store, languages=languages), out)
 
 
-def print_report(report: EmbedReport, out: Path) -> None:
+def print_report(report: EmbedReport, out: Path, *, list_all: bool = False) -> None:
     """Say what was encoded, what was known, and what was set aside and why."""
     typer.echo(f"{report.new:,} new, {report.known:,} known already, in {out}")
     if not report.quarantined:
         return
     typer.secho(f"{len(report.quarantined):,} could not be read and were set aside:", err=True)
-    for item in report.quarantined[:SHOWN_QUARANTINED]:
+    for item in report.quarantined if list_all else report.quarantined[:SHOWN_QUARANTINED]:
         typer.secho(f"  {left_out.shown(f'{item.id}: {item.reason}')}", err=True)
-    if len(report.quarantined) > SHOWN_QUARANTINED:
+    if len(report.quarantined) > SHOWN_QUARANTINED and not list_all:
         typer.secho(f"  ... all of them in {out / 'quarantine.jsonl'}", err=True)

@@ -82,8 +82,27 @@ def result_table(
     if alone := sum(not row.intervals for row in rows):
         # A table of one picture would look as sure as one of a thousand.
         lines.append(f"{alone:,} results of a single picture or sentence: no interval can be given")
-    lines += [typer.style(line, dim=True) for line in _dropped(rows)]
+    lines += [typer.style(line, dim=True) for line in (*_candidates(rows), *_dropped(rows))]
     return "\n".join(lines)
+
+
+def _candidates(rows: Sequence[Result]) -> list[str]:
+    """That languages are not asked the same, where what could be found differs in number."""
+    by_way: dict[tuple[str, str, str], list[Result]] = {}
+    for row in rows:
+        by_way.setdefault((row.split, row.variant, row.direction), []).append(row)
+    lines = []
+    for (_, _, direction), found in by_way.items():
+        least = min(found, key=lambda row: row.num_candidates)
+        most = max(found, key=lambda row: row.num_candidates)
+        if least.num_candidates < most.num_candidates:
+            lines += textwrap.wrap(
+                f"{direction.replace('_', ' ')}: {least.num_candidates:,} ({least.language}) to "
+                f"{most.num_candidates:,} ({most.language}) candidates: among fewer, more is "
+                "found by chance",
+                WIDTH,
+            )
+    return lines
 
 
 def set_aside_lines(task: str, items: Sequence[Quarantined], *, num_asked: int) -> list[str]:

@@ -83,7 +83,8 @@ def command(
     wanted = options.language_ids(languages)
     # The texts of all tasks first: a wrong folder or language shows before hours of work.
     loaded = {name: _load(name, data, download=download) for name in dict.fromkeys(tasks)}
-    for sentence in _told_first(loaded, out):
+    given = {"--prompts": prompts, "--images": images, "--image-vectors": image_vectors}
+    for sentence in (*_idle(loaded, given), *_told_first(loaded, out)):
         typer.secho(sentence, err=True)
     chosen = _choose(loaded, wanted)
     from polyglance import measure
@@ -124,6 +125,28 @@ def command(
         )
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in measured], ensure_ascii=False, indent=2))
+
+
+def _idle(loaded: Mapping[str, TaskData], given: Mapping[str, object]) -> list[str]:
+    """Which of some options change nothing in a task."""
+    from polyglance.tasks import ContentData
+    from polyglance.tasks.classification import ClassificationData
+
+    told = []
+    for name, data in loaded.items():
+        has_content = isinstance(data, ContentData)
+        used = {
+            "--prompts": isinstance(data, ClassificationData),
+            "--images": has_content,
+            "--image-vectors": has_content,
+        }
+        what = "no classes" if has_content else "texts alone"
+        told += [
+            f"{name} has {what}: {option} changes nothing there"
+            for option, value in given.items()
+            if value and not used[option]
+        ]
+    return told
 
 
 def _told_first(loaded: Mapping[str, TaskData], out: Path | None) -> list[str]:

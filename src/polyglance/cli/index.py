@@ -96,7 +96,7 @@ def print_report(report: IndexReport, out: Path, *, list_skipped: bool) -> None:
     from polyglance.embed import EmbedReport
 
     rows = EmbedReport(new=report.new, known=report.known, quarantined=report.quarantined)
-    print_rows(rows, out)
+    print_rows(rows, out, list_all=list_skipped)
     if report.num_tars:
         num_tars = f"{report.num_tars:,} tar{'s' if report.num_tars > 1 else ''}"
         typer.echo(f"{report.num_in_tars:,} of the pictures are in {num_tars}")
@@ -159,8 +159,7 @@ def _load_pack(
     from polyglance.packs import LanguagePack
     from polyglance.search import columns
 
-    if reencode and drop:
-        raise errors.ConfigError("--reencode and --drop were given", hint="give one of the two")
+    options.require_one({"--reencode": reencode, "--drop": drop})
     if pack is None:
         if reencode or drop:
             raise errors.ConfigError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,6 +93,22 @@ def claim_cache() -> None:
     from polyglance import outputs
 
     outputs.require_cache()
+
+
+def require_one(given: Mapping[str, object]) -> None:
+    """Refuse options of which one makes another idle.
+
+    Args:
+        given: What each was set to, by the option's name; None and False where it was left out.
+
+    Raises:
+        ConfigError: More than one was given.
+    """
+    from polyglance import errors
+
+    names = [name for name, value in given.items() if value not in (None, False)]
+    if len(names) > 1:
+        raise errors.ConfigError(f"{' and '.join(names)} were given", hint="give one of them")
 
 
 def goes_on(context: typer.Context) -> bool:

@@ -78,14 +78,14 @@ def command(
     ] = None,
     top: Annotated[int, typer.Option("--top", "-k", help="How many answers.")] = 10,
     alike: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--alike",
             min=0.5,
             max=1.0,
-            help="Cosine from which pictures are folded into one; 1 folds copies alone.",
+            help="Cosine from which pictures are folded into one; by default 1, copies alone.",
         ),
-    ] = 1.0,
+    ] = None,
     keep_copies: Annotated[bool, typer.Option("--keep-copies", help="Fold nothing.")] = False,
     as_json: options.JsonOutput = False,
     paths: Annotated[
@@ -107,6 +107,8 @@ def command(
     from polyglance.languages import normalise_language, of_environment
     from polyglance.search import language_guess
 
+    options.require_one({"--json": as_json, "--paths": paths, "--thumbnails": thumbnails})
+    options.require_one({"--alike": alike, "--keep-copies": keep_copies})
     given = language or os.environ.get("POLYGLANCE_LANGUAGE") or None
     if given is None and query is not None and pack:
         language_guess.load_ahead()
@@ -124,7 +126,7 @@ def command(
             top=top,
             filters=filters,
             language=language_id,
-            alike=None if keep_copies else alike,
+            alike=None if keep_copies else 1.0 if alike is None else alike,
             preferred=of_environment(os.environ),
         )
     for note in answer.notes:

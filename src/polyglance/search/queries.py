@@ -246,6 +246,8 @@ class _Reader:
             if sign is None:
                 if not self._combined and _OPERATOR.search(self.text, self.at) is None:
                     # "big" dog: quotes of a plain text
+                    if self.text[self.at] in QUOTES:  # "big" "dog"
+                        self._notes.append(f"{self.text} is read as one text: {FORM}")
                     return Query(terms=(Term(text=self.text),), notes=tuple(self._notes))
                 raise self._broken("an operator is wanted here, + or -")
             terms.append(self._term(sign))
@@ -286,9 +288,12 @@ class _Reader:
         if not operand.strip():
             self.at = start
             raise self._broken("an empty text")
-        may_be_name = self._combined and not quoted and language is None
+        may_be_name = not quoted and language is None
         if may_be_name and Path(operand).suffix.lower() in PICTURE_SUFFIXES:
-            return Term(weight=weight, picture=self._picture(operand, start))
+            if self._combined:
+                return Term(weight=weight, picture=self._picture(operand, start))
+            if self._pictures is not None:
+                self._notes.append(f"{operand} is read as a text; image:{operand} as a picture")
         return Term(weight=weight, text=operand, language=language)
 
     def _language(self) -> str | None:

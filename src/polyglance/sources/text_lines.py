@@ -127,16 +127,12 @@ def read_table(
         A tuple a row, in the order of `columns`.
 
     Raises:
-        InputError: A column is missing, no row is left, or, without `set_aside`, for such a row.
+        InputError: A column is missing or there twice, no row is left, or, without `set_aside`,
+            for such a row.
     """
     lines = read_lines(path)
     header = lines[0].split("\t") if lines else []
-    if lacking := [name for name in columns if name not in header]:
-        raise errors.InputError(
-            f"{path}, line 1: no column {' or '.join(map(repr, lacking))}; the header has {header}",
-            hint=f"begin the file with a line of tab-separated names: {' '.join(columns)}",
-        )
-    places = [header.index(name) for name in columns]
+    places = _places_of(columns, header=header, path=path)
     rows: list[tuple[str, ...]] = []
     wrong: list[Quarantined] = []
     for number, line in enumerate(lines[1:], 2):
@@ -165,6 +161,21 @@ def read_table(
             hint=f"give lines of tab-separated values: {' '.join(header)}",
         )
     return rows
+
+
+def _places_of(columns: Sequence[str], *, header: Sequence[str], path: Path) -> list[int]:
+    """Where each column stands in a table that begins with this header."""
+    if lacking := [name for name in columns if name not in header]:
+        raise errors.InputError(
+            f"{path}, line 1: no column {' or '.join(map(repr, lacking))}; the header has {header}",
+            hint=f"begin the file with a line of tab-separated names: {' '.join(columns)}",
+        )
+    if twice := [name for name in columns if header.count(name) > 1]:
+        raise errors.InputError(
+            f"{path}, line 1: several columns {twice[0]!r}; the header has {header}",
+            hint="give each column a name of its own",
+        )
+    return [header.index(name) for name in columns]
 
 
 def unusable(value: object) -> str:
