@@ -87,8 +87,8 @@ def run() -> Outcome:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    from polyglance import affine
-    from polyglance.evaluate.ensembles import class_weights
+    from polyglance.evaluation.ensembles import class_weights
+    from polyglance.heads import affine
     from polyglance.towers import load_tower
 
     tower: Any = load_tower(f"sentence:{MODEL}?device=cpu", modality="text")

@@ -19,13 +19,15 @@ from types import MappingProxyType
 import numpy as np
 from benchmarks.harness import Criterion, Outcome, say
 
-from polyglance import measure, statistics
 from polyglance.compare import Ladder, tower_for
-from polyglance.demo.ladder import LANGUAGES, pictograms_ladder
-from polyglance.evaluate import retrieval
-from polyglance.languages import ENGLISH
-from polyglance.model import DualEncoder
-from polyglance.recipes import RECIPES, build_config, get_recipe, launch
+from polyglance.demo.comparison import LANGUAGES, pictograms_ladder
+from polyglance.evaluation import retrieval
+from polyglance.evaluation import run as measure
+from polyglance.languages.registry import ENGLISH
+from polyglance.metrics import bootstrap
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.recipes import RECIPES, build_config, get_recipe
+from polyglance.recipes.run import train as train_recipe
 
 MOST_SECONDS = 60.0
 # A clear margin, in points of R@10; the lower end of the interval of the gain must be above 0 too.
@@ -74,17 +76,17 @@ def minute_of(name: str, ladder: Ladder) -> Minute:
     recipe = get_recipe(name)
     config = build_config(recipe, {**SETTINGS.get(name, {}), "seed": "0"})
     started = time.perf_counter()
-    pack = launch.train(
+    pack = train_recipe(
         recipe,
         config,
-        ladder.material,
+        ladder.training_data,
         teacher=ladder.teacher,
         tower=tower_for(recipe, ladder.tower),
     )
     seconds = time.perf_counter() - started
     before, clusters = hits(ladder.teacher, ladder)
     after, _ = hits(ladder.teacher.with_pack(pack, reencode=True), ladder)
-    gain = statistics.paired_difference(after, before, clusters=clusters, seed=0)
+    gain = bootstrap.paired_difference(after, before, clusters=clusters, seed=0)
     return Minute(
         seconds=seconds,
         before=max(float(before.mean()), 10 / len(ladder.contents)),

@@ -86,7 +86,7 @@ def make_inputs(*, num_rows: int = NUM_ROWS) -> Inputs:
 
 def ours(inputs: Inputs) -> float:
     """One step in chunks, its loss in blocks."""
-    from polyglance.gradient_cache import encode_in_chunks
+    from polyglance.training.gradient_cache import encode_in_chunks
 
     size = len(inputs.tokens)
     images = encode_in_chunks(inputs.look, num_rows=size, chunk_rows=CHUNK_ROWS)
@@ -103,7 +103,7 @@ def _finish(inputs: Inputs, images: Any, texts: Any, *, block_rows: int | None) 
     """The loss, and gradients in every parameter."""
     import torch.nn.functional as functional
 
-    from polyglance import objectives
+    from polyglance.losses import objectives
 
     inputs.towers.zero_grad(set_to_none=True)
     terms = objectives.contrastive(

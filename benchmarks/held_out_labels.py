@@ -23,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from polyglance import affine, evaluate, solvers, tasks
-from polyglance.affine import AffineMap
-from polyglance.languages import ENGLISH
-from polyglance.results import Result
+from polyglance import evaluation, tasks
+from polyglance.heads import affine, closed_form
+from polyglance.heads.affine import AffineMap
+from polyglance.languages.registry import ENGLISH
+from polyglance.results.schema import Result
 from polyglance.tasks.classification import ClassificationData
 from polyglance.towers import load_tower
 
@@ -34,7 +35,7 @@ NUM_FIT, NUM_DEV = 700, 100
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 LANGUAGES = (ENGLISH, "fra_Latn", "deu_Latn", "spa_Latn", "rus_Cyrl", "jpn_Jpan", "swh_Latn")
 SEED = 4
-WEIGHTS = Path(__file__).resolve().parents[1] / "src" / "polyglance" / "weights"
+WEIGHTS = Path(__file__).resolve().parents[1] / "src" / "polyglance" / "towers" / "tiny" / "weights"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ def fit(tower: Any, names: Sequence[str], targets: np.ndarray, *, shuffled: bool
     order = np.arange(len(names) - NUM_DEV)
     if shuffled:
         order = np.random.default_rng(SEED).permutation(order)
-    head, _ = solvers.best_ridge(
+    head, _ = closed_form.best_ridge(
         sources[: len(order)],
         targets[order],
         dev_x=sources[len(order) :],
@@ -96,7 +97,7 @@ def run(reference: str, data: ClassificationData, clip: np.ndarray) -> list[Resu
     print(reference)
     print(f"  {'language':<10} {'classes':>7}  {'held-out accuracy':>20}  {'shuffled':>8}  chance")
     by_map = {
-        shuffled: evaluate.evaluate(
+        shuffled: evaluation.evaluate(
             Mapped(tower, fit(tower, names, clip[fitted], shuffled=shuffled)),
             asked,
             contents=clip[rest],

@@ -50,9 +50,9 @@ def measure(folder: Path, *, num_unchanged: int, copies: int, turns: int) -> Out
         copies: Files of each picture.
         turns: How often each side is timed.
     """
-    from polyglance import affine
+    from polyglance.heads import affine
     from polyglance.search import indexing
-    from polyglance.store import Store
+    from polyglance.storage.store import Store
     from polyglance.towers import load_tower
 
     source = make_pictures(folder / "pictures", copies=copies)

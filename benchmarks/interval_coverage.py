@@ -26,8 +26,8 @@ import numpy as np
 from benchmarks.harness import Criterion, Outcome, say
 from numpy.typing import NDArray
 
-from polyglance import sign_flips, statistics
-from polyglance.statistics import BootstrapMeans
+from polyglance.metrics import bootstrap, sign_flips
+from polyglance.metrics.bootstrap import BootstrapMeans
 
 Doubles = NDArray[np.float64]
 
@@ -187,11 +187,11 @@ def cells(*, repetitions: int) -> list[Cell]:
                     "of": repetitions,
                 }
                 (hits,) = make_hits(random, models=1, **settings)
-                alone = statistics.bootstrap_means(hits, clusters=clusters, seed=SEED)
+                alone = bootstrap.bootstrap_means(hits, clusters=clusters, seed=SEED)
                 found.append(single_cell(alone, rate=rate, name=f"single, {what}"))
                 say(found[-1].line())
                 first, second = make_hits(random, models=2, **settings)
-                both = statistics.bootstrap_means(first - second, clusters=clusters, seed=SEED)
+                both = bootstrap.bootstrap_means(first - second, clusters=clusters, seed=SEED)
                 found.append(paired_cell(both, name=f"paired, {what}"))
                 say(found[-1].line())
     return found

@@ -25,12 +25,13 @@ from typing import Any
 
 from benchmarks.harness import Criterion, Outcome, say
 
-from polyglance import errors, files
-from polyglance.languages import ENGLISH, get_language, normalise_language
-from polyglance.search import language_guess
+from polyglance import errors
+from polyglance.languages import detection
+from polyglance.languages.registry import ENGLISH, get_language, normalise_language
 from polyglance.search.queries import Query
-from polyglance.search.service import Ask, Searcher
+from polyglance.search.searcher import Ask, Searcher
 from polyglance.sources import pictograms
+from polyglance.storage import files
 
 SEED, RULES_SEED = 1, 0
 NUM_LABELS = 40  # a language
@@ -151,7 +152,7 @@ def is_short(text: str) -> bool:
 
 def ours(text: str, languages: Sequence[str]) -> list[str]:
     """The guesses of a search, best first."""
-    return [one.language for one in language_guess.guess(text, languages=languages)]
+    return [one.language for one in detection.guess(text, languages=languages)]
 
 
 def detector_alone(text: str, languages: Sequence[str]) -> list[str]:
@@ -162,7 +163,7 @@ def detector_alone(text: str, languages: Sequence[str]) -> list[str]:
         for code in (row.iso639_1, row.iso639_3):
             if code is not None:
                 by_code.setdefault(code, language)
-    return [by_code.get(code, code) for code, _ in language_guess.detector().rank(text)]
+    return [by_code.get(code, code) for code, _ in detection.detector().rank(text)]
 
 
 def rates(found: Sequence[Sequence[str]], right: Sequence[str]) -> dict[str, float]:

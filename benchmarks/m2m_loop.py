@@ -10,7 +10,8 @@ from __future__ import annotations
 from benchmarks import plain_loop, real_pairs
 from benchmarks.harness import Criterion, Outcome, say
 
-from polyglance.recipes import english_text, m2m
+from polyglance.recipes import m2m
+from polyglance.recipes.data import english_text
 
 # Dev hit rate at 1 that `m2m` may stay behind the loop: 0.2 points, or one text where the dev split
 # is so small that one text is more.

@@ -21,15 +21,16 @@ from benchmarks import photo_world
 from benchmarks.harness import Criterion, Outcome, say
 from numpy.typing import NDArray
 
-from polyglance import statistics
-from polyglance.evaluate import retrieval
-from polyglance.languages import ENGLISH
-from polyglance.model import DualEncoder
-from polyglance.recipes import distill
+from polyglance.evaluation import retrieval
+from polyglance.languages.registry import ENGLISH
+from polyglance.metrics import bootstrap
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.recipes.distill import recipe
+from polyglance.recipes.distill.config import DistillConfig
 
 Doubles = NDArray[np.float64]
 SEEDS = (0, 1, 2)
-CONFIG = distill.DistillConfig(
+CONFIG = DistillConfig(
     ending="contrast",
     num_buckets=120_000,
     dim=256,
@@ -57,9 +58,9 @@ class Hits:
     photos: Mapping[str, NDArray[np.int64]]
 
 
-def train_pack(world: photo_world.PhotoWorld, *, config: distill.DistillConfig) -> DualEncoder:
+def train_pack(world: photo_world.PhotoWorld, *, config: DistillConfig) -> DualEncoder:
     """The teacher with a pack from the world's parallel text on it."""
-    pack = distill.train(
+    pack = recipe.train(
         world.parallel.pairs, teacher=world.teacher, config=config, cache=world.cache
     )
     return world.teacher.with_pack(pack)
@@ -140,7 +141,7 @@ def outcome_of(found: Sequence[Hits], *, facts: Mapping[str, object]) -> Outcome
     def told(of: Callable[[Doubles], Doubles]) -> dict[str, object]:
         """A figure of (rows, L) rates: mean, interval, and that of each seed."""
         value = float(of(means)[0])
-        span = statistics.interval_of(of(draws), mean=value, num_clusters=drawn.num_clusters.max())
+        span = bootstrap.interval_of(of(draws), mean=value, num_clusters=drawn.num_clusters.max())
         return {
             "value": round(value, 4),
             "interval": [round(span.low, 4), round(span.high, 4)],
@@ -180,7 +181,7 @@ def outcome_of(found: Sequence[Hits], *, facts: Mapping[str, object]) -> Outcome
     )
 
 
-def _draw(found: Sequence[Hits]) -> statistics.BootstrapMeans:
+def _draw(found: Sequence[Hits]) -> bootstrap.BootstrapMeans:
     """Means of S x L columns under the same draws of photos."""
     rows = sum(len(found[0].hits[language]) for language in LANGUAGES)
     values = np.zeros((rows, len(found), len(LANGUAGES)))  # (Q, S, L)
@@ -192,7 +193,7 @@ def _draw(found: Sequence[Hits]) -> statistics.BootstrapMeans:
         for seed, each in enumerate(found):
             values[start:stop, seed, column] = each.hits[language]
         start = stop
-    return statistics.bootstrap_means(
+    return bootstrap.bootstrap_means(
         values.reshape(rows, -1),
         clusters=np.concatenate([found[0].photos[language] for language in LANGUAGES]),
         seed=0,

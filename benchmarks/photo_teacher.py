@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from polyglance import affine, metrics, objectives
-from polyglance import train as training
-from polyglance.affine import AffineMap, Chain, Vectors
+from polyglance import training
+from polyglance.heads import affine
+from polyglance.heads.affine import AffineMap, Chain, Vectors
+from polyglance.losses import objectives
+from polyglance.metrics import retrieval
 
 # Inputs are centred and brought to this mean length: unit ones would make the first steps tiny.
 INPUT_LENGTH = 20.0
@@ -148,7 +150,7 @@ def train_heads(
     def score() -> float:
         shown = affine.unit(both.photo.fold()(dev.photos))
         said = affine.unit(both.text.fold()(dev.texts))
-        hits = metrics.hit_rates_at_k(said, shown, relevance=dev.owners, ks=(10,))
+        hits = retrieval.hit_rates_at_k(said, shown, relevance=dev.owners, ks=(10,))
         return float(hits[10].mean())
 
     report = training.fit(

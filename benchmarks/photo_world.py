@@ -29,13 +29,16 @@ import numpy as np
 from benchmarks import photo_teacher
 from benchmarks.harness import say
 
-from polyglance import affine, embed, errors, files
-from polyglance.affine import Vectors
-from polyglance.languages import ENGLISH
-from polyglance.model import MODEL_FILE, DualEncoder
+from polyglance import errors
+from polyglance.encoding import embed
+from polyglance.heads import affine
+from polyglance.heads.affine import Vectors
+from polyglance.languages.registry import ENGLISH
+from polyglance.model.dual_encoder import MODEL_FILE, DualEncoder
+from polyglance.model.side import Side
 from polyglance.records import Caption, Pair
-from polyglance.sides import Side
 from polyglance.sources import captions
+from polyglance.storage import files
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from polyglance import affine
+from polyglance.heads import affine
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 50, 64, 3e-4, 50
 ALIGNMENT_WEIGHT, STRUCTURE_WEIGHT = 48.0, 1.0

@@ -19,11 +19,13 @@ import torch
 import torch.nn.functional as functional
 from benchmarks.harness import Criterion, Outcome, peak_memory_above_inputs, say
 
-from polyglance import affine, objectives, soft_retrieval
-from polyglance.affine import Vectors
-from polyglance.projection_heads import ProjectionHead
+from polyglance.heads import affine
+from polyglance.heads.affine import Vectors
+from polyglance.heads.mlp import ProjectionHead
+from polyglance.losses import objectives
 from polyglance.recipes import uclip
-from polyglance.recipes.pseudo_pairs import PseudoPairs
+from polyglance.recipes.data import soft_retrieval
+from polyglance.recipes.data.pseudo_pairs import PseudoPairs
 
 NUM_QUERIES, BANK_ROWS = 100_000, 200_000
 CLIP_WIDTH, TEXT_WIDTH = 512, 768

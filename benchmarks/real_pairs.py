@@ -19,10 +19,13 @@ from benchmarks.photo_world import SHARED
 from numpy.typing import NDArray
 from torch import nn
 
-from polyglance import affine, heads, metrics, objectives
-from polyglance import train as training
-from polyglance.languages import ENGLISH
-from polyglance.recipes import english_text, ranking
+from polyglance import training
+from polyglance.heads import affine, linear
+from polyglance.languages.registry import ENGLISH
+from polyglance.losses import objectives
+from polyglance.metrics import retrieval
+from polyglance.recipes import ranking
+from polyglance.recipes.data import english_text
 from polyglance.records import Caption
 from polyglance.sources import captions
 from polyglance.towers import load_tower
@@ -54,7 +57,7 @@ class RealWorld:
         rates = {}
         for language, (vectors, wanted) in self.queries.items():
             found = affine.unit(fitted(vectors))
-            hits = metrics.hit_rates_at_k(found, self.contents, relevance=wanted, ks=(10,))
+            hits = retrieval.hit_rates_at_k(found, self.contents, relevance=wanted, ks=(10,))
             rates[language] = float(hits[10].mean())
         return rates
 
@@ -71,8 +74,8 @@ def worlds() -> Iterator[RealWorld]:
 def pictograms() -> RealWorld:
     """The demo's world: names and keywords in English, pictures by the artist never seen."""
     from polyglance.demo import towers
-    from polyglance.model import DualEncoder
-    from polyglance.sides import Side
+    from polyglance.model.dual_encoder import DualEncoder
+    from polyglance.model.side import Side
     from polyglance.sources import pictograms as source
 
     world, three = source.load_world(), towers.load(None)
@@ -143,7 +146,7 @@ def _contrastive_heads(
     """Linear heads that bring a photo and its captions together: the English-only teacher."""
     torch.manual_seed(0)
     both = nn.ModuleList(
-        heads.LinearHead(width, SPACE_WIDTH, num_layers=1)
+        linear.LinearHead(width, SPACE_WIDTH, num_layers=1)
         for width in (features.shape[1], texts.shape[1])
     )
     pixels, words, photo = map(torch.from_numpy, (features, texts, owners))
@@ -161,8 +164,8 @@ def _contrastive_heads(
         label="English-only model",
     )
     image_head, text_head = both
-    assert isinstance(image_head, heads.LinearHead)
-    assert isinstance(text_head, heads.LinearHead)
+    assert isinstance(image_head, linear.LinearHead)
+    assert isinstance(text_head, linear.LinearHead)
     return image_head.fold(), text_head.fold()
 
 

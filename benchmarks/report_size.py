@@ -19,9 +19,9 @@ from typing import Any
 from benchmarks.browser import Tab, find_browser, open_browser
 from benchmarks.harness import Criterion, Outcome, say
 
-from polyglance.languages import all_languages
+from polyglance.languages.registry import all_languages
 from polyglance.report.page import write_report
-from polyglance.results import Direction, Result
+from polyglance.results.schema import Direction, Result
 
 MODELS = ("English alone", "distilled", "ridge")
 NUM_LANGUAGES, NUM_QUERIES = 201, 1000

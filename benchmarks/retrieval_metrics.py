@@ -22,7 +22,7 @@ from benchmarks.harness import (
     say,
 )
 
-from polyglance.metrics import retrieval_both_ways, unit_rows
+from polyglance.metrics.retrieval import retrieval_both_ways, unit_rows
 
 NUM_TEXTS, NUM_IMAGES, WIDTH = 25_000, 5_000, 512
 KS = (1, 5, 10)

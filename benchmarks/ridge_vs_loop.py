@@ -9,7 +9,8 @@ from __future__ import annotations
 from benchmarks import plain_loop, real_pairs
 from benchmarks.harness import Criterion, Outcome, best_of_alternating, say
 
-from polyglance.recipes import english_text, ridge
+from polyglance.recipes import ridge
+from polyglance.recipes.data import english_text
 
 NUM_ROWS, WIDTH, DEV_ROWS = 250_000, 768, 2_000
 TIMED_STEPS = 500

@@ -30,8 +30,9 @@ import psutil
 from benchmarks.harness import Criterion, Outcome, say
 from numpy.typing import NDArray
 
-from polyglance import affine, files
-from polyglance.affine import Vectors
+from polyglance.heads import affine
+from polyglance.heads.affine import Vectors
+from polyglance.storage import files
 
 NUM_ROWS, WIDTH, SEED = 1_000_000, 512, 0
 BLOCK_ROWS = 50_000
@@ -146,8 +147,9 @@ def _photo_world() -> World:
     """Real photos and captions."""
     from benchmarks.photo_world import ENGLISH_TOWER, FEATURES_FILE, FLICKR8K, SPLITS
 
-    from polyglance import embed, solvers
-    from polyglance.languages import ENGLISH
+    from polyglance.encoding import embed
+    from polyglance.heads import closed_form
+    from polyglance.languages.registry import ENGLISH
     from polyglance.sources import captions
     from polyglance.towers import load_tower
 
@@ -171,7 +173,7 @@ def _photo_world() -> World:
     )
     owner = np.array([row_of[each.content_id] for each in said])
     of_train = split[owner] == "train"
-    to_photos = solvers.ridge(texts[of_train], photos[owner[of_train]], penalty=PENALTY)
+    to_photos = closed_form.ridge(texts[of_train], photos[owner[of_train]], penalty=PENALTY)
     rng = np.random.default_rng(SEED)
 
     def of(part: str, all_of: Vectors, parts: NDArray[np.str_]) -> Vectors:
@@ -215,13 +217,14 @@ def generated_world(*, num_photos: int = 6_348, seed: int = SEED) -> World:
 
 def _table(folder: Path, world: World, *, num_rows: int) -> tuple[Path, bool, dict[str, Any]]:
     """The index's folder, whether it was there, and the facts of its vector index."""
-    from polyglance.search import indexing, vector_building, vector_index
-    from polyglance.store import Store
+    from polyglance.search import indexing
+    from polyglance.storage import ann_build, ann_index
+    from polyglance.storage.store import Store
 
     path = folder / f"imported-{num_rows}-{SEED}"
     if path.is_dir():
         kept = Store.open(path)
-        facts = vector_index.facts_of(kept.table)
+        facts = ann_index.facts_of(kept.table)
         if len(kept) == num_rows and facts is not None:
             say(f"  {path} is there already; to build it anew remove it")
             return path, True, asdict(facts)
@@ -234,7 +237,7 @@ def _table(folder: Path, world: World, *, num_rows: int) -> tuple[Path, bool, di
         indexing.build(Path(source), model=MODEL, space=SPACE, out=path)
         importing = time.perf_counter() - started
     say(f"  {num_rows / importing:,.0f} vectors a second; building the vector index")
-    facts = vector_building.build(Store.open(path), texts=world.tuning_text)
+    facts = ann_build.build(Store.open(path), texts=world.tuning_text)
     say(f"  built in {facts.seconds:.0f} s")
     return path, False, {**asdict(facts), "rows_per_second_of_import": round(num_rows / importing)}
 
@@ -268,13 +271,13 @@ def row_of(identity: str) -> int:
 
 def _truth(folder: Path, index: Path, world: World, *, num_rows: int) -> NDArray[np.int64]:
     """The true nearest of every query, texts first: (2Q, TOP)."""
-    from polyglance.search import vector_building
-    from polyglance.store import Store
+    from polyglance.storage import ann_build
+    from polyglance.storage.store import Store
 
     path = folder / f"truth-{num_rows}-{SEED}.npy"
     if not path.is_file():
         say("  comparing every query with every row, for the truth")
-        np.save(path, vector_building.exact_nearest(Store.open(index), _queries(world), top=TOP))
+        np.save(path, ann_build.exact_nearest(Store.open(index), _queries(world), top=TOP))
     found: NDArray[np.int64] = np.load(path)
     return found
 
@@ -309,7 +312,7 @@ def _send(sender: Connection, search: Search, *given: Any) -> None:
 
 def _search_ours(index: Path, world: World, truth: NDArray[np.int64]) -> dict[str, Any]:
     """Every query once, texts and photos in turns."""
-    from polyglance.search.service import Searcher
+    from polyglance.search.searcher import Searcher
 
     started = time.perf_counter()
     searcher = Searcher(index)
@@ -344,7 +347,7 @@ def _search_ours(index: Path, world: World, truth: NDArray[np.int64]) -> dict[st
 
 def _search_stacked(index: Path, world: World, truth: NDArray[np.int64]) -> dict[str, Any]:
     """All rows stacked for each query."""
-    from polyglance.store import Store
+    from polyglance.storage.store import Store
 
     listed = list(Store.open(index).vectors())
     seconds = []
@@ -358,7 +361,7 @@ def _search_stacked(index: Path, world: World, truth: NDArray[np.int64]) -> dict
 
 def _search_flat(index: Path, world: World, truth: NDArray[np.int64]) -> dict[str, Any]:
     """FAISS, every row compared."""
-    from polyglance.store import Store
+    from polyglance.storage.store import Store
 
     try:
         import faiss

@@ -32,8 +32,8 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 from benchmarks.harness import Criterion, Outcome, say
 
-from polyglance import affine
-from polyglance.languages import ENGLISH
+from polyglance.heads import affine
+from polyglance.languages.registry import ENGLISH
 
 CLIENTS = 50
 SECONDS = 60.0
@@ -131,9 +131,10 @@ def names_of(world: Any) -> list[tuple[str, str]]:
 
 def make_pack(model: Any, three: Any, folder: Path) -> Path:
     """The distilled tower that is shipped, as a pack on the demo's model."""
-    from polyglance import spaces
-    from polyglance.packs import LanguagePack, PackManifest
-    from polyglance.sides import Side
+    from polyglance.model import same_space
+    from polyglance.model.manifest import PackManifest
+    from polyglance.model.pack import LanguagePack
+    from polyglance.model.side import Side
 
     manifest = PackManifest(
         recipe="distill",
@@ -142,7 +143,7 @@ def make_pack(model: Any, three: Any, folder: Path) -> Path:
         tower="tiny:./tower",
         tower_fingerprint=three.distilled.fingerprint,
     )
-    probes = model.encode_texts(spaces.PROBE_TEXTS, languages=None)
+    probes = model.encode_texts(same_space.PROBE_TEXTS, languages=None)
     LanguagePack(manifest, Side(three.distilled, "tiny:./tower"), probes).save(folder)
     return folder
 
@@ -156,8 +157,8 @@ def bare_loop(index: Path, pack: Path, queries: Iterator[tuple[str, str]]) -> fl
 
 
 def _loop(index: Path, pack: Path, queries: list[tuple[str, str]]) -> float:
-    from polyglance.packs import LanguagePack
-    from polyglance.store import Store
+    from polyglance.model.pack import LanguagePack
+    from polyglance.storage.store import Store
 
     side = LanguagePack.load(pack).side
     store = Store.open(index)

@@ -29,12 +29,12 @@ from benchmarks.harness import (
 )
 from benchmarks.retrieval_metrics import one_hot_hits
 
-from polyglance import evaluate
-from polyglance.evaluate.retrieval import HIT_RATES, KS
-from polyglance.languages import all_languages
-from polyglance.metrics import unit_rows
+from polyglance import evaluation
+from polyglance.evaluation.retrieval import HIT_RATES, KS
+from polyglance.languages.registry import all_languages
+from polyglance.metrics.retrieval import unit_rows
 from polyglance.records import Caption
-from polyglance.results import Result
+from polyglance.results.schema import Result
 from polyglance.tasks.retrieval import RetrievalData
 
 NUM_LANGUAGES, NUM_ROWS, WIDTH = 201, 1_000, 512
@@ -101,7 +101,7 @@ def make_inputs(
 
 def ours(inputs: Inputs) -> list[Result]:
     """Every language by polyglance's own engine."""
-    return evaluate.evaluate(
+    return evaluation.evaluate(
         inputs, inputs.data, contents=inputs.images, name="given vectors", model_id="given"
     )
 

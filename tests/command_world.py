@@ -12,10 +12,11 @@ import shutil
 import numpy as np
 
 import small_world
-from polyglance import results, tensor_files
+from polyglance.model.side import Side
 from polyglance.recipes import ridge
+from polyglance.results import schema
 from polyglance.search import indexing
-from polyglance.sides import Side
+from polyglance.storage import tensor_files
 from polyglance.towers import load_tower
 
 NUM_PICTURES = 24
@@ -40,7 +41,7 @@ def build(folder):
         folder / "pack"
     )
     indexing.build(folder / "photos", model=str(folder / "model"), out=folder / "index")
-    results.append_results(folder / "results.jsonl", [_result(lang) for lang in ("eng", "deu")])
+    schema.append_results(folder / "results.jsonl", [_result(lang) for lang in ("eng", "deu")])
     _others(folder)
     _damaged(folder)
     return folder
@@ -75,7 +76,7 @@ def _tables(folder):
 
 
 def _result(language):
-    return results.Result(
+    return schema.Result(
         task="xtd10",
         split="test",
         language=f"{language}_Latn",

@@ -4,11 +4,11 @@ import numpy as np
 
 import small_world
 from polyglance import compare
-from polyglance.languages import ENGLISH
-from polyglance.recipes import image_text, pseudo_pairs
-from polyglance.recipes.launch import Material
+from polyglance.languages.registry import ENGLISH
+from polyglance.model.side import Side
+from polyglance.recipes.data import image_text, pseudo_pairs
+from polyglance.recipes.data.training_data import TrainingData
 from polyglance.records import Pair
-from polyglance.sides import Side
 from polyglance.tasks.retrieval import RetrievalData
 
 SETTINGS = {
@@ -28,11 +28,11 @@ def retrieval_data():
     )
 
 
-def material(teacher):
+def training_data(teacher):
     drawn = teacher.encode_contents([small_world.draw(p, seed=1) for p in small_world.PHRASES])
     captions = [c for name in (ENGLISH, *small_world.LANGUAGES) for c in small_world.captions(name)]
     others = [caption for caption in captions if caption.language != ENGLISH]
-    return Material(
+    return TrainingData(
         english=small_world.PHRASES,
         parallel=[
             Pair(phrase, ENGLISH, small_world.translate(phrase, name), name)
@@ -57,7 +57,7 @@ def ladder(teacher, out, **changes):
         "contents": teacher.encode_contents(
             [small_world.draw(p, seed=99) for p in small_world.PHRASES]
         ),
-        "material": material(teacher),
+        "material": training_data(teacher),
         "tower": Side(small_world.load_reference("fake:multilingual"), "fake:multilingual"),
         "seeds": (0, 1),
         "out": out,

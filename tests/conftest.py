@@ -120,6 +120,8 @@ def small_disk(tmp_path):
     except FileNotFoundError:
         mounted = False
     if not mounted:
-        pytest.skip("no disk can be mounted here; tests/test_store.py plays a full one instead")
+        pytest.skip(
+            "no disk can be mounted here; tests/storage/test_store.py plays a full one instead"
+        )
     yield folder
     subprocess.run(["umount", str(folder)], check=True)

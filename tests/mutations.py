@@ -26,12 +26,15 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 
 import small_world
-from polyglance import embed, errors, results, towers
-from polyglance.affine import AffineMap
-from polyglance.packs import LanguagePack
+from polyglance import errors, towers
+from polyglance.encoding import embed
+from polyglance.heads.affine import AffineMap
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import Side
 from polyglance.recipes import ridge
-from polyglance.search import indexing, service
-from polyglance.sides import Side
+from polyglance.results import schema
+from polyglance.search import indexing
+from polyglance.search import searcher as service
 
 TEXTS = ["a red circle", "a blue square", "green", "a small dog", "two boats"]
 KINDS = ("index", "pack", "model", "cache", "results", "run")
@@ -73,7 +76,7 @@ def make_world(root):
     turn = AffineMap(rng.standard_normal((24, 24)).astype(np.float32), np.zeros(24, np.float32))
     from dataclasses import replace
 
-    from polyglance.packs import LanguageScore
+    from polyglance.model.manifest import LanguageScore
 
     scores = {"deu_Latn": LanguageScore(pack=0.9, teacher=0.1, speaks="pack")}
     facts = replace(made.manifest, content="head", languages=scores)
@@ -83,7 +86,7 @@ def make_world(root):
         small_result(language, value / 7)
         for value, language in enumerate(["deu_Latn", "fra_Latn", "eng_Latn"], 1)
     ]
-    results.append_results(root / "results.jsonl", rows)
+    schema.append_results(root / "results.jsonl", rows)
     checkpoints(root, seed=3).save(12)
     for pack in (None, "pack", "moving"):
         ask_index(root, pack)
@@ -91,7 +94,7 @@ def make_world(root):
 
 def small_result(language, value):
     """One measured row."""
-    return results.Result(
+    return schema.Result(
         task="t", split="test", language=language, direction="text_to_content", metric="hit_rate",
         caption_policy="all", values={"hit_rate_at_10": value}, num_queries=100,
         intervals={"hit_rate_at_10": (value / 2, value * 1.1)}, num_candidates=50, model="m",
@@ -101,7 +104,7 @@ def small_result(language, value):
 
 def checkpoints(root, *, seed):
     """The checkpoints of the world's run."""
-    from polyglance.train.runs import Checkpoints, Part, RunFolder
+    from polyglance.training.checkpoints import Checkpoints, Part, RunFolder
 
     return Checkpoints(RunFolder(root / "run"), {"state": Part(of=State(seed))})
 
@@ -135,8 +138,8 @@ def ask_cache(root):
 
 def ask_results(root):
     """The rows of a file of results; a file that is not whole is said to be so."""
-    rows = results.read_results(root / "results.jsonl")
-    said = results.read_what_is_whole(root / "results.jsonl").said
+    rows = schema.read_results(root / "results.jsonl")
+    said = schema.read_what_is_whole(root / "results.jsonl").said
     if said or not rows:
         raise errors.ResultError("; ".join(said) or "no results", hint="measure again")
     return [(row.language, dict(row.values), dict(row.intervals), row.num_queries) for row in rows]

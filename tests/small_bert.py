@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 import small_world
-from polyglance import affine, model, solvers
-from polyglance.sides import Side
+from polyglance.heads import affine, closed_form
+from polyglance.model import dual_encoder
+from polyglance.model.side import Side
 from polyglance.towers import load_tower
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -55,8 +56,10 @@ def teacher(reference):
     phrases = [phrase for phrase in small_world.PHRASES for _ in range(8)]
     pictures = [small_world.draw(p, seed=i % 8 + 1) for i, p in enumerate(phrases)]
     x, y = affine.unit(pixels.encode(pictures)), affine.unit(tower.encode(phrases))
-    head = solvers.ridge(x, y, penalty=1e-3)
-    return model.DualEncoder(Side(pixels, "fake:pixels", head), Side(tower, reference), "in memory")
+    head = closed_form.ridge(x, y, penalty=1e-3)
+    return dual_encoder.DualEncoder(
+        Side(pixels, "fake:pixels", head), Side(tower, reference), "in memory"
+    )
 
 
 def _tokenizer(words):

@@ -13,8 +13,8 @@ import torch
 
 import small_world
 from polyglance import errors
-from polyglance.embed import VectorCache
-from polyglance.evaluate import FunctionEncoder, evaluate
+from polyglance.encoding.embed import VectorCache
+from polyglance.evaluation import FunctionEncoder, evaluate
 from polyglance.tasks import get_task
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "foreign-models.md"

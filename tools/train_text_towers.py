@@ -3,8 +3,8 @@
     python tools/train_text_towers.py FOLDER [distilled|ranking ...]
 
 Wanted when `text_forms.folded` changes: n-grams are made of folded texts, in training as in use.
-Copy what it writes over `src/polyglance/weights/` once the figures of the demo have not fallen. The
-image tower, which takes most of the time of `--fresh`, does not read texts that way.
+Copy what it writes over `src/polyglance/towers/tiny/weights/` once the figures of the demo have not
+fallen. The image tower, which takes most of the time of `--fresh`, does not read texts that way.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import sys
 import time
 from pathlib import Path
 
-from polyglance import affine
 from polyglance.demo import towers
-from polyglance.recipes import distill, parallel_text, ranking
+from polyglance.heads import affine
+from polyglance.recipes import ranking
+from polyglance.recipes.data import parallel_text
+from polyglance.recipes.distill import recipe
 from polyglance.sources import pictograms
 from polyglance.towers import load_tower
-from polyglance.towers.tiny import SHIPPED, TinyTextTower
+from polyglance.towers.tiny.tower import SHIPPED, TinyTextTower
 
 KINDS = ("distilled", "ranking")
 
@@ -32,7 +34,7 @@ def train(kind: str) -> TinyTextTower:
     english = load_tower(towers.ENGLISH_TOWER, modality="text")
     data = parallel_text.gather(pairs, related)
     targets = affine.unit(english.encode(data.english))
-    found, _ = distill.train_tower(data, targets, config=distill.DistillConfig())
+    found, _ = recipe.train_tower(data, targets, config=recipe.DistillConfig())
     return found
 
 

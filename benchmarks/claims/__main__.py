@@ -13,7 +13,7 @@ from benchmarks.claims.running import Results
 from benchmarks.claims.table import CLAIMS
 from benchmarks.harness import say
 
-from polyglance import files
+from polyglance.storage import files
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "claims.md"
 WORLDS = ("pictograms", "flickr8k")

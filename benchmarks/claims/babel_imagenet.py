@@ -13,16 +13,19 @@ from benchmarks.claims.scores import DECIMALS, Hits
 from benchmarks.claims.worlds import World
 from benchmarks.real_pairs import SHARED
 
-from polyglance import affine, metrics
-from polyglance.affine import Vectors
-from polyglance.languages import ENGLISH
-from polyglance.packs import PACK_FILE, LanguagePack
-from polyglance.recipes import babel_adapter, distill, english_text, m2m
+from polyglance.heads import affine
+from polyglance.heads.affine import Vectors
+from polyglance.languages.registry import ENGLISH
+from polyglance.metrics import retrieval
+from polyglance.model.pack import PACK_FILE, LanguagePack
+from polyglance.model.side import Side
+from polyglance.recipes import babel_adapter, m2m
 from polyglance.recipes.babel_adapter import BabelAdapterConfig
-from polyglance.recipes.distill import DistillConfig
-from polyglance.recipes.image_text import ImageText
+from polyglance.recipes.data import english_text
+from polyglance.recipes.data.image_text import ImageText
+from polyglance.recipes.distill import recipe
+from polyglance.recipes.distill.config import DistillConfig
 from polyglance.records import Pair
-from polyglance.sides import Side
 
 # The model before adaptation: the English sentence encoder, trained whole on all names in the
 # languages that it is to have. The adapters then see a small sample, as in the paper.
@@ -76,7 +79,7 @@ def _base(world: World) -> Side:
         data = world.image_text
         if world.quick:
             data = data.take(np.arange(60))
-        pack = distill.train(
+        pack = recipe.train(
             _pairs(data, world.groups["model has"]),
             teacher=world.teacher,
             config=replace(BASE, trunk_epochs=epochs),
@@ -125,7 +128,7 @@ def _among(count: int) -> Callable[[World, int], Hits]:
             order = random.permutation(len(rows))
             for start in range(0, len(order) - count + 1, count):
                 block = order[start : start + count]
-                right[block] += metrics.correct_shares(
+                right[block] += retrieval.correct_shares(
                     scores[np.ix_(block, block)], np.arange(count)
                 )
                 tried[block] += 1
@@ -187,7 +190,7 @@ def _accuracy(
         said = [template.replace("{}", name[world.data.content_ids[i]]) for i in named]
         total += affine.unit(side.through_head(side.tower.encode(said)))
     scores = world.contents[named] @ affine.unit(total).T
-    right = dict(zip(named, metrics.correct_shares(scores, np.arange(len(named))), strict=True))
+    right = dict(zip(named, retrieval.correct_shares(scores, np.arange(len(named))), strict=True))
     return [round(float(right[int(i)]), DECIMALS) if int(i) in right else None for i in members]
 
 

@@ -10,10 +10,10 @@ from benchmarks.claims.arms import BOTH, Arm
 from benchmarks.claims.scores import Hits
 from benchmarks.claims.worlds import World
 
-from polyglance.languages import ENGLISH
-from polyglance.packs import LanguagePack
-from polyglance.recipes import etcl
-from polyglance.recipes.etcl import EtclConfig
+from polyglance.languages.registry import ENGLISH
+from polyglance.model.pack import LanguagePack
+from polyglance.recipes.contrastive import etcl
+from polyglance.recipes.contrastive.etcl import EtclConfig
 
 # Both second stages get the same number of steps, at the same rates. Twice as many pictures as
 # texts a step would be another fairness: triples show two captions a picture, pairs one.

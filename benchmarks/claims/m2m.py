@@ -10,9 +10,10 @@ from benchmarks.claims.arms import Arm
 from benchmarks.claims.scores import Hits
 from benchmarks.claims.worlds import World
 
-from polyglance.recipes import english_text, m2m
+from polyglance.model.side import Side
+from polyglance.recipes import m2m
+from polyglance.recipes.data import english_text
 from polyglance.recipes.m2m import M2MConfig
-from polyglance.sides import Side
 
 # From a random start, as the paper: from the closed form every arm would start at its end.
 NUM_STEPS = 1500

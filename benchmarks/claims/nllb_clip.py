@@ -10,10 +10,11 @@ from benchmarks.claims.arms import BOTH, Arm
 from benchmarks.claims.scores import Hits
 from benchmarks.claims.worlds import World
 
-from polyglance.languages import ENGLISH
-from polyglance.recipes import image_text, nllb_clip
-from polyglance.recipes.image_text import ImageText
-from polyglance.recipes.nllb_clip import NllbClipConfig
+from polyglance.languages.registry import ENGLISH
+from polyglance.recipes.contrastive import nllb_clip
+from polyglance.recipes.contrastive.nllb_clip import NllbClipConfig
+from polyglance.recipes.data import image_text
+from polyglance.recipes.data.image_text import ImageText
 
 # The small convolution is trained at the projections' rate, as its own recipe does: 1e-5, which is
 # for transformers, would leave it where it is. Batches of 128: pixels are dear on two cores.

@@ -14,7 +14,7 @@ from benchmarks.claims.table import DATA
 from benchmarks.claims.verdicts import LEAST_LEVEL_IN_MARGINS
 from benchmarks.harness import machine_facts
 
-from polyglance import files
+from polyglance.storage import files
 
 TITLES = {
     "nllb-clip": "NLLB-CLIP",

@@ -15,14 +15,17 @@ from benchmarks.claims.worlds import World
 from benchmarks.real_pairs import SHARED
 from torch import nn
 
-from polyglance import affine, embed, files, heads, objectives
-from polyglance import train as training
-from polyglance.languages import ENGLISH
-from polyglance.model import MODEL_FILE, DualEncoder
-from polyglance.recipes import image_text
+from polyglance import training
+from polyglance.encoding import embed
+from polyglance.heads import affine, linear
+from polyglance.languages.registry import ENGLISH
+from polyglance.losses import objectives
+from polyglance.model.dual_encoder import MODEL_FILE, DualEncoder
+from polyglance.model.side import Side
+from polyglance.recipes.data import image_text
 from polyglance.records import Caption, Pair
-from polyglance.sides import Side
 from polyglance.sources import captions
+from polyglance.storage import files
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
 
@@ -158,7 +161,7 @@ def _heads(
 ) -> tuple[affine.AffineMap, affine.AffineMap]:
     torch.manual_seed(0)
     both = [
-        heads.LinearHead(vectors.shape[1], SPACE_WIDTH, num_layers=1)
+        linear.LinearHead(vectors.shape[1], SPACE_WIDTH, num_layers=1)
         for vectors in (features, texts)
     ]
     left, right = (torch.from_numpy(affine.unit(vectors)) for vectors in (features, texts))

@@ -9,8 +9,8 @@ import numpy as np
 from benchmarks.claims.scores import Measured
 from benchmarks.real_pairs import SHARED
 
-from polyglance.languages import ENGLISH
-from polyglance.published.author_files import read_author_file
+from polyglance.languages.registry import ENGLISH
+from polyglance.results.published.author_files import read_author_file
 
 NAME = "published"
 M2M_FOLDER = SHARED / "m2m_metrics"

@@ -22,7 +22,8 @@ from benchmarks.claims.verdicts import Effect
 from benchmarks.claims.worlds import World
 from benchmarks.harness import say
 
-from polyglance import errors, files
+from polyglance import errors
+from polyglance.storage import files
 
 NOT_RUN = "not run"
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from benchmarks.claims.verdicts import Doubles
 
-from polyglance import files, statistics
+from polyglance.metrics import bootstrap
+from polyglance.storage import files
 
 NUM_DRAWS = 1000
 DECIMALS = 4
@@ -101,7 +102,7 @@ def score_of(
         rows = [table[name] for table in tables for name in known]
         values = np.array(rows, np.float64).T  # (G, directions x L), NaN where absent
         present = ~np.isnan(values)
-        means = statistics.bootstrap_means(
+        means = bootstrap.bootstrap_means(
             np.where(present, values, 0.0),
             clusters=np.arange(len(values)),
             present=present,

@@ -15,18 +15,19 @@ import numpy as np
 from benchmarks.claims.scores import DECIMALS, Hits
 from numpy.typing import NDArray
 
-from polyglance import affine
-from polyglance.affine import Vectors
-from polyglance.embed import VectorCache, text_vectors
-from polyglance.evaluate import retrieval
-from polyglance.languages import ENGLISH
-from polyglance.model import DualEncoder
-from polyglance.packs import LanguagePack
-from polyglance.recipes import pseudo_pairs, ranking
-from polyglance.recipes.image_text import ImageText
-from polyglance.recipes.shown import Pixels
+from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.evaluation import retrieval
+from polyglance.heads import affine
+from polyglance.heads.affine import Vectors
+from polyglance.languages.registry import ENGLISH
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import Side
+from polyglance.recipes import ranking
+from polyglance.recipes.contrastive.item_side import Pixels
+from polyglance.recipes.data import pseudo_pairs
+from polyglance.recipes.data.image_text import ImageText
 from polyglance.records import Pair
-from polyglance.sides import Side
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
 
@@ -196,7 +197,7 @@ def pictograms(folder: Path, *, quick: bool) -> World:
     """
     from dataclasses import replace
 
-    from polyglance.demo.ladder import LANGUAGES, pictograms_ladder
+    from polyglance.demo.comparison import LANGUAGES, pictograms_ladder
     from polyglance.sources import pictograms as source
 
     low = ("fin_Latn", "hin_Deva", "swh_Latn", "tam_Taml")
@@ -212,15 +213,17 @@ def pictograms(folder: Path, *, quick: bool) -> World:
         language: [caption for caption in listed if caption.content_id in names]
         for language, listed in ladder.data.captions.items()
     }
-    assert ladder.material.image_text is not None
+    assert ladder.training_data.image_text is not None
 
     def pixels() -> Pixels:
         from polyglance.sources.images import load_image
 
         drawn = source.load_world().folder(source.TRAIN_ARTIST)
         prepare = ladder.teacher.content.tower.preprocess  # type: ignore[attr-defined]
-        assert ladder.material.image_text is not None
-        return {i: prepare(load_image(drawn / i)) for i in ladder.material.image_text.content_ids}
+        assert ladder.training_data.image_text is not None
+        return {
+            i: prepare(load_image(drawn / i)) for i in ladder.training_data.image_text.content_ids
+        }
 
     def encode_test(side: Side) -> Vectors:
         from polyglance.sources.images import load_image
@@ -233,9 +236,9 @@ def pictograms(folder: Path, *, quick: bool) -> World:
         teacher=ladder.teacher,
         data=replace(ladder.data, captions=captions),
         contents=ladder.contents,
-        english=ladder.material.english,
-        parallel=ladder.material.parallel,
-        image_text=ladder.material.image_text,
+        english=ladder.training_data.english,
+        parallel=ladder.training_data.parallel,
+        image_text=ladder.training_data.image_text,
         groups={
             "others": others,
             "well": tuple(name for name in others if name not in low),

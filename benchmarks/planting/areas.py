@@ -21,35 +21,10 @@ DECIDES = frozenset({"pyproject.toml", "covering.py"})
 # Files and folders below `SOURCE`, by what they decide; a test resolves each.
 AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "recipes": (
-            "recipes",
-            "objectives.py",
-            "contrasts.py",
-            "solvers.py",
-            "soft_retrieval.py",
-        ),
-        "evaluation": (
-            "evaluate",
-            "tasks",
-            "metrics.py",
-            "ranking.py",
-            "relevance.py",
-            "statistics.py",
-            "comparisons.py",
-            "measure.py",
-            "results.py",
-        ),
-        "search": ("search",),
-        "packs": (
-            "packs.py",
-            "model.py",
-            "model_card.py",
-            "sides.py",
-            "spaces.py",
-            "heads.py",
-            "projection_heads.py",
-            "affine.py",
-        ),
+        "recipes": ("recipes", "losses", "heads/closed_form.py"),
+        "evaluation": ("evaluation", "tasks", "metrics", "results/schema.py"),
+        "search": ("search", "languages/detection.py", "storage/ann_index.py"),
+        "packs": ("model", "heads/affine.py", "heads/linear.py", "heads/mlp.py"),
     }
 )
 

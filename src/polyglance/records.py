@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+Modality = Literal["image", "text", "audio"]
+Output = Literal["embedding", "pre_projection"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import small_world
 from polyglance import errors
 from polyglance.analysis import pack as pack_analysis
 from polyglance.analysis import text_map
-from polyglance.packs import LanguagePack
+from polyglance.model.pack import LanguagePack
 from polyglance.records import Caption
 from polyglance.tasks.retrieval import RetrievalData
 

@@ -1,24 +1,19 @@
 """Cosines, spectra, spread and class curves against hand-worked and naive versions."""
 
 import itertools
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from polyglance import affine, errors, metrics
-from polyglance.affine import AffineMap, Chain
+from polyglance import errors
 from polyglance.analysis.classes import class_curve, log_linear
 from polyglance.analysis.cosines import cosine_matrix
 from polyglance.analysis.spectrum import spectrum
 from polyglance.analysis.spread import cluster_spread
-
-SHARED = Path(
-    os.environ.get("POLYGLANCE_SHARED_DATA")
-    or Path(__file__).resolve().parents[2].parent / "shared" / "data"
-)
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real data at {SHARED}")
+from polyglance.heads import affine
+from polyglance.heads.affine import AffineMap, Chain
+from polyglance.metrics import retrieval
+from shared_data import SHARED, needs_shared
 
 
 def vectors(*shape, seed=0):
@@ -127,7 +122,7 @@ def test_a_class_curve_with_all_classes_is_the_accuracy():
     found = class_curve(scores, labels, sizes=[2, 4, 6, 8], num_subsets=30)
     assert found.num_classes == (2, 4, 6, 8)
     assert [len(each) for each in found.by_subset] == [30, 30, 30, 1]
-    assert found.accuracies[-1] == metrics.accuracy(scores, labels)
+    assert found.accuracies[-1] == retrieval.accuracy(scores, labels)
     assert list(found.accuracies) == sorted(found.accuracies, reverse=True)
     assert found.line.slope.high < 0
 

@@ -10,8 +10,9 @@ import time
 
 import pytest
 
-from polyglance import cli, leftovers
-from polyglance.cli import options
+from polyglance import cli
+from polyglance.cli import options, stopping
+from polyglance.storage import leftovers
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def verb(monkeypatch):
     """A verb that does what it is told: `published` with another body."""
 
     def becomes(body):
-        monkeypatch.setattr("polyglance.published.tables", body)
+        monkeypatch.setattr("polyglance.results.published.tables", body)
 
     return becomes
 
@@ -118,7 +119,7 @@ def test_a_stopped_command_says_whether_it_goes_on(
     monkeypatch.setattr("polyglance.cli.serve.open_app", lambda *_, **__: stop())
     places = {"OUT": tmp_path / "out", "RUN": tmp_path / "run"}
     assert run(*(places.get(word, word) for word in words))[0] == 130
-    assert said == [cli.STOPPED + (cli.GOES_ON if goes_on else "")]
+    assert said == [stopping.STOPPED + (stopping.GOES_ON if goes_on else "")]
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -131,14 +132,14 @@ def test_what_a_training_says_of_its_stop_is_kept(run, verb, monkeypatch):
 
 
 STOPPABLE = """
-import sys, time, polyglance.published
+import sys, time, polyglance.results.published
 def slow():
     print("begun", flush=True)
     try:
         time.sleep(60)
     finally:
         time.sleep(float(sys.argv.pop()))
-polyglance.published.tables = slow
+polyglance.results.published.tables = slow
 sys.argv[:1] = ["polyglance", "published"]
 after = sys.argv[-1]
 import polyglance.cli
@@ -174,7 +175,7 @@ def test_stopped_once_or_twice_there_is_one_line_and_no_wait(times, clean_up_sec
 LEAVING = """
 import sys, time
 from pathlib import Path
-from polyglance import files
+from polyglance.storage import files
 import polyglance.cli
 from polyglance.cli import endings
 def answer(arguments):

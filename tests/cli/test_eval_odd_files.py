@@ -5,7 +5,7 @@ import codecs
 import pytest
 
 import small_world
-from polyglance import results
+from polyglance.results import schema
 
 ROWS = small_world.captions("deu_Latn")
 
@@ -125,4 +125,4 @@ def test_results_that_cannot_be_read_are_said_and_stay(measured, tmp_path):
     code, again, err = measured("--out", out)
     assert (code, again) == (0, printed)
     assert f"{out}, line 2 is no result" in err.replace("\n", "")
-    assert len(results.read_what_is_whole(out).rows) == len(lines)
+    assert len(schema.read_what_is_whole(out).rows) == len(lines)

@@ -7,7 +7,7 @@ import pytest
 
 from polyglance import tasks
 from polyglance.cli import eval_tables
-from polyglance.results import Result
+from polyglance.results.schema import Result
 
 WORDS = {
     "eng_Latn": ["red dog", "blue cat", "green bird", "black horse"],

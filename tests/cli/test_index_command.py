@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from picture_files import png
-from polyglance import embed, errors
+from polyglance import errors
+from polyglance.encoding import embed
 from polyglance.search import indexing
-from polyglance.store import Store
+from polyglance.storage.store import Store
 
 MODEL = "fake:pixels"
 

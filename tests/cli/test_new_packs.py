@@ -9,9 +9,9 @@ import pytest
 import compare_world
 import small_bert
 import small_world
-from polyglance import affine, solvers
-from polyglance.languages import ENGLISH
-from polyglance.search import language_guess
+from polyglance.heads import affine, closed_form
+from polyglance.languages import detection
+from polyglance.languages.registry import ENGLISH
 
 # What every model of this world finds in English.
 PHRASES = ("big blue ring", "big yellow circle", "small green ring", "big green circle")
@@ -82,7 +82,7 @@ def clearest(language):
     """Of some phrases the one whose invented words look most like the language, as by chance."""
 
     def share(text):
-        found = language_guess.guess(text, languages=(ENGLISH, *small_world.LANGUAGES))
+        found = detection.guess(text, languages=(ENGLISH, *small_world.LANGUAGES))
         return next(one.share for one in found if one.language == language)
 
     texts = {phrase: small_world.translate(phrase, language) for phrase in PHRASES}
@@ -134,7 +134,7 @@ def test_a_published_head_is_measured_on_what_is_given(run, options, model_folde
 
     tower = small_world.load_reference("fake:multilingual")
     targets = small_world.load_reference("fake:teacher")
-    fitted = solvers.ridge(
+    fitted = closed_form.ridge(
         tower.encode(small_world.PHRASES),
         affine.unit(targets.encode(small_world.PHRASES)),
         penalty=1e-3,

@@ -124,7 +124,7 @@ def test_a_pack_is_replaced_when_asked_and_stays_until_then(
     def stopped(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("polyglance.recipes.launch.train", stopped)
+    monkeypatch.setattr("polyglance.recipes.run.train", stopped)
     assert run(*argv, "--force")[0] == 130
     assert (pack_folder / "pack.json").read_bytes() == before
 

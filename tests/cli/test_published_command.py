@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from polyglance import published
+from polyglance.results import published
 
 
 def test_without_options_it_lists_the_tables(run):

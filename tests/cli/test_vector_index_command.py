@@ -4,22 +4,23 @@ import json
 
 import pytest
 
-from polyglance import errors, model
-from polyglance.search import vector_building
-from polyglance.search.vector_index import facts_of
-from polyglance.store import Store
+from polyglance import errors
+from polyglance.model import dual_encoder
+from polyglance.storage import ann_build
+from polyglance.storage.ann_index import facts_of
+from polyglance.storage.store import Store
 
 
 @pytest.fixture(autouse=True)
 def pays_at_once(monkeypatch):
-    monkeypatch.setattr(vector_building, "LEAST_ROWS", 10)
+    monkeypatch.setattr(ann_build, "LEAST_ROWS", 10)
 
 
 @pytest.fixture
 def words(monkeypatch):
     """The invented world knows no other words."""
     texts = ["big red circle", "small blue square", "big green ring"]
-    monkeypatch.setattr(vector_building, "query_texts", lambda: texts)
+    monkeypatch.setattr(ann_build, "query_texts", lambda: texts)
 
 
 def test_it_is_built_measured_and_asked(run, picture_folder, model_folder, tmp_path, words):
@@ -44,7 +45,7 @@ def test_without_a_text_side_it_is_built_all_the_same(
     def load_side(reference, name):
         raise errors.UnavailableError(f"no {name} side here", hint="none")
 
-    monkeypatch.setattr(model, "load_side", load_side)
+    monkeypatch.setattr(dual_encoder, "load_side", load_side)
     argv = ("index", picture_folder, "--model", model_folder, "--out", tmp_path / "index")
     code, out, err = run(*argv)
     assert code == 0

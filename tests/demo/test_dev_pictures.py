@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 import small_world
-from polyglance import affine, embed, metrics
 from polyglance.demo import measuring
-from polyglance.languages import ENGLISH
+from polyglance.encoding import embed
+from polyglance.heads import affine
+from polyglance.languages.registry import ENGLISH
+from polyglance.metrics import retrieval
+from polyglance.model.side import Side
 from polyglance.recipes import ridge
-from polyglance.sides import Side
 from polyglance.tasks.retrieval import RetrievalData
 
 LANGUAGES = (ENGLISH, "deu_Latn", "hin_Deva")
@@ -56,7 +58,7 @@ def test_dev_scores_are_those_of_the_dev_pictures(bench, pack, tmp_path):
         asked = [caption.text for caption in sample.captions[language]]
         wanted = np.array([IDS.index(c.content_id) for c in sample.captions[language]])
         said = affine.unit(pack.side.through_head(pack.side.tower.encode(asked)))
-        hits = metrics.hit_rates_at_k(said, bench.dev_contents, relevance=wanted, ks=(10,))[10]
+        hits = retrieval.hit_rates_at_k(said, bench.dev_contents, relevance=wanted, ks=(10,))[10]
         assert found.languages[language].pack == pytest.approx(float(np.mean(hits)))
     assert found.languages["deu_Latn"].speaks == "pack"
 

@@ -8,12 +8,13 @@ import pytest
 
 import compare_world
 import small_world
-from polyglance import demo, embed
+from polyglance import demo
 from polyglance.demo import measuring
-from polyglance.languages import ENGLISH
-from polyglance.packs import LanguageScore
+from polyglance.encoding import embed
+from polyglance.languages.registry import ENGLISH
+from polyglance.model.manifest import LanguageScore
+from polyglance.model.side import Side
 from polyglance.recipes import ridge, scoring
-from polyglance.sides import Side
 from polyglance.sources import pictograms
 
 

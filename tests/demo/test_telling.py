@@ -5,7 +5,7 @@ import json
 import pytest
 
 from polyglance.demo import measuring, stages, telling
-from polyglance.results import Result
+from polyglance.results.schema import Result
 
 
 def row(model, language, split, rate, *, task="pictograms", direction="text_to_content"):

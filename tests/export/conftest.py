@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import small_bert
-from polyglance.towers import live, load_tower
+from polyglance.towers import load_tower
+from polyglance.towers.trainable import text as live
 
 # The small checkpoints of the towers' own tests; that folder's conftest is no module of ours.
 _spec = importlib.util.spec_from_file_location(

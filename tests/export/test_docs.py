@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from export_packs import SCORES, affine_map
 
-from polyglance.model import DualEncoder
-from polyglance.packs import LanguagePack, PackManifest
-from polyglance.sides import Side
+from export_packs import SCORES, affine_map
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.manifest import PackManifest
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import Side
 from polyglance.towers import load_tower
 
 DOCS = Path(__file__).parents[2] / "docs" / "export.md"

@@ -111,10 +111,10 @@ def test_scores_are_those_of_the_very_pack(
     run, pack_folder, model_folder, picture_folder, tmp_path
 ):
     import small_world
-    from polyglance import measure
-    from polyglance.model import DualEncoder
-    from polyglance.packs import LanguagePack
-    from polyglance.results import Result, append_results
+    from polyglance.evaluation import run as measure
+    from polyglance.model.dual_encoder import DualEncoder
+    from polyglance.model.pack import LanguagePack
+    from polyglance.results.schema import Result, append_results
 
     own = measure.model_id(DualEncoder.load(model_folder).with_pack(LanguagePack.load(pack_folder)))
     facts = {"task": "t", "split": "test", "direction": "text_to_content", "metric": "hit_rate"}

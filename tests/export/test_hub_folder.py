@@ -11,8 +11,8 @@ from export_packs import GERMAN, HINDI, affine_map, pack_of, vectors
 import small_world
 from polyglance import errors, export
 from polyglance.export import card, order
-from polyglance.packs import LanguagePack
-from polyglance.results import Result
+from polyglance.model.pack import LanguagePack
+from polyglance.results.schema import Result
 
 
 def exported(pack, out, **order):

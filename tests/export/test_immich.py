@@ -4,14 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from export_packs import GERMAN, affine_map, pack_of, vectors
 from PIL import Image
 
-from polyglance import affine, errors, export
+from export_packs import GERMAN, affine_map, pack_of, vectors
+from polyglance import errors, export
 from polyglance.export import immich
-from polyglance.model import DualEncoder
-from polyglance.packs import PackManifest
-from polyglance.sides import Side
+from polyglance.heads import affine
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.manifest import PackManifest
+from polyglance.model.side import Side
 from polyglance.towers import load_tower
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="extra `onnx` is not installed")

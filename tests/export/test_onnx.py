@@ -7,10 +7,11 @@ import pytest
 from export_packs import GERMAN, HINDI, affine_map, chain, pack_of, vectors
 
 import small_world
-from polyglance import affine, errors, export
+from polyglance import errors, export
 from polyglance.export import ngram_rows
-from polyglance.model import DualEncoder
-from polyglance.sides import Side
+from polyglance.heads import affine
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.side import Side
 from polyglance.towers import load_tower
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="extra `onnx` is not installed")

@@ -6,14 +6,17 @@ import torch
 
 import small_bert
 import small_world
-from polyglance import affine, errors, metrics, solvers
-from polyglance.affine import AffineMap
-from polyglance.languages import ENGLISH
-from polyglance.packs import LanguagePack
-from polyglance.recipes import babel_adapter, image_text, lessons
+from polyglance import errors
+from polyglance.heads import affine, closed_form
+from polyglance.heads.affine import AffineMap
+from polyglance.languages.registry import ENGLISH
+from polyglance.metrics import retrieval
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import Side
+from polyglance.recipes import babel_adapter
 from polyglance.recipes.babel_adapter import BabelAdapterConfig
+from polyglance.recipes.data import image_text, targets
 from polyglance.records import Caption, Pair
-from polyglance.sides import Side
 from polyglance.towers import load_tower
 
 LANGUAGES = ("deu_Latn", "hin_Deva")
@@ -55,7 +58,7 @@ def hit_rate(model, language, phrases=small_world.PHRASES):
     texts = [small_world.translate(phrase, language) for phrase in phrases]
     said = model.encode_texts(texts, languages=[language] * len(texts))
     wanted = np.array([small_world.PHRASES.index(phrase) for phrase in phrases])
-    return metrics.hit_rates_at_k(said, shown, relevance=wanted, ks=(5,))[5].mean()
+    return retrieval.hit_rates_at_k(said, shown, relevance=wanted, ks=(5,))[5].mean()
 
 
 @pytest.mark.parametrize(
@@ -133,9 +136,9 @@ def test_the_temperature_learns_with_lit_alone(teacher):
     for objective, learns in (("contrastive", False), ("lit", True)):
         chosen = BabelAdapterConfig(**config, objective=objective)
         wanted = (
-            lessons.from_images(images(teacher, *LANGUAGES))
+            targets.from_images(images(teacher, *LANGUAGES))
             if objective == "lit"
-            else lessons.from_pairs(pairs(*LANGUAGES), side=teacher.text)
+            else targets.from_pairs(pairs(*LANGUAGES), side=teacher.text)
         )
         learner, _ = babel_adapter.fit(wanted, side=teacher.text, config=chosen)
         assert (abs(learner.temperature().item() - 0.1) > 1e-3) == learns
@@ -164,7 +167,7 @@ def test_a_tower_with_a_head_stands_in_for_the_teachers_own(teacher, tmp_path):
     reference = small_bert.save(tmp_path / "other", width=40, seed=1)
     other = load_tower(reference, modality="text")
     english = list(small_world.PHRASES)
-    head = solvers.ridge(
+    head = closed_form.ridge(
         other.encode(english), teacher.encode_texts(english, languages=None), penalty=1.0
     )
     side = Side(other, reference, head, "raw")

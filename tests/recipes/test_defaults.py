@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from polyglance.recipes import RECIPES, build_config, distill, ranking, tiny_image
+from polyglance.recipes import RECIPES, build_config, ranking, tiny_image
+from polyglance.recipes.distill import recipe
 
 CONFIGS = {
     **{name: build_config(row, {}) for name, row in RECIPES.items()},
     "tiny image": tiny_image.TinyImageConfig(),
     "ranking": ranking.RankingConfig(),
-    "distilled tower": distill.DistillConfig(),
+    "distilled tower": recipe.DistillConfig(),
 }
 KNOWN = json.loads(Path(__file__).with_name("defaults.json").read_text(encoding="utf-8"))
 

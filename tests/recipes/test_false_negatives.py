@@ -12,14 +12,20 @@ import torch
 
 import small_bert
 import small_world
-from polyglance import affine
-from polyglance.embed import VectorCache
-from polyglance.languages import ENGLISH
-from polyglance.model import DualEncoder
-from polyglance.recipes import distill, distill_contrast, etcl, image_text, nllb_clip, parallel_text
+from polyglance.encoding.embed import VectorCache
+from polyglance.heads import affine
+from polyglance.languages.registry import ENGLISH
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.side import Side
+from polyglance.recipes.contrastive import etcl, nllb_clip
+from polyglance.recipes.data import image_text, parallel_text
+from polyglance.recipes.distill import contrast
+from polyglance.recipes.distill import recipe as distill
 from polyglance.records import Caption, Pair
-from polyglance.sides import Side
-from polyglance.towers import live, load_tower, tiny, tiny_image
+from polyglance.towers import load_tower
+from polyglance.towers.tiny import image_net
+from polyglance.towers.tiny import tower as tiny
+from polyglance.towers.trainable import text
 
 GERMAN = "deu_Latn"
 IDS = [f"{number}.png" for number in range(8)]
@@ -99,7 +105,7 @@ def test_texts_of_one_family_are_no_negatives_in_distillation_by_contrast():
         ending="contrast", num_buckets=500, dim=16, num_steps=80, batch_size=16, dropout=0.0
     )
     torch.manual_seed(0)
-    _, report = distill_contrast.train_tower(data, np.eye(4, 8, dtype=np.float32), config=config)
+    _, report = contrast.train_tower(data, np.eye(4, 8, dtype=np.float32), config=config)
     # Sixteen texts of four families: unmasked, the four of a family share the choice.
     assert report.history[-1]["total"] < math.log(4) / 2
 
@@ -145,7 +151,7 @@ def test_a_trunk_learns_at_its_own_rate(teacher, bert, recipe):
 def test_a_text_that_is_cut_keeps_its_last_token(bert):
     """The token that ends a text is where CLIP reads its vector."""
     tower = bert.tower
-    learning = live.LiveTransformer.copy_of(tower, bert.reference, max_tokens=4)
+    learning = text.LiveTransformer.copy_of(tower, bert.reference, max_tokens=4)
     whole, short = tower.token_rows(["big red ring big red", "red"], None)
     prepared = learning.prepare(["big red ring big red", "red"], None)
     assert list(prepared.rows) == [[*whole[:3], whole[-1]], short]
@@ -155,9 +161,9 @@ def test_a_text_that_is_cut_keeps_its_last_token(bert):
 
 def test_an_image_tower_that_learns_does_so_at_the_trunk_s_rate(teacher, monkeypatch):
     """In the regime `full`; its head, where it has one, takes vectors as it took them before."""
-    monkeypatch.setattr(tiny_image, "SIDE", 32)
+    monkeypatch.setattr(image_net, "SIDE", 32)
     torch.manual_seed(0)
-    tower = tiny.TinyImageTower(tiny_image.TinyImageNet(24, widths=(8, 16)))
+    tower = tiny.TinyImageTower(image_net.TinyImageNet(24, widths=(8, 16)))
     head = affine.AffineMap(np.eye(24, dtype=np.float32) * 3, np.full(24, 0.1, np.float32))
     words = Side(small_world.load_reference("fake:teacher"), "fake:teacher")
     drawn = [small_world.draw(phrase, seed=1) for phrase in small_world.PHRASES[:8]]

@@ -7,12 +7,15 @@ import pytest
 
 import compare_world
 import small_world
-from polyglance import affine, model_card
-from polyglance.languages import ENGLISH
-from polyglance.packs import LanguagePack, LanguageScore, speaker_of
-from polyglance.recipes import dev_sets, held_out, ridge, scoring
+from polyglance.heads import affine
+from polyglance.languages.registry import ENGLISH
+from polyglance.model import card
+from polyglance.model.manifest import LanguageScore, speaker_of
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import Side
+from polyglance.recipes import ridge, scoring
+from polyglance.recipes.data import dev_sets, held_out
 from polyglance.records import Pair
-from polyglance.sides import Side
 
 GERMAN = "deu_Latn"
 
@@ -68,7 +71,7 @@ def test_a_score_is_the_hit_rate_at_ten_among_all_candidates(pack, teacher):
 
 
 def test_the_first_set_that_has_a_language_speaks_for_it(pack, teacher):
-    held = held_out.split(compare_world.material(teacher))
+    held = held_out.split(compare_world.training_data(teacher))
     items = scoring.with_scores(pack, held.sets, teacher=teacher).manifest
     assert items.data["dev"]["items"]["num_languages"] == 4
     assert "texts" not in items.data["dev"]
@@ -115,7 +118,7 @@ def test_scores_that_are_absent_survive_the_disk_and_show_as_a_dash(pack, teache
     loaded = LanguagePack.load(tmp_path / "pack")
     assert loaded.manifest.languages[GERMAN] == LanguageScore(speaks="pack")
     assert loaded.speaker(ENGLISH) == "teacher"
-    assert "| German | `deu_Latn` | - | - | pack |" in model_card.render(loaded.manifest)
+    assert "| German | `deu_Latn` | - | - | pack |" in card.render(loaded.manifest)
 
 
 def test_a_dev_set_is_searched_in_so_many_texts_and_no_more(monkeypatch):

@@ -8,21 +8,14 @@ import torch
 
 import small_bert
 import small_world
-from polyglance import affine, projection_heads
-from polyglance.languages import ENGLISH
-from polyglance.recipes import (
-    babel_adapter,
-    distill,
-    english_text,
-    etcl,
-    image_text,
-    m2m,
-    nllb_clip,
-    pseudo_pairs,
-    uclip,
-)
+from polyglance.heads import affine, mlp
+from polyglance.languages.registry import ENGLISH
+from polyglance.model.side import Side
+from polyglance.recipes import babel_adapter, m2m, uclip
+from polyglance.recipes.contrastive import etcl, nllb_clip
+from polyglance.recipes.data import english_text, image_text, pseudo_pairs
+from polyglance.recipes.distill import recipe as distill
 from polyglance.records import Caption, Pair
-from polyglance.sides import Side
 from polyglance.towers import load_tower
 
 PHRASES = small_world.PHRASES[:24]
@@ -277,7 +270,7 @@ def test_the_noise_of_uclip_is_a_standard_deviation():
     seen = []
 
     def note(module, given):
-        if isinstance(module, projection_heads.ProjectionHead) and module.training:
+        if isinstance(module, mlp.ProjectionHead) and module.training:
             seen.append(given[0].detach().float())
 
     hook = torch.nn.modules.module.register_module_forward_pre_hook(note)
@@ -441,7 +434,7 @@ def test_settings_are_those_that_were_decided(recipe):
 
 
 def _optimizers():
-    from polyglance.train import optimizers
+    from polyglance.training import optimizers
 
     return set(optimizers.OPTIMIZERS)
 

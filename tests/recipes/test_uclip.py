@@ -5,13 +5,16 @@ import pytest
 import torch
 
 import small_world
-from polyglance import affine, errors, metrics, projection_heads, soft_retrieval
-from polyglance.embed import VectorCache
-from polyglance.packs import LanguagePack
-from polyglance.recipes import pseudo_pairs, uclip
+from polyglance import errors
+from polyglance.encoding.embed import VectorCache
+from polyglance.heads import affine, mlp
+from polyglance.metrics import retrieval
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import Side
+from polyglance.recipes import uclip
+from polyglance.recipes.data import pseudo_pairs, soft_retrieval
 from polyglance.search.index import Index
 from polyglance.search.indexing import build
-from polyglance.sides import Side
 
 QUERIES = small_world.PHRASES
 SMALL = uclip.UclipConfig(dim=32, least_steps=100, batch_size=32, noise=0.03, learning_rate=3e-3)
@@ -41,7 +44,7 @@ def hit_rate_at_5(model, language):
     found = model.encode_texts(texts, languages=[language] * len(texts))
     contents = model.contents_for(language, pictures)
     own = np.arange(len(QUERIES))
-    return float(metrics.hit_rates_at_k(found, contents, relevance=own, ks=(5,))[5].mean())
+    return float(retrieval.hit_rates_at_k(found, contents, relevance=own, ks=(5,))[5].mean())
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +104,7 @@ def test_saved_heads_give_the_same_vectors(teacher, pack, tmp_path):
 @pytest.mark.parametrize("norm", ["batch", "layer"])
 def test_the_folded_head_is_the_trained_one(norm):
     torch.manual_seed(0)
-    head, x = projection_heads.ProjectionHead(6, 4, norm=norm), torch.randn(50, 6)
+    head, x = mlp.ProjectionHead(6, 4, norm=norm), torch.randn(50, 6)
     head(x + 1)  # moves the running statistics
     head.recalibrate(x)
     head.eval()
@@ -113,7 +116,7 @@ def test_the_folded_head_is_the_trained_one(norm):
 
 def test_recalibration_makes_clean_inputs_standard():
     torch.manual_seed(0)
-    head, x = projection_heads.ProjectionHead(6, 4), torch.randn(500, 6)
+    head, x = mlp.ProjectionHead(6, 4), torch.randn(500, 6)
     head(3 * torch.randn(500, 6))
     head.recalibrate(x)
     head.eval()

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from fake_results import languages
 
-from polyglance import published
 from polyglance.report import building, groups, page, published_table, tables, task_pairs, wording
-from polyglance.results import Result
+from polyglance.results import published
+from polyglance.results.schema import Result
 
 MODELS = ("a", "b")
 NAMES = [name for name in languages(9) if name != "eng_Latn"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polyglance import errors
 from polyglance.report import building, tables
 from polyglance.report.tables import Figure
-from polyglance.results import Result
+from polyglance.results.schema import Result
 
 ROWS = fake_results(num_languages=12)
 

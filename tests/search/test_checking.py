@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 import small_world
-from polyglance import errors, model, sides
+from polyglance import errors
+from polyglance.model import dual_encoder
+from polyglance.model import side as sides
 from polyglance.recipes import ridge
-from polyglance.search import checking, index, indexing, places, service, thumbnails
-from polyglance.store import Store
-from polyglance.store_facts import StoreFacts
+from polyglance.search import checking, index, indexing, places, searcher, thumbnails
+from polyglance.storage.identity import StoreFacts
+from polyglance.storage.store import Store
 
 
 @pytest.fixture
@@ -22,8 +24,8 @@ def built(model_folder, picture_folder, tmp_path):
 
 
 def ask(path, **options):
-    with_picture = service.Searcher(path, **options)
-    return [hit.id for hit in with_picture.search(service.Query.of_text("big red circle")).hits]
+    with_picture = searcher.Searcher(path, **options)
+    return [hit.id for hit in with_picture.search(searcher.Query.of_text("big red circle")).hits]
 
 
 def another_model(teacher, folder):
@@ -32,7 +34,7 @@ def another_model(teacher, folder):
     turned = type(head)(head.weight[::-1].copy(), head.bias[::-1].copy())
     side = sides.Side(teacher.content.tower, teacher.content.reference, turned)
     shutil.rmtree(folder)
-    model.DualEncoder(side, teacher.text, "another").save(folder)
+    dual_encoder.DualEncoder(side, teacher.text, "another").save(folder)
 
 
 def test_looking_writes_nothing(built):
@@ -52,9 +54,9 @@ class TestSpace:
         another_model(teacher, model_folder)
         with pytest.raises(errors.SpaceMismatchError, match=wanted) as refused:
             ask(built)
-        assert model.read_facts(model_folder).space_id in refused.value.message
+        assert dual_encoder.read_facts(model_folder).space_id in refused.value.message
         with pytest.raises(errors.SpaceMismatchError):
-            service.Searcher(built).encode_pictures([next(built.parent.glob("pictures/*.png"))])
+            searcher.Searcher(built).encode_pictures([next(built.parent.glob("pictures/*.png"))])
         report = checking.check(built)
         assert not report.is_sound
         assert wanted in report.findings[0].said
@@ -72,7 +74,7 @@ class TestSpace:
         data[-5] ^= 1
         path.write_bytes(bytes(data))
         with pytest.raises(errors.StoreError, match="not the file that was saved"):
-            service.Searcher(built).encode_pictures([next(built.parent.glob("pictures/*.png"))])
+            searcher.Searcher(built).encode_pictures([next(built.parent.glob("pictures/*.png"))])
 
     def test_vectors_of_another_width_than_the_model_are_refused(self, model_folder, tmp_path):
         source = tmp_path / "vectors"
@@ -247,7 +249,7 @@ class TestForeign:
         assert b"secret" not in thumbnails.thumbnail(store, store.ids()[0])
 
     def test_a_pack_names_no_folder_of_this_machine(self, teacher, tmp_path, monkeypatch):
-        from polyglance import packs
+        from polyglance.model import pack
 
         english = [c.text for c in small_world.captions("eng_Latn")] * 4
         tower = small_world.load_reference("fake:multilingual")
@@ -257,7 +259,7 @@ class TestForeign:
         for tower_name in ("fake:/home/you/multilingual", "fake:../multilingual", "fake:~/x"):
             small_world.edit(tmp_path / "pack" / "pack.json", tower=tower_name)
             with pytest.raises(errors.StoreError, match="outside of itself"):
-                packs.LanguagePack.load(tmp_path / "pack")
+                pack.LanguagePack.load(tmp_path / "pack")
         # Who made the pack here named the folder, and may go on doing so.
         from dataclasses import replace
 
@@ -268,12 +270,12 @@ class TestForeign:
         )
         monkeypatch.setattr(small_world, "load", lambda reference, *, modality: tower)
         named.save(tmp_path / "mine")
-        packs.LanguagePack.load(tmp_path / "mine")
+        pack.LanguagePack.load(tmp_path / "mine")
         monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "another cache"))
         with pytest.raises(errors.StoreError, match="outside of itself"):
-            packs.LanguagePack.load(tmp_path / "mine")
+            pack.LanguagePack.load(tmp_path / "mine")
         monkeypatch.setenv("POLYGLANCE_TOWER_FOLDERS", "/models")
-        packs.LanguagePack.load(tmp_path / "mine")
+        pack.LanguagePack.load(tmp_path / "mine")
 
 
 @pytest.mark.parametrize(("as_index", "is_sound"), [(False, True), (True, False)])

@@ -5,9 +5,9 @@ import pytest
 
 import small_world
 from polyglance import errors
+from polyglance.model.side import Side
 from polyglance.recipes import ridge
 from polyglance.search import index, indexing
-from polyglance.sides import Side
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_unreadable_pictures_are_set_aside(picture_folder, model_folder, tmp_pat
 def test_a_pack_for_another_space_is_refused(built, pack):
     from dataclasses import replace
 
-    from polyglance.packs import LanguagePack
+    from polyglance.model.pack import LanguagePack
 
     other = LanguagePack(replace(pack.manifest, space_id="elsewhere"), pack.side, pack.probes)
     with pytest.raises(errors.SpaceMismatchError):

@@ -16,13 +16,15 @@ from PIL import Image
 
 import small_world
 from picture_files import make_tar, png, png_header, with_exif
-from polyglance import embed, errors
-from polyglance.search import indexing, rows, thumbnails
+from polyglance import errors
+from polyglance.encoding import embed
+from polyglance.search import indexing, thumbnails
+from polyglance.search import metadata as rows
 from polyglance.search.index import Index
 from polyglance.search.leaving import Policy
 from polyglance.sources import images, walking
 from polyglance.sources.skipped import Skipped, Why
-from polyglance.store import Store
+from polyglance.storage.store import Store
 
 NUM = len(small_world.PHRASES)
 SKIPPED_HEIC = Skipped("phone.heic", Why.HEIC)
@@ -292,8 +294,8 @@ def test_time_and_place_are_columns(build, picture_folder, tmp_path):
 
 def old_index(picture_folder, model_folder, path):
     """An index as it was made before it had columns of its own."""
-    from polyglance.model import load_side
-    from polyglance.sides import SpaceTower
+    from polyglance.model.dual_encoder import load_side
+    from polyglance.model.side import SpaceTower
 
     tower = SpaceTower(load_side(str(model_folder), "content"))
     facts = {"model": str(model_folder), "folder": str(picture_folder)}
@@ -520,7 +522,7 @@ def clip_retrieval(folder, vectors, *, first, **metadata):
 
 
 def test_vectors_of_clip_retrieval(build, tmp_path, monkeypatch):
-    monkeypatch.setattr("polyglance.search.vector_rows.BLOCK_ROWS", 4)
+    monkeypatch.setattr("polyglance.search.import_vectors.BLOCK_ROWS", 4)
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((20, 24)).astype(np.float16)
     vectors[3] = 0

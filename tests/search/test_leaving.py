@@ -8,7 +8,7 @@ from picture_files import make_tar, png
 from polyglance import errors
 from polyglance.search import indexing, thumbnails
 from polyglance.search.leaving import Policy
-from polyglance.store import Store
+from polyglance.storage.store import Store
 
 
 @pytest.fixture

@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 
 from picture_files import make_tar, png, with_exif
-from polyglance import embed, errors, image_rows
+from polyglance import errors
+from polyglance.encoding import embed, media
 from polyglance.records import ImageFile
 from polyglance.search import indexing
 from polyglance.search.index import Index
 from polyglance.sources.skipped import Why
-from polyglance.store import Store
+from polyglance.storage.store import Store
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def held(tmp_path):
 
 
 def test_a_folder_of_everything(build, tmp_path, monkeypatch):
-    monkeypatch.setattr(image_rows, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(media, "MOST_BYTES", 100_000)
     root = tmp_path / "photos"
     (root / "sub").mkdir(parents=True)
     (root / "good.png").write_bytes(png("red"))
@@ -73,9 +74,7 @@ def test_loose_pictures_and_tars_together(build, tmp_path):
 
 def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.png")
-    read = image_rows.read_image(
-        ImageFile("a.png", tmp_path / "a.png"), preprocess=None, known_keys=()
-    )
+    read = media.read_image(ImageFile("a.png", tmp_path / "a.png"), preprocess=None, known_keys=())
     assert read.reason == "it is no file any more"
 
 

@@ -9,7 +9,7 @@ from picture_files import png
 from polyglance import errors, progress
 from polyglance.search import indexing, own_source
 from polyglance.search.leaving import Policy
-from polyglance.store import Store
+from polyglance.storage.store import Store
 
 MODEL, WIDTH = "fake:pixels", 192
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from polyglance import embed, errors
-from polyglance.search import indexing, service
-from polyglance.store import Store
+from polyglance import errors
+from polyglance.encoding import embed
+from polyglance.search import indexing, searcher
+from polyglance.storage.store import Store
 
 
 @pytest.fixture(params=["images", "text", "cache"])
@@ -32,7 +33,7 @@ def test_it_is_not_searched(run, raw):
     assert f"{raw} is a store of vectors, made by polyglance embed, and no index" in err
     assert "polyglance index FOLDER --model MODEL --out INDEX" in err
     with pytest.raises(errors.StoreError, match="no index"):
-        service.Searcher(f"file://{raw}")
+        searcher.Searcher(f"file://{raw}")
     assert len(Store.open(raw)) == num_rows
 
 

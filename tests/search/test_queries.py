@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglance import errors, text_forms
+from polyglance import errors
+from polyglance.languages import text_forms
 from polyglance.search.queries import Query, Term, parse
 
 

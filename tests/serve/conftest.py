@@ -11,12 +11,12 @@ pytest.importorskip("fastapi", reason="pip install 'polyglance[serve]'")
 from fastapi.testclient import TestClient
 
 import small_world
+from polyglance.model.side import Side
 from polyglance.recipes import ridge
 from polyglance.search import indexing
-from polyglance.search.service import Searcher
+from polyglance.search.searcher import Searcher
 from polyglance.serve import app
-from polyglance.serve.asking import Asker
-from polyglance.sides import Side
+from polyglance.serve.answers import Asker
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from PIL import Image
 import small_world
 from polyglance import errors
 from polyglance.search import indexing
-from polyglance.serve import app, forms
+from polyglance.serve import app, schemas
 from polyglance.serve.limits import Limits
 
 GERMAN = "deu_Latn"
@@ -23,13 +23,13 @@ GERMAN = "deu_Latn"
 def search(client, **params):
     response = client.get("/api/search", params=params)
     assert response.status_code == 200, response.text
-    forms.Found.model_validate(response.json())
+    schemas.Found.model_validate(response.json())
     return response.json()
 
 
 def problem(response, status):
     assert response.status_code == status, response.text
-    return forms.Problem.model_validate(response.json()).error
+    return schemas.Problem.model_validate(response.json()).error
 
 
 def png(phrase="big red circle", seed=99):
@@ -68,7 +68,7 @@ def test_a_combined_query(client):
 def test_a_picture_finds_itself(client):
     files = {"image": ("photo.png", png(), "image/png")}
     found = client.post("/api/search", files=files, data={"top": "2"}).json()
-    forms.Found.model_validate(found)
+    schemas.Found.model_validate(found)
     assert (names(found)[0], found["hits"][0]["score"]) == ("big-red-circle.png", 1.0)
     assert found["assumed"] == []
 
@@ -93,7 +93,7 @@ def test_filters(client):
 
 
 def test_what_the_browser_reads_is_taken_as_likely(client):
-    chosen = forms.Typed(q="Hund", locales="de-AT,en;q=0.8,xx")
+    chosen = schemas.Typed(q="Hund", locales="de-AT,en;q=0.8,xx")
     asked = app.wanted("Hund", chosen, limits=Limits())
     assert asked.preferred == ("deu_Latn", "eng_Latn")
     assert search(client, q="Hund", locales="de-AT,en;q=0.8")["hits"]
@@ -101,7 +101,7 @@ def test_what_the_browser_reads_is_taken_as_likely(client):
 
 def test_similar_leaves_itself_out(client):
     found = client.get("/api/similar/big-red-circle.png", params={"top": 3}).json()
-    forms.Found.model_validate(found)
+    schemas.Found.model_validate(found)
     assert len(found["hits"]) == 3
     assert "big-red-circle.png" not in names(found)
     assert names(found)[0] == "below & beyond #1/ünder?.png"
@@ -127,13 +127,13 @@ def test_thumbnails_of_an_index_without_are_made(own_client, world):
 
 def test_languages(client):
     body = client.get("/api/languages").json()
-    forms.Spoken.model_validate(body)
+    schemas.Spoken.model_validate(body)
     assert {"id": "eng_Latn", "direction": "ltr"}.items() <= body["languages"][0].items()
 
 
 def test_health_and_metrics(own_client):
     health = own_client.get("/health").json()
-    forms.Health.model_validate(health)
+    schemas.Health.model_validate(health)
     assert health["items"] == len(small_world.PHRASES) + 1
     search(own_client, q="red", language="en")
     own_client.get("/api/images/nothing")
@@ -174,7 +174,7 @@ def test_any_name_is_served(serve, world, model_folder):
 def test_an_index_that_vanishes_or_is_replaced_is_noticed(
     own_client, world, model_folder, monkeypatch
 ):
-    from polyglance.search import service
+    from polyglance.search import searcher as service
 
     monkeypatch.setattr(service, "REFRESH_SECONDS", 0.0)
     elsewhere = world.index.with_name("elsewhere")
@@ -183,7 +183,7 @@ def test_an_index_that_vanishes_or_is_replaced_is_noticed(
         assert "not there" in problem(own_client.get(path), 503)
     health = own_client.get("/health")
     assert (health.status_code, health.json()["status"]) == (503, "unavailable")
-    assert "not there" in forms.Health.model_validate(health.json()).problem
+    assert "not there" in schemas.Health.model_validate(health.json()).problem
     assert not world.index.exists()  # and nothing was put in its place
 
     # Another index of as many versions, in the same place.
@@ -200,9 +200,9 @@ def test_an_index_that_vanishes_or_is_replaced_is_noticed(
 
 
 def test_addresses_that_would_run_something_are_no_links(own_client, world, monkeypatch):
-    from polyglance.serve import asking
+    from polyglance.serve import answers
 
-    assert asking.web_address("HTTPS://a.example/1.jpg?x=1#y")
+    assert answers.web_address("HTTPS://a.example/1.jpg?x=1#y")
     for address in (
         "javascript:alert(1)",
         "JaVaScRiPt:a",
@@ -217,13 +217,13 @@ def test_addresses_that_would_run_something_are_no_links(own_client, world, monk
         None,
         5,
     ):
-        assert asking.web_address(address) is None, address
+        assert answers.web_address(address) is None, address
 
 
 def test_queries_that_fail_cost_the_others_no_batch(world):
     from polyglance.search.filters import Filters
     from polyglance.search.queries import Query, parse
-    from polyglance.search.service import Ask, Searcher
+    from polyglance.search.searcher import Ask, Searcher
 
     searcher = Searcher(world.index, packs=[world.pack])
     failing = [
@@ -271,7 +271,7 @@ def test_knn_by_text(client):
     rows = knn(client, text="big red circle", num_result_ids=5, language="en").json()
     assert len(rows) == 5
     for row in rows:
-        forms.KnnHit.model_validate(row)
+        schemas.KnnHit.model_validate(row)
     assert [set(row) for row in rows[2:]] == [{"id", "similarity"}] * 3
     picture = client.get(rows[0]["url"])
     assert picture.headers["content-type"] == "image/png"
@@ -479,7 +479,7 @@ def test_another_content_under_the_name_is_not_served(own_client, world):
 
 
 def test_new_rows_are_found_while_it_runs(own_client, world, model_folder, monkeypatch):
-    from polyglance.search import service
+    from polyglance.search import searcher as service
 
     monkeypatch.setattr(service, "REFRESH_SECONDS", 0.0)
     small_world.draw("small black ring", seed=7).save(world.pictures / "new.png")

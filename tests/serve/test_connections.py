@@ -12,8 +12,8 @@ import pytest
 uvicorn = pytest.importorskip("uvicorn", reason="pip install 'polyglance[serve]'")
 
 from polyglance.serve.connections import Connections, network_of
-from polyglance.serve.guard import Guard
 from polyglance.serve.limits import Limits
+from polyglance.serve.security import Guard
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BIG = b"x" * 2**23

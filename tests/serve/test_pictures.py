@@ -5,7 +5,7 @@ import pytest
 from polyglance import errors
 from polyglance.search import thumbnails
 from polyglance.serve.pictures import Pictures
-from polyglance.store import Store
+from polyglance.storage.store import Store
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from polyglance import embed, errors, image_rows
+from polyglance import errors
+from polyglance.encoding import embed, media
 from polyglance.sources.walking import find_images
-from polyglance.store import Store
+from polyglance.storage.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -45,14 +46,14 @@ PROGRAM = """
 import signal, sys
 from pathlib import Path
 import lance  # before "begun": the kills shall meet the work
-from polyglance import embed, image_rows
+from polyglance.encoding import embed, media
 from polyglance.sources.walking import find_images
-from polyglance.store import Store
+from polyglance.storage.store import Store
 from towers import Tower
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 folder, modality = Path(sys.argv[1]), sys.argv[2]
-image_rows.ENCODE_ROWS, image_rows.APPEND_ROWS = 4, 8
+media.ENCODE_ROWS, media.APPEND_ROWS = 4, 8
 embed.MAX_FRAGMENTS = 8
 tower = Tower(modality, 0.02)
 print("begun", flush=True)
@@ -196,8 +197,8 @@ def test_a_disk_that_is_full(world, small_disk):
 def test_images_on_a_disk_that_is_full(world, small_disk, monkeypatch):
     from towers import Tower
 
-    monkeypatch.setattr(image_rows, "APPEND_ROWS", 8)
-    monkeypatch.setattr(image_rows, "ENCODE_ROWS", 8)
+    monkeypatch.setattr(media, "APPEND_ROWS", 8)
+    monkeypatch.setattr(media, "ENCODE_ROWS", 8)
     tower = Tower("image", 0)
     store = embed.open_image_store(small_disk / "s", tower)
     images = find_images(world / "photos")

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from polyglance.languages import all_languages
+from polyglance.languages.registry import all_languages
 
 pytestmark = pytest.mark.slow
 
 NUM_LANGUAGES, NUM_LINES, NUM_KILLS = 60, 300, 3
-TOWER = "tiny:src/polyglance/weights/pictograms-ranking"
+TOWER = "tiny:src/polyglance/towers/tiny/weights/pictograms-ranking"
 
 
 def test_killed_runs_end_as_one_that_was_not(tmp_path):

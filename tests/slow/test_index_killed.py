@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from polyglance import affine, embed, errors
+from polyglance import errors
+from polyglance.encoding import embed
+from polyglance.heads import affine
 from polyglance.search import indexing, thumbnails
-from polyglance.search.service import Searcher
+from polyglance.search.searcher import Searcher
 from polyglance.sources.walking import find_images
-from polyglance.store import Store
+from polyglance.storage.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -26,13 +28,13 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 import lance, torch  # before "begun": the kills shall meet the work
-from polyglance import image_rows
+from polyglance.encoding import media
 from polyglance.search import indexing
-from polyglance.sides import SpaceTower
+from polyglance.model.side import SpaceTower
 
 encode = SpaceTower.encode
 SpaceTower.encode = lambda *args, **options: time.sleep(0.05) or encode(*args, **options)
-image_rows.ENCODE_ROWS, image_rows.APPEND_ROWS = 4, 8
+media.ENCODE_ROWS, media.APPEND_ROWS = 4, 8
 print("begun", flush=True)
 report = indexing.build(Path(sys.argv[1]), model="tiny:pictograms-image", out=Path(sys.argv[2]))
 print("done", flush=True)

@@ -18,8 +18,9 @@ def _train(rank, world_size, port, folder):
     os.environ.update({name: str(value) for name, value in settings.items()})
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"}
     import small_world
-    from polyglance.languages import ENGLISH
-    from polyglance.recipes import etcl, image_text
+    from polyglance.languages.registry import ENGLISH
+    from polyglance.recipes.contrastive import etcl
+    from polyglance.recipes.data import image_text
 
     teacher = small_world.fit_teacher()
     captions = [

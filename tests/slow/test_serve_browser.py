@@ -14,7 +14,8 @@ from benchmarks.serve_load import make_pack
 
 import small_world
 from polyglance.demo import english_model, towers
-from polyglance.packs import LanguagePack, LanguageScore
+from polyglance.model.manifest import LanguageScore
+from polyglance.model.pack import LanguagePack
 from polyglance.search import indexing
 
 pytest.importorskip("fastapi", reason="pip install 'polyglance[serve]'")

@@ -11,12 +11,12 @@ schemathesis = pytest.importorskip("schemathesis")
 from hypothesis import HealthCheck, Phase, given, settings
 
 import small_world
+from polyglance.model.side import Side
 from polyglance.recipes import ridge
 from polyglance.search import indexing
-from polyglance.search.service import Searcher
+from polyglance.search.searcher import Searcher
 from polyglance.serve import app
-from polyglance.serve.asking import Asker
-from polyglance.sides import Side
+from polyglance.serve.answers import Asker
 
 pytestmark = pytest.mark.slow
 EXAMPLES = 100

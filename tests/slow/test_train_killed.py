@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from polyglance import errors, processes, train
+from polyglance import errors, training
+from polyglance.training import distributed
 
 pytestmark = pytest.mark.slow
 
@@ -35,30 +36,30 @@ def work(folder, settings, pipe, environment):
 
     def batches(epoch):
         size = settings.get("batch", 32)
-        for rows in train.shuffled_batches(512, batch_size=size, seed=1)(epoch):
+        for rows in training.shuffled_batches(512, batch_size=size, seed=1)(epoch):
             yield rows, torch.randn(len(rows), 70) * noise
 
     def step(batch):
         calls.append(1)
-        here = (processes.rank(), len(calls))
+        here = (distributed.rank(), len(calls))
         if len(calls) == settings.get("die_at"):
             os._exit(9)
         if here == settings.get("stop_at"):
             signal.raise_signal(signal.SIGINT)
-        rows, noises = map(processes.own_rows, batch) if share == "rows" else batch
+        rows, noises = map(distributed.own_rows, batch) if share == "rows" else batch
         total = (module(x[rows] + noises) - y[rows]).square().mean()
         return {"total": total * float("nan") if here == settings.get("nan_at") else total}
 
     every = settings.get("every", 10)
     pipe.send("begun")
-    with processes.connected():
+    with distributed.connected():
         try:
-            train.fit(
+            training.fit(
                 module,
                 step,
-                batches=train.dealt_batches(batches) if share == "batches" else batches,
+                batches=training.dealt_batches(batches) if share == "batches" else batches,
                 validate=lambda: -float((module(x) - y).square().mean()),
-                config=train.TrainConfig(
+                config=training.TrainConfig(
                     num_steps=settings.get("num_steps", 400),
                     learning_rate=1e-3,
                     optimizer=settings.get("optimizer", "adamw"),
@@ -66,14 +67,14 @@ def work(folder, settings, pipe, environment):
                     average_decay=0.99,
                     validate_every=50,
                 ),
-                run=train.RunFolder(folder / "run", checkpoint_every_steps=every)
+                run=training.RunFolder(folder / "run", checkpoint_every_steps=every)
                 if every
                 else None,
             )
         except (errors.PolyglanceError, KeyboardInterrupt) as error:
             pipe.send(f"{type(error).__name__} {error}")
             sys.exit(4)
-        save_file(module.state_dict(), folder / f"weights-{processes.rank()}.safetensors")
+        save_file(module.state_dict(), folder / f"weights-{distributed.rank()}.safetensors")
     pipe.send("done")
 
 
@@ -81,7 +82,7 @@ def begin(folder, *, environment=(), **settings):
     """Start one, forked from a server with all imports done: kills shall meet the work."""
     folder.mkdir(exist_ok=True)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch._dynamo", "bitsandbytes", "polyglance.train"])
+    context.set_forkserver_preload(["torch._dynamo", "bitsandbytes", "polyglance.training"])
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(folder, settings, theirs, dict(environment)))
     process.start()
@@ -180,12 +181,12 @@ def test_a_disk_that_is_full(tmp_path):
             return {"total": module(torch.ones(1, 200)).square().mean()}
 
         with pytest.raises(errors.DiskFullError, match="checkpoint-000006"):
-            train.fit(
+            training.fit(
                 module,
                 step,
                 batches=lambda epoch: range(8),
-                config=train.TrainConfig(num_steps=8, learning_rate=0.1),
-                run=train.RunFolder(folder / "run", checkpoint_every_steps=3),
+                config=training.TrainConfig(num_steps=8, learning_rate=0.1),
+                run=training.RunFolder(folder / "run", checkpoint_every_steps=3),
             )
         kept = sorted(each.name for each in (folder / "run").glob("*checkpoint*"))
         assert kept == ["checkpoint-000003"]
@@ -264,19 +265,20 @@ def test_another_number_of_processes_is_refused(tmp_path):
 
 LAUNCHED = """
 import pathlib, torch
-from polyglance import processes, train
+from polyglance import training
+from polyglance.training import distributed
 from torch import nn
 
 torch.manual_seed(0)
 x = torch.randn(64, 3)
 module = nn.Linear(3, 1)
-config = train.TrainConfig(num_steps=10, learning_rate=0.1)
-batches = train.dealt_batches(train.shuffled_batches(64, batch_size=8, seed=0))
+config = training.TrainConfig(num_steps=10, learning_rate=0.1)
+batches = training.dealt_batches(training.shuffled_batches(64, batch_size=8, seed=0))
 step = lambda rows: {"total": (module(x[rows]) - 1).square().mean()}
-with processes.connected():
-    train.fit(module, step, batches=batches, config=config)
+with distributed.connected():
+    training.fit(module, step, batches=batches, config=config)
     here = pathlib.Path(__file__).with_name(f"weights-{torch.distributed.get_rank()}")
-    here.write_text(f"{processes.world_size()} {module.weight.tolist()}")
+    here.write_text(f"{distributed.world_size()} {module.weight.tolist()}")
 """
 
 

@@ -1,7 +1,5 @@
 import gzip
 import json
-import os
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,13 +8,7 @@ from hypothesis import strategies as st
 from polyglance import errors
 from polyglance.records import Caption, Pair
 from polyglance.sources import captions
-
-SHARED = Path(
-    os.environ.get("POLYGLANCE_SHARED_DATA", Path(__file__).parents[2].parent / "shared" / "data")
-)
-needs_shared = pytest.mark.skipif(
-    not SHARED.is_dir(), reason=f"the publishers' own files are not at {SHARED}"
-)
+from shared_data import SHARED, needs_shared
 
 
 def write(path, text):

@@ -5,7 +5,7 @@ import pytest
 from picture_files import make_tar, png
 from polyglance import errors
 from polyglance.search import indexing
-from polyglance.search.gathering import gather
+from polyglance.search.scan import gather
 from polyglance.sources.patterns import Idle, Patterns
 
 

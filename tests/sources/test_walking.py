@@ -185,14 +185,15 @@ def test_our_folders_are_known_by_their_manifests(tmp_path, kind):
 
 
 def test_the_names_of_manifests_are_those_that_are_written():
-    from polyglance import model, packs, store, store_facts
+    from polyglance.model import dual_encoder, pack
+    from polyglance.storage import identity, store
 
     assert walking.OUR_MANIFESTS == {
-        store.MANIFEST_NAME: store_facts.KIND,
-        packs.PACK_FILE: "language-pack",
-        model.MODEL_FILE: "dual-encoder",
+        store.MANIFEST_NAME: identity.KIND,
+        pack.PACK_FILE: "language-pack",
+        dual_encoder.MODEL_FILE: "dual-encoder",
     }
-    assert walking.OUR_TABLE == store_facts.TABLE_NAME
+    assert walking.OUR_TABLE == identity.TABLE_NAME
 
 
 def test_an_index_in_the_very_folder_of_the_pictures(tmp_path):

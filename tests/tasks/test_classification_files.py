@@ -1,8 +1,6 @@
 """The publishers' files become classification tasks: right names, right prompts, right pictures."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +8,8 @@ import pytest
 from polyglance import errors, tasks
 from polyglance.records import LabelSet, PromptSet
 from polyglance.tasks.classification import CLASS_NAMES, ClassificationData
+from shared_data import SHARED, needs_shared
 
-SHARED = Path(
-    os.environ.get("POLYGLANCE_SHARED_DATA")
-    or Path(__file__).resolve().parents[2].parent / "shared" / "data"
-)
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real data at {SHARED}")
 NAMES = ("dog", "cat", "sea lion")
 
 

@@ -8,9 +8,9 @@ import pytest
 import compare_world
 import small_world
 from polyglance import errors
-from polyglance.languages import ENGLISH
-from polyglance.recipes import image_text
-from polyglance.recipes.launch import Material
+from polyglance.languages.registry import ENGLISH
+from polyglance.recipes.data import image_text
+from polyglance.recipes.data.training_data import TrainingData
 from polyglance.records import Caption, ImageFile, Pair
 from polyglance.tasks import leakage
 from polyglance.tasks.text import BitextData
@@ -33,19 +33,19 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def material(teacher):
-    return compare_world.material(teacher)
+def training_data(teacher):
+    return compare_world.training_data(teacher)
 
 
-def test_normal_forms_are_found_in_every_part(data, material):
-    found = leakage.screen(material, [leakage.of_task(data)], policy="leave-out")
+def test_normal_forms_are_found_in_every_part(data, training_data):
+    found = leakage.screen(training_data, [leakage.of_task(data)], policy="leave-out")
     # Hindi words have no case, but the full stop is another spelling still.
     assert found.facts["checked_against"]["shapes"] == {
         "texts": 0,
         "texts_in_other_spelling": 12,
         "images": None,  # there were none to compare
     }
-    left = found.material
+    left = found.training_data
     assert len(left.english) == 66
     tested = {(p, small_world.translate(p, "hin_Deva")) for p in TESTED}
     assert not {(p.text_a, p.text_b) for p in left.parallel} & tested
@@ -61,7 +61,7 @@ def test_normal_forms_are_found_in_every_part(data, material):
     assert len(hindi) == 66
 
 
-def test_images_by_their_bytes_whatever_they_are_called(data, material, tmp_path):
+def test_images_by_their_bytes_whatever_they_are_called(data, training_data, tmp_path):
     for number, name in enumerate(data.content_ids):
         (tmp_path / name).write_bytes(b"picture %d" % number)
     tested = leakage.of_task(replace(data, captions={ENGLISH: []}), images=tmp_path)
@@ -70,34 +70,36 @@ def test_images_by_their_bytes_whatever_they_are_called(data, material, tmp_path
     files = [ImageFile("other-name.png", own / "x.png")]
     files[0].path.write_bytes(b"picture 3")
     key = leakage.content_key(files[0].path.read_bytes())
-    keys = {material.image_text.content_ids[5]: key}
-    ids = list(material.image_text.content_ids)
-    found = leakage.screen(material, [tested], policy="leave-out", item_keys=keys, bank_ids=ids)
-    assert found.facts["checked_against"]["shapes"]["images"] == 1
-    assert ids[5] not in found.material.image_text.content_ids
-    assert len(found.material.banks.images) == 71
-
-
-def test_precomputed_vectors_by_id(data, material):
-    tested = leakage.of_task(replace(data, captions={ENGLISH: []}), by_id=True)
-    ids = list(material.image_text.content_ids)
+    keys = {training_data.image_text.content_ids[5]: key}
+    ids = list(training_data.image_text.content_ids)
     found = leakage.screen(
-        material, [tested], policy="leave-out", item_keys={i: i for i in ids}, bank_ids=ids
+        training_data, [tested], policy="leave-out", item_keys=keys, bank_ids=ids
     )
-    assert len(found.material.image_text.content_ids) == 66
+    assert found.facts["checked_against"]["shapes"]["images"] == 1
+    assert ids[5] not in found.training_data.image_text.content_ids
+    assert len(found.training_data.banks.images) == 71
 
 
-def test_refused_allowed_and_unknown(data, material):
+def test_precomputed_vectors_by_id(data, training_data):
+    tested = leakage.of_task(replace(data, captions={ENGLISH: []}), by_id=True)
+    ids = list(training_data.image_text.content_ids)
+    found = leakage.screen(
+        training_data, [tested], policy="leave-out", item_keys={i: i for i in ids}, bank_ids=ids
+    )
+    assert len(found.training_data.image_text.content_ids) == 66
+
+
+def test_refused_allowed_and_unknown(data, training_data):
     tested = leakage.of_task(data)
     with pytest.raises(errors.TrainingError, match="shapes: 0 texts as they stand, 12 in another"):
-        leakage.screen(material, [tested], policy="refuse")
-    allowed = leakage.screen(material, [tested], policy="allow")
-    assert allowed.material is material
+        leakage.screen(training_data, [tested], policy="refuse")
+    allowed = leakage.screen(training_data, [tested], policy="allow")
+    assert allowed.training_data is training_data
     assert allowed.facts["policy"] == "allow"
     with pytest.raises(errors.UnknownNameError, match="leave-out"):
-        leakage.screen(material, [tested], policy="leaveout")
-    clean = leakage.screen(Material(english=["a dog"]), [tested], policy="refuse")
-    assert clean.material.english == ["a dog"]
+        leakage.screen(training_data, [tested], policy="leaveout")
+    clean = leakage.screen(TrainingData(english=["a dog"]), [tested], policy="refuse")
+    assert clean.training_data.english == ["a dog"]
 
 
 def test_texts_of_translation_tasks():

@@ -1,17 +1,9 @@
 """The publishers' files become tasks: right languages, right splits, right counts."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from polyglance import errors, tasks
-
-SHARED = Path(
-    os.environ.get("POLYGLANCE_SHARED_DATA")
-    or Path(__file__).resolve().parents[2].parent / "shared" / "data"
-)
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real data at {SHARED}")
+from shared_data import SHARED, needs_shared
 
 
 def flickr8k(folder):

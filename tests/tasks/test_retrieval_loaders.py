@@ -2,20 +2,13 @@
 
 import gzip
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from polyglance import errors, tasks
 from polyglance.tasks import retrieval_rows
-
-SHARED = Path(
-    os.environ.get("POLYGLANCE_SHARED_DATA")
-    or Path(__file__).resolve().parents[2].parent / "shared" / "data"
-)
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real data at {SHARED}")
+from shared_data import SHARED, needs_shared
 
 
 def write(path, value):

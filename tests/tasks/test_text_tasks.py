@@ -1,9 +1,7 @@
 """The publishers' files of sentences become tasks: right pairs, right columns, right counts."""
 
-import os
 import re
 import zipfile
-from pathlib import Path
 
 import pytest
 
@@ -11,12 +9,7 @@ from polyglance import errors, tasks
 from polyglance.records import ScoredPair
 from polyglance.sources import sts
 from polyglance.tasks.text_groups import tatoeba_groups
-
-SHARED = Path(
-    os.environ.get("POLYGLANCE_SHARED_DATA")
-    or Path(__file__).resolve().parents[2].parent / "shared" / "data"
-)
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real data at {SHARED}")
+from shared_data import SHARED, needs_shared
 
 
 def sts17(folder, *, packed=True, **changed):

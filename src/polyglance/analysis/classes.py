@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import comparisons, errors, metrics
-from polyglance.comparisons import Line
-from polyglance.statistics import DEFAULT_DRAWS
+from polyglance import errors
+from polyglance.metrics import retrieval, significance
+from polyglance.metrics.bootstrap import DEFAULT_DRAWS
+from polyglance.metrics.significance import Line
 
 DEFAULT_SUBSETS = 10
 
@@ -71,7 +72,7 @@ def class_curve(
             chosen = np.sort(rng.choice(num_classes, size, replace=False))
             rows = np.flatnonzero(np.isin(right, chosen))
             among = scores[np.ix_(rows, chosen)]
-            found.append(metrics.accuracy(among, np.searchsorted(chosen, right[rows])))
+            found.append(retrieval.accuracy(among, np.searchsorted(chosen, right[rows])))
         by_subset.append(tuple(found))
     # One point a subset; subsets of one size are not one cluster: each was drawn by itself.
     points = [
@@ -116,7 +117,7 @@ def log_linear(
     """
     if min(num_classes, default=0) < 1:
         raise errors.InputError("a number of classes below 1", hint="leave out what has no class")
-    return comparisons.fit_line(
+    return significance.fit_line(
         np.log10(num_classes), accuracies, clusters=clusters, seed=seed, num_draws=num_draws
     )
 
@@ -134,9 +135,9 @@ def _check(scores: NDArray[np.floating], labels: NDArray[np.integer], sizes: Seq
             hint="leave out classes without one",
         )
     wrong = [size for size in sizes if not 2 <= size <= scores.shape[1]]
-    if wrong or len(set(sizes)) < comparisons.LEAST_POINTS:
+    if wrong or len(set(sizes)) < significance.LEAST_POINTS:
         raise errors.InputError(
-            f"sizes {list(sizes)}; there are {comparisons.LEAST_POINTS} or more, each from 2 to "
+            f"sizes {list(sizes)}; there are {significance.LEAST_POINTS} or more, each from 2 to "
             f"{scores.shape[1]}",
             hint="for example 10, 30, 100, 300 and all",
         )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from polyglance import embed, files, measure
-from polyglance.evaluate import correctness, pairing
-from polyglance.evaluate.pairing import Contestant, Correction, Pairing
-from polyglance.model import DualEncoder, TextSpeakers, load_side
-from polyglance.packs import LanguagePack
+from polyglance.encoding import embed
+from polyglance.evaluation import paired_test, per_query, run
+from polyglance.evaluation.paired_test import Contestant, Correction, Pairing
+from polyglance.model.dual_encoder import DualEncoder, TextSpeakers, load_side
+from polyglance.model.pack import LanguagePack
 from polyglance.records import Quarantined
+from polyglance.storage import files
 from polyglance.tasks import ContentData, TaskData
 from polyglance.tasks.classification import ClassificationData
 
@@ -54,7 +55,7 @@ def difference(
     Raises:
         ConfigError: For a task whose items are not right or wrong.
     """
-    correctness.require_asked(data)
+    per_query.require_asked(data)
     if isinstance(first, DualEncoder) and isinstance(second, DualEncoder):
         assert isinstance(data, ContentData)
         data, contestants = _with_contents(first, second, data=data, images=images)
@@ -64,7 +65,7 @@ def difference(
                     without_pictures(item)
     else:
         contestants = [Contestant(encoder=encoder, contents=None) for encoder in (first, second)]
-    return pairing.compare_models(
+    return paired_test.compare_models(
         *contestants,
         data=data,
         languages=list(data.languages if languages is None else languages),
@@ -80,14 +81,14 @@ def _with_contents(
     """The task on what both models have, and either's vectors of it."""
     if isinstance(data, ClassificationData):
         data = data.with_images(images)
-    data, _ = measure.content_vectors(first, data, images=images)
-    data, vectors = measure.content_vectors(second, data, images=images)
+    data, _ = run.content_vectors(first, data, images=images)
+    data, vectors = run.content_vectors(second, data, images=images)
     # The first again, on what both have: its vectors come from the store now.
-    data, own = measure.content_vectors(first, data, images=images)
+    data, own = run.content_vectors(first, data, images=images)
     return data, [
         Contestant(
             encoder=encoder,
-            contents=measure.contents_by_language(encoder, data, contents, images=images),
+            contents=run.contents_by_language(encoder, data, contents, images=images),
         )
         for encoder, contents in ((first, own), (second, vectors))
     ]

@@ -15,21 +15,23 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import affine, errors, seeds
-from polyglance.affine import AffineMap, Vectors
+from polyglance import errors
 from polyglance.analysis import classes, cosines, spectrum, spread, text_map
 from polyglance.analysis.classes import ClassCurve
 from polyglance.analysis.cosines import CosineMatrix
 from polyglance.analysis.spectrum import Spectrum
 from polyglance.analysis.spread import Spread
 from polyglance.analysis.text_map import Method, TextMap
-from polyglance.embed import VectorCache, text_vectors
-from polyglance.languages import ENGLISH
-from polyglance.model import DualEncoder
-from polyglance.packs import LanguagePack
+from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.heads import affine
+from polyglance.heads.affine import AffineMap, Vectors
+from polyglance.languages.registry import ENGLISH
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import Side
 from polyglance.records import Caption
-from polyglance.sides import Side
 from polyglance.tasks.retrieval import RetrievalData
+from polyglance.training import seeds
 
 FEWEST_PAIRS = 2
 NUM_PAIRS = 50

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.affine import AffineMap, Head
+from polyglance.heads.affine import AffineMap, Head
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors, statistics
-from polyglance.affine import Vectors, unit
-from polyglance.statistics import DEFAULT_DRAWS, Interval
+from polyglance import errors
+from polyglance.heads.affine import Vectors, unit
+from polyglance.metrics import bootstrap
+from polyglance.metrics.bootstrap import DEFAULT_DRAWS, Interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ def cluster_spread(
     outside = 1 - (total - 2 * (1 - pairs).sum()) / num_outside
     low, quarter, middle, upper, high = np.quantile(pairs, [0, 0.25, 0.5, 0.75, 1]).tolist()
     return Spread(
-        inside=statistics.clustered_bootstrap(
+        inside=bootstrap.clustered_bootstrap(
             means, range(len(means)), seed=seed, num_draws=num_draws
         ),
         quantiles=(low, quarter, middle, upper, high),

@@ -11,15 +11,14 @@ import os
 import signal
 import sys
 
+from polyglance.cli.stopping import INTERRUPTED_EXIT_CODE, STOPPED, Stopped
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, NoReturn
 
-INTERRUPTED_EXIT_CODE = 130
 TERMINATED_EXIT_CODE = 143
-STOPPED = "stopped"
-GOES_ON = "; what was finished is kept, and the same command goes on from there"
 
 
 class _How:
@@ -29,10 +28,6 @@ class _How:
 
 
 _how = _How()
-
-
-class Stopped(BaseException):
-    """A command that was interrupted, with what is said of it."""
 
 
 def __getattr__(name: str) -> Any:

@@ -45,13 +45,17 @@ def command(
     import sys
     from typing import get_args
 
-    from polyglance import embed, errors, files, measure, seeds
+    from polyglance import errors
     from polyglance.analysis import difference
     from polyglance.analysis import pack as analysis_of_pack
     from polyglance.analysis.text_map import Method
+    from polyglance.encoding import embed
+    from polyglance.evaluation import run
     from polyglance.report import analysis_page
+    from polyglance.storage import files
     from polyglance.tasks import get_task
     from polyglance.tasks.retrieval import RetrievalData
+    from polyglance.training import seeds
 
     way: Method | None = next((name for name in get_args(Method) if name == method), None)
     if way is None:
@@ -70,7 +74,7 @@ def command(
     _require_few(asked)
     analysis_of_pack.require_enough(loaded, asked)
     encoder = difference.load_encoder(model, pack=pack)
-    loaded, contents = measure.content_vectors(encoder, loaded, images=images)
+    loaded, contents = run.content_vectors(encoder, loaded, images=images)
     found = analysis_of_pack.analyse(
         encoder,
         loaded,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from polyglance.published import PublishedNumber
-    from polyglance.published.recomputed import Beside, Examined, OwnAverage
+    from polyglance.results.published import PublishedNumber
+    from polyglance.results.published.recomputed import Beside, Examined, OwnAverage
 
 NAME_WIDTH = 37
 _ASKS = {"text_to_content": "text to content", "content_to_text": "content to text"}
@@ -24,7 +24,7 @@ def show(paths: Sequence[Path], *, as_json: bool) -> None:
     One file is told in full, several a line each. Program output has every number of the file to
     the digit, its averages and what the paper prints otherwise.
     """
-    from polyglance.published import recomputed
+    from polyglance.results.published import recomputed
 
     files = [file for path in paths for file in _files(path)]
     found = {file.name: recomputed.examine(file) for file in files}
@@ -44,7 +44,7 @@ def _files(path: Path) -> list[Path]:
         UnavailableError: For a folder that has no known file.
     """
     from polyglance import errors
-    from polyglance.published.author_files import author_files
+    from polyglance.results.published.author_files import author_files
 
     if not path.is_dir():
         return [path]
@@ -91,7 +91,7 @@ def _agreeing(rows: Sequence[OwnAverage] | Sequence[Beside]) -> str:
 
 def _print_file(name: str, each: Examined) -> None:
     """One file: its means, and where the paper prints something else."""
-    from polyglance.published.author_files import author_files
+    from polyglance.results.published.author_files import author_files
 
     typer.secho(name, bold=True)
     typer.echo(f"{len(each.numbers)} numbers, each to the digit: --json")

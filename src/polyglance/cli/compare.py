@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polyglance.cli import material, options
+from polyglance.cli import options, training_data
 
 if TYPE_CHECKING:
-    from polyglance.compare.rungs import Comparison
-    from polyglance.results import Result
+    from polyglance.compare.entries import Comparison
+    from polyglance.results.schema import Result
 
 HELP = """Measure several recipes side by side and say which to take.
 
@@ -34,15 +34,15 @@ def command(
     ] = None,
     languages: options.Languages = None,
     seeds: Annotated[int, typer.Option("--seeds", help="Runs of each recipe.")] = 3,
-    text: material.Text = None,
-    parallel: material.Parallel = None,
-    captions: material.Captions = None,
-    bank: material.Bank = None,
-    images: material.Images = None,
-    tower: material.TowerOption = None,
-    data: material.TaskData = None,
-    task_images: material.TaskImages = None,
-    leakage: material.LeakagePolicy = "refuse",
+    text: training_data.Text = None,
+    parallel: training_data.Parallel = None,
+    captions: training_data.Captions = None,
+    bank: training_data.Bank = None,
+    images: training_data.Images = None,
+    tower: training_data.TowerOption = None,
+    data: training_data.TaskData = None,
+    task_images: training_data.TaskImages = None,
+    leakage: training_data.LeakagePolicy = "refuse",
     translator: Annotated[
         str | None,
         typer.Option(
@@ -58,16 +58,18 @@ def command(
     """Climb the ladder; leaves compare.json, results.jsonl, packs and report.html in --out."""
     options.claim(out, "COMPARISON")
     options.claim_cache()
-    from polyglance import compare, errors, measure, results
-    from polyglance.compare import rungs
-    from polyglance.model import DualEncoder
+    from polyglance import compare, errors
+    from polyglance.build.translators import CommandTranslator
+    from polyglance.compare import entries
+    from polyglance.evaluation import run
+    from polyglance.model.dual_encoder import DualEncoder
+    from polyglance.results import schema
     from polyglance.tasks import get_task
     from polyglance.tasks import leakage as screening
     from polyglance.tasks.retrieval import RetrievalData
-    from polyglance.translation import CommandTranslator
 
     ways = _ways(recipes)
-    files = material.MaterialFiles(
+    files = training_data.MaterialFiles(
         text=text, parallel=parallel, captions=captions, bank=bank, images=images
     )
     translate = None if translator is None else CommandTranslator(command=translator)
@@ -76,7 +78,7 @@ def command(
     screening.require_policy(leakage)
     row = get_task(task)
     if model is None:
-        from polyglance.demo.ladder import pictograms_ladder
+        from polyglance.demo.comparison import pictograms_ladder
 
         if task != "pictograms":
             raise errors.ConfigError(
@@ -93,7 +95,7 @@ def command(
                 hint="choose a retrieval task: polyglance eval --list",
             )
         teacher = DualEncoder.load(model)
-        loaded, contents = measure.content_vectors(teacher, loaded, images=task_images)
+        loaded, contents = run.content_vectors(teacher, loaded, images=task_images)
         screened = files.read(teacher).screened(
             [loaded], images=task_images, teacher=teacher, policy=leakage
         )
@@ -101,20 +103,20 @@ def command(
             teacher=teacher,
             data=loaded,
             contents=contents,
-            material=screened.material,
+            training_data=screened.training_data,
             leakage=screened.facts,
-            tower=material.text_side(tower),
+            tower=training_data.text_side(tower),
             seeds=range(seeds),
             out=out,
             settings=fields,
             images=task_images,
-            cache=material.text_cache(),
+            cache=training_data.text_cache(),
             translator=translate,
         )
     comparison, rows = compare.compare(ladder, ways)
-    rungs.write(comparison, out / "compare.json")
+    entries.write(comparison, out / "compare.json")
     (out / "results.jsonl").unlink(missing_ok=True)
-    results.append_results(out / "results.jsonl", rows)
+    schema.append_results(out / "results.jsonl", rows)
     if as_json:
         typer.echo(json.dumps(comparison.as_json(), ensure_ascii=False, indent=2))
     else:
@@ -201,7 +203,7 @@ def _print(comparison: Comparison) -> None:
 def _report(comparison: Comparison, rows: list[Result], out: Path) -> None:
     """`report.html`, where the plotting library is installed."""
     from polyglance import errors
-    from polyglance.compare.rungs import TEACHER
+    from polyglance.compare.entries import TEACHER
     from polyglance.report.page import write_report
 
     try:

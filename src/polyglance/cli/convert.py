@@ -33,7 +33,8 @@ def command(
     force: options.Force = False,
 ) -> None:
     """Read what can be read, name what cannot, and write the rest in another form."""
-    from polyglance import errors, exchange
+    from polyglance import errors
+    from polyglance.results import exchange
 
     if form not in exchange.FORMS:
         raise errors.unknown_name("form of results", form, allowed=exchange.FORMS)

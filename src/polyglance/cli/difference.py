@@ -11,9 +11,9 @@ import typer
 from polyglance.cli import options
 
 if TYPE_CHECKING:
-    from polyglance.evaluate.pairing import Pairing
+    from polyglance.evaluation.paired_test import Pairing
+    from polyglance.metrics.bootstrap import PairedDifference
     from polyglance.records import Quarantined
-    from polyglance.statistics import PairedDifference
 
 HELP = """Hold a model against another one, query by query, in every language of a task.
 
@@ -54,7 +54,7 @@ def command(
     from polyglance import errors
     from polyglance.analysis import difference
     from polyglance.cli import eval_tables
-    from polyglance.evaluate.pairing import CORRECTIONS, require_k
+    from polyglance.evaluation.paired_test import CORRECTIONS, require_k
     from polyglance.tasks import ContentData, classification, get_task
     from polyglance.tasks.classification import ClassificationData
 

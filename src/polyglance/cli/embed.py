@@ -10,7 +10,7 @@ import typer
 from polyglance.cli import left_out, options
 
 if TYPE_CHECKING:
-    from polyglance.embed import EmbedReport
+    from polyglance.encoding.embed import EmbedReport
 
 app = typer.Typer(
     help="Encode images or texts once, into a store.",
@@ -33,7 +33,7 @@ def embed_images(
 ) -> None:
     """Raw vectors of the pictures into a store."""
     options.claim(out, "INDEX")
-    from polyglance import embed
+    from polyglance.encoding import embed
     from polyglance.search import places
     from polyglance.sources import patterns, walking
     from polyglance.towers import load_tower
@@ -66,10 +66,10 @@ def embed_text(
 ) -> None:
     """Raw vectors of the texts into a store."""
     options.claim(out, "INDEX")
-    from polyglance import embed
-    from polyglance.languages import normalise_language
+    from polyglance.encoding import embed
+    from polyglance.languages.registry import normalise_language
     from polyglance.sources import captions
-    from polyglance.store import Store
+    from polyglance.storage.store import Store
     from polyglance.towers import load_tower
 
     known = None if language is None else normalise_language(language)

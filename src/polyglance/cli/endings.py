@@ -8,7 +8,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from polyglance import errors
-from polyglance.cli import INTERRUPTED_EXIT_CODE, STOPPED, Stopped, terminal
+from polyglance.cli import terminal
+from polyglance.cli.stopping import INTERRUPTED_EXIT_CODE, STOPPED, Stopped
 
 if TYPE_CHECKING:
     from polyglance.errors import PolyglanceError

@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from polyglance.records import Quarantined
-    from polyglance.results import Result
+    from polyglance.results.schema import Result
     from polyglance.tasks import Task
 
 WIDTH = 80
@@ -155,7 +155,7 @@ def _means(
     rows: Sequence[Result], shown: Sequence[Column], *, groups: Mapping[str, Collection[str]]
 ) -> list[str]:
     """Unweighted means over languages, for each split and variant."""
-    from polyglance.group_means import group_means
+    from polyglance.metrics.group_means import group_means
 
     pairs = {(row.language, row.other_language) for row in rows}
     if len(pairs) < 2:

@@ -87,8 +87,8 @@ def command(
     for sentence in (*_idle(loaded, given), *_told_first(loaded, out)):
         typer.secho(sentence, err=True)
     chosen = _choose(loaded, wanted)
-    from polyglance import measure
-    from polyglance.model import load_side
+    from polyglance.evaluation import run
+    from polyglance.model.dual_encoder import load_side
 
     # Several tasks load the model once.
     load = functools.cache(load_side)
@@ -97,7 +97,7 @@ def command(
         if not chosen[name]:
             continue
         set_aside: list[Quarantined] = []
-        rows = measure.measure(
+        rows = run.measure(
             model,
             texts,
             task=name,
@@ -151,10 +151,11 @@ def _idle(loaded: Mapping[str, TaskData], given: Mapping[str, object]) -> list[s
 
 def _told_first(loaded: Mapping[str, TaskData], out: Path | None) -> list[str]:
     """What of the files cannot be used, said before hours of work."""
-    from polyglance import errors, results
+    from polyglance import errors
     from polyglance.cli import eval_tables
+    from polyglance.results import schema
 
-    told = [] if out is None or not out.exists() else results.read_what_is_whole(out).said
+    told = [] if out is None or not out.exists() else schema.read_what_is_whole(out).said
     return [
         *(f"set aside: {sentence}" for sentence in errors.few(told)),
         *(

@@ -10,9 +10,9 @@ import typer
 from polyglance.cli import options
 
 if TYPE_CHECKING:
-    from polyglance.model import DualEncoder
-    from polyglance.packs import LanguagePack
-    from polyglance.results import Result
+    from polyglance.model.dual_encoder import DualEncoder
+    from polyglance.model.pack import LanguagePack
+    from polyglance.results.schema import Result
 
 HELP = "Write a language pack in a form of others: sentence-transformers, ONNX, a hub, Immich."
 
@@ -52,9 +52,9 @@ def command(
     options.claim(out, "EXPORT")
     from polyglance import errors, export
     from polyglance.export import order as order_of_export
-    from polyglance.languages import normalise_language
-    from polyglance.model import DualEncoder
-    from polyglance.packs import LanguagePack
+    from polyglance.languages.registry import normalise_language
+    from polyglance.model.dual_encoder import DualEncoder
+    from polyglance.model.pack import LanguagePack
 
     export.form_of(form)
     order_of_export.require_license(license)
@@ -83,12 +83,14 @@ def command(
 
 def _own(paths: list[Path], *, pack: LanguagePack, encoder: DualEncoder) -> tuple[Result, ...]:
     """The results of this very model and pack among those of the files."""
-    from polyglance import errors, exchange, measure
+    from polyglance import errors
+    from polyglance.evaluation import run
+    from polyglance.results import exchange
 
     rows, failed = exchange.read(paths)
     if failed:
         raise failed[0]
-    wanted = measure.model_id(encoder.with_pack(pack, reencode=True))
+    wanted = run.model_id(encoder.with_pack(pack, reencode=True))
     own = tuple(row for row in rows if row.model_id == wanted)
     if not own:
         raise errors.ResultError(

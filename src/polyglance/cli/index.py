@@ -11,8 +11,8 @@ import typer
 from polyglance.cli import left_out, options
 
 if TYPE_CHECKING:
-    from polyglance.affine import Vectors
-    from polyglance.packs import LanguagePack
+    from polyglance.heads.affine import Vectors
+    from polyglance.model.pack import LanguagePack
     from polyglance.search.indexing import IndexReport
 
 HELP = "Index pictures, or vectors that exist; resumes."
@@ -93,7 +93,7 @@ def command(
 def print_report(report: IndexReport, out: Path, *, list_skipped: bool) -> None:
     """Say what an indexing run did: counts, and the ids of what moved, left or was set aside."""
     from polyglance.cli.embed import print_report as print_rows
-    from polyglance.embed import EmbedReport
+    from polyglance.encoding.embed import EmbedReport
 
     rows = EmbedReport(new=report.new, known=report.known, quarantined=report.quarantined)
     print_rows(rows, out, list_all=list_skipped)
@@ -121,11 +121,12 @@ def _vector_index(out: Path, pack: LanguagePack | None) -> None:
     import numpy as np
 
     from polyglance import errors
-    from polyglance.languages import ENGLISH
-    from polyglance.model import load_side
-    from polyglance.search import columns, vector_building
-    from polyglance.sides import SpaceTower
-    from polyglance.store import Store
+    from polyglance.languages.registry import ENGLISH
+    from polyglance.model.dual_encoder import load_side
+    from polyglance.model.side import SpaceTower
+    from polyglance.search import pack_columns
+    from polyglance.storage import ann_build
+    from polyglance.storage.store import Store
 
     def encode(texts: list[str]) -> Vectors:
         try:
@@ -135,8 +136,8 @@ def _vector_index(out: Path, pack: LanguagePack | None) -> None:
             typer.echo(f"the vector index is measured without texts: {error}", err=True)
             return np.empty((0, store.facts.dim), np.float32)
 
-    store = Store.open(out if pack is None else columns.column_path(out, pack))
-    facts = vector_building.build_if_it_pays(store, encode=encode)
+    store = Store.open(out if pack is None else pack_columns.column_path(out, pack))
+    facts = ann_build.build_if_it_pays(store, encode=encode)
     if facts is not None:
         texts = "" if facts.recall_texts is None else f", of texts {facts.recall_texts:.1%}"
         typer.echo(
@@ -154,10 +155,11 @@ def _load_pack(
         ConfigError: What is asked does not go with it, or there is none.
         SpaceMismatchError: It is of another space than the model.
     """
-    from polyglance import errors, spaces
-    from polyglance.model import MODEL_FILE, read_facts
-    from polyglance.packs import LanguagePack
-    from polyglance.search import columns
+    from polyglance import errors
+    from polyglance.model import same_space
+    from polyglance.model.dual_encoder import MODEL_FILE, read_facts
+    from polyglance.model.pack import LanguagePack
+    from polyglance.search import pack_columns
 
     options.require_one({"--reencode": reencode, "--drop": drop})
     if pack is None:
@@ -172,7 +174,7 @@ def _load_pack(
     if drop:
         return loaded
     if reencode:
-        columns.require_new_tower(loaded)
+        pack_columns.require_new_tower(loaded)
     elif loaded.manifest.content == "new-tower":
         raise errors.ConfigError(
             f"the pack {pack} brings another content tower ({loaded.manifest.content_tower}), by "
@@ -181,7 +183,7 @@ def _load_pack(
         )
     of_folder = space is None and (Path(model) / MODEL_FILE).is_file()
     if of_folder and read_facts(Path(model)).space_id != loaded.manifest.space_id:
-        spaces.require_known(model, loaded.manifest.teacher)
+        same_space.require_known(model, loaded.manifest.teacher)
     return loaded
 
 
@@ -196,21 +198,21 @@ def _pack_column(
     drop: bool,
 ) -> None:
     from polyglance.cli.embed import print_report
-    from polyglance.search import columns
-    from polyglance.search.gathering import gather
-    from polyglance.store import Store
+    from polyglance.search import pack_columns
+    from polyglance.search.scan import gather
+    from polyglance.storage.store import Store
 
     base = Store.open(out)
     if drop:
-        found = columns.drop(base, loaded)
+        found = pack_columns.drop(base, loaded)
         typer.echo(f"the column of {pack} is removed" if found else f"{pack} had no column")
     elif reencode:
-        report = columns.reencode(base, loaded, images=gather(source, exclude=exclude).images)
-        print_report(report, columns.column_path(out, loaded))
+        report = pack_columns.reencode(base, loaded, images=gather(source, exclude=exclude).images)
+        print_report(report, pack_columns.column_path(out, loaded))
         _vector_index(out, loaded)
     elif loaded.manifest.content == "unchanged":
         typer.echo(f"{pack} needs no column: it leaves the content side as it is")
     else:
-        column, new = columns.project(base, loaded)
+        column, new = pack_columns.project(base, loaded)
         typer.echo(f"{new:,} vectors projected for {pack}; {len(column):,} in its column")
         _vector_index(out, loaded)

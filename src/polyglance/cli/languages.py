@@ -20,7 +20,7 @@ def command(
 ) -> None:
     """List languages with who speaks them and the measured dev score."""
     from polyglance.cli import terminal
-    from polyglance.search.service import Searcher
+    from polyglance.search.searcher import Searcher
 
     rows = Searcher(index, packs=pack or []).languages()
     if as_json:

@@ -14,7 +14,7 @@ except ImportError:
     import click as _click  # type: ignore[no-redef]
 
 if TYPE_CHECKING:
-    from polyglance.outputs import Kind
+    from polyglance.storage.outputs import Kind
 
 click: Any = _click
 _GOES_ON = "polyglance.goes_on"
@@ -74,7 +74,7 @@ def claim(out: Path | None, kind: str, *, force: bool = False) -> None:
     """
     if out is None:
         return
-    from polyglance import outputs
+    from polyglance.storage import outputs
 
     found: Kind = getattr(outputs, kind)
     context = _context()
@@ -90,7 +90,7 @@ def claim_cache() -> None:
     Raises:
         OutputError: It cannot, with the variable that names another one.
     """
-    from polyglance import outputs
+    from polyglance.storage import outputs
 
     outputs.require_cache()
 
@@ -144,6 +144,6 @@ def _is_place(text: str) -> bool:
 
 def language_ids(given: list[str] | None) -> list[str] | None:
     """Language ids of what the user wrote; None stays None."""
-    from polyglance.languages import normalise_language
+    from polyglance.languages.registry import normalise_language
 
     return None if given is None else [normalise_language(code) for code in given]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polyglance.cli import material, options
+from polyglance.cli import options, training_data
 
 if TYPE_CHECKING:
-    from polyglance.packs import PackManifest
+    from polyglance.model.manifest import PackManifest
 
 HELP = """Make a language pack of a published M2M head (mlps.*).
 
@@ -31,20 +31,20 @@ def command(
     text: Annotated[
         Path | None, typer.Option("--text", help="English text that measures it, one a line.")
     ] = None,
-    dev_parallel: material.DevParallel = None,
-    languages: material.KnownLanguages = None,
+    dev_parallel: training_data.DevParallel = None,
+    languages: training_data.KnownLanguages = None,
     force: options.Force = False,
 ) -> None:
     """Read the head, put it behind its tower, measure and save the pack."""
     options.claim(out, "PACK", force=force)
     options.claim_cache()
-    from polyglance.model import DualEncoder
+    from polyglance.model.dual_encoder import DualEncoder
+    from polyglance.model.side import Side
     from polyglance.recipes import published_m2m
-    from polyglance.sides import Side
     from polyglance.sources import captions
     from polyglance.towers import load_tower
 
-    dev = material.dev_of(dev_parallel, languages)
+    dev = training_data.dev_of(dev_parallel, languages)
     side = Side(load_tower(tower, modality="text"), tower)
     pack = published_m2m.import_pack(
         checkpoint,
@@ -52,7 +52,7 @@ def command(
         tower=side,
         english=() if text is None else captions.read_lines(text),
         dev=dev,
-        cache=material.text_cache(),
+        cache=training_data.text_cache(),
     )
     pack.save(out)
     typer.echo(f"pack of {pack.manifest.num_trainable_parameters:,} parameters in {out}")
@@ -61,7 +61,7 @@ def command(
 
 def tell_languages(manifest: PackManifest) -> None:
     """Print what a new pack says of its languages: dev scores, what nobody measured, and why."""
-    from polyglance.languages import ENGLISH, get_language
+    from polyglance.languages.registry import ENGLISH, get_language
 
     def named(ids: list[str]) -> str:
         shown = ", ".join(get_language(name).english_name for name in ids[:SHOWN_LANGUAGES])

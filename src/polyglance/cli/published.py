@@ -15,7 +15,7 @@ import typer
 from polyglance.cli import author_files, options
 
 if TYPE_CHECKING:
-    from polyglance.published import Erratum, PublishedNumber, Table
+    from polyglance.results.published import Erratum, PublishedNumber, Table
 
 HELP = "Look up the papers' numbers; without options, list their tables."
 
@@ -56,7 +56,7 @@ def command(
     as_json: options.JsonOutput = False,
 ) -> None:
     """List tables, print numbers with their table, or recompute the printed averages."""
-    from polyglance import published
+    from polyglance.results import published
 
     asked = {
         "paper": paper,
@@ -126,7 +126,8 @@ def _found(asked: Mapping[str, str | None]) -> list[PublishedNumber]:
     Raises:
         UnavailableError: There is none.
     """
-    from polyglance import errors, published
+    from polyglance import errors
+    from polyglance.results import published
 
     found = published.published_numbers(**asked)
     if not found:
@@ -138,8 +139,8 @@ def _found(asked: Mapping[str, str | None]) -> list[PublishedNumber]:
 
 
 def _language_id(given: str | None) -> str | None:
-    from polyglance import published
-    from polyglance.languages import normalise_language
+    from polyglance.languages.registry import normalise_language
+    from polyglance.results import published
 
     if given is None or given == published.ALL_LANGUAGES:
         return given
@@ -147,7 +148,7 @@ def _language_id(given: str | None) -> str | None:
 
 
 def _print_tables(rows: Iterable[Table], *, as_json: bool) -> None:
-    from polyglance import published
+    from polyglance.results import published
 
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=2))
@@ -225,7 +226,7 @@ def _print_checks(numbers: Sequence[PublishedNumber] | None, *, as_json: bool) -
         numbers: Only these are checked; None checks all.
         as_json: Whether a program reads it.
     """
-    from polyglance.published import averages
+    from polyglance.results.published import averages
 
     found = averages.checks()
     if numbers is not None:

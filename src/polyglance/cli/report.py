@@ -45,16 +45,16 @@ def command(
     options.claim(out, "PAGE", force=force)
     options.claim(markdown, "MARKDOWN", force=force)
     options.claim(csv, "CSV", force=force)
-    from polyglance.report import gathering, page, plain
+    from polyglance.report import load_results, page, plain
 
-    gathered = gathering.gather(results)
+    gathered = load_results.gather(results)
     # Commands make the numbers again, so they have the models' own names.
-    facts = gathering.facts(gathered)
-    gathered, new_names = gathering.renamed(gathered, rename or ())
+    facts = load_results.facts(gathered)
+    gathered, new_names = load_results.renamed(gathered, rename or ())
     rows, models = gathered.rows, gathered.models
     tell_some("set aside", gathered.set_aside)
     before = baseline if baseline is not None else models[0]
-    notes = [*(f"{name}." for name in new_names), *gathering.notes(gathered)]
+    notes = [*(f"{name}." for name in new_names), *load_results.notes(gathered)]
     page.write_report(
         out,
         title=title,

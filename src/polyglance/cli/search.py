@@ -19,7 +19,7 @@ from polyglance.cli import options, terminal
 if TYPE_CHECKING:
     from polyglance.cli.terminal import Way
     from polyglance.search.queries import Query
-    from polyglance.search.service import Answer, Filters, Searcher
+    from polyglance.search.searcher import Answer, Filters, Searcher
 
 HELP = "Find pictures by a text in any language, by a picture, or by both."
 WIDTH = 80
@@ -104,16 +104,16 @@ def command(
     ] = None,
 ) -> None:
     """Encode the query, rank the index, print ranked ids with scores."""
-    from polyglance.languages import normalise_language, of_environment
-    from polyglance.search import language_guess
+    from polyglance.languages import detection
+    from polyglance.languages.registry import normalise_language, of_environment
 
     options.require_one({"--json": as_json, "--paths": paths, "--thumbnails": thumbnails})
     options.require_one({"--alike": alike, "--keep-copies": keep_copies})
     given = language or os.environ.get("POLYGLANCE_LANGUAGE") or None
     if given is None and query is not None and pack:
-        language_guess.load_ahead()
+        detection.load_ahead()
     from polyglance.search.looks import require_top
-    from polyglance.search.service import Searcher
+    from polyglance.search.searcher import Searcher
 
     _require_question(query, image or [])
     require_top(top)
@@ -282,8 +282,8 @@ def _show(thumbnails: Any, identity: str, way: Way) -> None:
 
 def _who_answered(answer: Answer, *, has_candidates: bool) -> list[str]:
     """A line for each reading: who answered, and what was assumed."""
-    from polyglance.languages import get_language
-    from polyglance.search import language_guess
+    from polyglance.languages import detection
+    from polyglance.languages.registry import get_language
 
     lines = []
     several = len({one.text for one in answer.assumed}) > 1
@@ -291,7 +291,7 @@ def _who_answered(answer: Answer, *, has_candidates: bool) -> list[str]:
         who = f"{f'{one.text}: ' if several else ''}answered by the {one.speaker}"
         if one.pack is not None and one.pack != "pack":
             who += f" {one.pack}"
-        if one.language is None and not language_guess.has_letters(one.text):
+        if one.language is None and not detection.has_letters(one.text):
             said = "no letters, so no language is assumed"
         elif one.language is None and has_candidates:
             said = "letters of none of the languages here, so none is assumed"

@@ -11,7 +11,7 @@ import typer
 from polyglance.cli import options
 
 if TYPE_CHECKING:
-    from polyglance.serve.guard import App
+    from polyglance.serve.security import App
 
 HELP = "Serve an index: a search page, and end points for programs."
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -108,8 +108,8 @@ def open_app(
         from polyglance.serve import app
     except ImportError as error:
         raise errors.missing_extra("servers", extra="serve") from error
-    from polyglance.search.service import Searcher
-    from polyglance.serve.asking import Asker
+    from polyglance.search.searcher import Searcher
+    from polyglance.serve.answers import Asker
 
     return app.create(
         Asker(Searcher(index, packs=packs)),

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from polyglance.cli import material, options, packs
+from polyglance.cli import options, packs, training_data
 
 if TYPE_CHECKING:
-    from polyglance.packs import LanguagePack
-    from polyglance.train import RunFolder
+    from polyglance.model.pack import LanguagePack
+    from polyglance.training import RunFolder
 
 # Printed by `train --help`, so that choosing a recipe needs no other page. Kept beside the table
 # in polyglance.recipes by a test; importing that here would cost the help its speed.
@@ -39,7 +39,7 @@ pack is not better goes to the model; English always does. Languages without dat
 are listed unmeasured, from what the tower declares or --languages says;
 --dev-parallel measures them. --task keeps what will be tested out (--leakage).
 """
-_ARGUMENTS = "polyglance.train.arguments"
+_ARGUMENTS = "polyglance.training.arguments"
 
 
 class Command(TyperCommand):
@@ -70,21 +70,21 @@ def command(
     recipe: Annotated[str, typer.Argument(help="One of the recipes above.")],
     model: options.Model,
     out: options.Out,
-    text: material.Text = None,
-    parallel: material.Parallel = None,
-    captions: material.Captions = None,
-    bank: material.Bank = None,
-    images: material.Images = None,
-    tower: material.TowerOption = None,
-    dev_parallel: material.DevParallel = None,
+    text: training_data.Text = None,
+    parallel: training_data.Parallel = None,
+    captions: training_data.Captions = None,
+    bank: training_data.Bank = None,
+    images: training_data.Images = None,
+    tower: training_data.TowerOption = None,
+    dev_parallel: training_data.DevParallel = None,
     dev_share: Annotated[
         float, typer.Option("--dev-share", help="Of the data, held out to measure the pack; or 0.")
     ] = 0.1,
-    languages: material.KnownLanguages = None,
-    tasks: material.TestTasks = None,
-    data: material.TaskData = None,
-    task_images: material.TaskImages = None,
-    leakage: material.LeakagePolicy = "refuse",
+    languages: training_data.KnownLanguages = None,
+    tasks: training_data.TestTasks = None,
+    data: training_data.TaskData = None,
+    task_images: training_data.TaskImages = None,
+    leakage: training_data.LeakagePolicy = "refuse",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="A field of the recipe's config, as num_epochs=5."),
@@ -99,37 +99,38 @@ def command(
     options.claim(out, "PACK", force=force)
     options.claim(run, "RUN")
     options.claim_cache()
-    from polyglance import processes
-    from polyglance.model import DualEncoder
-    from polyglance.recipes import build_config, get_recipe, launch
+    from polyglance.model.dual_encoder import DualEncoder
+    from polyglance.recipes import build_config, get_recipe
+    from polyglance.recipes.run import train as train_recipe
     from polyglance.tasks import leakage as screening
+    from polyglance.training import distributed
 
     row = get_recipe(recipe)
     config = build_config(row, read_settings(settings or []))
-    given = material.MaterialFiles(
+    given = training_data.MaterialFiles(
         text=text, parallel=parallel, captions=captions, bank=bank, images=images
     )
     screening.require_policy(leakage)
-    dev = material.dev_of(dev_parallel, languages, share=dev_share)
-    tests = material.load_tasks(tasks, data)
+    dev = training_data.dev_of(dev_parallel, languages, share=dev_share)
+    tests = training_data.load_tasks(tasks, data)
     teacher = DualEncoder.load(model)
     screened = given.read(teacher).screened(
         tests, images=task_images, teacher=teacher, policy=leakage
     )
-    side = material.text_side(tower)
-    with processes.connected():  # under torchrun; alone it does nothing
-        pack = launch.train(
+    side = training_data.text_side(tower)
+    with distributed.connected():  # under torchrun; alone it does nothing
+        pack = train_recipe(
             row,
             config,
-            screened.material,
+            screened.training_data,
             teacher=teacher,
             tower=side,
-            cache=material.text_cache(),
+            cache=training_data.text_cache(),
             run=_run_folder(run) if row.resumes else None,
             dev=dev,
             about={"leakage": screened.facts},
         )
-        if processes.rank() == 0:
+        if distributed.rank() == 0:
             pack.save(out)
             _print_pack(pack, out)
 
@@ -154,7 +155,7 @@ def read_settings(given: list[str]) -> dict[str, str]:
 
 
 def _run_folder(path: Path | None) -> RunFolder | None:
-    from polyglance.train import RunFolder
+    from polyglance.training import RunFolder
 
     return None if path is None else RunFolder(path)
 

@@ -7,9 +7,6 @@ from typer.core import TyperGroup
 
 from polyglance import __version__
 from polyglance.cli import (
-    GOES_ON,
-    STOPPED,
-    Stopped,
     analyse,
     check_index,
     compare,
@@ -29,6 +26,7 @@ from polyglance.cli import (
     serve,
     train,
 )
+from polyglance.cli.stopping import GOES_ON, STOPPED, Stopped
 
 
 class _Group(TyperGroup):

@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from polyglance import errors, measure, progress
-from polyglance.affine import Vectors
-from polyglance.compare.rungs import (
+from polyglance import errors, progress
+from polyglance.compare.entries import (
     TEACHER,
     TRANSLATE,
     Climbed,
@@ -29,14 +28,17 @@ from polyglance.compare.rungs import (
     with_front,
 )
 from polyglance.compare.scoring import CHOSEN_ON, stacked, with_dev_split
-from polyglance.embed import VectorCache
-from polyglance.evaluate import retrieval
-from polyglance.languages import ENGLISH
-from polyglance.model import DualEncoder
-from polyglance.packs import PACK_FILE, LanguagePack
-from polyglance.recipes import Recipe, build_config, get_recipe, launch
-from polyglance.results import Result
-from polyglance.sides import Side
+from polyglance.encoding.embed import VectorCache
+from polyglance.evaluation import retrieval, run
+from polyglance.heads.affine import Vectors
+from polyglance.languages.registry import ENGLISH
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.pack import PACK_FILE, LanguagePack
+from polyglance.model.side import Side
+from polyglance.recipes import Recipe, build_config, get_recipe
+from polyglance.recipes.data.training_data import TrainingData
+from polyglance.recipes.run import train as train_recipe
+from polyglance.results.schema import Result
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
 
@@ -52,7 +54,7 @@ class Ladder:
         teacher: The dual encoder that learns languages.
         data: The task.
         contents: Float32 (M, D), unit, in the order of `data.content_ids`.
-        material: What there is to learn from.
+        training_data: What there is to learn from.
         tower: The multilingual text tower, if there is one.
         settings: By recipe, fields of its config as text.
         seeds: S of them.
@@ -60,13 +62,13 @@ class Ladder:
         images: Folder of the task's pictures, for packs with another content tower.
         cache: Keeps what towers gave.
         translator: Texts of a language to English.
-        leakage: What `tasks.leakage.screen` found in the material, for packs and comparison.
+        leakage: What `tasks.leakage.screen` found in the training_data, for packs and comparison.
     """
 
     teacher: DualEncoder
     data: RetrievalData
     contents: Vectors
-    material: launch.Material
+    training_data: TrainingData
     tower: Side | None
     seeds: Sequence[int]
     out: Path
@@ -169,14 +171,14 @@ def _trained(ladder: Ladder, name: str, seed: int) -> Path:
     config = build_config(recipe, given)
     parts = [name, repr(config), ladder.teacher.space_id, ladder.teacher.text.space_id]
     parts.append(ladder.tower.tower.fingerprint if ladder.tower else "")
-    parts.append(ladder.material.fingerprint())
+    parts.append(ladder.training_data.fingerprint())
     digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
     folder = ladder.out / "packs" / f"{name}-{seed}-{digest}"
     if not (folder / PACK_FILE).is_file():
-        pack = launch.train(
+        pack = train_recipe(
             recipe,
             config,
-            ladder.material,
+            ladder.training_data,
             teacher=ladder.teacher,
             tower=tower_for(recipe, ladder.tower),
             cache=ladder.cache,
@@ -256,7 +258,7 @@ def _measured(
 def _contents(ladder: Ladder, model: DualEncoder | _Translating) -> Callable[[str], Vectors]:
     if isinstance(model, _Translating):
         return lambda language: ladder.contents
-    return measure.contents_by_language(model, ladder.data, ladder.contents, images=ladder.images)
+    return run.contents_by_language(model, ladder.data, ladder.contents, images=ladder.images)
 
 
 def _results(
@@ -268,7 +270,7 @@ def _results(
     name: str,
 ) -> list[Result]:
     whose = model.teacher if isinstance(model, _Translating) else model
-    identity = measure.model_id(whose) + ("+translator" if whose is not model else "")
+    identity = run.model_id(whose) + ("+translator" if whose is not model else "")
     return retrieval.results_of(ladder.data, language, parts=parts, name=name, model_id=identity)
 
 

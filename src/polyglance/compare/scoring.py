@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors, languages, statistics
-from polyglance.evaluate import retrieval
-from polyglance.languages import ENGLISH
-from polyglance.recipes.dev_sets import in_fixed_order
+from polyglance import errors
+from polyglance.evaluation import retrieval
+from polyglance.languages import registry as languages
+from polyglance.languages.registry import ENGLISH
+from polyglance.metrics import bootstrap
+from polyglance.recipes.data.dev_sets import in_fixed_order
 from polyglance.tasks.retrieval import RetrievalData
 
 HIT_RATE_COLUMN = retrieval.KS.index(10)
@@ -72,9 +74,9 @@ class Hits:
     clusters: NDArray[np.int64]
     by_seed: NDArray[np.float64]
 
-    def drawn(self) -> statistics.BootstrapMeans:
+    def drawn(self) -> bootstrap.BootstrapMeans:
         """Means and drawn means by language; all languages share their draws."""
-        return statistics.bootstrap_means(
+        return bootstrap.bootstrap_means(
             self.values, clusters=self.clusters, present=self.present, seed=0
         )
 
@@ -124,7 +126,7 @@ def groups_of(names: Sequence[str]) -> dict[str, list[str]]:
     return {name: members for name, members in found.items() if members}
 
 
-def score_of(drawn: statistics.BootstrapMeans, columns: NDArray[np.int64]) -> Score:
+def score_of(drawn: bootstrap.BootstrapMeans, columns: NDArray[np.int64]) -> Score:
     """The mean over some languages, drawn together."""
     interval = drawn.over(columns).intervals()[0]
     return Score(mean=interval.mean, low=interval.low, high=interval.high)

@@ -11,17 +11,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from polyglance import __version__, embed, files
+from polyglance import __version__
 from polyglance.demo import measuring, telling, towers
 from polyglance.demo.measuring import Bench
 from polyglance.demo.stages import Stages
-from polyglance.languages import ENGLISH
-from polyglance.model import DualEncoder
-from polyglance.packs import PACK_FILE, LanguagePack, PackManifest
-from polyglance.recipes import english_text, m2m, ridge
+from polyglance.encoding import embed
+from polyglance.languages.registry import ENGLISH
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.manifest import PackManifest
+from polyglance.model.pack import PACK_FILE, LanguagePack
+from polyglance.model.side import Side
+from polyglance.recipes import m2m, ridge
+from polyglance.recipes.data import english_text
 from polyglance.search import index, indexing
-from polyglance.sides import Side
 from polyglance.sources import pictograms
+from polyglance.storage import files
 from polyglance.tasks import retrieval_loaders
 from polyglance.towers import Tower, load_tower
 

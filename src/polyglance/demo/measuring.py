@@ -12,14 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from polyglance import embed, evaluate
-from polyglance.affine import Vectors
-from polyglance.languages import ENGLISH
-from polyglance.measure import model_id
-from polyglance.model import DualEncoder
-from polyglance.packs import LanguagePack
-from polyglance.recipes import dev_sets, image_text, scoring
-from polyglance.results import Result
+from polyglance import evaluation
+from polyglance.encoding import embed
+from polyglance.evaluation.run import model_id
+from polyglance.heads.affine import Vectors
+from polyglance.languages.registry import ENGLISH
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.pack import LanguagePack
+from polyglance.recipes import scoring
+from polyglance.recipes.data import dev_sets, image_text
+from polyglance.results.schema import Result
 from polyglance.tasks.retrieval import RetrievalData
 
 # The English-only model needs minutes for 200,000 foreign names and finds next to nothing. So all
@@ -133,7 +135,7 @@ def _test(
     out: Path,
     languages: list[str] | None = None,
 ) -> list[Result]:
-    return evaluate.evaluate(
+    return evaluation.evaluate(
         encoder,
         data,
         contents=bench.test_contents,

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import typer
 
-from polyglance import files
 from polyglance.demo.measuring import CONTROL, ENGLISH_MODEL, SAMPLE_TASK
 from polyglance.demo.stages import Stages
-from polyglance.languages import ENGLISH, get_language
-from polyglance.packs import LanguagePack
-from polyglance.results import Result
+from polyglance.languages.registry import ENGLISH, get_language
+from polyglance.model.pack import LanguagePack
+from polyglance.results.schema import Result
 from polyglance.search.index import Index
+from polyglance.storage import files
 
 # As a person would type them, in five scripts.
 QUERIES: tuple[tuple[str, str], ...] = (

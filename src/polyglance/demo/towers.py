@@ -13,13 +13,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from polyglance import affine
-from polyglance.languages import ENGLISH
-from polyglance.recipes import distill, parallel_text, ranking, tiny_image
-from polyglance.records import Pair
+from polyglance.heads import affine
+from polyglance.languages.registry import ENGLISH
+from polyglance.recipes import ranking, tiny_image
+from polyglance.recipes.data import parallel_text
+from polyglance.recipes.distill import recipe
+from polyglance.recipes.distill.config import DistillConfig
+from polyglance.records import Modality, Pair
 from polyglance.sources import pictograms
 from polyglance.towers import Tower, load_tower
-from polyglance.towers.tiny import SHIPPED, TinyImageTower, TinyTextTower
+from polyglance.towers.tiny.tower import SHIPPED, TinyImageTower, TinyTextTower
 
 ENGLISH_TOWER = "sentence:all-MiniLM-L6-v2"
 
@@ -48,9 +51,9 @@ class Towers:
 def load(folder: Path | None) -> Towers:
     """The shipped towers, or those that `train` left in a folder."""
 
-    def one(name: str, modality: str) -> Tower:
+    def one(name: str, modality: Modality) -> Tower:
         where = name if folder is None else str(folder / name)
-        return load_tower(f"tiny:{where}", modality=modality)  # type: ignore[arg-type]
+        return load_tower(f"tiny:{where}", modality=modality)
 
     image, distilled, ranked = (
         one(SHIPPED[0], "image"),
@@ -69,7 +72,7 @@ def train(world: pictograms.World) -> Towers:
     pairs, related = name_pairs(world)
     data = parallel_text.gather(pairs, related)
     targets = affine.unit(english.encode(data.english))
-    distilled, _ = distill.train_tower(data, targets, config=distill.DistillConfig())
+    distilled, _ = recipe.train_tower(data, targets, config=DistillConfig())
     ranked = ranking.train_tower(pairs, related=related, config=ranking.RankingConfig())
     return Towers(image=train_image(world, english), distilled=distilled, ranking=ranked)
 

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from polyglance import errors, files, outputs
+from polyglance import errors
 from polyglance.export import card
 from polyglance.export.order import Order, Written
+from polyglance.storage import files, outputs
 
 __all__ = ["FORMS", "Exported", "Form", "Order", "export"]
 

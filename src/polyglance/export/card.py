@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from polyglance import files, model_card
 from polyglance.export.order import Order
-from polyglance.languages import get_language
-from polyglance.results import Result
+from polyglance.languages.registry import get_language
+from polyglance.model import card
+from polyglance.results.schema import Result
+from polyglance.storage import files
 from polyglance.towers import parse_reference
 
 FILE = "README.md"
@@ -33,7 +34,7 @@ def render(order: Order, *, library: str, usage: str, notes: Sequence[str]) -> s
     """
     parts = [
         f"---\n{_metadata(order, library)}---\n",
-        model_card.body(order.pack.manifest, usage="\n\n".join([usage.strip(), *notes])),
+        card.body(order.pack.manifest, usage="\n\n".join([usage.strip(), *notes])),
         *_measured(order.results),
         "## Licence\n",
         _licence(order),

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from polyglance import errors
-from polyglance.affine import AffineMap, Chain, Head
-from polyglance.sides import HeadInput, Side
-from polyglance.towers import Output
-from polyglance.towers.assembled import TorchImageTower
-from polyglance.towers.tiny import TinyImageTower, TinyTextTower
-from polyglance.towers.tuned_images import TunedImageTower
+from polyglance.heads.affine import AffineMap, Chain, Head
+from polyglance.model.side import HeadInput, Side
+from polyglance.records import Output
+from polyglance.towers.tiny.tower import TinyImageTower, TinyTextTower
+from polyglance.towers.trainable.assembled import TorchImageTower
+from polyglance.towers.trainable.tuned_images import TunedImageTower
 
 # Read by every runtime of the last years; what the graphs need is older.
 OPSET = 18

@@ -13,12 +13,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from polyglance import files
 from polyglance.export.order import PROBES, Order, Written, difference
-from polyglance.languages import ENGLISH
-from polyglance.packs import PACK_FILE, LanguagePack
-from polyglance.sides import SpaceTower
-from polyglance.towers import TowerReference, parse_reference, tuned, tuned_images
+from polyglance.languages.registry import ENGLISH
+from polyglance.model.pack import PACK_FILE, LanguagePack
+from polyglance.model.side import SpaceTower
+from polyglance.storage import files
+from polyglance.towers import TowerReference, parse_reference
+from polyglance.towers.trainable import tuned, tuned_images
 
 # What a tower's folder is brought with; no pickles, no code.
 SUFFIXES = (".json", ".safetensors", ".txt", ".model", ".jinja")

@@ -31,12 +31,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from polyglance import errors
-from polyglance.affine import Head, Vectors
 from polyglance.export import graphs, onnx_folder, tokens
 from polyglance.export.order import PROBES, Order, Written, difference
 from polyglance.export.text_parts import TextParts, text_parts
-from polyglance.packs import PackManifest
-from polyglance.sides import Side
+from polyglance.heads.affine import Head, Vectors
+from polyglance.model.manifest import PackManifest
+from polyglance.model.side import Side
 
 VERSION = "2.2.3"
 # The service's default; each query is padded to it, so longer ones would cost every query.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance.towers import ngrams
+from polyglance.towers.tiny import ngrams
 
 
 def rows(texts: Sequence[str], *, num_buckets: int) -> dict[str, NDArray[Any]]:

@@ -20,16 +20,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from polyglance import affine, files
-from polyglance.affine import Vectors
 from polyglance.export import graphs, tokens
 from polyglance.export.order import PROBES, Order, Written, difference
 from polyglance.export.text_parts import TextParts, text_parts
-from polyglance.sides import Side, SpaceTower
-from polyglance.towers import ngrams
-from polyglance.towers.assembled import TorchImageTower
-from polyglance.towers.tiny import TinyTextTower
-from polyglance.towers.tuned_images import TunedImageTower
+from polyglance.heads import affine
+from polyglance.heads.affine import Vectors
+from polyglance.model.side import Side, SpaceTower
+from polyglance.storage import files
+from polyglance.towers.tiny import ngrams
+from polyglance.towers.tiny.tower import TinyTextTower
+from polyglance.towers.trainable.assembled import TorchImageTower
+from polyglance.towers.trainable.tuned_images import TunedImageTower
 
 SCHEMA_VERSION = 1
 MANIFEST = "export.json"
@@ -233,12 +234,12 @@ def pixel_facts(side: Side) -> dict[str, Any]:
     tower = side.tower.tower if isinstance(side.tower, TunedImageTower) else side.tower
     if isinstance(tower, TorchImageTower):
         return tower.recipe.facts()
-    from polyglance.towers import tiny_image
+    from polyglance.towers.tiny import image_net
 
     return {
         "fit": "exact",
-        "height": tiny_image.SIDE,
-        "width": tiny_image.SIDE,
+        "height": image_net.SIDE,
+        "width": image_net.SIDE,
         "resample": 2,
         "scale": 1 / 255,
         "transparency": "white",

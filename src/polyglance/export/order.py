@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from polyglance import errors
-from polyglance.affine import Vectors
-from polyglance.languages import ENGLISH
-from polyglance.model import DualEncoder
-from polyglance.packs import LanguagePack
-from polyglance.results import Result
-from polyglance.sides import SpaceTower
-from polyglance.spaces import PROBE_TEXTS
+from polyglance.heads.affine import Vectors
+from polyglance.languages.registry import ENGLISH
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.pack import LanguagePack
+from polyglance.model.same_space import PROBE_TEXTS
+from polyglance.model.side import SpaceTower
+from polyglance.results.schema import Result
 
 # A unit vector's numbers are at most 1; this is the promise of every form.
 TOLERANCE = 1e-4

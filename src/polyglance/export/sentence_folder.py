@@ -22,16 +22,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polyglance import errors, tensor_files
-from polyglance.affine import AffineMap, Chain
+from polyglance import errors
 from polyglance.export import tokens
 from polyglance.export.order import PROBES, Order, Written, difference
 from polyglance.export.text_parts import TextParts, text_parts
-from polyglance.sides import Side
-from polyglance.towers import bert, weights
-from polyglance.towers.assembled import ProjectedEncoder
-from polyglance.towers.pooling import PooledEncoder
-from polyglance.towers.sentence import UnitLength
+from polyglance.heads.affine import AffineMap, Chain
+from polyglance.model.side import Side
+from polyglance.storage import tensor_files
+from polyglance.towers.libraries.sentence_transformers import UnitLength
+from polyglance.towers.runtime import bert, weights
+from polyglance.towers.runtime.pooling import PooledEncoder
+from polyglance.towers.trainable.assembled import ProjectedEncoder
 
 # Their poolings by our names. CLIP's own pooler is the state of the text's last token.
 POOLINGS = {"mean": "mean", "cls": "cls", "position0": "cls", "last": "lasttoken", "max": "max"}

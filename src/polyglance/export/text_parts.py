@@ -19,19 +19,14 @@ from torch import Tensor, nn
 
 from polyglance import errors
 from polyglance.export.order import Order
-from polyglance.languages import ENGLISH
-from polyglance.text_forms import TextForm
-from polyglance.towers import (
-    Tower,
-    adapters,
-    checkpoints,
-    huggingface,
-    lora,
-    parse_reference,
-    sentence,
-)
-from polyglance.towers.assembled import Identity, ProjectedEncoder, TorchTextTower
-from polyglance.towers.tuned import TunedTower, torch_tower
+from polyglance.languages.registry import ENGLISH
+from polyglance.languages.text_forms import TextForm
+from polyglance.towers import Tower, parse_reference
+from polyglance.towers.libraries import sentence_transformers, transformers
+from polyglance.towers.runtime import checkpoints
+from polyglance.towers.trainable import adapters, lora
+from polyglance.towers.trainable.assembled import Identity, ProjectedEncoder, TorchTextTower
+from polyglance.towers.trainable.tuned import TunedTower, torch_tower
 
 # Longer than any tower reads; its token row shows where the tower cuts.
 LONG_TEXT = "a " * 20_000
@@ -120,18 +115,18 @@ def _checkpoint_of(tower: TorchTextTower, reference: str) -> TextParts:
             tower=tower,
             checkpoint=folder,
             prefix=parsed.options.get("prefix", ""),
-            text_form=huggingface.form_of(
+            text_form=transformers.form_of(
                 folder, config=checkpoints.read_json(folder / "config.json")
             ),
         )
     if parsed.library == "sentence":
-        folder = sentence.folder_of(parsed)
-        chain = sentence.read_chain(folder)
+        folder = sentence_transformers.folder_of(parsed)
+        chain = sentence_transformers.read_chain(folder)
         assert chain is not None  # else it were no TorchTextTower
         return TextParts(
             tower=tower,
             checkpoint=chain.transformer,
-            prefix=sentence.prompt_of(folder, asked=parsed.options.get("prompt")),
+            prefix=sentence_transformers.prompt_of(folder, asked=parsed.options.get("prompt")),
             text_form=chain.form,
         )
     raise errors.ExportError(

@@ -13,8 +13,9 @@ from typing import Any
 from polyglance import errors
 from polyglance.export.order import PROBES
 from polyglance.export.text_parts import TextParts
-from polyglance.text_forms import TextForm
-from polyglance.towers import huggingface, nllb
+from polyglance.languages.text_forms import TextForm
+from polyglance.towers.libraries import transformers
+from polyglance.towers.runtime import nllb
 
 FILES = ("tokenizer.json", "tokenizer_config.json")
 
@@ -70,7 +71,7 @@ def _plain(parts: TextParts) -> Any:
     stored = parts.checkpoint / FILES[0]
     loaded = None
     if not stored.is_file() or parts.tower.uses_language:
-        loaded = huggingface.load_tokenizer(parts.checkpoint)
+        loaded = transformers.load_tokenizer(parts.checkpoint)
     if loaded is None:
         return Tokenizer.from_file(str(stored))
     inner = getattr(loaded, "backend_tokenizer", None)

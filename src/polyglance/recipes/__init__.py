@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from types import MappingProxyType, ModuleType, NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from polyglance import errors, seeds
+from polyglance import errors
+from polyglance.training import seeds
 
-# What there may be to learn from: the fields of `launch.Material`, and their names in plain words.
+# What there may be to learn from: the fields of `TrainingData`, and their names in plain words.
 DATA: Mapping[str, str] = MappingProxyType(
     {
         "english": "English text",
@@ -30,9 +31,10 @@ class Recipe:
     """A row of the table.
 
     Attributes:
+        name: What it is called, on the command line and in errors.
         module: Where it is; its `train` makes the pack.
         config: Name of its config class.
-        needs: Fields of `launch.Material` that it takes, in order.
+        needs: Fields of `TrainingData` that it takes, in order.
         may_take: Fields that it takes as well, by keyword.
         tower: Whether a multilingual text tower must be given, may be (to be trained on), or only
             where it shares the teacher's space: its own is taken else.
@@ -40,6 +42,7 @@ class Recipe:
         summary: One line.
     """
 
+    name: str
     module: str
     config: str
     needs: tuple[str, ...]
@@ -61,59 +64,69 @@ class Recipe:
 # Every recipe, in one place; `polyglance train --help` prints it and a test builds each config.
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "ridge": Recipe(
-            module="polyglance.recipes.ridge",
-            config="RidgeConfig",
-            needs=("english",),
-            tower="needed",
-            resumes=False,
-            summary="closed-form linear map; seconds for a quarter of a million texts",
-        ),
-        "m2m": Recipe(
-            module="polyglance.recipes.m2m",
-            config="M2MConfig",
-            needs=("english",),
-            tower="needed",
-            summary="linear layers by gradient with structure preservation (M2M)",
-        ),
-        "uclip": Recipe(
-            module="polyglance.recipes.uclip",
-            config="UclipConfig",
-            needs=("english", "banks"),
-            tower="needed",
-            summary="two heads into a shared space; the index is re-projected (uCLIP)",
-        ),
-        "distill": Recipe(
-            module="polyglance.recipes.distill",
-            config="DistillConfig",
-            needs=("parallel",),
-            may_take=("related",),
-            tower="optional",
-            summary="a text tower that imitates the teacher: a small new one, or a transformer",
-        ),
-        "babel-adapter": Recipe(
-            module="polyglance.recipes.babel_adapter",
-            config="BabelAdapterConfig",
-            needs=("parallel",),
-            may_take=("image_text",),
-            tower="own",
-            summary="a bottleneck adapter a language in the teacher's tower (Babel-ImageNet)",
-        ),
-        "nllb-clip": Recipe(
-            module="polyglance.recipes.nllb_clip",
-            config="NllbClipConfig",
-            needs=("image_text",),
-            tower="optional",
-            summary="contrast of images and captions, languages in equal shares (NLLB-CLIP)",
-        ),
-        "etcl": Recipe(
-            module="polyglance.recipes.etcl",
-            config="EtclConfig",
-            needs=("image_text",),
-            may_take=("parallel",),
-            tower="optional",
-            summary="triples of an image and two languages, after MURAL's two pairs (ETCL)",
-        ),
+        row.name: row
+        for row in (
+            Recipe(
+                name="ridge",
+                module="polyglance.recipes.ridge",
+                config="RidgeConfig",
+                needs=("english",),
+                tower="needed",
+                resumes=False,
+                summary="closed-form linear map; seconds for a quarter of a million texts",
+            ),
+            Recipe(
+                name="m2m",
+                module="polyglance.recipes.m2m",
+                config="M2MConfig",
+                needs=("english",),
+                tower="needed",
+                summary="linear layers by gradient with structure preservation (M2M)",
+            ),
+            Recipe(
+                name="uclip",
+                module="polyglance.recipes.uclip",
+                config="UclipConfig",
+                needs=("english", "banks"),
+                tower="needed",
+                summary="two heads into a shared space; the index is re-projected (uCLIP)",
+            ),
+            Recipe(
+                name="distill",
+                module="polyglance.recipes.distill.recipe",
+                config="DistillConfig",
+                needs=("parallel",),
+                may_take=("related",),
+                tower="optional",
+                summary="a text tower that imitates the teacher: a small new one, or a transformer",
+            ),
+            Recipe(
+                name="babel-adapter",
+                module="polyglance.recipes.babel_adapter",
+                config="BabelAdapterConfig",
+                needs=("parallel",),
+                may_take=("image_text",),
+                tower="own",
+                summary="a bottleneck adapter a language in the teacher's tower (Babel-ImageNet)",
+            ),
+            Recipe(
+                name="nllb-clip",
+                module="polyglance.recipes.contrastive.nllb_clip",
+                config="NllbClipConfig",
+                needs=("image_text",),
+                tower="optional",
+                summary="contrast of images and captions, languages in equal shares (NLLB-CLIP)",
+            ),
+            Recipe(
+                name="etcl",
+                module="polyglance.recipes.contrastive.etcl",
+                config="EtclConfig",
+                needs=("image_text",),
+                may_take=("parallel",),
+                tower="optional",
+                summary="triples of an image and two languages, after MURAL's two pairs (ETCL)",
+            ),
+        )
     }
 )
 

@@ -25,20 +25,23 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from polyglance import affine, errors, heads, metrics, objectives
-from polyglance import train as training
-from polyglance.affine import AffineMap
-from polyglance.embed import VectorCache
-from polyglance.languages import ENGLISH
-from polyglance.model import DualEncoder
-from polyglance.packs import LanguagePack, PackManifest
-from polyglance.recipes.english_text import probe_vectors
-from polyglance.recipes.image_text import ImageText
-from polyglance.recipes.lessons import Lessons, gather
+from polyglance import errors, training
+from polyglance.encoding.embed import VectorCache
+from polyglance.heads import affine, linear
+from polyglance.heads.affine import AffineMap
+from polyglance.languages.registry import ENGLISH
+from polyglance.losses import objectives
+from polyglance.metrics import retrieval
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.manifest import PackManifest
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import Side
+from polyglance.recipes.data.english_text import probe_vectors
+from polyglance.recipes.data.image_text import ImageText
+from polyglance.recipes.data.targets import Lessons, gather
 from polyglance.records import Pair
-from polyglance.sides import Side
-from polyglance.towers import tuned
-from polyglance.towers.live import LiveAdapters
+from polyglance.towers.trainable import tuned
+from polyglance.towers.trainable.text import LiveAdapters
 
 # As CLIP: the inverse temperature stops at a hundred.
 LEAST_TEMPERATURE = 0.01
@@ -182,7 +185,7 @@ def train(
             "num_steps": report.num_steps,
             "last_loss": report.history[-1]["total"] if report.history else None,
         },
-        num_trainable_parameters=heads.count_parameters(learner),
+        num_trainable_parameters=linear.count_parameters(learner),
         training_seconds=time.perf_counter() - started,
     )
     return LanguagePack(
@@ -275,7 +278,7 @@ def _agreement(lessons: Lessons, teacher: DualEncoder, reference: str) -> float 
     if len(texts) < 2:
         return None
     wanted = teacher.with_no_pack().encode_texts(texts, languages=[ENGLISH] * len(texts))
-    rate = metrics.bitext_accuracy(affine.unit(lessons.targets[some]), wanted)
+    rate = retrieval.bitext_accuracy(affine.unit(lessons.targets[some]), wanted)
     if rate < max(LEAST_AGREEMENT, 3 / len(texts)):
         raise errors.ConfigError(
             f"{reference} gives {100 * rate:.1f} % of {len(texts)} English texts a vector nearest "

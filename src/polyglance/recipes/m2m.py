@@ -20,13 +20,14 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from polyglance import errors, heads, objectives, solvers
-from polyglance import train as training
-from polyglance.embed import VectorCache
-from polyglance.model import DualEncoder
-from polyglance.packs import LanguagePack
-from polyglance.recipes import english_text
-from polyglance.sides import HeadInput, Side
+from polyglance import errors, training
+from polyglance.encoding.embed import VectorCache
+from polyglance.heads import closed_form, linear
+from polyglance.losses import objectives
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import HeadInput, Side
+from polyglance.recipes.data import english_text
 
 ObjectiveName = Literal["m2m", "mse", "cosine", "l1"]
 
@@ -134,7 +135,7 @@ def fit(
     if config.purpose != "retrieval":
         raise errors.ConfigError(
             "purpose 'generation' gives raw vectors for a generator, and no pack for search",
-            hint="call polyglance.recipes.m2m_generation.fit, which makes such a head",
+            hint="call polyglance.generation.m2m.fit, which makes such a head",
         )
     started = time.perf_counter()
     head = _start_head(pairs, config)
@@ -159,7 +160,7 @@ def fit(
     )
     facts = {"dev_hit_rate_at_1": report.best_score, "best_step": report.best_step}
     seconds = time.perf_counter() - started
-    return english_text.Fitted(head.fold(), heads.count_parameters(head), seconds, facts)
+    return english_text.Fitted(head.fold(), linear.count_parameters(head), seconds, facts)
 
 
 def train(
@@ -196,7 +197,7 @@ def train(
 
 
 def descend(
-    head: heads.LinearHead,
+    head: linear.LinearHead,
     step: training.Step,
     *,
     num_texts: int,
@@ -235,9 +236,9 @@ def descend(
     )
 
 
-def new_head(dim_in: int, dim_out: int, config: M2MConfig) -> heads.LinearHead:
+def new_head(dim_in: int, dim_out: int, config: M2MConfig) -> linear.LinearHead:
     """Layers with random weights, as the config has them."""
-    return heads.LinearHead(
+    return linear.LinearHead(
         dim_in,
         dim_out,
         num_layers=config.num_layers,
@@ -246,11 +247,11 @@ def new_head(dim_in: int, dim_out: int, config: M2MConfig) -> heads.LinearHead:
     )
 
 
-def _start_head(pairs: english_text.EncodedPairs, config: M2MConfig) -> heads.LinearHead:
+def _start_head(pairs: english_text.EncodedPairs, config: M2MConfig) -> linear.LinearHead:
     torch.manual_seed(config.seed)
     head = new_head(pairs.x.shape[1], pairs.y.shape[1], config)
     if config.start == "ridge":
-        solution, _ = solvers.best_ridge(
+        solution, _ = closed_form.best_ridge(
             pairs.x, pairs.y, dev_x=pairs.dev_x, dev_y=pairs.dev_y, penalties=START_PENALTIES
         )
         head.start_from(solution)

@@ -8,62 +8,31 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from polyglance import errors, heads, tensor_files
-from polyglance.embed import VectorCache
-from polyglance.languages import ENGLISH
-from polyglance.model import DualEncoder
-from polyglance.packs import LanguagePack, PackManifest
-from polyglance.recipes import dev_sets, scoring
-from polyglance.recipes.english_text import probe_vectors
-from polyglance.recipes.generation_heads import GenerationHead, GenerationManifest
-from polyglance.recipes.launch import Dev
+from polyglance import errors
+from polyglance.encoding.embed import VectorCache
+from polyglance.heads import linear
+from polyglance.languages.registry import ENGLISH
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.manifest import PackManifest
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import Side
+from polyglance.recipes import scoring
+from polyglance.recipes.data import dev_sets
+from polyglance.recipes.data.english_text import probe_vectors
+from polyglance.recipes.run import Dev
 from polyglance.records import Pair
-from polyglance.sides import Side
-from polyglance.towers import Output, declared
+from polyglance.storage import tensor_files
+from polyglance.towers import declared
 
 
-def import_head(checkpoint: Path) -> heads.LinearHead:
+def import_head(checkpoint: Path) -> linear.LinearHead:
     """Read a head for retrieval: `mlps.{i}.weight|bias` from `.pth` or `.safetensors`.
 
     Raises:
         UnavailableError: Where there is no such file.
         InputError: For a file that holds anything else, or that unpickles more than tensors.
     """
-    return heads.head_from_published(_read(checkpoint))
-
-
-def import_generation_head(
-    checkpoint: Path, *, tower: Side, target: str, target_output: Output = "pre_projection"
-) -> GenerationHead:
-    """A head for generation: layers and `layer_norm.weight|bias` from `.pth` or `.safetensors`.
-
-    Args:
-        checkpoint: The file.
-        tower: The multilingual text tower that it was fitted on.
-        target: The text encoder that it stands in for, for whoever reads the head's manifest.
-        target_output: Which of its outputs.
-
-    Raises:
-        UnavailableError: Where there is no such file.
-        InputError: For a head for retrieval, or a file that holds anything else.
-        VectorError: Where the widths do not fit the tower.
-    """
-    head = heads.generation_head_from_published(_read(checkpoint)).eval()
-    dim_in = head.mlps[0].in_features
-    if dim_in != tower.tower.dim:
-        raise errors.VectorError(
-            f"the head takes vectors of width {dim_in}; the tower gives {tower.tower.dim}",
-            hint="name the tower in the checkpoint's config.json",
-        )
-    manifest = GenerationManifest(
-        recipe="m2m (published)",
-        tower=tower.reference,
-        tower_fingerprint=tower.tower.fingerprint,
-        target=target,
-        target_output=target_output,
-        data={"kind": "published checkpoint", "file": checkpoint.name},
-    )
-    return GenerationHead(manifest, Side(tower.tower, tower.reference), head)
+    return linear.head_from_published(read_checkpoint(checkpoint))
 
 
 def import_pack(
@@ -106,7 +75,7 @@ def import_pack(
         # The released code feeds the sentence vectors as they come.
         head_input="raw",
         data={"kind": "published checkpoint", "file": checkpoint.name},
-        num_trainable_parameters=heads.count_parameters(head),
+        num_trainable_parameters=linear.count_parameters(head),
     )
     side = Side(tower.tower, tower.reference, folded, "raw")
     dev = dev or Dev()
@@ -120,7 +89,8 @@ def import_pack(
     )
 
 
-def _read(checkpoint: Path) -> Mapping[str, Tensor]:
+def read_checkpoint(checkpoint: Path) -> Mapping[str, Tensor]:
+    """The tensors of a published head's file; refuses all that is none."""
     if checkpoint.is_dir():
         raise errors.InputError(
             f"{checkpoint} is a folder; the file of a head is wanted",

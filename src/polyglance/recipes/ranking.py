@@ -18,13 +18,13 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from polyglance import objectives
-from polyglance import train as training
-from polyglance.recipes import parallel_text
+from polyglance import training
+from polyglance.losses import objectives
+from polyglance.recipes.data import parallel_text
 from polyglance.records import Pair
-from polyglance.towers import ngrams
-from polyglance.towers.tiny import Ending, TinyTextTower, text_tower_from
-from polyglance.towers.tiny_text import NgramNet
+from polyglance.towers.tiny import ngrams
+from polyglance.towers.tiny.text_net import NgramNet
+from polyglance.towers.tiny.tower import Ending, TinyTextTower, text_tower_from
 
 
 @dataclass(frozen=True, kw_only=True)

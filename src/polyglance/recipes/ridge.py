@@ -6,12 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from polyglance import solvers
-from polyglance.embed import VectorCache
-from polyglance.model import DualEncoder
-from polyglance.packs import LanguagePack
-from polyglance.recipes import english_text
-from polyglance.sides import HeadInput, Side
+from polyglance.encoding.embed import VectorCache
+from polyglance.heads import closed_form
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import HeadInput, Side
+from polyglance.recipes.data import english_text
 
 # A factor of ten each way from what won on every world tried so far (1e-2 to 1e-1).
 PENALTIES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
@@ -37,7 +37,7 @@ class RidgeConfig:
 def fit(pairs: english_text.EncodedPairs, config: RidgeConfig) -> english_text.Fitted:
     """Solve for the map; the whole fit is two matrix products and one eigendecomposition."""
     started = time.perf_counter()
-    solution, penalty = solvers.best_ridge(
+    solution, penalty = closed_form.best_ridge(
         pairs.x, pairs.y, dev_x=pairs.dev_x, dev_y=pairs.dev_y, penalties=config.penalties
     )
     seconds = time.perf_counter() - started

@@ -14,15 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from polyglance import affine, errors, metrics
-from polyglance.affine import Vectors
-from polyglance.embed import VectorCache, text_vectors
-from polyglance.languages import ENGLISH
-from polyglance.model import DualEncoder
-from polyglance.packs import LanguagePack, LanguageScore, speaker_of
-from polyglance.recipes.dev_sets import LEAST_QUERIES, DevSet
-from polyglance.relevance import Relevance
-from polyglance.sides import Side
+from polyglance import errors
+from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.heads import affine
+from polyglance.heads.affine import Vectors
+from polyglance.languages.registry import ENGLISH
+from polyglance.metrics import retrieval
+from polyglance.metrics.relevance import Relevance
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.manifest import LanguageScore, speaker_of
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import Side
+from polyglance.recipes.data.dev_sets import LEAST_QUERIES, DevSet
 
 TOP = 10
 # Among fewer, whoever guesses is right too often for a score to tell anything.
@@ -169,7 +172,7 @@ def _answers(
     except errors.TowerLacksLanguageError:
         return None
     said = affine.unit(side.through_head(raw))  # (N, D)
-    hits = metrics.hit_rates_at_k(said, candidates, relevance=right, ks=(TOP,))[TOP]
+    hits = retrieval.hit_rates_at_k(said, candidates, relevance=right, ks=(TOP,))[TOP]
     return Answers(hit_rate=float(hits.mean()), best=(said @ candidates.T).max(axis=1).tolist())
 
 

@@ -19,16 +19,19 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from polyglance import affine, metrics, objectives
-from polyglance import train as training
-from polyglance.embed import VectorCache
-from polyglance.model import DualEncoder
-from polyglance.packs import LanguagePack, PackManifest
-from polyglance.projection_heads import NormName, ProjectionHead
-from polyglance.recipes.english_text import probe_vectors
-from polyglance.recipes.pseudo_pairs import Banks, PseudoPairs, gather
-from polyglance.sides import Side
-from polyglance.train import half_precision
+from polyglance import training
+from polyglance.encoding.embed import VectorCache
+from polyglance.heads import affine
+from polyglance.heads.mlp import NormName, ProjectionHead
+from polyglance.losses import objectives
+from polyglance.metrics import retrieval
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.manifest import PackManifest
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import Side
+from polyglance.recipes.data.english_text import probe_vectors
+from polyglance.recipes.data.pseudo_pairs import Banks, PseudoPairs, gather
+from polyglance.training import half_precision
 
 MOST_DEV_TEXTS = 2000
 # Mean and variance of some thousand rows are those of all to a hundredth.
@@ -267,5 +270,5 @@ def _dev_facts(chains: Sequence[affine.Chain], dev: PseudoPairs) -> dict[str, fl
     said = affine.unit(text(dev.english_text))
     return {
         "num_dev_texts": len(dev),
-        "dev_hit_rate_at_1": metrics.bitext_accuracy(said, affine.unit(clip(dev.english_clip))),
+        "dev_hit_rate_at_1": retrieval.bitext_accuracy(said, affine.unit(clip(dev.english_clip))),
     }

@@ -11,10 +11,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from polyglance import files, languages
 from polyglance.analysis.pack import LanguageChange, PackAnalysis
 from polyglance.analysis.spread import Spread
+from polyglance.languages import registry
 from polyglance.report import background, document, payload
+from polyglance.storage import files
 
 TEACHER = "teacher"
 # What this page has and the report has not.
@@ -72,7 +73,7 @@ def _names(analysis: PackAnalysis) -> dict[str, str]:
     """What the colours are called, by language id; the teacher's English first, in grey."""
     found = {TEACHER: "English by the teacher"}
     for language in analysis.languages:
-        found[language] = languages.get_language(language).english_name
+        found[language] = registry.get_language(language).english_name
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from polyglance import languages
+from polyglance.languages import registry
 from polyglance.report.tables import Section
 
 _REASONS = {
@@ -40,7 +40,7 @@ def dropped_table(section: Section) -> str:
         f'<tr><th scope="row">{escape(reason_name(row.reason))}{_names(row.names)}</th>'
         f'<td class="num">{row.total:,}</td><td class="num">{row.num_languages:,}</td>'
         f'<td class="num">{row.most:,} '
-        f"({escape(languages.get_language(row.most_language).english_name)})</td></tr>"
+        f"({escape(registry.get_language(row.most_language).english_name)})</td></tr>"
         for row in section.dropped
     )
     return (
@@ -61,7 +61,7 @@ def repeated_table(section: Section) -> str:
     if not section.repeated:
         return ""
     rows = "".join(
-        f'<tr><th scope="row">{escape(languages.get_language(row.language).english_name)}</th>'
+        f'<tr><th scope="row">{escape(registry.get_language(row.language).english_name)}</th>'
         f'<td class="num">{row.count:,}</td><td>{_in_language(row.caption, row.language)}</td>'
         f'<td class="num">{row.times:,}</td></tr>'
         for row in section.repeated
@@ -80,7 +80,7 @@ def repeated_table(section: Section) -> str:
 
 
 def _in_language(text: str, language: str) -> str:
-    row = languages.get_language(language)
+    row = registry.get_language(language)
     return f'<bdi lang="{row.bcp47}" dir="{row.direction}">{escape(text)}</bdi>'
 
 

@@ -22,7 +22,7 @@ from polyglance.report.tables import (
     View,
     ViewKey,
 )
-from polyglance.results import Result
+from polyglance.results.schema import Result
 
 
 def build_sections(

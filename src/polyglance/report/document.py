@@ -12,7 +12,7 @@ import re
 from html import escape
 from importlib import resources
 
-from polyglance import outputs
+from polyglance.storage import outputs
 
 # Set before the first paint, so that a dark page never flashes white.
 _THEME_SCRIPT = """try{const t=localStorage.getItem("polyglance-theme");\

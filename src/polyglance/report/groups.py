@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 
-from polyglance import language_groups
+from polyglance.languages import groups
 from polyglance.report import tables, wording
 from polyglance.report.tables import Figure, View
 
-TITLES: Mapping[language_groups.By, str] = MappingProxyType(
+TITLES: Mapping[groups.By, str] = MappingProxyType(
     {"resources": "Resources", "script": "Script", "family": "Family"}
 )
 _RESOURCES = MappingProxyType({"high": "high", "mid": "mid", "low": "low", "very-low": "very low"})
@@ -22,7 +22,7 @@ RESOURCES_HINT = (
 
 
 @cache
-def group_of(language: str, by: language_groups.By) -> str:
+def group_of(language: str, by: groups.By) -> str:
     """The name of a language's group.
 
     >>> group_of("deu_Latn", "resources"), group_of("deu_Latn", "script")
@@ -31,11 +31,11 @@ def group_of(language: str, by: language_groups.By) -> str:
     if by == "script":
         return wording.script_name(language.split("_")[1])
     if by == "family":
-        return language_groups.family(language)
-    return _RESOURCES.get(language_groups.resource_group(language) or "", UNKNOWN_RESOURCES)
+        return groups.family(language)
+    return _RESOURCES.get(groups.resource_group(language) or "", UNKNOWN_RESOURCES)
 
 
-def members(languages: Sequence[str], by: language_groups.By) -> dict[str, list[str]]:
+def members(languages: Sequence[str], by: groups.By) -> dict[str, list[str]]:
     """Languages by the name of their group: resources from high to none, else the largest first.
 
     >>> members(["deu_Latn", "hin_Deva", "acm_Arab"], "resources")
@@ -50,9 +50,7 @@ def members(languages: Sequence[str], by: language_groups.By) -> dict[str, list[
     return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
-def group_means(
-    view: View, by: language_groups.By
-) -> dict[str, tuple[int, Mapping[str, Figure | None]]]:
+def group_means(view: View, by: groups.By) -> dict[str, tuple[int, Mapping[str, Figure | None]]]:
     """By group: how many languages every model of the view has there, and each model's mean."""
     shared = sorted(set.intersection(*(set(figures) for figures in view.figures.values())))
     return {

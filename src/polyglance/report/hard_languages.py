@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 
-from polyglance import comparisons, languages
+from polyglance.languages import registry
+from polyglance.metrics import significance
 from polyglance.report import headline, tables, wording
 from polyglance.report.tables import Section, View
 
@@ -54,7 +55,7 @@ def hard_languages(view: View) -> HardLanguages | None:
     }
     if len(told) < LEAST_MODELS:
         return None
-    found = comparisons.z_scores(told)
+    found = significance.z_scores(told)
     order = sorted(shared, key=lambda name: (found.mean[name], name))
     return HardLanguages(
         mean={name: found.mean[name] for name in order},
@@ -83,7 +84,7 @@ def hard_section(section: Section, *, modality: str) -> str:
             f'<td class="num">{z_text(row[language])}</td>' for row in found.by_model.values()
         )
         body += (
-            f'<tr><th scope="row">{escape(languages.get_language(language).english_name)}</th>'
+            f'<tr><th scope="row">{escape(registry.get_language(language).english_name)}</th>'
             f'<td class="z"><i style="--z:{z / widest:.3f}" class="{_side(z)}"></i></td>'
             f'<td class="num"><b>{z_text(z)}</b></td>{cells}</tr>'
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from html import escape
 
-from polyglance import languages
+from polyglance.languages import registry
 from polyglance.report import groups, headline, tables, wording
 from polyglance.report.tables import Section
 
@@ -121,7 +121,7 @@ def _head(key: str, title: str, kind: str, *, descending: bool = False) -> str:
 def _row(section: Section, language: str, *, baseline: str, after: str | None) -> str:
     """One language: names, then a cell a model, then the gain."""
     main = section.views[0]
-    row = languages.get_language(language)
+    row = registry.get_language(language)
     own = _own_name(row) if row.own_name else wording.MISSING
     queries = main.num_queries.get(language)
     cells = (
@@ -150,5 +150,5 @@ def _gain_cell(view: tables.View, language: str, *, baseline: str, after: str) -
     return f'<td class="num gain{clear}">{wording.points(gain)}</td>'
 
 
-def _own_name(row: languages.Language) -> str:
+def _own_name(row: registry.Language) -> str:
     return f'<bdi lang="{row.bcp47}" dir="{row.direction}">{escape(row.own_name)}</bdi>'

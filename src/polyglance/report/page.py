@@ -7,14 +7,12 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
-from polyglance import files
 from polyglance.report import (
     background,
     building,
     document,
     hard_languages,
     headline,
-    ladder,
     language_table,
     payload,
     published_table,
@@ -22,8 +20,12 @@ from polyglance.report import (
     task_pairs,
     wording,
 )
+from polyglance.report import (
+    comparison as ladder,
+)
 from polyglance.report.tables import Section
-from polyglance.results import Result
+from polyglance.results.schema import Result
+from polyglance.storage import files
 
 Modality = Literal["image", "audio"]
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from polyglance import languages
+from polyglance.languages import registry
 from polyglance.report import groups, tables, wording
 from polyglance.report.tables import Figure, Section, View
 
@@ -18,7 +18,7 @@ DECIMALS = 5
 
 def of_languages(order: Sequence[str]) -> dict[str, Any]:
     """Names of languages and of their groups, a column a fact; groups by their place in a list."""
-    rows = [languages.get_language(language) for language in order]
+    rows = [registry.get_language(language) for language in order]
     by_kind = {by: list(groups.members(order, by)) for by in groups.TITLES}
     return {
         "id": list(order),

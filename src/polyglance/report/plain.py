@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from polyglance import files, languages, outputs, spreadsheets
+from polyglance.languages import registry
 from polyglance.report import (
     background,
     building,
@@ -19,7 +19,9 @@ from polyglance.report import (
     wording,
 )
 from polyglance.report.tables import Figure, Section, View
-from polyglance.results import Result
+from polyglance.results import spreadsheets
+from polyglance.results.schema import Result
+from polyglance.storage import files, outputs
 
 CSV_COLUMNS = (
     "task",
@@ -123,7 +125,7 @@ def write_csv(path: Path, results: Iterable[Result]) -> Path:
 
 def _csv_rows(result: Result) -> Iterable[list[object]]:
     """One row a value, in the order of `CSV_COLUMNS`."""
-    row = languages.get_language(result.language)
+    row = registry.get_language(result.language)
     for name, value in result.values.items():
         low, high = result.intervals.get(name, ("", ""))
         yield [
@@ -205,7 +207,7 @@ def _hard_rows(section: Section, *, modality: str) -> list[str]:
     for language, mean in found.mean.items():
         numbers = [mean, *(row[language] for row in found.by_model.values())]
         cells = " | ".join(hard_languages.z_text(number) for number in numbers)
-        english = languages.get_language(language).english_name
+        english = registry.get_language(language).english_name
         lines.append(f"| {_cell(english)} | `{language}` | {cells} |")
     return lines
 
@@ -265,7 +267,7 @@ def _model_rows(view: View) -> list[str]:
 def _language_rows(section: Section, view: View) -> list[str]:
     lines = _head(["Language", "Own name", "Id"], section.models)
     for language in sorted(view.num_queries, key=lambda name: (name != tables.ENGLISH, name)):
-        row = languages.get_language(language)
+        row = registry.get_language(language)
         figures = " | ".join(_figure(view.figure(model, language)) for model in section.models)
         own = _cell(row.own_name) or wording.MISSING
         lines.append(f"| {_cell(row.english_name)} | {own} | `{language}` | {figures} |")

@@ -11,7 +11,8 @@ from typing import Any
 
 import altair as alt
 
-from polyglance import errors, files
+from polyglance import errors
+from polyglance.storage import files
 
 Spec = dict[str, Any]
 

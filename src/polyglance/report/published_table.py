@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from polyglance import languages, published
-from polyglance.published import PublishedNumber
+from polyglance.languages import registry
 from polyglance.report import headline, tables, wording
 from polyglance.report.tables import Section, View, ViewKey
-from polyglance.results import Result
+from polyglance.results import published
+from polyglance.results.published import PublishedNumber
+from polyglance.results.schema import Result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,7 @@ def _by_language(section: Section, key: ViewKey, rows: Sequence[Published]) -> s
             figure = view.figure(model, name)
             figures.append(None if figure is None else figure.value)
         cells = "".join(f'<td class="num">{wording.per_cent(value)}</td>' for value in figures)
-        row = languages.get_language(name)
+        row = registry.get_language(name)
         body += f'<tr><th scope="row">{escape(row.english_name)}</th>{cells}</tr>'
     return (
         f"<details><summary>Language by language, {len(names)}</summary>"
@@ -153,4 +154,4 @@ def _by_language(section: Section, key: ViewKey, rows: Sequence[Published]) -> s
 def _languages(row: Published) -> str:
     if len(row.figures) > 1:
         return f"{len(row.figures):,}"
-    return escape(languages.get_language(next(iter(row.figures))).english_name)
+    return escape(registry.get_language(next(iter(row.figures))).english_name)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from polyglance.report import wording
-from polyglance.results import Direction, Result
+from polyglance.results.schema import Direction, Result
 
 ENGLISH = "eng_Latn"
 SPLIT_ORDER = ("seen", "test", "held_out", "dev")

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from polyglance import comparisons, errors
-from polyglance.comparisons import Correlation
+from polyglance import errors
+from polyglance.metrics import significance
+from polyglance.metrics.bootstrap import Interval
+from polyglance.metrics.significance import Correlation
 from polyglance.report import wording
 from polyglance.report.tables import Section, View
-from polyglance.statistics import Interval
 
 SEED = 20
 # 28 pairs are eight tasks; each takes half a second for its intervals.
@@ -111,7 +112,7 @@ def pairs_section(
         '<th scope="col" class="num">Points</th><th scope="col" class="num">Pearson</th>'
         f'<th scope="col" class="num">Spearman</th></tr></thead><tbody>{body}</tbody></table></div>'
         '<p class="hint">Below each number its 95&nbsp;% interval, from drawing languages again: '
-        f"it is about other languages. Fewer than {comparisons.LEAST_POINTS} points, or points "
+        f"it is about other languages. Fewer than {significance.LEAST_POINTS} points, or points "
         "that are all the same, are left out.</p></section>"
     )
 
@@ -150,7 +151,7 @@ def _points(first: View, second: View) -> list[tuple[str, str, float, float]]:
 
 def _correlation(points: Sequence[tuple[str, str, float, float]]) -> Correlation | None:
     try:
-        return comparisons.correlate(
+        return significance.correlate(
             [point[2] for point in points],
             [point[3] for point in points],
             clusters=[point[1] for point in points],

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 
-from polyglance import languages
-from polyglance.results import Direction
+from polyglance.languages import registry
+from polyglance.results.schema import Direction
 
 MISSING = "–"
 # The sign that is as wide as a plus and that screen readers say as "minus".
@@ -110,7 +110,7 @@ def partner_name(partner: str) -> str:
     """
     if partner in ("", "itself"):
         return "the same language" if partner else "none"
-    return languages.get_language(partner).english_name
+    return registry.get_language(partner).english_name
 
 
 def policy_name(policy: str, *, modality: str) -> str:

@@ -14,11 +14,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from polyglance import errors, files, model, store_facts, store_repair, store_versions
-from polyglance.search import columns, places, thumbnails
+from polyglance import errors
+from polyglance.model import dual_encoder
+from polyglance.search import pack_columns, places, thumbnails
 from polyglance.search.indexing import absolute
-from polyglance.store import LOCK_NAME, MANIFEST_NAME, Store
-from polyglance.store_repair import Finding
+from polyglance.storage import files, identity, versions
+from polyglance.storage import repair as store_repair
+from polyglance.storage.repair import Finding
+from polyglance.storage.store import LOCK_NAME, MANIFEST_NAME, Store
 
 THUMBNAIL = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}\.jpg|[0-9a-f]{2}/\.[0-9a-f]{16}\.making")
 
@@ -80,9 +83,9 @@ def check(index: Path, *, repair: bool = False, new_model: str | None = None) ->
 
 
 def _require_there(index: Path) -> None:
-    if not (index / store_facts.TABLE_NAME).is_dir():
+    if not (index / identity.TABLE_NAME).is_dir():
         raise errors.UnavailableError(
-            f"there is no index at {index} (no {store_facts.TABLE_NAME} in it)",
+            f"there is no index at {index} (no {identity.TABLE_NAME} in it)",
             hint="check the path; polyglance index makes one",
         )
 
@@ -90,21 +93,21 @@ def _require_there(index: Path) -> None:
 def _is_index(index: Path) -> bool:
     """Whether the vectors must have length one; of what does not say, yes."""
     try:
-        return places.MODEL in store_facts.read(index / MANIFEST_NAME).facts
+        return places.MODEL in identity.read(index / MANIFEST_NAME).facts
     except errors.PolyglanceError:
         return True
 
 
 def _another_table(store: Path) -> Finding | None:
     """That the table is another store's, which nothing mends; None where that is not known."""
-    folder = store / store_facts.TABLE_NAME
+    folder = store / identity.TABLE_NAME
     try:
-        table_id = store_facts.read(store / MANIFEST_NAME).table_id
-        table = store_versions.open_version(store, folder)
+        table_id = identity.read(store / MANIFEST_NAME).table_id
+        table = versions.open_version(store, folder)
     except errors.PolyglanceError:
         return None  # a damage, which is told as one
     try:
-        store_facts.require_same_table(table, table_id, store=store)
+        identity.require_same_table(table, table_id, store=store)
     except errors.StoreError as error:
         return Finding(f"{error.message}; {error.hint}", mendable=False)
     return None
@@ -113,12 +116,12 @@ def _another_table(store: Path) -> Finding | None:
 def _manifest(index: Path, *, repair: bool) -> list[Finding]:
     """The manifest, which the table holds as well."""
     try:
-        store_facts.read(index / MANIFEST_NAME)
+        identity.read(index / MANIFEST_NAME)
     except errors.PolyglanceError as error:
         if not repair:
             return [Finding(f"{error.message}; the table says the same")]
-        content = store_facts.noted_in(index / store_facts.TABLE_NAME)
-        store_facts.write(index / MANIFEST_NAME, content)
+        content = identity.noted_in(index / identity.TABLE_NAME)
+        identity.write(index / MANIFEST_NAME, content)
         return [Finding(f"{error.message}; taken from the table", mended=True)]
     return []
 
@@ -126,11 +129,11 @@ def _manifest(index: Path, *, repair: bool) -> list[Finding]:
 def _columns(index: Path, *, repair: bool) -> list[Finding]:
     """Columns of packs: what is wrong with one is mended by making it again."""
     found = []
-    for path in sorted((index / columns.FOLDER).glob("*")):
-        if not (path / store_facts.TABLE_NAME).is_dir():
+    for path in sorted((index / pack_columns.FOLDER).glob("*")):
+        if not (path / identity.TABLE_NAME).is_dir():
             continue
         try:
-            store_facts.read(path / MANIFEST_NAME)
+            identity.read(path / MANIFEST_NAME)
             if another := _another_table(path):
                 said = f"the column {path.name} of a pack: {another.said}"
                 found.append(Finding(said, mendable=False))
@@ -155,10 +158,12 @@ def _note_model(store: Store, new_model: str) -> None:
     """
     reference, wanted = absolute(new_model), places.model_space(store)
     folder = Path(reference)
-    if (folder / model.MODEL_FILE).is_file():
-        model.require_space(reference, model.read_facts(folder).space_id, wanted=wanted)
+    if (folder / dual_encoder.MODEL_FILE).is_file():
+        dual_encoder.require_space(
+            reference, dual_encoder.read_facts(folder).space_id, wanted=wanted
+        )
     else:
-        model.load_side(reference, "content", space_id=wanted)
+        dual_encoder.load_side(reference, "content", space_id=wanted)
     indexed = Path(str(store.extra_facts.get(places.FOLDER, "")))
     places.follow(store, reference, folder=indexed, space_id=wanted)
 
@@ -168,9 +173,9 @@ def _places(store: Store) -> list[Finding]:
     found = []
     try:
         reference = places.model_of(store)
-        if (Path(reference) / model.MODEL_FILE).is_file():
-            space_id = model.read_facts(Path(reference)).space_id
-            model.require_space(reference, space_id, wanted=places.model_space(store))
+        if (Path(reference) / dual_encoder.MODEL_FILE).is_file():
+            space_id = dual_encoder.read_facts(Path(reference)).space_id
+            dual_encoder.require_space(reference, space_id, wanted=places.model_space(store))
         if reference != store.extra_facts.get(places.MODEL):
             said = f"the model was moved to {reference}; --model {reference} notes it"
             found.append(Finding(said, harmless=True))

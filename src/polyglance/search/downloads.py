@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyglance import errors
 from polyglance.records import ImageFile, Quarantined
-from polyglance.search.gathering import Gathered
+from polyglance.search.scanned import Gathered
 from polyglance.sources import webdataset
 from polyglance.sources.patterns import Patterns
 from polyglance.sources.skipped import Skipped, Why, summary

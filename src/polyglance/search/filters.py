@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
-from polyglance import errors, text_forms
+from polyglance import errors
+from polyglance.languages import text_forms
 from polyglance.search.folders import Folders, Place
 
 COLUMNS = ("id", "path", "size", "mtime_ns", "taken_at")

@@ -19,19 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.affine import Vectors
-from polyglance.model import TextSpeakers, load_side
-from polyglance.packs import LanguagePack
+from polyglance.heads.affine import Vectors
+from polyglance.model.dual_encoder import TextSpeakers, load_side
+from polyglance.model.pack import LanguagePack
+from polyglance.model.same_space import require_equivalent
+from polyglance.model.side import Side, SpaceTower
 from polyglance.search import places
-from polyglance.search.columns import Column
 from polyglance.search.filters import Filters
 from polyglance.search.folders import Folders
-from polyglance.search.ranked import Candidates, Hit
-from polyglance.search.vector_index import Nearest, Rows
-from polyglance.sides import Side, SpaceTower
-from polyglance.spaces import require_equivalent
-from polyglance.store import Store
-from polyglance.store_rows import require_unit
+from polyglance.search.fusion import Candidates, Hit
+from polyglance.search.pack_columns import Column
+from polyglance.storage.ann_index import Nearest, Rows
+from polyglance.storage.schema import require_unit
+from polyglance.storage.store import Store
 
 if TYPE_CHECKING:
     import pyarrow

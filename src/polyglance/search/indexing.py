@@ -16,22 +16,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from polyglance import embed, errors, files
-from polyglance.affine import Vectors
-from polyglance.model import MODEL_FILE, load_side
-from polyglance.records import ImageFile, Quarantined
-from polyglance.search import leaving, own_source, places, vector_rows
+from polyglance import errors
+from polyglance.encoding import embed
+from polyglance.heads.affine import Vectors
+from polyglance.model.dual_encoder import MODEL_FILE, load_side
+from polyglance.model.side import SpaceTower
+from polyglance.records import ImageFile, Modality, Output, Quarantined
+from polyglance.search import import_vectors, leaving, own_source, places
 from polyglance.search import thumbnails as thumbnail_files
-from polyglance.search.gathering import Describe, Gathered, gather
 from polyglance.search.leaving import Leaving, Policy
-from polyglance.search.rows import add_index_columns, index_columns, looked_at
-from polyglance.sides import SpaceTower
+from polyglance.search.metadata import add_index_columns, index_columns, looked_at
+from polyglance.search.scan import gather
+from polyglance.search.scanned import Describe, Gathered
 from polyglance.sources.images import Photo
 from polyglance.sources.patterns import Idle
 from polyglance.sources.skipped import Skipped
-from polyglance.store import MANIFEST_NAME, Store
-from polyglance.store_facts import StoreFacts
-from polyglance.towers import Modality, Output
+from polyglance.storage import files
+from polyglance.storage.identity import StoreFacts
+from polyglance.storage.store import MANIFEST_NAME, Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +123,7 @@ def build(
         StoreError: An index of another model or source, or one that another process is writing.
         DiskFullError: No room; what was appended stays.
     """
-    if vector_rows.holds_vectors(source):
+    if import_vectors.holds_vectors(source):
         if exclude:
             raise errors.ConfigError(
                 f"what is to be left out was given ({', '.join(exclude)}), and {source} holds "
@@ -166,7 +168,7 @@ def _of_vectors(
     source: Path, *, model: str, out: Path, policy: Policy, space: str | None
 ) -> IndexReport:
     """As `build`, of a folder of vectors."""
-    report, left, num_rows = vector_rows.build_vectors(
+    report, left, num_rows = import_vectors.build_vectors(
         source, model=absolute(model), space=space, out=out, policy=policy
     )
     found = Gathered(root=source, images=())

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from polyglance import errors
-from polyglance.search.gathering import Gathered
+from polyglance.search.scanned import Gathered
 from polyglance.sources.walking import why_by_name
-from polyglance.store import Store
+from polyglance.storage.store import Store
 
 MOST_REMOVED = 0.2
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from polyglance import errors
-from polyglance.affine import Vectors
-from polyglance.packs import LanguagePack
-from polyglance.search import ranked
+from polyglance.heads.affine import Vectors
+from polyglance.model.pack import LanguagePack
+from polyglance.search import fusion
 from polyglance.search.filters import Filters
+from polyglance.search.fusion import Candidates, Hit
 from polyglance.search.index import Index
-from polyglance.search.ranked import Candidates, Hit
 
 # Candidates of a query: for each answer, so that folding has something to choose from; and where
 # several readings are fused, since what stands in the middle of two may come before what leads one.
@@ -74,8 +74,8 @@ def hits_of(index: Index, looks: Sequence[Look]) -> list[tuple[Hit, ...]]:
         for (place, count), found in zip(list(counts.items()), listed, strict=True):
             look = looks[place]
             hits[place] = tuple(
-                ranked.fold(
-                    ranked.fuse(found, shares=look.shares),
+                fusion.fold(
+                    fusion.fuse(found, shares=look.shares),
                     top=look.top,
                     alike=look.alike,
                     vectors_at=index.vectors_at,

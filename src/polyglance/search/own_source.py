@@ -14,7 +14,7 @@ from typing import Literal
 
 from polyglance import errors, progress
 from polyglance.search import places
-from polyglance.store import Store
+from polyglance.storage.store import Store
 
 # So many of an index's rows, 0 to 1, must be found in another place that is taken for its own.
 LEAST_FOUND = 0.5

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from polyglance import errors, model, progress
-from polyglance.store import Store
+from polyglance import errors, progress
+from polyglance.model import dual_encoder
+from polyglance.storage.store import Store
 
 MODEL, BESIDE, SPACE, FOLDER = "model", "model_from_here", "model_space", "folder"
 
@@ -89,7 +90,7 @@ def model_of(store: Store) -> str:
     beside = facts.get(BESIDE)
     if isinstance(beside, str) and store.address is None:
         moved = (store.path / beside).resolve()
-        if (moved / model.MODEL_FILE).is_file():
+        if (moved / dual_encoder.MODEL_FILE).is_file():
             progress.say(
                 f"the model is not at its old place any more ({reference}); taken is {moved}: "
                 "polyglance check-index --model notes it"

@@ -22,9 +22,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from polyglance import errors, text_forms
-from polyglance.affine import Vectors
-from polyglance.languages import AMBIGUOUS, get_language, normalise_language
+from polyglance import errors
+from polyglance.heads.affine import Vectors
+from polyglance.languages import text_forms
+from polyglance.languages.registry import AMBIGUOUS, get_language, normalise_language
 
 
 @dataclass(frozen=True, eq=False)

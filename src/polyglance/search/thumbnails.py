@@ -18,10 +18,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from polyglance import errors, files, image_rows
+from polyglance import errors
+from polyglance.encoding import media
 from polyglance.sources import images
 from polyglance.sources.webdataset import read_span
-from polyglance.store import Store
+from polyglance.storage import files
+from polyglance.storage.store import Store
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,7 +44,7 @@ def place_of(index: Path, key: str) -> Path:
     Raises:
         StoreError: A key that is none: it would name another file.
     """
-    image_rows.require_key(key, place=index)
+    media.require_key(key, place=index)
     return Path(index) / FOLDER / key[:2] / f"{key[2:]}.jpg"
 
 
@@ -198,7 +200,7 @@ def _decode(path: Path, *, span: tuple[int, int] | None, key: str, identity: str
             f"the picture of {identity!r} cannot be read: {error.strerror or error}",
             hint="run polyglance index again where its folder is at hand",
         ) from error
-    if image_rows.content_key(data) != key:
+    if media.content_key(data) != key:
         raise errors.UnavailableError(
             f"the picture of {identity!r} has changed since it was indexed",
             hint="run polyglance index again",

@@ -16,29 +16,29 @@ from pydantic_core import to_json
 from starlette.convertors import register_url_convertor
 
 from polyglance import __version__, errors
-from polyglance.languages import of_locales
+from polyglance.languages.registry import of_locales
 from polyglance.search.filters import Filters, day, last_day
 from polyglance.search.queries import Query as Wanted
 from polyglance.search.queries import Term, parse
 from polyglance.serve import (
     clip_retrieval,
     form_data,
-    forms,
     page_routes,
     parameters,
     problems,
+    schemas,
     uploads,
 )
-from polyglance.serve.asking import Asked, Asker, language_id
+from polyglance.serve.answers import Asked, Asker, language_id
 from polyglance.serve.batching import Batcher
 from polyglance.serve.decoding import Decoder
 from polyglance.serve.freshness import LostIndexError
-from polyglance.serve.guard import App, Guard
 from polyglance.serve.ids import AnyId
 from polyglance.serve.limits import Limits
 from polyglance.serve.looking import Looking
 from polyglance.serve.metrics import Metrics
 from polyglance.serve.pictures import Pictures
+from polyglance.serve.security import App, Guard
 from polyglance.serve.sessions import Doors, usable
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -46,7 +46,7 @@ Model = TypeVar("Model", bound=BaseModel)
 SEARCH = "/api/search"
 MOST_JSON_PARTS = 70_000
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": forms.Problem, "description": said}
+    status: {"model": schemas.Problem, "description": said}
     for status, said in {
         400: "What cannot be read",
         401: "No token, or a wrong one",
@@ -59,8 +59,8 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 LOST: dict[int | str, dict[str, Any]] = {
-    404: {"model": forms.Problem, "description": "The index has no such item"},
-    410: {"model": forms.Problem, "description": "Its file is gone, changed or elsewhere"},
+    404: {"model": schemas.Problem, "description": "The index has no such item"},
+    410: {"model": schemas.Problem, "description": "Its file is gone, changed or elsewhere"},
 }
 PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/*": {}}, "description": "The picture"}
@@ -184,19 +184,21 @@ class _Observed:
 def _search(app: FastAPI) -> None:
     """Queries: by text, by picture, by both, by a picture of the index."""
 
-    @app.get(SEARCH, response_model=forms.Found, openapi_extra=forms.parameters(forms.Typed))
+    @app.get(SEARCH, response_model=schemas.Found, openapi_extra=schemas.parameters(schemas.Typed))
     async def search_by_text(request: Request) -> Response:
         """Find pictures by a text in any language, or by a combined query."""
         # Asked through `_Observed` this is passed by.
         return await by_text(app, request.scope["query_string"])
 
-    @app.post("/api/search", response_model=forms.Found, openapi_extra=forms.upload(forms.Sent))
+    @app.post(
+        "/api/search", response_model=schemas.Found, openapi_extra=schemas.upload(schemas.Sent)
+    )
     async def search_by_picture(request: Request) -> Response:
         """Find pictures by a picture, by a text, or by both together."""
         limits = app.state.limits
         body = await request.body()
         fields, files = form_data.read(body, request.headers.get("content-type", ""))
-        chosen = validated(lambda: forms.Sent.model_validate(fields))
+        chosen = validated(lambda: schemas.Sent.model_validate(fields))
         text = uploads.clean(chosen.q, limits=limits) if chosen.q else ""
         if files.keys() - {"image"}:
             raise errors.InputError("a file that is not named image", hint="send one, as image")
@@ -206,14 +208,16 @@ def _search(app: FastAPI) -> None:
         asked = wanted(text, chosen, picture=data or None, limits=limits, there=spoken(app))
         return await answered(app, asked)
 
-    @app.get("/api/similar/{identity:id}", response_model=forms.Found, responses=LOST)
+    @app.get("/api/similar/{identity:id}", response_model=schemas.Found, responses=LOST)
     async def similar(identity: Identity, top: Top = 24) -> Response:
         """Find pictures like one of the index, which is left out."""
         if identity not in app.state.asker.catalogue.row_of:
             return _no_item(identity)
         return await answered(app, Asked(query=Wanted.like(identity), shown=identity, top=top))
 
-    @app.post("/knn-service", response_model=list[forms.KnnHit], openapi_extra=clip_retrieval.BODY)
+    @app.post(
+        "/knn-service", response_model=list[schemas.KnnHit], openapi_extra=clip_retrieval.BODY
+    )
     async def knn_service(request: Request) -> Response:
         """The same in the form of clip-retrieval, for its clients."""
         body = await request.body()
@@ -222,7 +226,7 @@ def _search(app: FastAPI) -> None:
                 f"JSON of more than {MOST_JSON_PARTS:,} parts", hint="see /docs for what is allowed"
             )
         # Its own client sends JSON without saying so.
-        query = validated(lambda: forms.KnnQuery.model_validate_json(body))
+        query = validated(lambda: schemas.KnnQuery.model_validate_json(body))
         asked = clip_retrieval.asked(query, limits=app.state.limits)
         found = await app.state.batcher.ask(await app.state.looking.seen(asked))
         base = str(request.base_url).rstrip("/")
@@ -256,7 +260,7 @@ def validated(read: Callable[[], Model]) -> Model:
 
 def wanted(
     text: str,
-    chosen: forms.Chosen,
+    chosen: schemas.Chosen,
     *,
     limits: Limits,
     picture: bytes | None = None,
@@ -315,8 +319,8 @@ async def answered(app: FastAPI, asked: Asked) -> Response:
 
 async def by_text(app: FastAPI, query_string: bytes) -> Response:
     """The answer to `GET /api/search`, of what stands behind the question mark."""
-    given = parameters.of_address(query_string, known=forms.Typed.model_fields)
-    chosen = validated(lambda: forms.Typed.model_validate(given))
+    given = parameters.of_address(query_string, known=schemas.Typed.model_fields)
+    chosen = validated(lambda: schemas.Typed.model_validate(given))
     text = uploads.clean(chosen.q, limits=app.state.limits)
     asked = wanted(text, chosen, limits=app.state.limits, there=spoken(app))
     return await answered(app, asked)
@@ -374,7 +378,7 @@ def _facts(app: FastAPI) -> None:
     """What the server says of itself."""
     spoken: list[bytes] = []
 
-    @app.get("/api/languages", response_model=forms.Spoken)
+    @app.get("/api/languages", response_model=schemas.Spoken)
     async def languages() -> Response:
         """The languages that this installation can be asked in, and how well it does."""
         if not spoken:  # written once: it is large, and the same for all
@@ -389,7 +393,7 @@ def _facts(app: FastAPI) -> None:
             described.append(to_json(app.openapi()))
         return Response(described[0], media_type="application/json")
 
-    @app.get("/health", response_model=forms.Health, responses={503: {"model": forms.Health}})
+    @app.get("/health", response_model=schemas.Health, responses={503: {"model": schemas.Health}})
     async def health() -> Response:
         """Whether the server can answer; needs no token."""
         asker, problem = app.state.asker, None

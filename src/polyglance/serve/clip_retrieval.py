@@ -15,19 +15,19 @@ from typing import Any
 
 from polyglance import errors
 from polyglance.search.queries import Query, Term
-from polyglance.serve import forms, uploads
-from polyglance.serve.asking import Asked, language_id
+from polyglance.serve import schemas, uploads
+from polyglance.serve.answers import Asked, language_id
 from polyglance.serve.limits import Limits
 
 BODY = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": forms.KnnQuery.model_json_schema()}},
+        "content": {"application/json": {"schema": schemas.KnnQuery.model_json_schema()}},
     }
 }
 
 
-def asked(query: forms.KnnQuery, *, limits: Limits) -> Asked:
+def asked(query: schemas.KnnQuery, *, limits: Limits) -> Asked:
     """What a request of theirs asks.
 
     Raises:
@@ -71,7 +71,7 @@ def asked(query: forms.KnnQuery, *, limits: Limits) -> Asked:
 def rows(
     found: Mapping[str, Any],
     *,
-    query: forms.KnnQuery,
+    query: schemas.KnnQuery,
     row_of: Mapping[str, int],
     base: str,
 ) -> list[dict[str, Any]]:
@@ -94,13 +94,13 @@ def rows(
     return listed
 
 
-def cut(query: forms.KnnQuery, *, num_rows: int, limits: Limits) -> dict[str, str]:
+def cut(query: schemas.KnnQuery, *, num_rows: int, limits: Limits) -> dict[str, str]:
     """The header that says at which limit an answer was cut, if it was."""
     was_cut = num_rows == limits.top < _num_wanted(query)
     return {"x-cut-at": str(limits.top)} if was_cut else {}
 
 
-def _num_wanted(query: forms.KnnQuery) -> int:
+def _num_wanted(query: schemas.KnnQuery) -> int:
     return max(query.num_result_ids or 0, query.num_images)
 
 

@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.store import MANIFEST_NAME, Store
-from polyglance.store_facts import TABLE_NAME
+from polyglance.storage.identity import TABLE_NAME
+from polyglance.storage.store import MANIFEST_NAME, Store
 
 Mark = tuple[int, ...]
 

@@ -12,8 +12,8 @@ import uvicorn
 
 from polyglance import errors
 from polyglance.serve.connections import Connections
-from polyglance.serve.guard import App
 from polyglance.serve.limits import Limits
+from polyglance.serve.security import App
 
 STOP_SECONDS = 5
 # Files that are open beside connections: of the index, of pictures, of processes that decode.

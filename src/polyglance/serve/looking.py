@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from polyglance.search.queries import PictureVector, Query, Term
 from polyglance.serve import memory
-from polyglance.serve.asking import Asked
+from polyglance.serve.answers import Asked
 from polyglance.serve.decoding import BusyError, Decoder
 from polyglance.serve.limits import Limits
 

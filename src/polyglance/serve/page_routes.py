@@ -9,8 +9,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
 from polyglance.serve import form_data
-from polyglance.serve.guard import TOO_MANY_GUESSES, shows_token
 from polyglance.serve.problems import problem
+from polyglance.serve.security import TOO_MANY_GUESSES, shows_token
 from polyglance.serve.sessions import Doors, TooManyGuessesError
 
 PAGES = {

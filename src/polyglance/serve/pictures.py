@@ -11,10 +11,11 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from polyglance import errors, image_rows
+from polyglance import errors
+from polyglance.encoding import media
 from polyglance.search import thumbnails
 from polyglance.sources.webdataset import read_span
-from polyglance.store import Store
+from polyglance.storage.store import Store
 
 # The first bytes of what is indexed, and what a browser is told; nothing else is sent.
 MEDIA_TYPES = (
@@ -98,7 +99,7 @@ class Pictures:
             )
         except OSError as error:
             raise _gone(identity, error.strerror or str(error)) from error
-        if image_rows.content_key(data) != row.key:
+        if media.content_key(data) != row.key:
             raise _gone(identity, "it has changed since it was indexed")
         return data, media_type(data)
 

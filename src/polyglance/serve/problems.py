@@ -11,7 +11,7 @@ from polyglance import errors
 from polyglance.serve.batching import StoppingError
 from polyglance.serve.decoding import BusyError
 from polyglance.serve.freshness import LostIndexError
-from polyglance.serve.guard import UNFORESEEN
+from polyglance.serve.security import UNFORESEEN
 
 STATUS = {
     StoppingError: 503,

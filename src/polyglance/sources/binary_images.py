@@ -16,7 +16,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors, files
+from polyglance import errors
+from polyglance.storage import files
 
 Bytes = NDArray[np.uint8]
 

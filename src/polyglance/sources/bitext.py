@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.languages import ENGLISH
+from polyglance.languages.registry import ENGLISH
 from polyglance.records import Pair, Quarantined
 from polyglance.sources.language_files import LanguageFiles, by_language, is_code
 from polyglance.sources.text_lines import read_lines

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from polyglance import errors
-from polyglance.languages import DATASET_ALIASES, ENGLISH, normalise_language
+from polyglance.languages.registry import DATASET_ALIASES, ENGLISH, normalise_language
 from polyglance.records import Caption, Pair, Quarantined
 from polyglance.sources import language_files
 from polyglance.sources.language_files import LanguageFiles

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from polyglance import errors
-from polyglance.languages import ENGLISH, normalise_language
+from polyglance.languages.registry import ENGLISH, normalise_language
 from polyglance.records import Caption
 from polyglance.sources.text_lines import SetAside, entry_of, read_lines, unusable
 

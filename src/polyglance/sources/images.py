@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from polyglance import errors, files
+from polyglance import errors
 from polyglance.sources import jpeg
 from polyglance.sources.exif import DAMAGED, Taken, taken_of
 from polyglance.sources.walking import HEAD_BYTES as HEAD_BYTES
 from polyglance.sources.walking import HEIC_INSTALL, is_heic
 from polyglance.sources.walking import find_images as find_images
 from polyglance.sources.walking import survey_folder as survey_folder
+from polyglance.storage import files
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 from polyglance import errors
-from polyglance.languages import ENGLISH, normalise_language
+from polyglance.languages.registry import ENGLISH, normalise_language
 from polyglance.records import LabelSet, PromptSet, Quarantined
 from polyglance.sources.captions import languages_of
 from polyglance.sources.language_files import LanguageFiles, by_language

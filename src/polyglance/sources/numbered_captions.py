@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.languages import normalise_language
+from polyglance.languages.registry import normalise_language
 from polyglance.records import Caption
 from polyglance.sources import captions
 from polyglance.sources.text_lines import SetAside, entry_of

@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from polyglance import errors, files
-from polyglance.languages import ENGLISH, normalise_language
+from polyglance import errors
+from polyglance.languages.registry import ENGLISH, normalise_language
 from polyglance.records import ImageFile
+from polyglance.storage import files
 
 Artist = Literal["google", "twitter"]
 TRAIN_ARTIST: Artist = "google"

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from polyglance import errors, files
+from polyglance import errors
 from polyglance.records import Quarantined
+from polyglance.storage import files
 
 BOM = b"\xef\xbb\xbf"
 # So many bytes tell whether every other one is zero.

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from polyglance import errors
-from polyglance.languages import normalise_language
+from polyglance.languages.registry import normalise_language
 from polyglance.records import Caption
 
 COLUMNS = ("language", "image_url", "caption_reference_description")

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.languages import ENGLISH
+from polyglance.languages.registry import ENGLISH
 from polyglance.records import ImageFile, LabelSet, PromptSet, Quarantined
-from polyglance.results import CaptionPolicy
+from polyglance.results.schema import CaptionPolicy
 from polyglance.sources import class_images, labels
-from polyglance.tasks.at_hand import at_hand
+from polyglance.tasks.available import at_hand
 
 Variant = Literal["labels", "english", "translated", "best"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from polyglance.language_groups import language_groups
+from polyglance.languages.groups import language_groups
 from polyglance.tasks import classification, neighbours
 from polyglance.tasks.rows import Task
 

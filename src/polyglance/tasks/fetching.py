@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from polyglance import errors, files, progress
+from polyglance import errors, progress
+from polyglance.storage import files
 from polyglance.tasks.rows import PinnedFile, Task
 
 TABLE = Path(__file__).with_name("pinned_files.tsv")

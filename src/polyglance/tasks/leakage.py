@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from polyglance import errors
-from polyglance.image_rows import content_key
-from polyglance.languages import ENGLISH
-from polyglance.recipes.dev_sets import normal_form
+from polyglance.encoding.media import content_key
+from polyglance.languages.registry import ENGLISH
+from polyglance.recipes.data.dev_sets import normal_form
 from polyglance.records import Caption, ImageFile
 from polyglance.sources import named_pictures
 from polyglance.sources.webdataset import read_span
@@ -26,7 +26,7 @@ from polyglance.tasks.rows import ContentData, TaskData
 from polyglance.tasks.text import BitextData, SimilarityData
 
 if TYPE_CHECKING:
-    from polyglance.recipes.launch import Material
+    from polyglance.recipes.data.training_data import TrainingData
 
 Policy = Literal["refuse", "leave-out", "allow"]
 Text = tuple[str, str]  # language, text
@@ -56,11 +56,11 @@ class Screened:
     """What is left of the training data, and what was found in it.
 
     Attributes:
-        material: To train on.
+        training_data: To train on.
         facts: Counts by task and kind, and what was done, for a pack's manifest.
     """
 
-    material: Material
+    training_data: TrainingData
     facts: Mapping[str, Any]
 
 
@@ -92,7 +92,7 @@ def require_policy(policy: str) -> None:
 
 
 def screen(
-    material: Material,
+    training_data: TrainingData,
     tests: Sequence[TestData],
     *,
     policy: Policy,
@@ -102,7 +102,7 @@ def screen(
     """Look for test data in training data, and refuse it, leave it out, or let it be.
 
     Args:
-        material: What there is to learn from.
+        training_data: What there is to learn from.
         tests: Of the tasks that the pack will be measured on.
         policy: What to do with what is found; it is counted in any case.
         item_keys: By id, the keys of the training images, as `of_task` makes them.
@@ -114,7 +114,7 @@ def screen(
     """
     require_policy(policy)
     keys = item_keys or {}
-    found = {test.task: _count(material, test, keys=keys, bank_ids=bank_ids) for test in tests}
+    found = {test.task: _count(training_data, test, keys=keys, bank_ids=bank_ids) for test in tests}
     facts: dict[str, Any] = {"checked_against": found, "policy": policy}
     leaky = {task: counts for task, counts in found.items() if any(counts.values())}
     if policy == "refuse" and leaky:
@@ -129,20 +129,20 @@ def screen(
             "--leakage allow",
         )
     if policy == "leave-out" and leaky:
-        material = _without(material, tests, keys=keys, bank_ids=bank_ids)
-    return Screened(material=material, facts=facts)
+        training_data = _without(training_data, tests, keys=keys, bank_ids=bank_ids)
+    return Screened(training_data=training_data, facts=facts)
 
 
 def _count(
-    material: Material, test: TestData, *, keys: Mapping[str, str], bank_ids: Sequence[str]
+    training_data: TrainingData, test: TestData, *, keys: Mapping[str, str], bank_ids: Sequence[str]
 ) -> dict[str, int | None]:
     """Different training texts and images that a task has as well; None where not compared."""
-    texts, images = set(_training_texts(material)), test.images
+    texts, images = set(_training_texts(training_data)), test.images
     exact = texts & test.texts
     spelt = {one for one in texts - exact if (one[0], normal_form(one[1])) in test.forms}
-    ids = set(bank_ids) if material.banks is not None else set()
-    if material.image_text is not None:
-        ids |= set(material.image_text.content_ids)
+    ids = set(bank_ids) if training_data.banks is not None else set()
+    if training_data.image_text is not None:
+        ids |= set(training_data.image_text.content_ids)
     return {
         "texts": len(exact),
         "texts_in_other_spelling": len(spelt),
@@ -151,13 +151,13 @@ def _count(
 
 
 def _without(
-    material: Material,
+    training_data: TrainingData,
     tests: Sequence[TestData],
     *,
     keys: Mapping[str, str],
     bank_ids: Sequence[str],
-) -> Material:
-    """The material without any row that has a text or image of a test."""
+) -> TrainingData:
+    """The training_data without any row that has a text or image of a test."""
     forms = frozenset[Text]().union(*(test.forms for test in tests))
     images = frozenset[str]().union(*(test.images or () for test in tests))
 
@@ -171,7 +171,7 @@ def _without(
             if not leaks(pair.language_a, pair.text_a) and not leaks(pair.language_b, pair.text_b)
         ]
 
-    data, banks = material.image_text, material.banks
+    data, banks = training_data.image_text, training_data.banks
     if data is not None:
         rows = [row for row, one in enumerate(data.content_ids) if keys.get(one) not in images]
         data = data.take(np.array(rows, np.int64))
@@ -186,10 +186,10 @@ def _without(
             content_keys=list(itertools.compress(banks.content_keys, is_kept)),
         )
     return replace(
-        material,
-        english=[text for text in material.english if not leaks(ENGLISH, text)],
-        parallel=kept(material.parallel),
-        related=kept(material.related),
+        training_data,
+        english=[text for text in training_data.english if not leaks(ENGLISH, text)],
+        parallel=kept(training_data.parallel),
+        related=kept(training_data.related),
         image_text=data,
         banks=banks,
     )
@@ -203,15 +203,15 @@ def _with_captions(data: Any, captions: Sequence[Caption]) -> Any:
     return kept.take(np.array(rows, np.int64)) if rows else None
 
 
-def _training_texts(material: Material) -> Iterable[Text]:
-    yield from ((ENGLISH, text) for text in material.english)
-    for pair in (*material.parallel, *material.related):
+def _training_texts(training_data: TrainingData) -> Iterable[Text]:
+    yield from ((ENGLISH, text) for text in training_data.english)
+    for pair in (*training_data.parallel, *training_data.related):
         yield pair.language_a, pair.text_a
         yield pair.language_b, pair.text_b
-    if material.image_text is not None:
-        yield from ((c.language, c.text) for c in material.image_text.captions)
-    if material.banks is not None:
-        yield from zip(material.banks.languages, material.banks.texts, strict=True)
+    if training_data.image_text is not None:
+        yield from ((c.language, c.text) for c in training_data.image_text.captions)
+    if training_data.banks is not None:
+        yield from zip(training_data.banks.languages, training_data.banks.texts, strict=True)
 
 
 def _texts_of(data: TaskData) -> Iterable[Text]:

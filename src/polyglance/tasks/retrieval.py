@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.records import Caption, ImageFile, Quarantined
-from polyglance.results import CaptionPolicy
-from polyglance.tasks.at_hand import at_hand
+from polyglance.results.schema import CaptionPolicy
+from polyglance.tasks.available import at_hand
 
 Metric = Literal["hit_rate", "mean_reciprocal_rank", "average_recall"]
 Candidates = Literal["all", "captioned"]

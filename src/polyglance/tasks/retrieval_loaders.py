@@ -15,7 +15,7 @@ import numpy as np
 
 from polyglance import errors
 from polyglance.records import Caption, Quarantined
-from polyglance.results import CaptionPolicy
+from polyglance.results.schema import CaptionPolicy
 from polyglance.sources import captions, coco_json, numbered_captions, wit, xflickrco
 from polyglance.sources.text_lines import SetAside
 from polyglance.tasks.fetching import pinned_files

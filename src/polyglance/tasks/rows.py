@@ -9,7 +9,7 @@ from typing import Literal, Protocol, Self, TypeVar, runtime_checkable
 
 from polyglance import errors
 from polyglance.records import ImageFile, Quarantined
-from polyglance.results import CaptionPolicy
+from polyglance.results.schema import CaptionPolicy
 
 Kind = Literal["retrieval", "classification", "text"]
 T = TypeVar("T")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.languages import ENGLISH
+from polyglance.languages.registry import ENGLISH
 from polyglance.records import Pair, Quarantined, ScoredPair
-from polyglance.results import CaptionPolicy
+from polyglance.results.schema import CaptionPolicy
 from polyglance.sources import bitext, sts
 from polyglance.tasks.rows import each_language
 

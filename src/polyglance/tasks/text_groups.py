@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from polyglance.languages import normalise_language
+from polyglance.languages.registry import normalise_language
 
 # The languages of m-USE (Yang et al., 2020), both forms of Chinese as one, without English.
 OF_MUSE = "ara cmn deu fra ita jpn kor nld pol por rus spa tha tur"

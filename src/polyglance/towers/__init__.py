@@ -15,16 +15,16 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors, files
+from polyglance import errors
+from polyglance.records import Modality, Output
+from polyglance.storage import files
 from polyglance.towers import known_places
 
-Modality = Literal["image", "text", "audio"]
-Output = Literal["embedding", "pre_projection"]
 Vectors = NDArray[np.float32]
 
 
@@ -105,13 +105,13 @@ class TowerReference:
 # Every way to name a tower, in one place; a test resolves each entry.
 TOWERS: Mapping[str, TowerSource] = MappingProxyType(
     {
-        "hf": TowerSource("polyglance.towers.huggingface", "load"),
-        "sentence": TowerSource("polyglance.towers.sentence", "load"),
-        "openclip": TowerSource("polyglance.towers.openclip", "load", extra="openclip"),
-        "tiny": TowerSource("polyglance.towers.tiny", "load"),
-        "precomputed": TowerSource("polyglance.towers.precomputed", "load"),
-        "tuned": TowerSource("polyglance.towers.tuned", "load"),
-        "tuned-image": TowerSource("polyglance.towers.tuned_images", "load"),
+        "hf": TowerSource("polyglance.towers.libraries.transformers", "load"),
+        "sentence": TowerSource("polyglance.towers.libraries.sentence_transformers", "load"),
+        "openclip": TowerSource("polyglance.towers.libraries.open_clip", "load", extra="openclip"),
+        "tiny": TowerSource("polyglance.towers.tiny.tower", "load"),
+        "precomputed": TowerSource("polyglance.towers.libraries.precomputed", "load"),
+        "tuned": TowerSource("polyglance.towers.trainable.tuned", "load"),
+        "tuned-image": TowerSource("polyglance.towers.trainable.tuned_images", "load"),
     }
 )
 

@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 from polyglance import errors
-from polyglance.languages import normalise_language
-from polyglance.towers import Tower, TowerReference, checkpoints, parse_reference
+from polyglance.languages.registry import normalise_language
+from polyglance.towers import Tower, TowerReference, parse_reference
+from polyglance.towers.runtime import checkpoints
 
 # The languages of XLM-R (Conneau et al. 2020, appendix A; Latin transcriptions left out), which its
 # descendants have as well (multilingual E5, paraphrase-multilingual-mpnet, M-CLIP, AltCLIP).
@@ -71,9 +72,9 @@ def known(codes: Iterable[str]) -> tuple[str, ...]:
 def _folder_of(reference: TowerReference) -> Path | None:
     """The folder of a checkpoint, which is there since its tower was loaded."""
     if reference.library == "sentence":
-        from polyglance.towers import sentence
+        from polyglance.towers.libraries import sentence_transformers
 
-        return sentence.folder_of(reference)
+        return sentence_transformers.folder_of(reference)
     if reference.library == "hf":
         return checkpoints.find_folder(
             reference.location, revision=reference.options.get("revision")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from polyglance.text_forms import TextForm
+from polyglance.languages.text_forms import TextForm
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,8 @@ import contextlib
 import os
 from pathlib import Path, PureWindowsPath
 
-from polyglance import errors, files
+from polyglance import errors
+from polyglance.storage import files
 
 VARIABLE = "POLYGLANCE_TOWER_FOLDERS"
 NOTES = "tower-folders.txt"

@@ -1,0 +1,1 @@
+"""Making of data sets: translators."""

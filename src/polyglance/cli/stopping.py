@@ -1,0 +1,11 @@
+"""A command that was told to stop: its exit code and its words. Imports nothing, see `cli`."""
+
+from __future__ import annotations
+
+INTERRUPTED_EXIT_CODE = 130
+STOPPED = "stopped"
+GOES_ON = "; what was finished is kept, and the same command goes on from there"
+
+
+class Stopped(BaseException):
+    """A command that was interrupted, with what is said of it."""

@@ -1,0 +1,359 @@
+"""The options that say what there is to learn from, and the reading of their files.
+
+`train` and `compare` share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from polyglance.cli.left_out import name_some
+
+if TYPE_CHECKING:
+    from polyglance.encoding.embed import VectorCache
+    from polyglance.heads.affine import Vectors
+    from polyglance.model.dual_encoder import DualEncoder
+    from polyglance.model.side import Side
+    from polyglance.recipes.data.training_data import TrainingData
+    from polyglance.recipes.run import Dev
+    from polyglance.records import Pair, Quarantined
+    from polyglance.tasks.leakage import Screened
+    from polyglance.tasks.rows import TaskData as TaskTexts
+
+Text = Annotated[
+    Path | None, typer.Option("--text", help="English text, one a line (ridge, m2m, uclip).")
+]
+Parallel = Annotated[
+    Path | None,
+    typer.Option(
+        "--parallel",
+        help="Parallel text: a table with the columns english, language, text "
+        "(distill, babel-adapter, etcl).",
+    ),
+]
+Captions = Annotated[
+    Path | None,
+    typer.Option(
+        "--captions",
+        help="Captions: a table with the columns image, language, text (nllb-clip, etcl).",
+    ),
+]
+Bank = Annotated[
+    Path | None,
+    typer.Option(
+        "--bank", help="Texts to learn from unpaired: a table with language, text (uclip)."
+    ),
+]
+Images = Annotated[
+    Path | None,
+    typer.Option("--images", help="An index of the model, or a folder of pictures."),
+]
+TowerOption = Annotated[
+    str | None,
+    typer.Option("--tower", "-t", help="Multilingual text tower, as sentence:NAME or hf:NAME."),
+]
+DevParallel = Annotated[
+    Path | None,
+    typer.Option(
+        "--dev-parallel",
+        help="Translations that only measure the pack: a table with english, language, text.",
+    ),
+]
+KnownLanguages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--languages", help="What the tower knows, as de,fr,hi; listed where nothing measures it."
+    ),
+]
+TestTasks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--task",
+        help="A task whose texts and images must not be learnt from; `every` for all in --data.",
+    ),
+]
+TaskData = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder of the task's text files, or of such folders."),
+]
+TaskImages = Annotated[
+    Path | None, typer.Option("--task-images", help="Folder of the task's pictures.")
+]
+LeakagePolicy = Annotated[
+    str,
+    typer.Option(
+        "--leakage",
+        help="Training data that is in a task as well: refuse, leave-out, or allow (and say so).",
+    ),
+]
+
+
+# In the place of a task's name: all that are there.
+EVERY_TASK = "every"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaterialFiles:
+    """What the user gave; None where nothing was."""
+
+    text: Path | None = None
+    parallel: Path | None = None
+    captions: Path | None = None
+    bank: Path | None = None
+    images: Path | None = None
+
+    def read(self, teacher: DualEncoder) -> Given:
+        """Read all that was given; images are encoded, or taken from their index.
+
+        Rows and pictures that cannot be used are left out and told on the error stream.
+
+        Args:
+            teacher: The model whose space images are encoded into.
+
+        Raises:
+            ConfigError: For captions or a bank without images.
+            InputError: For a file of which nothing can be used.
+        """
+        from polyglance import errors
+        from polyglance.recipes.data import image_text, pseudo_pairs
+        from polyglance.recipes.data.training_data import TrainingData
+        from polyglance.sources import captions
+
+        if self.images is None and (self.captions or self.bank):
+            raise errors.ConfigError(
+                f"{self.captions or self.bank} is learnt from together with images",
+                hint="say where they are: --images INDEX, or a folder of pictures",
+            )
+        aside: list[Quarantined] = []
+        items = content_vectors(self.images, teacher, set_aside=aside.append)
+        joined = banks = None
+        if self.captions is not None:
+            rows = captions.read_caption_rows(self.captions, set_aside=aside.append)
+            joined = image_text.join(
+                rows, content_ids=items.ids, contents=items.vectors, content_keys=items.keys
+            )
+        if self.bank is not None:
+            texts = captions.read_texts_by_language(self.bank, set_aside=aside.append)
+            banks = pseudo_pairs.Banks(
+                items.vectors, [t for _, t in texts], [name for name, _ in texts], items.keys
+            )
+        training_data = TrainingData(
+            english=() if self.text is None else captions.read_lines(self.text),
+            parallel=_parallel(self.parallel, set_aside=aside.append),
+            image_text=joined,
+            banks=banks,
+        )
+        tell_set_aside(aside)
+        return Given(training_data=training_data, items=items)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Items:
+    """Encoded images.
+
+    Attributes:
+        ids: N of them.
+        vectors: Float32 (N, D), unit.
+        keys: What tells an image from any other: the hash of its bytes; of vectors that were
+            computed elsewhere the id.
+    """
+
+    ids: list[str]
+    vectors: Vectors
+    keys: list[str]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Given:
+    """What was read.
+
+    Attributes:
+        training_data: To learn from.
+        items: The images of it.
+    """
+
+    training_data: TrainingData
+    items: Items
+
+    def screened(
+        self,
+        tests: Sequence[TaskTexts],
+        *,
+        images: Path | None,
+        teacher: DualEncoder,
+        policy: str,
+    ) -> Screened:
+        """The training_data, looked through for what is in tasks as well; see `tasks.leakage`.
+
+        Args:
+            tests: The tasks, with their texts.
+            images: Folder of their pictures.
+            teacher: The model; one of precomputed vectors knows images by id.
+            policy: `refuse`, `leave-out` or `allow`.
+        """
+        from polyglance.tasks import leakage
+
+        by_id = hasattr(teacher.content.tower, "ids")
+        return leakage.screen(
+            self.training_data,
+            [leakage.of_task(test, images=images, by_id=by_id) for test in tests],
+            policy=policy,  # type: ignore[arg-type]  # checked there
+            item_keys=dict(zip(self.items.ids, self.items.keys, strict=True)),
+            bank_ids=self.items.ids,
+        )
+
+
+def tell_set_aside(aside: Sequence[Quarantined]) -> None:
+    """Say on the error stream what is not learnt from, and why."""
+    name_some("set aside", [f"{one.id}: {one.reason}" for one in aside], err=True)
+
+
+def _parallel(path: Path | None, *, set_aside: Callable[[Quarantined], None]) -> Sequence[Pair]:
+    """Parallel text from a table, if there is one."""
+    from polyglance.sources import captions
+
+    return () if path is None else captions.read_parallel_table(path, set_aside=set_aside)
+
+
+def content_vectors(
+    images: Path | None,
+    teacher: DualEncoder,
+    *,
+    set_aside: Callable[[Quarantined], None],
+) -> Items:
+    """Ids, unit vectors and keys of an index, or of a folder's pictures, encoded once, ever.
+
+    Args:
+        images: The index or folder; None gives no items.
+        teacher: The model that encodes.
+        set_aside: Told of each picture that cannot be read.
+
+    Raises:
+        SpaceMismatchError: For an index of another model.
+    """
+    import hashlib
+
+    import numpy as np
+
+    from polyglance import errors
+    from polyglance.encoding import embed
+    from polyglance.sources import images as image_source
+    from polyglance.storage import files
+    from polyglance.storage.store import MANIFEST_NAME, Store
+
+    if images is None:
+        return Items(ids=[], vectors=np.empty((0, teacher.dim), np.float32), keys=[])
+    if (images / MANIFEST_NAME).is_file():
+        store = Store.open(images)
+        if store.facts.space_id != teacher.space_id:
+            raise errors.SpaceMismatchError(
+                f"the index {images} is of another space than the model {teacher.reference}",
+                hint="give an index that was made with this model",
+            )
+        return Items(ids=store.ids(), vectors=store.vectors(), keys=store.keys())
+    tower = teacher.content.tower
+    if hasattr(tower, "ids"):
+        # Vectors computed elsewhere: what was encoded is all that there is.
+        ids = list(tower.ids)
+        return Items(ids=ids, vectors=teacher.encode_contents(ids), keys=ids)
+    named = f"{tower.fingerprint}\n{images.resolve()}"
+    name = hashlib.blake2b(named.encode(), digest_size=12).hexdigest()
+    store = embed.open_image_store(files.cache_folder() / "images" / name, tower)
+    found = image_source.find_images(images)
+    report = embed.embed_images(found, tower, store=store)
+    for one in report.quarantined:
+        set_aside(one)
+    # The store may know more: pictures that left the folder since.
+    unread = {one.id for one in report.quarantined}
+    ids = [image.id for image in found if image.id not in unread]
+    return Items(
+        ids=ids, vectors=teacher.contents_from_raw(store.vectors(ids)), keys=store.keys(ids)
+    )
+
+
+def dev_of(
+    parallel: Path | None, languages: list[str] | None, *, share: float | None = None
+) -> Dev:
+    """How the pack is measured, from the options that say so.
+
+    Args:
+        parallel: Table of translations that only measure.
+        languages: Codes, several in one word perhaps.
+        share: Of the data that is held out; None for the usual one.
+    """
+    from polyglance.languages.registry import normalise_language
+    from polyglance.recipes.data import held_out
+    from polyglance.recipes.run import Dev
+
+    if share is not None:
+        held_out.require_share(share)
+    codes = [code.strip() for part in languages or [] for code in part.split(",") if code.strip()]
+    known = [normalise_language(code) for code in codes]
+    aside: list[Quarantined] = []
+    pairs = _parallel(parallel, set_aside=aside.append)
+    tell_set_aside(aside)
+    return Dev(share=held_out.SHARE if share is None else share, parallel=pairs, languages=known)
+
+
+def load_tasks(names: list[str] | None, folder: Path | None) -> list[TaskTexts]:
+    """Tasks with their texts, from the publishers' files or a folder of such folders."""
+    from polyglance.tasks import get_task
+
+    for name in names or []:
+        if name != EVERY_TASK:
+            get_task(name)
+    if EVERY_TASK in (names or []):
+        return _every_task(folder)
+    return [get_task(name).load(_inside(folder, name) or folder, None) for name in names or []]
+
+
+def _inside(folder: Path | None, name: str) -> Path | None:
+    """The folder of a task in a folder of such folders."""
+    from polyglance.tasks import get_task
+
+    named = [] if folder is None else [folder / (get_task(name).folder or name), folder / name]
+    return next((path for path in named if path.is_dir()), None)
+
+
+def _every_task(folder: Path | None) -> list[TaskTexts]:
+    """All tasks of a folder of folders; those that cannot be read are told on the error stream."""
+    from polyglance import errors
+    from polyglance.records import Quarantined
+    from polyglance.tasks import TASKS
+
+    found: list[TaskTexts] = []
+    aside: list[Quarantined] = []
+    for name in TASKS:
+        if (place := _inside(folder, name)) is not None:
+            try:
+                found.append(TASKS[name].load(place, None))
+            except errors.PolyglanceError as error:
+                aside.append(Quarantined(f"task {name}", error.message))
+    tell_set_aside(aside)
+    if not found:
+        raise errors.InputError(
+            f"--task {EVERY_TASK}: {folder or 'no --data'} has no folder of a task",
+            hint="give a folder that holds folders called as the tasks: polyglance eval --list",
+        )
+    return found
+
+
+def text_side(tower: str | None) -> Side | None:
+    """The multilingual text tower that was named, if one was."""
+    from polyglance.model.side import Side
+    from polyglance.towers import load_tower
+
+    return None if tower is None else Side(load_tower(tower, modality="text"), tower)
+
+
+def text_cache() -> VectorCache:
+    """Where text vectors are kept for this user."""
+    from polyglance.encoding import embed
+    from polyglance.storage import files
+
+    return embed.VectorCache(files.cache_folder() / "texts")

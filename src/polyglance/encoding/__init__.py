@@ -1,0 +1,1 @@
+"""Encoding of content, once: batches, media files and the cache of vectors."""

@@ -1,0 +1,310 @@
+"""How is a named model measured on a task's files? Images encoded once, texts once, then scored."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+
+from polyglance import errors, evaluation
+from polyglance.encoding import embed
+from polyglance.evaluation import identity
+from polyglance.heads import affine
+from polyglance.heads.affine import Vectors
+from polyglance.model.dual_encoder import DualEncoder, TextSpeakers, load_side
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import Side, SpaceTower
+from polyglance.records import Quarantined
+from polyglance.results.schema import Result
+from polyglance.sources import named_pictures
+from polyglance.storage import files
+from polyglance.tasks import ContentData, TaskData
+from polyglance.tasks.classification import ClassificationData
+from polyglance.tasks.neighbours import NeighbourData
+
+Contents = TypeVar("Contents", bound=ContentData)
+LoadSide = Callable[[str, Literal["content", "text"]], Side]
+
+# So many of what is dropped are named in every result; all are counted.
+NAMED_DROPPED = 5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AtHand(Generic[Contents]):
+    """A task on what is at hand of its content.
+
+    Attributes:
+        data: The task; what lacks is counted in it.
+        vectors: Float32 (M, D), unit, in the order of `data.content_ids`.
+        contents_id: Fingerprint of the pictures' bytes, or of vectors that were given.
+        dropped_names: Some of what could not be read, and why, by reason.
+    """
+
+    data: Contents
+    vectors: Vectors
+    contents_id: str
+    dropped_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def measure(
+    model: str,
+    data: TaskData,
+    *,
+    task: str,
+    pack: str | None,
+    images: Path | None,
+    languages: Sequence[str] | None,
+    out: Path | None,
+    reencode: bool = False,
+    prompts: Sequence[str] = (),
+    image_vectors: str | None = None,
+    load: LoadSide = load_side,
+    set_aside: Callable[[Quarantined], None] | None = None,
+) -> list[Result]:
+    """Measure a model, with a pack or without, on one task.
+
+    Args:
+        model: Reference of a dual encoder; of any text tower where the task has texts alone.
+        data: The task's texts.
+        task: The name it was asked for by.
+        pack: Folder or hub id of a language pack.
+        images: Folder of the pictures, or of webdataset's tars of them, by file name; None where
+            the task brings them or vectors are given. A classification learns the classes from it,
+            so that for precomputed vectors too it holds `labels.npy` or `labels.tsv`.
+        languages: Which ones; None takes all.
+        out: File of results, read first and added to.
+        reencode: Whether a pack with another content tower may encode every picture again.
+        prompts: How classes are asked for, in one way or several (`classification.VARIANTS`);
+            each in those of the languages that have such prompts. Other tasks take no notice.
+        image_vectors: Vectors of the pictures, in place of the model's image tower:
+            `precomputed:FOLDER?space=SPACE`, of the model's own space.
+        load: Gives a side of the model; for several tasks, one that remembers.
+        set_aside: Told of each language that is left out, and why: the model cannot read it, or
+            there are no such prompts. None stops at the first that the model cannot read.
+
+    Raises:
+        UnavailableError: Where nothing could be measured in any of the languages.
+    """
+    data = replace(data, task=task)  # type: ignore[type-var]
+    name = model if pack is None else f"{model} + {pack}"
+    loaded = None if pack is None else LanguagePack.load(pack)
+    cache = embed.VectorCache(files.cache_folder() / "texts")
+    scored = functools.partial(
+        evaluation.evaluate, name=name, out=out, cache=cache, set_aside=set_aside
+    )
+    if not isinstance(data, ContentData):
+        text = load(model, "text")
+        speakers = TextSpeakers(text.dim, lambda: text, loaded)
+        whose = _identity(_text_parts(text, loaded))
+        rows = scored(speakers, data, languages=languages, model_id=whose)
+        return _some(rows, task=task, languages=languages or data.languages)
+    content = load(model, "content")
+    if image_vectors is not None:
+        content = _given_vectors(image_vectors, space_id=content.space_id)
+    encoder = DualEncoder(content, load(model, "text"), model)
+    if loaded is not None:
+        encoder = encoder.with_pack(loaded, reencode=reencode)
+    if isinstance(data, ClassificationData | NeighbourData):
+        data = data.with_images(images)
+    there = content_at_hand(encoder, data, images=images)
+    data = there.data
+    dropped_names = there.dropped_names
+    if isinstance(data, ClassificationData):
+        aside = data.without_pictures
+        dropped_names = {
+            **dropped_names,
+            **{reason: _named(items) for reason, items in aside.items() if items},
+        }
+    rows = []
+    for asked in _asked(data, prompts):
+        rows += scored(
+            encoder,
+            asked,
+            languages=_of(languages, asked, set_aside=set_aside),
+            contents=contents_by_language(encoder, data, there.vectors, images=images),
+            contents_id=there.contents_id,
+            model_id=model_id(encoder),
+            dropped_names=dropped_names,
+        )
+    return _some(rows, task=task, languages=languages or data.languages)
+
+
+def _some(rows: list[Result], *, task: str, languages: Sequence[str]) -> list[Result]:
+    """Results, refused where there are none."""
+    if not rows:
+        raise errors.UnavailableError(
+            f"{task} has nothing to measure in {', '.join(languages)}: the model cannot read "
+            "them, or no picture at hand is of a class that is named there, or there are no such "
+            "prompts",
+            hint="choose other languages, give more pictures, or other --prompts",
+        )
+    return rows
+
+
+def _given_vectors(reference: str, *, space_id: str) -> Side:
+    """A content side that looks vectors up, in the model's own space.
+
+    Raises:
+        ConfigError: For a reference of another kind.
+        SpaceMismatchError: For vectors that are declared to lie in another space.
+    """
+    if not reference.startswith("precomputed:"):
+        raise errors.ConfigError(
+            f"{reference!r} is no reference to vectors",
+            hint=f"precomputed:FOLDER?space={space_id}, with vectors.npy and ids.txt in FOLDER",
+        )
+    side = load_side(reference, "content")
+    if side.space_id != space_id:
+        raise errors.SpaceMismatchError(
+            f"the vectors are declared to lie in the space {side.space_id!r}; the model's is "
+            f"{space_id!r}",
+            hint=f"where this very model made them, declare it: ?space={space_id}; else take them "
+            "from this model",
+        )
+    return side
+
+
+def _asked(data: ContentData, prompts: Sequence[str]) -> list[ContentData]:
+    """A classification in each way that it is asked, any other task as it is."""
+    if not isinstance(data, ClassificationData) or not prompts:
+        return [data]
+    return [data.asked_as(variant) for variant in dict.fromkeys(prompts)]
+
+
+def _of(
+    languages: Sequence[str] | None,
+    data: ContentData,
+    *,
+    set_aside: Callable[[Quarantined], None] | None,
+) -> Sequence[str] | None:
+    """Which languages to measure: of a classification, those that can be asked in this way."""
+    if not isinstance(data, ClassificationData) or data.variant != "translated":
+        return languages
+    wanted = list(data.labels) if languages is None else languages
+    if set_aside is not None:
+        for language in wanted:
+            if language in data.labels and language not in data.languages:
+                set_aside(Quarantined(language, "they have no --prompts translated"))
+    return [language for language in wanted if language in data.languages]
+
+
+def content_vectors(
+    encoder: DualEncoder, data: Contents, *, images: Path | None
+) -> tuple[Contents, Vectors]:
+    """The content items at hand and their unit vectors (M, D); see `content_at_hand`."""
+    there = content_at_hand(encoder, data, images=images)
+    return there.data, there.vectors
+
+
+def content_at_hand(
+    encoder: DualEncoder, data: Contents, *, images: Path | None
+) -> AtHand[Contents]:
+    """The content items at hand and their vectors, each encoded once, ever.
+
+    Raises:
+        UnavailableError: Where no picture is at hand.
+    """
+    side = encoder.content
+    if side.output != "embedding":
+        # A store of images holds embeddings; what this side asks of its tower is brought into the
+        # space before it is stored.
+        side = Side(SpaceTower(side), side.reference)
+    tower = side.tower
+    if hasattr(tower, "ids"):
+        data = data.only(list(tower.ids), reason="vectors_missing")
+        given = encoder.encode_contents(data.content_ids)
+        return AtHand(data=data, vectors=given, contents_id=identity.vectors_id(given))
+    named = _image_files(data, images)
+    listed, damaged_tars = named.images, named.damaged_tars
+    data = data.only([item.id for item in listed], reason="images_missing")
+    digest = hashlib.blake2b(f"{tower.fingerprint}\n{data.task}".encode(), digest_size=12)
+    store = embed.open_image_store(files.cache_folder() / "images" / digest.hexdigest(), tower)
+    report = embed.embed_images(listed, tower, store=store)
+    if report.quarantined:
+        bad = {item.id for item in report.quarantined}
+        good = [item.id for item in listed if item.id not in bad]
+        data = data.only(good, reason="images_damaged")
+    if damaged_tars:
+        dropped = {**data.num_dropped, "tars_damaged": len(damaged_tars)}
+        data = replace(data, num_dropped=dropped)  # type: ignore[type-var]
+    if named.ambiguous:
+        dropped = {**data.num_dropped, "names_of_several_images": len(named.ambiguous)}
+        data = replace(data, num_dropped=dropped)  # type: ignore[type-var]
+    aside = {
+        "images_damaged": report.quarantined,
+        "tars_damaged": damaged_tars,
+        "names_of_several_images": named.ambiguous,
+    }
+    return AtHand(
+        data=data,
+        contents_id=identity.keys_id(store.keys(data.content_ids)),
+        vectors=affine.unit(side.through_head(store.vectors(data.content_ids))),
+        dropped_names={reason: _named(items) for reason, items in aside.items() if items},
+    )
+
+
+def _named(items: Sequence[Quarantined]) -> tuple[str, ...]:
+    return tuple(f"{item.id}: {item.reason}" for item in items[:NAMED_DROPPED])
+
+
+def contents_by_language(
+    encoder: DualEncoder, data: ContentData, contents: Vectors, *, images: Path | None
+) -> Callable[[str], Vectors]:
+    """What texts of each language are compared with: as they are, re-projected, or re-encoded.
+
+    Args:
+        encoder: The model with its pack.
+        data: The task, as `content_vectors` gave it.
+        contents: Float32 (M, D), unit, in the teacher's space.
+        images: As for `content_vectors`.
+    """
+
+    @functools.cache
+    def by_pack() -> Vectors:
+        pack = encoder.pack
+        if pack is None or pack.content_side is None:
+            return contents if pack is None else pack.project(contents)
+        other = DualEncoder(pack.content_side, encoder.text, encoder.reference)
+        return content_vectors(other, data, images=images)[1]
+
+    return lambda who: by_pack() if encoder.speakers.speaker(who) == "pack" else contents
+
+
+def model_id(encoder: DualEncoder) -> str:
+    """Fingerprint of everything that a score depends on: both towers, heads and pack."""
+    parts = [encoder.space_id, *_text_parts(encoder.text, encoder.pack)]
+    if encoder.pack is not None:
+        if encoder.pack.content_head is not None:
+            parts.append(encoder.pack.column_id)
+        if encoder.pack.content_side is not None:
+            parts.append(encoder.pack.content_side.space_id)
+    return _identity(parts)
+
+
+def _text_parts(text: Side, pack: LanguagePack | None) -> list[str]:
+    """What texts' vectors depend on."""
+    parts = [text.tower.fingerprint, text.space_id]
+    if pack is not None:
+        routed = sorted((k, v.speaks) for k, v in pack.manifest.languages.items())
+        parts += [pack.side.tower.fingerprint, pack.side.space_id, repr(routed)]
+    return parts
+
+
+def _identity(parts: Sequence[str]) -> str:
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _image_files(data: ContentData, folder: Path | None) -> named_pictures.Named:
+    """Where the pictures are: the task's own, or files of those names."""
+    if data.image_files:
+        return named_pictures.Named(images=data.image_files, damaged_tars=())
+    if folder is None:
+        raise errors.UnavailableError(
+            f"{data.task} does not bring its {len(data.content_ids)} pictures",
+            hint="say where they are: --images FOLDER (pictures, or tars of them); or give "
+            "their vectors: --image-vectors",
+        )
+    return named_pictures.find_named(folder, data.content_ids)

@@ -1,0 +1,1 @@
+"""Heads for text-to-image pipelines: training, storage and import of published ones."""

@@ -1,0 +1,1 @@
+"""Heads beside frozen towers: affine maps, linear layers, small networks, closed forms."""

@@ -1,0 +1,191 @@
+"""What has a closed form? Ridge regression and orthogonal Procrustes, in blocks.
+
+Legend: N rows, D_in and D_out widths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyglance import errors
+from polyglance.heads import affine
+from polyglance.heads.affine import AffineMap, Vectors
+
+# Rows of one product. Sums inside a block are float32 (BLAS), sums over blocks float64: at 8,192
+# rows of unit vectors the block sums keep six digits, and the penalty is far above that.
+BLOCK_ROWS = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """All that least squares needs of the data: its first and second moments.
+
+    Attributes:
+        num_rows: N.
+        sum_x: float64 (D_in,).
+        sum_y: float64 (D_out,).
+        xx: float64 (D_in, D_in), sum of outer products.
+        xy: float64 (D_in, D_out).
+    """
+
+    num_rows: int
+    sum_x: NDArray[np.float64]
+    sum_y: NDArray[np.float64]
+    xx: NDArray[np.float64]
+    xy: NDArray[np.float64]
+
+
+def moments(blocks: Iterable[tuple[Vectors, Vectors]]) -> Moments:
+    """Add up the moments of paired blocks; memory is that of one block and two matrices.
+
+    Args:
+        blocks: Pairs of float32 (n, D_in) and (n, D_out), finite.
+
+    Raises:
+        TrainingError: Where there is not one row.
+        VectorError: For NaN or infinity, or blocks of unequal length.
+    """
+    total: Moments | None = None
+    for x, y in blocks:
+        if len(x) != len(y):
+            raise errors.VectorError(
+                f"{len(x)} source rows and {len(y)} target rows; they must pair up",
+                hint="encode the same texts with both towers, in the same order",
+            )
+        part = Moments(
+            len(x),
+            x.sum(axis=0, dtype=np.float64),
+            y.sum(axis=0, dtype=np.float64),
+            (x.T @ x).astype(np.float64),
+            (x.T @ y).astype(np.float64),
+        )
+        total = part if total is None else _add(total, part)
+    if total is None or not total.num_rows:
+        raise errors.TrainingError("not one pair to fit a map on", hint="give at least one text")
+    if not (np.isfinite(total.xx).all() and np.isfinite(total.xy).all()):
+        raise errors.VectorError(
+            "NaN or infinity among the vectors", hint="look for texts that encode to NaN"
+        )
+    return total
+
+
+def _add(total: Moments, part: Moments) -> Moments:
+    # In place: a fresh (D_in, D_in) a block would cost more than the product itself.
+    total.sum_x.__iadd__(part.sum_x)
+    total.sum_y.__iadd__(part.sum_y)
+    total.xx.__iadd__(part.xx)
+    total.xy.__iadd__(part.xy)
+    return Moments(total.num_rows + part.num_rows, total.sum_x, total.sum_y, total.xx, total.xy)
+
+
+def paired_blocks(
+    x: Vectors, y: Vectors, *, block_rows: int = BLOCK_ROWS
+) -> Iterable[tuple[Vectors, Vectors]]:
+    """Cut paired rows into blocks."""
+    for start in range(0, max(len(x), len(y)), block_rows):
+        yield x[start : start + block_rows], y[start : start + block_rows]
+
+
+def ridge_path(data: Moments, *, penalties: Sequence[float]) -> list[AffineMap]:
+    """Ridge regression with bias, one solution a penalty, from one eigendecomposition.
+
+    Minimises `mean |x W^T + b - y|^2 + penalty * mean_variance * |W|^2`, bias free. The penalty is
+    in units of the mean variance of the inputs, so that one grid serves every tower.
+
+    Args:
+        data: Moments of the pairs.
+        penalties: Each above zero.
+
+    Raises:
+        ConfigError: For a penalty of zero or less.
+    """
+    if min(penalties) <= 0:
+        raise errors.ConfigError(
+            f"ridge penalties {list(penalties)}; each must be above zero", hint="try 1e-3"
+        )
+    mean_x, mean_y = data.sum_x / data.num_rows, data.sum_y / data.num_rows
+    covariance = data.xx / data.num_rows - np.outer(mean_x, mean_x)  # (D_in, D_in)
+    cross = data.xy / data.num_rows - np.outer(mean_x, mean_y)  # (D_in, D_out)
+    variances, directions = np.linalg.eigh(covariance)
+    variances = np.maximum(variances, 0.0)
+    # Constant inputs have no variance: any positive floor gives the zero map plus the mean.
+    mean_variance = max(float(variances.mean()), float(np.finfo(np.float32).tiny))
+    rotated = directions.T @ cross  # (D_in, D_out)
+    solutions = []
+    for penalty in map(float, penalties):
+        shrunk = rotated / (variances + penalty * mean_variance)[:, None]
+        weight = (directions @ shrunk).T  # (D_out, D_in)
+        bias = mean_y - weight @ mean_x
+        solutions.append(
+            AffineMap(np.ascontiguousarray(weight, np.float32), bias.astype(np.float32))
+        )
+    return solutions
+
+
+def ridge(x: Vectors, y: Vectors, *, penalty: float) -> AffineMap:
+    """Fit one ridge map.
+
+    Args:
+        x: float32 (N, D_in).
+        y: float32 (N, D_out).
+        penalty: Above zero, in units of the inputs' mean variance.
+
+    >>> x = np.array([[0.0], [1.0], [2.0]], np.float32)
+    >>> line = ridge(x, 3 * x + 1, penalty=1e-9)
+    >>> line(np.array([[4.0]], np.float32)).round(3)
+    array([[13.]], dtype=float32)
+    """
+    return ridge_path(moments(paired_blocks(x, y)), penalties=[penalty])[0]
+
+
+def procrustes(x: Vectors, y: Vectors) -> AffineMap:
+    """The rotation (orthogonal map) that brings `x` nearest to `y`; no bias.
+
+    Args:
+        x: float32 (N, D).
+        y: float32 (N, D).
+
+    Raises:
+        VectorError: Where the widths differ: a rotation has none to spare.
+
+    Source: Schoenemann 1966.
+    """
+    if x.shape[1] != y.shape[1]:
+        raise errors.VectorError(
+            f"a rotation from width {x.shape[1]} to {y.shape[1]}; the widths must be equal",
+            hint="use ridge, which maps between any widths",
+        )
+    cross = moments(paired_blocks(x, y)).xy  # (D, D)
+    left, _, right = np.linalg.svd(cross)
+    weight = (left @ right).T.astype(np.float32)
+    return AffineMap(weight, np.zeros(len(weight), np.float32))
+
+
+def best_ridge(
+    x: Vectors,
+    y: Vectors,
+    *,
+    dev_x: Vectors,
+    dev_y: Vectors,
+    penalties: Sequence[float],
+) -> tuple[AffineMap, float]:
+    """Fit on one split, choose the penalty by mean cosine on another.
+
+    Args:
+        x: float32 (N, D_in).
+        y: float32 (N, D_out).
+        dev_x: float32 (M, D_in), rows that are not in `x`.
+        dev_y: float32 (M, D_out), unit.
+        penalties: Candidates, each above zero.
+
+    Returns:
+        The map and its penalty.
+    """
+    solutions = ridge_path(moments(paired_blocks(x, y)), penalties=penalties)
+    scores = [float((affine.unit(s(dev_x)) * dev_y).sum(axis=1).mean()) for s in solutions]
+    best = int(np.argmax(scores))
+    return solutions[best], float(penalties[best])

@@ -1,0 +1,83 @@
+"""What is trained where a line is not enough? Two layers with a norm and a ReLU between (uCLIP).
+
+Legend: N rows, D_in and D_out widths, H hidden width.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from polyglance.heads import affine
+
+NormName = Literal["batch", "layer"]
+
+
+class ProjectionHead(nn.Module):
+    """Linear, norm, ReLU, linear: the shape of uCLIP's released heads.
+
+    Args:
+        dim_in: Width of the vectors it takes.
+        dim_out: Width of the shared space.
+        expansion: H as a multiple of D_in.
+        norm: `batch` as released, or `layer`, which knows no difference between training and use.
+
+    >>> sum(p.numel() for d in (512, 768) for p in ProjectionHead(d, 512).parameters())
+    3023360
+    >>> sum(p.numel() for d in (512, 384) for p in ProjectionHead(d, 512).parameters())
+    1743104
+    """
+
+    def __init__(
+        self, dim_in: int, dim_out: int, *, expansion: float = 2.0, norm: NormName = "batch"
+    ) -> None:
+        super().__init__()
+        hidden = max(1, round(dim_in * expansion))
+        self.first = nn.Linear(dim_in, hidden)
+        self.norm: nn.Module = nn.BatchNorm1d(hidden) if norm == "batch" else nn.LayerNorm(hidden)
+        self.last = nn.Linear(hidden, dim_out)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(N, D_in) to (N, D_out), not normalised."""
+        projected: Tensor = self.last(torch.relu(self.norm(self.first(vectors))))
+        return projected
+
+    @torch.no_grad()
+    def recalibrate(self, vectors: Tensor) -> None:
+        """Take a batch norm's statistics from these rows instead of the training's noisy ones.
+
+        Args:
+            vectors: (N, D_in), as they will come in use.
+        """
+        if not isinstance(self.norm, nn.BatchNorm1d):
+            return
+        hidden = self.first(vectors)
+        assert self.norm.running_mean is not None
+        assert self.norm.running_var is not None
+        self.norm.running_mean.copy_(hidden.mean(dim=0))
+        self.norm.running_var.copy_(hidden.var(dim=0))
+
+    def fold(self) -> affine.Chain:
+        """The same in NumPy; a batch norm becomes part of the first layer."""
+        first, last = _as_map(self.first), _as_map(self.last)
+        assert isinstance(self.norm, nn.LayerNorm | nn.BatchNorm1d)
+        gain, shift = _numpy(self.norm.weight), _numpy(self.norm.bias)
+        if isinstance(self.norm, nn.LayerNorm):
+            return affine.Chain((first, last), (affine.Norm(gain, shift),))
+        assert self.norm.running_mean is not None
+        assert self.norm.running_var is not None
+        factor = gain / np.sqrt(_numpy(self.norm.running_var) + np.float32(self.norm.eps))
+        bias = (first.bias - _numpy(self.norm.running_mean)) * factor + shift
+        return affine.Chain((affine.AffineMap(first.weight * factor[:, None], bias), last))
+
+
+def _as_map(layer: nn.Linear) -> affine.AffineMap:
+    return affine.AffineMap(_numpy(layer.weight), _numpy(layer.bias))
+
+
+def _numpy(tensor: Tensor) -> affine.Vectors:
+    array: affine.Vectors = tensor.detach().float().cpu().numpy().copy()
+    return array

@@ -1,0 +1,1 @@
+"""Languages: the registry of codes, groups, text forms and detection."""

@@ -1,0 +1,1 @@
+"""Models: towers with their heads, dual encoders and language packs."""

@@ -1,0 +1,99 @@
+"""What does someone who finds a pack need to read? Its README, made from the manifest."""
+
+from __future__ import annotations
+
+from polyglance.languages.registry import get_language
+from polyglance.model.manifest import PackManifest
+
+SEARCH = """
+```bash
+polyglance search 'a question' --language fr --index INDEX --pack PACK
+```
+"""
+
+
+def render(manifest: PackManifest) -> str:
+    """The model card in Markdown, with the metadata block that model hubs read."""
+    tags = sorted({get_language(name).bcp47 for name in manifest.languages})
+    lines = ["---", "library_name: polyglance", "tags: [multilingual, clip, language-pack]"]
+    if tags:
+        lines += ["language:", *(f"- {tag}" for tag in tags)]
+    return "\n".join([*lines, "---", "", body(manifest)])
+
+
+def body(manifest: PackManifest, *, usage: str = SEARCH) -> str:
+    """The card behind its metadata: what the pack is, how it is used, its scores by language.
+
+    Args:
+        manifest: Of the pack.
+        usage: Markdown that says how the folder is used.
+    """
+    lines = [
+        f"# A language pack for `{manifest.teacher}`",
+        "",
+        f"Made with the recipe `{manifest.recipe}` by polyglance {manifest.polyglance_version}. It",
+        "gives an existing index of that model new languages; no picture is encoded again",
+        f"(content side: {manifest.content}).",
+        "",
+        usage.strip(),
+        "",
+        f"- text tower: `{manifest.tower}` ({manifest.tower_fingerprint})",
+        f"- space: `{manifest.space_id}`",
+        f"- trainable parameters: {manifest.num_trainable_parameters:,}",
+        f"- training: {manifest.training_seconds:.1f} s",
+        *(f"- {name.replace('_', ' ')}: {value}" for name, value in manifest.data.items()),
+        "",
+    ]
+    if manifest.languages:
+        lines += _score_table(manifest)
+    if manifest.score_distribution:
+        lines += _distribution_table(manifest)
+    return "\n".join(lines) + "\n"
+
+
+def _score_table(manifest: PackManifest) -> list[str]:
+    """Dev scores by language, best first, and who answers."""
+    best_first = sorted(
+        manifest.languages.items(),
+        key=lambda row: -1.0 if row[1].pack is None else row[1].pack,
+        reverse=True,
+    )
+    rows = [
+        f"| {get_language(name).english_name} | `{name}` | {_per_cent(score.pack)} "
+        f"| {_per_cent(score.teacher)} | {score.speaks} |"
+        for name, score in best_first
+    ]
+    return [
+        "## Dev scores",
+        "",
+        "R@10 in per cent on a dev split; `dev`, above, says what was asked for. Queries in a",
+        "language go to whoever is better there, to the pack where nobody measured; English",
+        "always goes to the teacher, with vectors unchanged.",
+        "",
+        "| language | id | pack | teacher | who answers |",
+        "| --- | --- | --- | --- | --- |",
+        *rows,
+        "",
+    ]
+
+
+def _per_cent(score: float | None) -> str:
+    return "-" if score is None else f"{100 * score:.1f}"
+
+
+def _distribution_table(manifest: PackManifest) -> list[str]:
+    """Quantiles of the best cosine of a query, for owners of thresholds."""
+    quantiles = list(next(iter(manifest.score_distribution.values())))
+    return [
+        "## Cosine of the best answer",
+        "",
+        "For those who cut answers off at a threshold.",
+        "",
+        f"| who | {' | '.join(quantiles)} |",
+        f"| --- |{' --- |' * len(quantiles)}",
+        *(
+            f"| {who} | {' | '.join(f'{values[q]:.3f}' for q in quantiles)} |"
+            for who, values in manifest.score_distribution.items()
+        ),
+        "",
+    ]

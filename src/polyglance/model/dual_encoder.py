@@ -1,0 +1,345 @@
+"""What speaks to a space? A dual encoder: a content side, a text side, and perhaps a pack.
+
+Legend: N rows, D width of the space.
+
+Normalisation happens here and nowhere else: towers give raw vectors, this file unit ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from polyglance import errors
+from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.heads import affine
+from polyglance.heads.affine import Vectors
+from polyglance.model import same_space
+from polyglance.model.manifest import Speaker
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import HeadInput, Side, load_tower_beside
+from polyglance.records import Modality
+from polyglance.storage import files, tensor_files
+from polyglance.storage.manifest_fields import Name
+from polyglance.towers import load_tower
+
+SCHEMA_VERSION = 1
+MODEL_FILE = "model.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideFacts:
+    """What a model folder says of one of its sides.
+
+    Attributes:
+        tower: Its reference.
+        head_input: As of `Side`.
+        fingerprint: What the side must turn out to be; "" where an older version wrote the folder.
+    """
+
+    tower: Name
+    head_input: HeadInput = "unit"
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """What a model folder says of itself.
+
+    Attributes:
+        content, text: Its sides.
+        modality: What the content side reads.
+        space_id: Its space.
+    """
+
+    content: SideFacts
+    text: SideFacts
+    modality: Modality
+    space_id: Name
+
+
+@dataclass(frozen=True, eq=False)
+class DualEncoder:
+    """A content side and a text side that share a space; with a pack, in more languages.
+
+    Attributes:
+        content: Image or audio side; its space is the space.
+        text: The teacher's own text side.
+        reference: How the model is named.
+        pack: Answers in the languages that it does better.
+    """
+
+    content: Side
+    text: Side
+    reference: str
+    pack: LanguagePack | None = None
+
+    @property
+    def space_id(self) -> str:
+        """The content side's space."""
+        return self.content.space_id
+
+    @property
+    def dim(self) -> int:
+        """Width D of the space."""
+        return self.content.dim
+
+    def with_pack(self, pack: LanguagePack, *, reencode: bool = False) -> DualEncoder:
+        """The same model with a pack on it.
+
+        Args:
+            pack: Of this model's space.
+            reencode: Whether contents may be encoded anew, for a pack that has another content
+                tower.
+
+        Raises:
+            SpaceMismatchError: For a pack of another space, or one that needs `reencode`.
+        """
+        if pack.manifest.content == "new-tower" and not reencode:
+            raise errors.SpaceMismatchError(
+                f"the pack brings another content tower ({pack.manifest.content_tower}); vectors "
+                "that exist are of no use to it",
+                hint="allow encoding every item again: --reencode; or take a pack whose content "
+                "side is unchanged or a head",
+            )
+        if pack.manifest.space_id != self.space_id:
+            same_space.require_equivalent(
+                self.reference,
+                pack.manifest.teacher,
+                probes=pack.probes,
+                encode=lambda texts: self.with_no_pack().encode_texts(texts, languages=None),
+                look=self.encode_contents,
+            )
+        return DualEncoder(self.content, self.text, self.reference, pack)
+
+    def with_no_pack(self) -> DualEncoder:
+        """The teacher alone."""
+        return DualEncoder(self.content, self.text, self.reference)
+
+    def encode_texts(
+        self,
+        texts: Sequence[str],
+        *,
+        languages: Sequence[str] | None,
+        cache: VectorCache | None = None,
+    ) -> Vectors:
+        """Texts to float32 (N, D), unit; see `TextSpeakers.encode_texts`."""
+        return self.speakers.encode_texts(texts, languages=languages, cache=cache)
+
+    @property
+    def speakers(self) -> TextSpeakers:
+        """Who answers in which language."""
+        return TextSpeakers(self.dim, lambda: self.text, self.pack)
+
+    def contents_for(self, language: str | None, contents: Vectors) -> Vectors:
+        """The vectors that a query in a language is compared with.
+
+        Args:
+            language: Of the query.
+            contents: Float32 (M, D), unit, in the teacher's space.
+        """
+        if self.pack is None or self.speakers.speaker(language) == "teacher":
+            return contents
+        return self.pack.project(contents)
+
+    def encode_contents(self, items: Sequence[Any]) -> Vectors:
+        """Encode images or sounds: float32 (N, D), unit."""
+        return self.contents_from_raw(self.content.tower.encode(items, output=self.content.output))
+
+    def contents_from_raw(self, raw: Vectors) -> Vectors:
+        """The content tower's stored vectors as unit vectors of the space."""
+        return affine.unit(self.content.through_head(raw))
+
+    def save(self, path: Path) -> None:
+        """Write a model folder: towers that are ours inside it, others by reference."""
+        with files.folder_in_one_step(path, marker=MODEL_FILE) as folder:
+            facts: dict[str, Any] = {}
+            for name, side in (("content", self.content), ("text", self.text)):
+                facts[name] = {
+                    "tower": side.reference,
+                    "head_input": side.head_input,
+                    "fingerprint": side.fingerprint,
+                }
+                side.save_tower(folder)
+                if side.head is not None:
+                    file = folder / f"{name}_head.safetensors"
+                    tensor_files.write(file, affine.tensors_of(side.head))
+            facts["modality"], facts["space_id"] = self.content.tower.modality, self.space_id
+            files.write_manifest(
+                folder / MODEL_FILE,
+                facts,
+                kind="dual-encoder",
+                schema_version=SCHEMA_VERSION,
+                seal=True,
+            )
+
+    @classmethod
+    def load(cls, reference: str | Path) -> DualEncoder:
+        """Load a model folder that we wrote, or both towers of `library:location`.
+
+        Raises:
+            UnavailableError: Where it cannot be had.
+            ConfigError: Its sides have other widths, and so no space in common.
+        """
+        content, text = load_side(reference, "content"), load_side(reference, "text")
+        if content.dim != text.dim:
+            raise errors.ConfigError(
+                f"{reference} is no dual encoder: its {content.tower.modality} side gives vectors "
+                f"of width {content.dim}, its text side of {text.dim}",
+                hint="name a model whose two sides share a space",
+            )
+        return cls(content, text, str(reference))
+
+
+@dataclass(frozen=True, eq=False)
+class TextSpeakers:
+    """Who turns a text into a vector of the space: a pack, or the teacher's own text side.
+
+    Attributes:
+        dim: Width D of the space.
+        load_teacher: Gives the teacher's text side; called only where the teacher speaks.
+        pack: The pack, if there is one.
+    """
+
+    dim: int
+    load_teacher: Callable[[], Side]
+    pack: LanguagePack | None
+
+    def speaker(self, language: str | None) -> Speaker:
+        """Who answers in a language; None where it is not known."""
+        return "teacher" if self.pack is None else self.pack.speaker(language)
+
+    def encode_texts(
+        self,
+        texts: Sequence[str],
+        *,
+        languages: Sequence[str] | None,
+        cache: VectorCache | None = None,
+    ) -> Vectors:
+        """Encode texts, each by whoever speaks its language.
+
+        Args:
+            texts: N texts.
+            languages: N language ids, or None where they are not known: the pack then answers,
+                or the teacher where there is no pack.
+            cache: Keeps what towers gave, so that each text meets each tower once.
+
+        Returns:
+            Float32 (N, D), unit; of the pack's width where it has a content head and speaks.
+
+        Raises:
+            LanguageError: Where a tower needs the language and it is not given, or where some of
+                the languages are answered in the teacher's space and some in the pack's own.
+        """
+        known = languages if languages is not None else [None] * len(texts)
+        by_pack = np.array([self.speaker(language) == "pack" for language in known], bool)
+        dim = self.dim
+        if self.pack is not None and self.pack.manifest.content != "unchanged" and by_pack.any():
+            if not by_pack.all():
+                raise errors.LanguageError(
+                    "some of these languages are answered by the teacher and some by a pack that "
+                    "re-projects the contents; their vectors do not compare",
+                    hint="encode the languages one by one",
+                )
+            dim = self.pack.dim
+        vectors = np.empty((len(texts), dim), np.float32)
+        for rows, load in (
+            (np.flatnonzero(by_pack), self._pack_side),
+            (np.flatnonzero(~by_pack), self.load_teacher),
+        ):
+            if not len(rows):
+                continue
+            side = load()
+            chosen = None if languages is None else [languages[i] for i in rows.tolist()]
+            asked = [texts[i] for i in rows.tolist()]
+            raw = text_vectors(asked, side.tower, languages=chosen, cache=cache, output=side.output)
+            vectors[rows] = affine.unit(side.through_head(raw))
+        return vectors
+
+    def _pack_side(self) -> Side:
+        assert self.pack is not None
+        return self.pack.side
+
+
+def load_side(
+    reference: str | Path, name: Literal["content", "text"], *, space_id: str | None = None
+) -> Side:
+    """Load one side of a dual encoder, and not the other.
+
+    Args:
+        reference: A model folder, or `library:location`.
+        name: Which side.
+        space_id: The space that the model must speak to; None takes any.
+
+    Raises:
+        SpaceMismatchError: It is of another space.
+        StoreError: A folder whose side is not the one that it was saved with.
+    """
+    folder = Path(reference)
+    if (folder / MODEL_FILE).is_file():
+        facts = read_facts(folder)
+        # Before anything is loaded: this is what a model that was put in the place of another says.
+        require_space(reference, facts.space_id, wanted=space_id)
+        return _side_in(folder, facts, name)
+    # Sound models come with the towers that need them; until then content means pictures.
+    tower = load_tower(str(reference), modality="image" if name == "content" else "text")
+    require_space(reference, tower.space_id, wanted=space_id)
+    return Side(tower, str(reference))
+
+
+def read_facts(folder: Path) -> ModelFacts:
+    """What a model folder says of itself.
+
+    Raises:
+        StoreError: Something that is not allowed, or not what was written.
+    """
+    return files.read_manifest_as(
+        ModelFacts,
+        folder / MODEL_FILE,
+        kind="dual-encoder",
+        schema_version=SCHEMA_VERSION,
+        hint="get the folder from a copy, or save the model again",
+    )
+
+
+def require_space(reference: str | Path, found: str, *, wanted: str | None) -> None:
+    """Refuse a model of another space.
+
+    Raises:
+        SpaceMismatchError: Names both.
+    """
+    if wanted is not None and found != wanted:
+        raise errors.SpaceMismatchError(
+            f"the model {reference} has the space {found} by now, and {wanted} is needed: what was "
+            "made with the one says nothing to the other",
+            hint="put the model back, or its revision (hf:NAME?revision=...), or index the "
+            "pictures again with this one, into another folder",
+        )
+
+
+def _side_in(folder: Path, facts: ModelFacts, name: Literal["content", "text"]) -> Side:
+    """A side of a model folder, which must turn out to be what the folder says."""
+    said = facts.content if name == "content" else facts.text
+    modality: Modality = facts.modality if name == "content" else "text"
+    head_file = folder / f"{name}_head.safetensors"
+    head = affine.head_of(tensor_files.read(head_file)) if head_file.is_file() else None
+    side = Side(
+        load_tower_beside(folder, said.tower, modality=modality), said.tower, head, said.head_input
+    )
+    other = (
+        (side.space_id, facts.space_id)
+        if name == "content"
+        else (side.fingerprint, said.fingerprint or side.fingerprint)
+    )
+    if other[0] != other[1]:
+        raise errors.StoreError(
+            f"the {name} side of {folder}, {said.tower}, is {other[0]}; the model was saved with "
+            f"{other[1]}",
+            hint="get the folder from a copy, install the version of the tower that it was saved "
+            "with, or save the model again",
+        )
+    return side

@@ -1,0 +1,187 @@
+"""What is a language pack? The text side that gives a space new languages: saved, loaded, routed.
+
+Legend: P probe texts, D width of the space.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from polyglance import errors
+from polyglance.heads import affine
+from polyglance.heads.affine import Head, Vectors
+from polyglance.model import card
+from polyglance.model.manifest import PackManifest, Speaker, speaker_of
+from polyglance.model.side import Side, load_tower_beside
+from polyglance.storage import files, tensor_files
+
+SCHEMA_VERSION = 1
+PACK_FILE, HEAD_FILE = "pack.json", "head.safetensors"
+
+DAMAGED = "fetch or train the pack again"
+
+
+@dataclass(frozen=True, eq=False)
+class LanguagePack:
+    """The text side that gives a space new languages.
+
+    Attributes:
+        manifest: What it is, and how well it does.
+        side: Its tower and head.
+        probes: Float32 (P, D): the teacher's unit vectors of `spaces.PROBE_TEXTS`, and of its
+            pictures behind them, by which the same teacher from another library is recognised.
+        content_head: What the index's unit vectors go through, where the manifest says `head`.
+        content_side: The other content side, where it says `new-tower`.
+    """
+
+    manifest: PackManifest
+    side: Side
+    probes: Vectors
+    content_head: Head | None = None
+    content_side: Side | None = None
+
+    def __post_init__(self) -> None:
+        effects = {"head": self.content_head, "new-tower": self.content_side}
+        for effect, part in effects.items():
+            if (part is not None) != (self.manifest.content == effect):
+                raise errors.ConfigError(
+                    f"a pack whose content effect is {self.manifest.content!r} and that has "
+                    f"{'no' if part is None else 'a'} part for {effect!r}",
+                    hint="content_head goes with 'head', content_side with 'new-tower'",
+                )
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors that its text side gives."""
+        return self.side.dim
+
+    @property
+    def column_id(self) -> str:
+        """Which derived column of an index answers it: a hash of its content side and space."""
+        digest = hashlib.blake2b(self.manifest.space_id.encode(), digest_size=8)
+        if self.content_side is not None:
+            digest.update(self.content_side.space_id.encode())
+        for tensor in affine.tensors_of(self.content_head).values():
+            digest.update(tensor.tobytes())
+        return digest.hexdigest()
+
+    def project(self, contents: Vectors) -> Vectors:
+        """What an index's unit vectors become for this pack.
+
+        Args:
+            contents: Float32 (M, D), unit, in the teacher's space.
+
+        Returns:
+            Float32 (M, dim), unit; the very same where the content side is unchanged.
+        """
+        return contents if self.content_head is None else affine.unit(self.content_head(contents))
+
+    def speaker(self, language: str | None) -> Speaker:
+        """Who answers a query: the pack, unless its dev score in that language was no better.
+
+        Args:
+            language: A language id; None where the language is not known.
+        """
+        if language is None:
+            return "pack"
+        score = self.manifest.languages.get(language)
+        return speaker_of(language, pack=None, teacher=None) if score is None else score.speaks
+
+    def save(self, path: Path) -> None:
+        """Write the folder: weights, model card, manifest last.
+
+        Raises:
+            DiskFullError: Where there is no room; nothing is left at `path` then.
+        """
+        with files.folder_in_one_step(path, marker=PACK_FILE) as folder:
+            tensors = {"probes": self.probes, **affine.tensors_of(self.side.head)}
+            tensors |= affine.tensors_of(self.content_head, prefix="content_")
+            self.side.save_tower(folder)
+            if self.content_side is not None:
+                tensors |= affine.tensors_of(self.content_side.head, prefix="content_")
+                self.content_side.save_tower(folder)
+            tensor_files.write(folder / HEAD_FILE, tensors)
+            (folder / "README.md").write_text(card.render(self.manifest), encoding="utf-8")
+            files.write_manifest(
+                folder / PACK_FILE,
+                asdict(self.manifest),
+                kind="language-pack",
+                schema_version=SCHEMA_VERSION,
+                seal=True,
+            )
+
+    @classmethod
+    def load(cls, location: str | Path) -> LanguagePack:
+        """Read a pack from a folder, or from the hub by its id.
+
+        Raises:
+            UnavailableError: Where there is no such pack.
+            StoreError: For another schema, or a tower that is not the one it was trained with.
+        """
+        folder = files.local_folder(location, kind="language pack", marker=PACK_FILE)
+        manifest = files.read_manifest_as(
+            PackManifest,
+            folder / PACK_FILE,
+            kind="language-pack",
+            schema_version=SCHEMA_VERSION,
+            hint=DAMAGED,
+        )
+        tensors = tensor_files.read(folder / HEAD_FILE)
+        tower = load_tower_beside(folder, manifest.tower, modality="text")
+        if tower.fingerprint != manifest.tower_fingerprint:
+            raise errors.StoreError(
+                f"the text tower {manifest.tower} has fingerprint {tower.fingerprint}; "
+                f"the pack was made with {manifest.tower_fingerprint}",
+                hint="install the version of the tower that the pack's README names",
+            )
+        side = Side(tower, manifest.tower, affine.head_of(tensors), manifest.head_input)
+        content = affine.head_of(tensors, prefix="content_")
+        content_side = None
+        if manifest.content == "new-tower":
+            content_side = Side(
+                load_tower_beside(
+                    folder, manifest.content_tower, modality=manifest.content_modality
+                ),
+                manifest.content_tower,
+                content,
+                manifest.content_input,
+                manifest.content_output,
+            )
+        _require_fitting(tensors, folder, side=side, content=content_side)
+        return cls(
+            manifest,
+            side,
+            tensors["probes"],
+            content_head=None if content_side else content,
+            content_side=content_side,
+        )
+
+
+def _require_fitting(
+    tensors: Mapping[str, Vectors], folder: Path, *, side: Side, content: Side | None
+) -> None:
+    """Refuse tensors that are absent, not finite, or of other widths than the towers.
+
+    Raises:
+        StoreError: Names the tensor or the widths.
+    """
+    place = folder / HEAD_FILE
+    said = ""
+    if "probes" not in tensors or tensors["probes"].ndim != 2:
+        said = f"{place} holds no probes (P, D)"
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            said = f"{place}: {name} holds numbers that are not finite"
+    for one in (side, content):
+        if one is not None and one.head is not None and one.head.dim_in != one.before_head:
+            said = (
+                f"{place}: the head takes vectors of width {one.head.dim_in}, and the tower "
+                f"{one.reference} gives {one.before_head}"
+            )
+    if said:
+        raise errors.StoreError(said, hint=DAMAGED)

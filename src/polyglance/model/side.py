@@ -1,0 +1,160 @@
+"""What stands on each side of a dual encoder? A frozen tower with the head behind it.
+
+Legend: N rows, D width of the space.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from polyglance import errors
+from polyglance.heads import affine
+from polyglance.heads.affine import Head, Vectors
+from polyglance.records import Modality, Output
+from polyglance.towers import (
+    Tower,
+    beside,
+    load_tower,
+    note_places,
+    parse_reference,
+)
+
+HeadInput = Literal["raw", "unit"]
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One tower with the head behind it, if it has one.
+
+    Attributes:
+        tower: Frozen encoder.
+        reference: How the tower is named, so that it can be loaded again.
+        head: Maps the tower's vectors into the space; None where they lie in it already.
+        head_input: Whether the head takes the tower's vectors raw or at length one.
+        output: What is asked of the tower; `pre_projection` where the head is the projection.
+    """
+
+    tower: Tower
+    reference: str
+    head: Head | None = None
+    head_input: HeadInput = "unit"
+    output: Output = "embedding"
+
+    @property
+    def dim(self) -> int:
+        """Width of what `through_head` gives."""
+        return self.head.dim_out if self.head else self.tower.dim
+
+    @property
+    def before_head(self) -> int:
+        """Width of what the head takes: of the tower's vectors, or of its features."""
+        if self.output == "embedding":
+            return self.tower.dim
+        return int(getattr(self.tower, "pre_projection_dim", self.tower.dim))
+
+    @property
+    def fingerprint(self) -> str:
+        """Which tower this is and what stands behind it, whatever space it leads to."""
+        return self._through_head(self.tower.fingerprint)
+
+    @property
+    def space_id(self) -> str:
+        """The tower's own space, or the one that its head leads to."""
+        return self._through_head(self.tower.space_id)
+
+    def _through_head(self, name: str) -> str:
+        """What a name of the tower becomes behind the head."""
+        if self.head is None:
+            return name
+        digest = hashlib.blake2b(name.encode(), digest_size=16)
+        for tensor in affine.tensors_of(self.head).values():
+            digest.update(tensor.tobytes())
+        digest.update(self.head_input.encode())
+        if self.output != "embedding":
+            digest.update(self.output.encode())
+        return digest.hexdigest()
+
+    def through_head(self, raw: Vectors) -> Vectors:
+        """The tower's vectors brought into the space: (N, D_tower) to (N, D), raw."""
+        if self.head is None:
+            return raw
+        return self.head(affine.unit(raw) if self.head_input == "unit" else raw)
+
+    def save_tower(self, folder: Path) -> None:
+        """Write the tower into `folder` if its reference says that it lives there (`./...`).
+
+        Raises:
+            StoreError: For a tower of a kind that cannot be written.
+        """
+        location = parse_reference(self.reference).location
+        if not location.startswith("./"):
+            note_places(self.reference)
+            return
+        save = getattr(self.tower, "save", None)
+        if save is None:
+            raise errors.StoreError(
+                f"{type(self.tower).__name__} cannot be written into a folder; "
+                "only towers with a save() can",
+                hint="refer to it by name instead, as in hf:NAME",
+            )
+        save(folder / location)
+
+
+def load_tower_beside(folder: Path, reference: str, *, modality: Modality) -> Tower:
+    """Load a tower whose location may be inside `folder`, as in `tiny:./tower`.
+
+    Raises:
+        StoreError: For a location that leads out of `folder`.
+    """
+    return load_tower(beside(folder, reference), modality=modality)
+
+
+class SpaceTower:
+    """A side seen as one tower whose vectors are unit and in the space: what an index stores.
+
+    Args:
+        side: The tower and the head behind it.
+    """
+
+    uses_language = False
+
+    def __init__(self, side: Side) -> None:
+        self.side = side
+        self.modality = side.tower.modality
+        self.dim = side.dim
+        self.space_id = side.space_id
+        self.fingerprint = side.space_id
+
+    @property
+    def encodes_in_threads(self) -> bool:
+        """As the tower's."""
+        return getattr(self.side.tower, "encodes_in_threads", False)
+
+    def preprocess(self, image: Any) -> Any:
+        """As the tower does it, where it does."""
+        prepare = getattr(self.side.tower, "preprocess", None)
+        return image if prepare is None else prepare(image)
+
+    def encode(
+        self,
+        items: Sequence[Any],
+        *,
+        languages: Sequence[str] | None = None,
+        output: Output = "embedding",
+    ) -> Vectors:
+        """Encode items to float32 (N, D), unit.
+
+        Raises:
+            ConfigError: For an output other than the embedding: a head has nothing in front of it.
+        """
+        if output != "embedding":
+            raise errors.ConfigError(
+                f"output {output!r} of a space; only 'embedding' lies in it",
+                hint="ask the tower itself for what is in front of its projection",
+            )
+        raw = self.side.tower.encode(items, languages=languages, output=self.side.output)
+        return affine.unit(self.side.through_head(raw)) if len(raw) else raw

@@ -1,0 +1,1 @@
+"""Recipes that train on images and captions: NLLB-CLIP and ETCL."""

@@ -1,0 +1,316 @@
+"""`etcl`: triples of an image and captions in two languages, perhaps after MURAL's two pairs.
+
+MURAL learns images with English captions and texts with their translations; other languages meet
+the images by way of English alone. The enhancement (ETCL) then compares all three of a triple with
+each other. One text tower is shared by all languages; the image side is frozen, or has a linear
+head behind it that learns (the index is then re-projected).
+
+`fine-tuning` is image-text contrast alone, in all languages: what the triples are compared with.
+
+Legend: N captions, B of a batch, D width of the space.
+
+Source: ETCL, sections 3.1 to 3.3; MURAL, Jain et al. 2021.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+import torch
+
+from polyglance import errors, training
+from polyglance.encoding.embed import VectorCache
+from polyglance.languages.registry import ENGLISH
+from polyglance.losses import objectives
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import Side
+from polyglance.recipes.contrastive import item_side, model, text_side
+from polyglance.recipes.data import image_text, sampling
+from polyglance.recipes.data.image_text import ImageText
+from polyglance.records import Pair
+from polyglance.training import distributed
+
+Batches = Callable[[int], Any]
+Step = Callable[[Any], objectives.Terms]
+
+NUM_LOOKS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class EtclConfig:
+    """Settings of `etcl`.
+
+    Attributes:
+        stage: `mural` on English captions and translations, `etcl` on triples, both one after the
+            other, or `fine-tuning` on image-text pairs of all languages.
+        image_projection: `frozen` leaves the content side unchanged, `behind` learns a linear map
+            on its vectors.
+        optimizer: A row of `train.optimizers`: `adamw`, or the paper's `lamb`.
+        num_mural_steps: Steps of the pre-training.
+        num_etcl_steps: Steps on triples.
+        num_fine_tuning_steps: Steps on image-text pairs.
+        batch_size: Rows of each view a step.
+        projection_rate: Peak rate of projections and logit scale.
+        trunk_rate: Peak rate of transformers.
+        ngram_rate: Peak rate of an n-gram table.
+        etcl_rate_factor: On those rates, in the stage `etcl`; the paper has a tenth.
+        fine_tuning_rate_factor: On those rates, in the stage `fine-tuning`; a hundredth there.
+        weight_decay: Decoupled decay.
+        warmup_share: Share of the pre-training's steps in which the rate rises; from there, and in
+            the other stages from the start, it falls to zero in a line.
+        margin: Off the cosine of right pairs, in the stage `mural`.
+        label_smoothing: Share of the target that is spread over all candidates.
+        temperature: Where it starts; its inverse, the logit scale, learns and stops at 100.
+        dev_fraction: Share of the images that chooses the step; 0 keeps the last one.
+        chunk_rows: Rows whose activations are held at a time; None holds the whole batch.
+        max_tokens: Tokens of a text in training; None leaves that to the tower.
+        num_buckets: Rows of the table of a fresh n-gram tower, which is what learns where no
+            tower is given.
+        width: Width of that table.
+        dropout: Share of n-grams that a training step leaves out.
+        precision: What products are computed in.
+        seed: Fixes start and draws.
+    """
+
+    stage: Literal["mural", "etcl", "mural+etcl", "fine-tuning"] = "mural+etcl"
+    image_projection: Literal["frozen", "behind"] = "frozen"
+    optimizer: str = "adamw"
+    num_mural_steps: int = 250
+    num_etcl_steps: int = 250
+    num_fine_tuning_steps: int = 250
+    batch_size: int = 512
+    projection_rate: float = 1e-3
+    trunk_rate: float = 1e-5
+    ngram_rate: float = 2e-2
+    etcl_rate_factor: float = 1.0
+    fine_tuning_rate_factor: float = 1.0
+    weight_decay: float = 0.01
+    warmup_share: float = 0.05
+    margin: float = 0.3
+    label_smoothing: float = 0.1
+    temperature: float = 0.07
+    dev_fraction: float = 0.0
+    chunk_rows: int | None = None
+    max_tokens: int | None = 64
+    num_buckets: int = 36_000
+    width: int = 128
+    dropout: float = 0.2
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        model.check_config(self)
+
+    @classmethod
+    def as_published(cls) -> EtclConfig:
+        """The paper's schedule, for towers and batches of its size."""
+        return cls(
+            image_projection="behind",
+            optimizer="lamb",
+            num_mural_steps=800_000,
+            num_etcl_steps=3000,
+            num_fine_tuning_steps=3000,
+            batch_size=32_768,
+            projection_rate=1e-3,
+            trunk_rate=1e-3,
+            etcl_rate_factor=0.1,
+            fine_tuning_rate_factor=0.01,
+            weight_decay=1e-5,
+            warmup_share=0.0125,
+            temperature=1.0,
+            chunk_rows=256,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Parts:
+    """What every stage learns with: net, content side, data, config."""
+
+    net: model.JointNet
+    content: item_side.Shown
+    data: ImageText
+    parallel: Sequence[Pair]
+    config: EtclConfig
+
+
+def train(
+    data: ImageText,
+    *,
+    teacher: DualEncoder,
+    config: EtclConfig,
+    tower: Side | None = None,
+    parallel: Sequence[Pair] = (),
+    cache: VectorCache | None = None,
+    run: training.RunFolder | None = None,
+) -> LanguagePack:
+    """Images with captions in several languages in, a language pack out.
+
+    Args:
+        data: Contents encoded by the teacher, and captions.
+        teacher: The dual encoder that learns languages.
+        config: Settings.
+        tower: A pretrained text tower, which stays as it is: a copy learns. A linear head behind
+            it is where its projection starts. None for a fresh one of n-grams.
+        parallel: Translations for the stage `mural`; where there are none, English captions with
+            others of the same image are, the image left out.
+        cache: Keeps what towers gave.
+        run: Where checkpoints and logs go, a folder a stage.
+
+    Raises:
+        ConfigError: For a tower that cannot learn, or settings out of range.
+        VectorError: For contents of another width than the teacher's.
+        InputError: Where no image has captions in two languages, and a stage needs them.
+        TrainingError: Where `mural` finds no English captions.
+    """
+    started = time.perf_counter()
+    model.check_widths(data, teacher)
+    torch.manual_seed(config.seed)
+    kept, dev = image_text.split(data, dev_fraction=config.dev_fraction, seed=config.seed)
+    behind = config.image_projection == "behind"
+    content = item_side.behind(teacher.dim) if behind else item_side.unchanged()
+    net = model.build_net(tower, content, dim=teacher.dim, config=config, cache=cache)
+    validate = None if dev is None else model.dev_score(net, dev, content.rows_of(dev))
+    own_run = model.run_of(run, config=config, data=data, parallel=parallel)
+    parts = _Parts(net=net, content=content, data=kept, parallel=parallel, config=config)
+    reports: dict[str, dict[str, Any]] = {}
+    with distributed.connected():  # once for all stages: processes cannot meet twice at one port
+        for name in config.stage.split("+"):
+            batches, step = _STAGES[name](parts)
+            report = training.fit(
+                net,
+                step,
+                batches=batches,
+                config=_descent(name, net, config, looks=dev is not None),
+                validate=validate,
+                run=None if own_run is None else own_run.stage(name),
+                label=name,
+            )
+            reports[name] = model.training_facts(report)
+    return model.make_pack(
+        net,
+        recipe="etcl",
+        teacher=teacher,
+        side=tower,
+        config=config,
+        facts={
+            **data.facts(),
+            "num_parallel_pairs": len(parallel),
+            **reports[name],
+            "stages": reports,
+        },
+        started=started,
+    )
+
+
+def _descent(
+    name: str, net: model.JointNet, config: EtclConfig, *, looks: bool
+) -> training.TrainConfig:
+    """How a stage descends: only the pre-training warms up."""
+    num_steps, factor, warmup_share = {
+        "mural": (config.num_mural_steps, 1.0, config.warmup_share),
+        "etcl": (config.num_etcl_steps, config.etcl_rate_factor, 0.0),
+        "fine-tuning": (config.num_fine_tuning_steps, config.fine_tuning_rate_factor, 0.0),
+    }[name]
+    return training.TrainConfig(
+        num_steps=num_steps,
+        learning_rate=config.projection_rate * factor,
+        optimizer=config.optimizer,
+        weight_decay=config.weight_decay,
+        warmup_share=warmup_share,
+        rate_factors=text_side.rate_factors(net.live, config),
+        validate_every=max(1, num_steps // NUM_LOOKS) if looks else None,
+        precision=config.precision,
+    )
+
+
+def _mural(parts: _Parts) -> tuple[Batches, Step]:
+    """Images with English captions, and texts with their translations."""
+    net, config = parts.net, parts.config
+    if ENGLISH not in parts.data.languages:
+        raise errors.TrainingError(
+            f"no English captions (languages: {', '.join(parts.data.languages)}); the stage mural "
+            "learns images from those",
+            hint="give some, or train with stage=etcl",
+        )
+    english = parts.data.speaking(ENGLISH)
+    settings = {"batch_size": config.batch_size, "seed": config.seed}
+    if parts.parallel:
+        texts = sampling.parallel_texts(parts.parallel)
+        prepared = net.live.prepare(texts.texts, texts.languages)
+        translations = sampling.text_pair_batches(texts, **settings)
+    else:
+        prepared = net.live.prepare(parts.data.texts, parts.data.caption_languages)
+        translations = sampling.caption_pair_batches(parts.data, language=ENGLISH, **settings)
+    captions = net.live.prepare(english.texts, english.caption_languages)
+    show, chunk = parts.content.rows_of(english), config.chunk_rows
+
+    def step(batch: tuple[sampling.Captioned, sampling.TextPairs]) -> objectives.Terms:
+        pictures, pairs = batch
+        return objectives.mural(
+            model.encode_contents(net, show, pictures.contents, chunk_rows=chunk),
+            model.encode_texts(net, captions, pictures.captions, chunk_rows=chunk),
+            text_a=model.encode_texts(net, prepared, pairs.first, chunk_rows=chunk),
+            text_b=model.encode_texts(net, prepared, pairs.second, chunk_rows=chunk),
+            temperature=net.temperature(),
+            margin=config.margin,
+            label_smoothing=config.label_smoothing,
+            groups=pictures.contents.to(net.device),
+            text_groups=pairs.groups.to(net.device),
+            block_rows=chunk,
+        )
+
+    pictures = sampling.caption_batches(english, sampling="equal", **settings)
+    return sampling.side_by_side(pictures, translations), step
+
+
+def _etcl(parts: _Parts) -> tuple[Batches, Step]:
+    """Images, and their captions in two languages."""
+    net, data, config = parts.net, parts.data, parts.config
+    batches = sampling.triple_batches(data, batch_size=config.batch_size, seed=config.seed)
+    prepared = net.live.prepare(data.texts, data.caption_languages)
+    show, chunk = parts.content.rows_of(data), config.chunk_rows
+
+    def step(batch: sampling.Triples) -> objectives.Terms:
+        return objectives.etcl(
+            model.encode_contents(net, show, batch.contents, chunk_rows=chunk),
+            model.encode_texts(net, prepared, batch.first, chunk_rows=chunk),
+            model.encode_texts(net, prepared, batch.second, chunk_rows=chunk),
+            temperature=net.temperature(),
+            label_smoothing=config.label_smoothing,
+            groups=batch.contents.to(net.device),
+            block_rows=chunk,
+        )
+
+    return batches, step
+
+
+def _fine_tuning(parts: _Parts) -> tuple[Batches, Step]:
+    """Images with captions of all languages, two at a time never."""
+    net, data, config = parts.net, parts.data, parts.config
+    prepared = net.live.prepare(data.texts, data.caption_languages)
+    show, chunk = parts.content.rows_of(data), config.chunk_rows
+
+    def step(batch: sampling.Captioned) -> objectives.Terms:
+        return objectives.contrastive(
+            model.encode_contents(net, show, batch.contents, chunk_rows=chunk),
+            model.encode_texts(net, prepared, batch.captions, chunk_rows=chunk),
+            temperature=net.temperature(),
+            label_smoothing=config.label_smoothing,
+            groups=batch.contents.to(net.device),
+            block_rows=chunk,
+        )
+
+    batches = sampling.caption_batches(
+        data, batch_size=config.batch_size, sampling="equal", seed=config.seed
+    )
+    return batches, step
+
+
+_STAGES: Mapping[str, Callable[[_Parts], tuple[Batches, Step]]] = MappingProxyType(
+    {"mural": _mural, "etcl": _etcl, "fine-tuning": _fine_tuning}
+)

@@ -1,0 +1,356 @@
+"""How does a text tower learn beside contents? The joint module, its dev score, and its pack.
+
+Shared by the recipes that train text against images with a contrast (`nllb-clip`, `etcl`).
+
+Legend: N captions, M contents, B rows of a batch, D width of the space.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any, Literal, Protocol, cast, get_args, get_origin, get_type_hints
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from polyglance import errors, training
+from polyglance.encoding.embed import VectorCache
+from polyglance.heads import linear
+from polyglance.heads.affine import Vectors
+from polyglance.metrics import retrieval
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.manifest import PackManifest
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import Side
+from polyglance.recipes.contrastive import text_side as learning_text
+from polyglance.recipes.contrastive.item_side import Shown
+from polyglance.recipes.contrastive.text_side import TowerConfig
+from polyglance.recipes.data.english_text import probe_vectors
+from polyglance.recipes.data.image_text import ImageText
+from polyglance.records import Pair
+from polyglance.towers.trainable.text import LiveText
+from polyglance.training import distributed, gradient_cache
+
+# As CLIP: beyond a hundred the softmax is so sharp that training breaks.
+MOST_SCALE = 100.0
+MOST_DEV_CAPTIONS = 2000
+DEV_BLOCK = 512
+
+
+class JointConfig(TowerConfig, Protocol):
+    """What the configs of these recipes have in common; see the recipes."""
+
+    @property
+    def temperature(self) -> float:
+        """Where it starts."""
+
+
+class JointNet(nn.Module):
+    """What learns: text tower and projection, content trunk and head, logit scale.
+
+    Args:
+        live: The text tower.
+        projection: Behind it; None where it ends in the space.
+        unit_input: Whether the projection takes the tower's vectors at length one.
+        content_trunk: A content tower that learns, too.
+        content_head: Behind the contents; None where they stay as they are.
+        temperature: At the start; the logit scale is its inverse.
+        bias: Of the scores at the start, with the sigmoid objective; None for none.
+
+    Attributes:
+        device: Where vectors are compared: the text tower's.
+    """
+
+    def __init__(
+        self,
+        live: LiveText,
+        *,
+        projection: nn.Linear | None,
+        unit_input: bool = False,
+        content_trunk: nn.Module | None = None,
+        content_head: nn.Linear | None = None,
+        temperature: float,
+        bias: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.tower, self.projection = live.module, projection
+        self.content_trunk, self.content_head = content_trunk, content_head
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
+        self.bias = None if bias is None else nn.Parameter(torch.tensor(bias))
+        self.live, self.unit_input = live, unit_input
+        # Towers stay where they are; what is small goes where the text tower is.
+        self.device = next((p.device for p in live.module.parameters()), torch.device("cpu"))
+        for small in (projection, content_head):
+            if small is not None:
+                small.to(self.device)
+        for number in (self.log_scale, self.bias):
+            if number is not None:
+                number.data = number.data.to(self.device)
+
+    def texts(self, prepared: Any, rows: Tensor) -> Tensor:
+        """Rows of prepared texts to (B, D), unit."""
+        vectors = self.live.forward(prepared, rows)
+        if self.projection is not None:
+            vectors = functional.normalize(vectors, dim=1) if self.unit_input else vectors
+            vectors = self.projection(vectors)
+        return functional.normalize(vectors, dim=1)
+
+    def contents(self, vectors: Tensor) -> Tensor:
+        """(B, D') as they come to the head, or (B, D) where there is none, to (B, D), unit."""
+        vectors = vectors.to(self.device)
+        if self.content_head is not None:
+            vectors = self.content_head(vectors)
+        return functional.normalize(vectors, dim=1)
+
+    def scale(self) -> Tensor:
+        """What the cosines are multiplied by; a hundred at most."""
+        with torch.no_grad():
+            # Held there, not only read there: beyond it the gradient would be zero for ever.
+            self.log_scale.clamp_(max=math.log(MOST_SCALE))
+        return torch.exp(self.log_scale)
+
+    def temperature(self) -> Tensor:
+        """What divides the cosines."""
+        return 1 / self.scale()
+
+
+def build_net(
+    tower: Side | None,
+    content: Shown,
+    *,
+    dim: int,
+    trunk_learns: bool = True,
+    bias: float | None = None,
+    config: JointConfig,
+    cache: VectorCache | None,
+) -> JointNet:
+    """Everything that learns, at its start.
+
+    Args:
+        tower: The text tower that was given, or None.
+        content: The content side.
+        dim: Width D of the space.
+        trunk_learns: Whether the text tower itself learns, or only what is behind it.
+        bias: Of the scores, with the sigmoid objective.
+        config: The recipe's.
+        cache: Keeps what a frozen text trunk gives.
+    """
+    live = learning_text.live_text(
+        tower, dim=dim, trunk_learns=trunk_learns, config=config, cache=cache
+    )
+    return JointNet(
+        live,
+        projection=learning_text.text_projection(tower, live, dim=dim),
+        unit_input=tower is None or tower.head_input == "unit",
+        content_trunk=content.trunk,
+        content_head=content.head,
+        temperature=config.temperature,
+        bias=bias,
+    )
+
+
+def encode_texts(net: JointNet, prepared: Any, rows: Tensor, *, chunk_rows: int | None) -> Tensor:
+    """Texts of a batch to (B, D), unit: this process's share in chunks, and the others' shares.
+
+    Args:
+        net: While it learns.
+        prepared: By `net.live.prepare`.
+        rows: int64 (B,), the same in every process.
+        chunk_rows: Rows whose activations are held at a time; None holds them all.
+    """
+    return _encode(lambda some: net.texts(prepared, some), rows, chunk_rows=chunk_rows)
+
+
+def encode_contents(
+    net: JointNet, show: Callable[[Tensor], Tensor], rows: Tensor, *, chunk_rows: int | None
+) -> Tensor:
+    """The same for contents; what does not learn is looked up at once.
+
+    Args:
+        net: While it learns.
+        show: Rows to what the content head takes.
+        rows: int64 (B,).
+        chunk_rows: As in `encode_texts`.
+    """
+    if net.content_trunk is None and net.content_head is None:
+        return net.contents(show(rows))
+    return _encode(lambda some: net.contents(show(some)), rows, chunk_rows=chunk_rows)
+
+
+def _encode(forward: Callable[[Tensor], Tensor], rows: Tensor, *, chunk_rows: int | None) -> Tensor:
+    own = distributed.own_rows(rows)
+    vectors = gradient_cache.encode_in_chunks(
+        lambda at: forward(own[at]), num_rows=len(own), chunk_rows=chunk_rows
+    )
+    return distributed.gather_rows(vectors)
+
+
+def dev_score(
+    net: JointNet, dev: ImageText | None, contents_of: Callable[[Tensor], Tensor]
+) -> Callable[[], float] | None:
+    """Text-to-content hit rate at 10 on the dev contents, the mean over languages.
+
+    Args:
+        net: While it learns.
+        dev: Contents set aside; None for no score.
+        contents_of: Rows of them to (B, D), what `net.contents` takes.
+    """
+    if dev is None:
+        return None
+    chosen = _spread(dev.language_of, most=MOST_DEV_CAPTIONS)
+    texts = [dev.captions[row].text for row in chosen.tolist()]
+    languages = [dev.captions[row].language for row in chosen.tolist()]
+    prepared = net.live.prepare(texts, languages)
+    wanted, spoken = dev.content_of[chosen], dev.language_of[chosen]
+
+    def score() -> float:
+        said = _in_blocks(lambda rows: net.texts(prepared, rows), len(texts))
+        shown = _in_blocks(lambda rows: net.contents(contents_of(rows)), len(dev.content_ids))
+        hits = retrieval.hit_rates_at_k(said, shown, relevance=wanted, ks=(10,))[10]
+        return float(np.mean([hits[spoken == language].mean() for language in np.unique(spoken)]))
+
+    return score
+
+
+def _spread(languages: np.ndarray[Any, Any], *, most: int) -> np.ndarray[Any, Any]:
+    """Rows that number `most` at most, of all languages alike."""
+    order = np.argsort(languages, kind="stable")
+    first = np.concatenate([[0], np.flatnonzero(np.diff(languages[order])) + 1])
+    rank = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
+    return np.sort(order[np.argsort(rank, kind="stable")[:most]])
+
+
+def _in_blocks(function: Callable[[Tensor], Tensor], count: int) -> Vectors:
+    parts = torch.split(torch.arange(count), DEV_BLOCK)
+    with torch.no_grad():
+        return np.concatenate([function(rows).float().cpu().numpy() for rows in parts])
+
+
+def make_pack(
+    net: JointNet,
+    *,
+    recipe: str,
+    teacher: DualEncoder,
+    side: Side | None,
+    config: JointConfig,
+    facts: Mapping[str, Any],
+    content_side: Side | None = None,
+    started: float,
+) -> LanguagePack:
+    """What was learnt, as a pack; scores are added by measuring it.
+
+    Args:
+        net: Trained.
+        recipe: Its name.
+        teacher: The dual encoder that learns languages.
+        side: The text tower that was given, or None.
+        config: The recipe's config, a dataclass.
+        facts: Of data and training.
+        content_side: The content side that was trained, where an index must be encoded anew; the
+            net's content head is part of it.
+        started: `time.perf_counter()` at the beginning.
+    """
+    tower, reference = net.live.frozen()
+    content_head = None
+    if net.content_head is not None and content_side is None:
+        content_head = learning_text.map_of(net.content_head)
+    effect: dict[str, Any] = {"content": "unchanged" if content_head is None else "head"}
+    if content_side is not None:
+        effect = {
+            "content": "new-tower",
+            "content_tower": content_side.reference,
+            "content_output": content_side.output,
+            "content_input": content_side.head_input,
+            "content_modality": content_side.tower.modality,
+        }
+    head_input = "unit" if side is None else side.head_input
+    manifest = PackManifest(
+        recipe=recipe,
+        space_id=teacher.space_id,
+        teacher=teacher.reference,
+        tower=reference,
+        tower_fingerprint=tower.fingerprint,
+        head_input=head_input,
+        config=asdict(cast(Any, config)),
+        data=facts,
+        num_trainable_parameters=linear.count_parameters(net),
+        training_seconds=time.perf_counter() - started,
+        **effect,
+    )
+    head = None if net.projection is None else learning_text.map_of(net.projection)
+    text_side = Side(tower, reference, head, head_input)
+    return LanguagePack(manifest, text_side, probe_vectors(teacher), content_head, content_side)
+
+
+def training_facts(report: training.TrainReport) -> dict[str, Any]:
+    """What happened, for the manifest."""
+    return {
+        "num_steps": report.num_steps,
+        "last_loss": report.history[-1]["total"] if report.history else None,
+        "best_step": report.best_step,
+        "dev_hit_rate_at_10": report.best_score,
+    }
+
+
+def run_of(
+    run: training.RunFolder | None,
+    *,
+    config: JointConfig,
+    data: ImageText,
+    parallel: Sequence[Pair] = (),
+) -> training.RunFolder | None:
+    """A run folder that is resumed with this config and data only.
+
+    Items count by their ids and what is said of them: vectors of the same pictures change in their
+    last bits when a cache is made anew.
+
+    Args:
+        run: Where, or None.
+        config: The recipe's config, a dataclass.
+        data: Contents and captions.
+        parallel: Translations that are learnt from besides.
+    """
+    if run is None:
+        return None
+    said = [(c.content_id, c.text, c.language) for c in data.captions]
+    pairs = [(p.text_a, p.language_a, p.text_b, p.language_b) for p in parallel]
+    digest = training.fingerprint(data.content_ids, data.contents.shape, said, pairs)
+    return run.about(config=asdict(cast(Any, config)), data=digest)
+
+
+def check_widths(data: ImageText, teacher: DualEncoder) -> None:
+    """Refuse contents of another space than the teacher's.
+
+    Raises:
+        VectorError: Naming both widths.
+    """
+    if data.contents.shape[1] != teacher.dim:
+        raise errors.VectorError(
+            f"the contents have width {data.contents.shape[1]}, the teacher's space "
+            f"{teacher.dim}; towers of unequal width cannot be compared",
+            hint="encode the contents with this teacher: teacher.encode_contents",
+        )
+
+
+def check_config(config: Any) -> None:
+    """Refuse what no recipe of this kind can train with.
+
+    Raises:
+        UnknownNameError: For a value that is none of a field's choices.
+        ConfigError: For a temperature or rate of zero or below.
+    """
+    hints = get_type_hints(type(config))
+    for each in fields(config):
+        value, kind = getattr(config, each.name), hints[each.name]
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            raise errors.unknown_name(f"value of {each.name}", value, allowed=get_args(kind))
+        if each.name.endswith(("temperature", "_rate")) and value <= 0:
+            raise errors.ConfigError(
+                f"{each.name} {value}; it must be above 0",
+                hint=f"leave it out for {each.default}, the default",
+            )

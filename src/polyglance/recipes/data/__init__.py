@@ -1,0 +1,1 @@
+"""Data of the recipes: which texts, pairs and images each learns from."""

@@ -1,0 +1,277 @@
+"""What do recipes that need English text alone share? Encoded pairs, and the pack around a map.
+
+Legend: N training rows, M dev rows, D_in width of the multilingual tower, D of the space.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyglance import errors
+from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.heads import affine
+from polyglance.heads.affine import AffineMap, Vectors
+from polyglance.languages.registry import ENGLISH
+from polyglance.metrics import retrieval
+from polyglance.model import same_space
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.manifest import PackManifest
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import HeadInput, Side
+
+# Fewer texts than this leave no dev split worth choosing by.
+LEAST_TEXTS = 20
+MOST_DEV_TEXTS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedPairs:
+    """The same English texts by two towers, apart for fitting and for choosing.
+
+    Attributes:
+        x: Float32 (N, D_in), the multilingual tower's, as the head takes them.
+        y: Float32 (N, D), unit, the teacher's.
+        dev_x: Float32 (M, D_in).
+        dev_y: Float32 (M, D), unit.
+        head_input: How `x` was made from the tower's raw vectors.
+        num_repeated: Texts left out because they came twice.
+        data_id: Fingerprint of the texts and of both towers. Not of the vectors: these change in
+            their last bits when a cache is made anew, and a run shall go on all the same.
+    """
+
+    x: Vectors
+    y: Vectors
+    dev_x: Vectors
+    dev_y: Vectors
+    head_input: HeadInput
+    num_repeated: int
+    data_id: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What fitting gave: the folded map, and what to tell of it."""
+
+    map: AffineMap
+    num_trainable_parameters: int
+    seconds: float
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class SplitTexts:
+    """Distinct texts, and which of them fit and which choose.
+
+    Attributes:
+        texts: All of them.
+        fit_rows: int64 (N,), rows of `texts`.
+        dev_rows: int64 (M,), the others.
+        num_repeated: Texts left out because they came twice, or were empty.
+    """
+
+    texts: list[str]
+    fit_rows: NDArray[np.int64]
+    dev_rows: NDArray[np.int64]
+    num_repeated: int
+
+
+def split_texts(texts: Sequence[str], *, dev_fraction: float, seed: int) -> SplitTexts:
+    """Drop repeats and set a dev split aside.
+
+    Args:
+        texts: English texts.
+        dev_fraction: Share that chooses and does not fit, in (0, 0.5].
+        seed: Fixes the split.
+
+    Raises:
+        TrainingError: For too few texts.
+        ConfigError: For a dev fraction out of its range.
+    """
+    if not 0 < dev_fraction <= 0.5:
+        raise errors.ConfigError(
+            f"dev_fraction {dev_fraction}; it must be above 0 and at most 0.5", hint="try 0.1"
+        )
+    distinct = list(dict.fromkeys(text for text in texts if text.strip()))
+    if len(distinct) < LEAST_TEXTS:
+        raise errors.TrainingError(
+            f"{len(distinct)} different texts; a map needs {LEAST_TEXTS} or more",
+            hint="give captions like those that will be searched; 1,000 come close to the best",
+        )
+    order = np.random.default_rng(seed).permutation(len(distinct))
+    num_dev = min(MOST_DEV_TEXTS, max(LEAST_TEXTS // 2, int(len(distinct) * dev_fraction)))
+    return SplitTexts(distinct, order[num_dev:], order[:num_dev], len(texts) - len(distinct))
+
+
+def encode_pairs(
+    texts: Sequence[str],
+    *,
+    teacher: DualEncoder,
+    tower: Side,
+    dev_fraction: float,
+    seed: int,
+    head_input: HeadInput = "unit",
+    cache: VectorCache | None = None,
+) -> EncodedPairs:
+    """Encode English texts with both towers and set a dev split aside.
+
+    Args:
+        texts: English texts; repeats are dropped.
+        teacher: Gives the targets, by its own text side.
+        tower: The multilingual tower; a head it has is ignored.
+        dev_fraction: Share of the texts that choose and do not fit, in (0, 0.5].
+        seed: Fixes the split.
+        head_input: Whether the map takes raw vectors or unit ones.
+        cache: Keeps what the towers gave.
+
+    Raises:
+        TrainingError: For too few texts.
+        ConfigError: For a dev fraction out of its range.
+    """
+    split = split_texts(texts, dev_fraction=dev_fraction, seed=seed)
+    english = [ENGLISH] * len(split.texts)
+    raw = text_vectors(split.texts, tower.tower, languages=english, cache=cache)
+    x = affine.unit(raw) if head_input == "unit" else raw
+    y = teacher.with_no_pack().encode_texts(split.texts, languages=english, cache=cache)
+    fit, dev = split.fit_rows, split.dev_rows
+    return EncodedPairs(
+        x[fit],
+        y[fit],
+        x[dev],
+        y[dev],
+        head_input,
+        split.num_repeated,
+        data_id(split.texts, tower.tower.fingerprint, teacher.text.space_id),
+    )
+
+
+def data_id(texts: Sequence[str], *towers: str) -> str:
+    """Fingerprint of texts and of the towers that encode them, which no vector enters."""
+    said = "".join(f"{len(part)}\0{part}" for part in (*towers, *texts))
+    return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
+
+
+def shuffled(pairs: EncodedPairs, *, seed: int) -> EncodedPairs:
+    """The control: the same vectors, each text paired with another one's target.
+
+    A map fitted on it has seen all the statistics of both spaces and no correspondence.
+    """
+    order = np.random.default_rng(seed).permutation(len(pairs.y))
+    dev_order = np.random.default_rng(seed + 1).permutation(len(pairs.dev_y))
+    return EncodedPairs(
+        pairs.x,
+        pairs.y[order],
+        pairs.dev_x,
+        pairs.dev_y[dev_order],
+        pairs.head_input,
+        pairs.num_repeated,
+        f"{pairs.data_id}, shuffled by {seed}",
+    )
+
+
+def dev_score(mapped: Vectors, pairs: EncodedPairs) -> float:
+    """Hit rate at 1 of finding a dev text's target among all dev targets.
+
+    Args:
+        mapped: Float32 (M, D): `pairs.dev_x` through the map.
+        pairs: Holds the targets.
+    """
+    return retrieval.bitext_accuracy(affine.unit(mapped), pairs.dev_y)
+
+
+class MapConfig(Protocol):
+    """What every config of these recipes has; see the recipes."""
+
+    @property
+    def dev_fraction(self) -> float:
+        """Share of the texts that chooses."""
+
+    @property
+    def head_input(self) -> HeadInput:
+        """Whether the map takes raw vectors or unit ones."""
+
+    @property
+    def seed(self) -> int:
+        """Fixes the dev split."""
+
+
+def train_pack(
+    recipe: str,
+    fit: Callable[[EncodedPairs], Fitted],
+    *,
+    texts: Sequence[str],
+    teacher: DualEncoder,
+    tower: Side,
+    config: MapConfig,
+    cache: VectorCache | None,
+) -> LanguagePack:
+    """English texts in, a language pack out, by whichever way to fit the map.
+
+    Args:
+        recipe: Its name.
+        fit: Pairs to a map.
+        texts: English, like those that will be searched.
+        teacher: The dual encoder that learns languages.
+        tower: A multilingual text tower.
+        config: The recipe's config, a dataclass.
+        cache: Keeps what the towers gave.
+    """
+    pairs = encode_pairs(
+        texts,
+        teacher=teacher,
+        tower=tower,
+        dev_fraction=config.dev_fraction,
+        seed=config.seed,
+        head_input=config.head_input,
+        cache=cache,
+    )
+    facts = asdict(cast(Any, config))
+    return make_pack(recipe, fit(pairs), pairs=pairs, teacher=teacher, tower=tower, config=facts)
+
+
+def make_pack(
+    recipe: str,
+    fitted: Fitted,
+    *,
+    pairs: EncodedPairs,
+    teacher: DualEncoder,
+    tower: Side,
+    config: Mapping[str, Any],
+) -> LanguagePack:
+    """Put a fitted map behind its tower; languages and scores are added by measuring it."""
+    manifest = PackManifest(
+        recipe=recipe,
+        space_id=teacher.space_id,
+        teacher=teacher.reference,
+        tower=tower.reference,
+        tower_fingerprint=tower.tower.fingerprint,
+        head_input=pairs.head_input,
+        config=config,
+        data={
+            "kind": "English text",
+            "num_texts": len(pairs.x),
+            "num_dev_texts": len(pairs.dev_x),
+            "num_repeated_texts_left_out": pairs.num_repeated,
+            **fitted.facts,
+        },
+        num_trainable_parameters=fitted.num_trainable_parameters,
+        training_seconds=fitted.seconds,
+    )
+    side = Side(tower.tower, tower.reference, fitted.map, pairs.head_input)
+    return LanguagePack(manifest, side, probe_vectors(teacher))
+
+
+def probe_vectors(teacher: DualEncoder) -> Vectors:
+    """The teacher's unit vectors of the probe texts: (P, D)."""
+    english = [ENGLISH] * len(same_space.PROBE_TEXTS)
+    texts = teacher.with_no_pack().encode_texts(same_space.PROBE_TEXTS, languages=english)
+    try:
+        pictures = teacher.with_no_pack().encode_contents(same_space.probe_pictures())
+    except errors.PolyglanceError:
+        return texts  # a tower that only looks vectors up; it has no other name either
+    return np.concatenate([texts, pictures])

@@ -1,0 +1,1 @@
+"""Distillation of a text tower into another language."""

@@ -1,0 +1,143 @@
+"""One call trains any recipe of the table: data held out, the recipe trained, the pack measured.
+
+The command line and `compare` go through here. A recipe's own `train` fits all that it is given and
+measures nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from polyglance import errors
+from polyglance.encoding.embed import VectorCache
+from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import Side
+from polyglance.recipes import DATA, Recipe, scoring
+from polyglance.recipes.data import held_out
+from polyglance.recipes.data.parallel_text import LEAST_TEXTS_A_LANGUAGE
+from polyglance.recipes.data.training_data import TrainingData
+from polyglance.records import Pair
+from polyglance.towers import declared
+from polyglance.training import distributed
+
+if TYPE_CHECKING:
+    from polyglance.training import RunFolder
+
+
+# Which options of `polyglance train` bring what.
+HOW_TO_GIVE = {
+    "english": "give --text FILE, one English text a line",
+    "parallel": "give --parallel TABLE with the columns english, language and text",
+    "image_text": "give --captions TABLE with the columns image, language and text, and --images",
+    "banks": "give --bank TABLE with the columns language and text, and --images",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dev:
+    """How a pack is measured.
+
+    Attributes:
+        share: Of each language's rows that are held out; 0 holds nothing out.
+        parallel: Translations that only measure.
+        languages: Ids that the user says it knows; listed without a score where nothing measures.
+    """
+
+    share: float = held_out.SHARE
+    parallel: Sequence[Pair] = ()
+    languages: Sequence[str] = ()
+
+    def known(self) -> list[str]:
+        """Languages that the user named, or gave translations in, enough to measure or not."""
+        return [*self.languages, *dict.fromkeys(pair.language_b for pair in self.parallel)]
+
+
+def train(
+    recipe: Recipe,
+    config: Any,
+    training_data: TrainingData,
+    *,
+    teacher: DualEncoder,
+    tower: Side | None = None,
+    cache: VectorCache | None = None,
+    run: RunFolder | None = None,
+    dev: Dev | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> LanguagePack:
+    """Train a pack by any recipe, and measure it on what was held out.
+
+    Args:
+        recipe: A row of the table.
+        config: Of its config class.
+        training_data: What there is to learn from.
+        teacher: The dual encoder that learns languages.
+        tower: The multilingual text tower that a map goes behind, or that is trained on; None
+            where the recipe makes a small one.
+        cache: Keeps what towers gave.
+        run: Where checkpoints and logs go.
+        dev: How it is measured; None for a tenth of the data.
+        about: Further facts of the data, for the manifest.
+
+    Raises:
+        ConfigError: Where the recipe needs a tower and there is none.
+        TrainingError: Where what it learns from is absent.
+    """
+    if recipe.tower == "needed" and tower is None:
+        raise errors.ConfigError(
+            f"{recipe.name} needs a multilingual text tower",
+            hint="name one: --tower sentence:paraphrase-multilingual-mpnet-base-v2",
+        )
+    dev = dev or Dev()
+    for field in recipe.needs:
+        _there(training_data, field, recipe=recipe.name)
+    held = held_out.split(training_data, share=dev.share, dev_parallel=dev.parallel)
+    needed = [_there(held.fit, field, recipe=recipe.name) for field in recipe.needs]
+    beside: dict[str, Any] = {field: getattr(held.fit, field) for field in recipe.may_take}
+    if tower is not None:
+        beside["tower"] = tower
+    if recipe.resumes and run is not None:
+        # A run is resumed with the same config and the same data only.
+        beside["run"] = run.about(config=asdict(config), data=held.fit.fingerprint())
+    pack: LanguagePack = recipe.load().train(
+        *needed, teacher=teacher, config=config, cache=cache, **beside
+    )
+    facts = {**pack.manifest.data, **(about or {}), "held_out": held.facts}
+    pack = replace(pack, manifest=replace(pack.manifest, data=facts))
+    if distributed.rank():
+        return pack  # the first process measures, and saves
+    return scoring.with_scores(
+        pack,
+        held.sets,
+        teacher=teacher,
+        unmeasured=[*dev.known(), *_languages_of(recipe, held.fit, tower)],
+        cache=cache,
+    )
+
+
+def _languages_of(recipe: Recipe, fit: TrainingData, tower: Side | None) -> list[str]:
+    """What a pack may know, measured or not: what it learnt from, and what its tower declares."""
+    count: Counter[str] = Counter()
+    taken = {*recipe.needs, *recipe.may_take}
+    if "parallel" in taken:
+        count.update(pair.language_b for pair in fit.parallel)
+    if "image_text" in taken and fit.image_text is not None:
+        count.update(fit.image_text.caption_languages)
+    if "banks" in taken and fit.banks is not None:
+        count.update(fit.banks.languages)
+    learnt = [name for name, n in count.items() if n >= LEAST_TEXTS_A_LANGUAGE]
+    if recipe.tower == "needed" and tower is not None:
+        learnt += declared.languages_of(tower.tower, tower.reference)
+    return learnt
+
+
+def _there(training_data: TrainingData, field: str, *, recipe: str) -> Any:
+    part = getattr(training_data, field)
+    if part is None or (isinstance(part, Sequence) and not len(part)):
+        raise errors.TrainingError(
+            f"{recipe} learns from {DATA[field]}, and there is none", hint=HOW_TO_GIVE[field]
+        )
+    return part

@@ -1,0 +1,1 @@
+"""Results: our form, those of others, and the published tables."""

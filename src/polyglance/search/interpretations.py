@@ -1,0 +1,167 @@
+"""How is a text read? In the language that is given, or in the likely ones, by whoever speaks them.
+
+Legend: T texts, D width of the space.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from polyglance.heads.affine import Vectors
+from polyglance.languages import detection
+from polyglance.languages.registry import ENGLISH
+from polyglance.model.manifest import Speaker
+from polyglance.search.language_routing import Voice, Voices
+
+# A reading that is less likely is not asked: it would dilute the others, and load what speaks it.
+LEAST_SHARE = 0.1
+# Readings of one text, and of one query, that are asked and fused at most.
+MAX_READINGS = 3
+# Of combined queries with many unsure terms, so many combinations are weighed.
+MAX_WEIGHED = 64
+
+
+class Said(NamedTuple):
+    """A text to read.
+
+    Attributes:
+        text: Of the query.
+        language: Its id; None has it guessed.
+        preferred: Ids of languages that the asker reads, by a locale.
+    """
+
+    text: str
+    language: str | None = None
+    preferred: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assumption:
+    """In which language a text was read, and who answered it.
+
+    Attributes:
+        text: Of the query.
+        language: Its id; None where none was given and none could be guessed: its letters tell
+            none, or nobody said in which languages the packs speak.
+        speaker: `pack`, or `teacher` for the model's own text side.
+        pack: Which pack; None for the teacher.
+        share: How sure: 1 where the language was given; where it was guessed, the shares of all
+            guesses to which this speaker gives this very answer.
+        others: Those further guesses, likely ones first.
+    """
+
+    text: str
+    language: str | None
+    speaker: Speaker
+    pack: str | None
+    share: float
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """A text as a vector.
+
+    Attributes:
+        vector: Float32 (D,), unit; of a pack's own width where it has a content head.
+        assumption: Who made it, in which language.
+    """
+
+    vector: Vectors
+    assumption: Assumption
+
+
+def encode(texts: Sequence[Said], voices: Voices) -> list[list[Encoded]]:
+    """All readings of each text, most likely first; each voice encodes its texts in one batch.
+
+    Args:
+        texts: T texts.
+        voices: Who can speak.
+    """
+    readings = [assume(said, voices=voices) for said in texts]
+    asked: dict[tuple[Voice, bool], dict[tuple[str, str | None], None]] = {}
+    for voice, one in itertools.chain.from_iterable(readings):
+        # With a language and without: an encoder is never given both in one call.
+        asked.setdefault((voice, one.language is None), {})[one.text, one.language] = None
+    vector_of: dict[tuple[Voice, str, str | None], Vectors] = {}
+    for (voice, _), pairs in asked.items():
+        vectors = voice.encode(
+            [text for text, _ in pairs],
+            languages=[name for _, name in pairs if name is not None] or None,
+        )
+        vector_of |= {(voice, *pair): row for pair, row in zip(pairs, vectors, strict=True)}
+    return [
+        [
+            Encoded(vector=vector_of[voice, one.text, one.language], assumption=one)
+            for voice, one in each
+        ]
+        for each in readings
+    ]
+
+
+def assume(said: Said, *, voices: Voices) -> list[tuple[Voice, Assumption]]:
+    """Who is asked for a text, and in which language; the likeliest first.
+
+    Guesses that would give the very same vector are one reading: a voice that does not use the
+    language is asked once. Readings under a tenth of all are left out, but for the likeliest.
+    """
+    if said.language is not None or not voices.candidates:
+        voice = voices.of(said.language)
+        return [(voice, _assumption(said.text, said.language, voice, 1.0))]
+    unasked = detection.ENGLISH_UNASKED if voices.are_named else detection.PREFERRED
+    guesses = detection.guess(
+        said.text,
+        languages=voices.candidates,
+        preferred=said.preferred or (ENGLISH,),
+        factor=detection.PREFERRED if said.preferred else unasked,
+    )
+    if not guesses:
+        return [(voices.nameless, _assumption(said.text, None, voices.nameless, 1.0))]
+    alike: dict[tuple[Voice, str | None], list[detection.Guess]] = {}
+    for one in guesses:
+        voice = voices.of(one.language)
+        alike.setdefault((voice, one.language if voice.uses_language else None), []).append(one)
+    named = {one.language for one in detection.worth_naming(guesses)}
+    found = [
+        (
+            voice,
+            Assumption(
+                text=said.text,
+                language=first.language,
+                speaker=voice.speaker,
+                pack=voice.name,
+                share=min(1.0, math.fsum(one.share for one in (first, *others))),
+                others=tuple(one.language for one in others if one.language in named),
+            ),
+        )
+        for (voice, _), (first, *others) in alike.items()
+    ]
+    found.sort(key=lambda pair: -pair[1].share)
+    likely = [pair for pair in found if pair[1].share >= LEAST_SHARE]
+    return (likely or found[:1])[:MAX_READINGS]
+
+
+def combinations(
+    readings: Sequence[Sequence[Encoded] | None],
+) -> list[tuple[tuple[Encoded | None, ...], float]]:
+    """The likeliest ways to read all terms of a query at once, each with its share.
+
+    Args:
+        readings: Of each term; None for a term that is no text.
+    """
+    choices: list[Sequence[Encoded | None]] = [each or [None] for each in readings]
+    weighed = [
+        (chosen, math.prod(one.assumption.share for one in chosen if one is not None))
+        for chosen in itertools.islice(itertools.product(*choices), MAX_WEIGHED)
+    ]
+    return sorted(weighed, key=lambda pair: -pair[1])[:MAX_READINGS]
+
+
+def _assumption(text: str, language: str | None, voice: Voice, share: float) -> Assumption:
+    return Assumption(
+        text=text, language=language, speaker=voice.speaker, pack=voice.name, share=share
+    )

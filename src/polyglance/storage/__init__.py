@@ -1,0 +1,1 @@
+"""Storage: atomic files, locks, manifests, tables of vectors and their indexes."""

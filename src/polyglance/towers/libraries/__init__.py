@@ -1,0 +1,1 @@
+"""Towers of other libraries: one file a library."""

@@ -1,0 +1,1 @@
+"""What towers share at run time: batches, pooling, weights and checkpoints."""

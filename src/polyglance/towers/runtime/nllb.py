@@ -1,0 +1,91 @@
+"""How does the language reach NLLB? As the first token, which is also where its encoder is pooled.
+
+NLLB-CLIP (Visheratin 2023) pools the encoder at position 0. Only the tokenizer's present layout,
+language token first, makes that a language-aware summary; its legacy layout puts the token last
+and would pool a piece of the first word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from polyglance import errors
+from polyglance.languages import text_forms
+from polyglance.languages.registry import DATASET_ALIASES
+from polyglance.towers.runtime import batching
+
+# NLLB's codes are FLORES-200's, which are ours, but for what its tokenizer calls otherwise.
+_OWN_NAMES = {ours: theirs for theirs, ours in DATASET_ALIASES["nllb"].items()}
+_CODE = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
+
+
+def language_codes(tokenizer: Any) -> dict[str, int]:
+    """The languages that a tokenizer has tokens for, by our ids, and the ids of the tokens."""
+    vocabulary = tokenizer.get_vocab()
+    theirs = {name: index for name, index in vocabulary.items() if _CODE.fullmatch(name)}
+    return theirs | {ours: theirs[name] for ours, name in _OWN_NAMES.items() if name in theirs}
+
+
+def own_name(language: str, *, codes: Collection[str]) -> str:
+    """What the tokenizer calls a language: Santali in Ol Chiki is `sat_Beng` there.
+
+    >>> own_name("sat_Olck", codes=("deu_Latn", "sat_Beng"))
+    'sat_Beng'
+    """
+    theirs = _OWN_NAMES.get(language, language)
+    return theirs if theirs in codes else language
+
+
+def token_rows(tokenizer: Any, *, max_length: int, prefix: str = "") -> batching.TokenRowsOf:
+    """Tokenisation with the source language set for each text.
+
+    Args:
+        tokenizer: An `NllbTokenizer`.
+        max_length: Tokens, special ones included.
+        prefix: Put in front of every text.
+
+    Raises:
+        ConfigError: Where the tokenizer has no such languages, or puts their token elsewhere.
+    """
+    codes = language_codes(tokenizer)
+    if not codes or not hasattr(tokenizer, "src_lang"):
+        raise errors.ConfigError(
+            f"{type(tokenizer).__name__} knows no language token like deu_Latn; NLLB's tokenizer "
+            "does",
+            hint="name a checkpoint of NLLB-200",
+        )
+
+    def rows(texts: Sequence[str], languages: Sequence[str] | None) -> batching.TokenRows:
+        by_language: dict[str, list[int]] = {}
+        for row, language in enumerate(languages or ()):
+            by_language.setdefault(language, []).append(row)
+        unknown = sorted(set(by_language) - set(codes))
+        if unknown:
+            near = errors.nearest(unknown[0], codes)
+            raise errors.TowerLacksLanguageError(
+                f"NLLB has no language {', '.join(unknown[:5])}; it has {len(codes)}",
+                hint=f"did you mean {' or '.join(near)}?" if near else "leave those rows out",
+            )
+        found: batching.TokenRows = [[]] * len(texts)
+        for language, members in by_language.items():
+            tokenizer.src_lang = own_name(language, codes=codes)
+            encoded = tokenizer(
+                text_forms.prepared([texts[row] for row in members], form="plain", prefix=prefix),
+                truncation=True,
+                max_length=max_length,
+                return_attention_mask=False,
+            )["input_ids"]
+            for row, ids in zip(members, encoded, strict=True):
+                found[row] = ids
+        return found
+
+    language, code = next(iter(codes.items()))
+    if rows(["a"], [language])[0][0] != code:
+        raise errors.ConfigError(
+            "this NLLB tokenizer puts the language token last (legacy_behaviour); position 0 must "
+            "hold it",
+            hint='set "legacy_behaviour": false in tokenizer_config.json of a copy of the folder',
+        )
+    return rows

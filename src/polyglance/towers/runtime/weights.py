@@ -1,0 +1,129 @@
+"""Which tensors are these? Safetensors of a checkpoint, and the fingerprint that names them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from polyglance.errors import UnavailableError
+from polyglance.storage import tensor_files
+
+# 16 bytes: 32 hexadecimal characters. blake2b runs at about 1 GB/s here.
+DIGEST_BYTES = 16
+_SINGLE = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+
+
+def fingerprint(
+    tensors: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]], *, facts: Mapping[str, Any]
+) -> str:
+    """Name a set of tensors and the facts that decide what they compute.
+
+    Tensors are taken in the order of their names, as float32 bytes, with their shapes. Every half
+    precision value is a float32 value, so a file and its exact widening have one fingerprint; a
+    model *rounded* to half precision has another, as it gives other vectors.
+
+    Args:
+        tensors: Name to tensor; or pairs already in the order of their names, which need not be
+            in memory at the same time.
+        facts: What else matters: preprocessing, pooling, length. Must be JSON.
+
+    Returns:
+        32 hexadecimal characters.
+
+    >>> one = {"w": torch.ones(2)}
+    >>> fingerprint(one, facts={}) == fingerprint({"w": torch.ones(2).half()}, facts={})
+    True
+    >>> fingerprint(one, facts={}) == fingerprint(one, facts={"pooling": "mean"})
+    False
+    """
+    pairs = sorted(tensors.items()) if isinstance(tensors, Mapping) else tensors
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    digest.update(json.dumps(facts, sort_keys=True, ensure_ascii=True).encode())
+    for name, tensor in pairs:
+        digest.update(f"\n{name}{list(tensor.shape)}".encode())
+        # Integers (stored position ids) keep their kind: float32 would merge large ones.
+        value = tensor.float() if tensor.is_floating_point() else tensor.long()
+        digest.update(value.detach().cpu().contiguous().numpy().reshape(-1).data)
+    return digest.hexdigest()
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint folder.
+
+    Raises:
+        UnavailableError: Where there are none; a pickled checkpoint is named but not opened.
+    """
+    if (folder / _INDEX).is_file():
+        names = set(json.loads((folder / _INDEX).read_text("utf-8"))["weight_map"].values())
+        files = [folder / name for name in sorted(names)]
+    else:
+        files = [folder / _SINGLE]
+    absent = [file.name for file in files if not file.is_file()]
+    if not absent:
+        for file in files:
+            tensor_files.require_weights(file)
+        return files
+    pickled = sorted(path.name for path in [*folder.glob("*.bin"), *folder.glob("*.pt")])
+    if pickled:
+        raise UnavailableError(
+            f"{folder} holds its weights as {pickled[0]}, which can run code when it is read; "
+            "only safetensors are read",
+            hint="take a revision with model.safetensors (?revision=...), or convert it where you "
+            "trust it: load it with transformers and call save_pretrained",
+        )
+    raise UnavailableError(
+        f"{folder} lacks {', '.join(absent[:3])}; a checkpoint has its weights as safetensors",
+        hint="download the whole model again: hf download OWNER/NAME",
+    )
+
+
+def stored_tensors(
+    folder: Path, *, prefixes: tuple[str, ...] = ("",)
+) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a checkpoint whose names begin so, in the order of their names, one at a time.
+
+    They are read under the names of the file, not of the loaded module: libraries rename modules
+    between versions, and a fingerprint must outlive that.
+    """
+    where: dict[str, Path] = {}
+    for file in weight_files(folder):
+        with tensor_files.opened(file) as handle:
+            where.update({name: file for name in handle.keys() if name.startswith(prefixes)})  # noqa: SIM118
+    opened = {file: tensor_files.opened(file) for file in set(where.values())}
+    for name in sorted(where):
+        tensor: Tensor = opened[where[name]].get_tensor(name)
+        yield name, tensor
+
+
+def file_digest(paths: Iterable[Path]) -> str:
+    """Name the content of files, in the order of their names; absent ones are left out.
+
+    >>> file_digest([]) == file_digest([Path("no-such-file")])
+    True
+    """
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for path in sorted(paths):
+        if path.is_file():
+            digest.update(f"\n{path.name}\n".encode())
+            with path.open("rb") as handle:
+                while block := handle.read(1 << 24):
+                    digest.update(block)
+    return digest.hexdigest()
+
+
+def default_device(option: str | None) -> torch.device:
+    """The device an option names; without one the accelerator where there is one, else the CPU.
+
+    >>> default_device("cpu")
+    device(type='cpu')
+    """
+    if option is not None:
+        return torch.device(option)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

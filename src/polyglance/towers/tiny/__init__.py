@@ -1,0 +1,1 @@
+"""Small towers for pictograms and their names, with the shipped weights."""

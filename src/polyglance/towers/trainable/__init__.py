@@ -1,0 +1,1 @@
+"""Towers that learn: whole ones, adapters and low-rank updates."""

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from polyglance import errors
+from polyglance.heads import closed_form
+
+
+def world(seed=0, num_rows=400, dim_in=6, dim_out=4, noise=0.01):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((num_rows, dim_in)).astype(np.float32) + 1.5
+    weight = rng.standard_normal((dim_out, dim_in)).astype(np.float32)
+    y = x @ weight.T + 2 + noise * rng.standard_normal((num_rows, dim_out)).astype(np.float32)
+    return x, y.astype(np.float32), weight
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 1000), st.floats(1e-3, 1.0))
+def test_ridge_matches_the_normal_equations(seed, penalty):
+    x, y, _ = world(seed, num_rows=50)
+    centred_x, centred_y = x - x.mean(0), y - y.mean(0)
+    gram = centred_x.T.astype(np.float64) @ centred_x / len(x)
+    scale = penalty * np.trace(gram) / len(gram)
+    expected = np.linalg.solve(
+        gram + scale * np.eye(len(gram)), centred_x.T.astype(np.float64) @ centred_y / len(x)
+    ).T
+    found = closed_form.ridge(x, y, penalty=penalty)
+    np.testing.assert_allclose(found.weight, expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found.bias, y.mean(0) - expected @ x.mean(0), rtol=1e-3, atol=1e-2)
+
+
+def test_blocks_make_no_difference():
+    x, y, _ = world(num_rows=1000)
+    whole = closed_form.ridge_path(closed_form.moments([(x, y)]), penalties=[1e-3])[0]
+    blocks = closed_form.paired_blocks(x, y, block_rows=7)
+    pieces = closed_form.ridge_path(closed_form.moments(blocks), penalties=[1e-3])[0]
+    np.testing.assert_allclose(whole.weight, pieces.weight, atol=1e-4)
+
+
+def test_best_ridge_prefers_shrinkage_where_there_is_only_noise():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((30, 25)).astype(np.float32)
+    weight = rng.standard_normal((5, 25)).astype(np.float32)
+    y = x @ weight.T + 8 * rng.standard_normal((30, 5)).astype(np.float32)
+    dev_x = rng.standard_normal((200, 25)).astype(np.float32)
+    dev_y = dev_x @ weight.T
+    dev_y /= np.linalg.norm(dev_y, axis=1, keepdims=True)
+    _, penalty = closed_form.best_ridge(x, y, dev_x=dev_x, dev_y=dev_y, penalties=[1e-6, 1.0])
+    assert penalty == 1.0
+
+
+def test_constant_inputs_give_the_mean():
+    x, y = np.ones((5, 3), np.float32), np.arange(10, dtype=np.float32).reshape(5, 2)
+    np.testing.assert_allclose(closed_form.ridge(x, y, penalty=0.1)(x), np.tile(y.mean(0), (5, 1)))
+
+
+def test_procrustes_finds_a_rotation():
+    rng = np.random.default_rng(0)
+    rotation, _ = np.linalg.qr(rng.standard_normal((5, 5)))
+    x = rng.standard_normal((50, 5)).astype(np.float32)
+    found = closed_form.procrustes(x, (x @ rotation.T).astype(np.float32))
+    np.testing.assert_allclose(found.weight, rotation, atol=1e-4)
+    np.testing.assert_allclose(found.weight @ found.weight.T, np.eye(5), atol=1e-5)
+
+
+def test_procrustes_refuses_other_widths():
+    with pytest.raises(errors.VectorError, match="width 3 to 2"):
+        closed_form.procrustes(np.ones((4, 3), np.float32), np.ones((4, 2), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "error"),
+    [
+        (np.ones((3, 2)), np.ones((2, 2)), errors.VectorError),
+        (np.ones((0, 2)), np.ones((0, 2)), errors.TrainingError),
+        (np.full((3, 2), np.nan), np.ones((3, 2)), errors.VectorError),
+    ],
+)
+def test_bad_pairs_are_refused(x, y, error):
+    with pytest.raises(error):
+        closed_form.ridge(x.astype(np.float32), y.astype(np.float32), penalty=0.1)
+
+
+def test_penalty_must_be_positive():
+    x, y, _ = world()
+    with pytest.raises(errors.ConfigError, match="above zero"):
+        closed_form.ridge(x, y, penalty=0.0)
