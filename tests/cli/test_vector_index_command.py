@@ -1,11 +1,13 @@
 """`polyglance index` gives a large index its vector index and says how well that finds."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from polyglance import errors
 from polyglance.model import dual_encoder
+from polyglance.search import indexing
 from polyglance.storage import ann_build
 from polyglance.storage.ann_index import facts_of
 from polyglance.storage.store import Store
@@ -52,3 +54,15 @@ def test_without_a_text_side_it_is_built_all_the_same(
     assert "measured without texts: no text side here" in err
     assert "vector index over 72 rows" in out
     assert facts_of(Store.open(tmp_path / "index").table).recall_texts is None
+
+
+def test_python_leaves_what_the_command_leaves(run, picture_folder, model_folder, tmp_path, words):
+    run("index", picture_folder, "--model", model_folder, "--out", tmp_path / "by-command")
+    report = indexing.build(picture_folder, model=str(model_folder), out=tmp_path / "by-python")
+    by_command, by_python = (
+        facts_of(Store.open(tmp_path / name).table) for name in ("by-command", "by-python")
+    )
+    assert by_python == report.vector_index
+    assert replace(by_python, seconds=0.0) == replace(by_command, seconds=0.0)
+    again = indexing.build(picture_folder, model=str(model_folder), out=tmp_path / "by-python")
+    assert again.vector_index is None

@@ -5,8 +5,8 @@ import importlib.util
 
 import numpy as np
 import pytest
-from export_packs import pack_of
 
+from export_packs import pack_of
 from polyglance import errors, export
 from polyglance.export import order, text_parts, tokens
 from polyglance.towers import load_tower

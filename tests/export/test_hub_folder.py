@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from export_packs import GERMAN, HINDI, affine_map, pack_of, vectors
 
 import small_world
+from export_packs import GERMAN, HINDI, affine_map, pack_of, vectors
 from polyglance import errors, export
 from polyglance.export import card, order
 from polyglance.model.pack import LanguagePack

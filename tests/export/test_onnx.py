@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from export_packs import GERMAN, HINDI, affine_map, chain, pack_of, vectors
 
 import small_world
+from export_packs import GERMAN, HINDI, affine_map, chain, pack_of, vectors
 from polyglance import errors, export
 from polyglance.export import ngram_rows
 from polyglance.heads import affine

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from export_packs import GERMAN, HINDI, chain, pack_of, vectors
 
+from export_packs import GERMAN, HINDI, chain, pack_of, vectors
 from polyglance import errors, export
 
 pytest.importorskip("sentence_transformers", reason="extra `sentence` is not installed")

@@ -4,8 +4,8 @@ import re
 from dataclasses import replace
 
 import pytest
-from fake_results import fake_results
 
+from fake_results import fake_results
 from polyglance.report import building, hard_languages, page, plain, tables
 
 MODELS = ("a", "b")

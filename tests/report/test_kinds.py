@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_results import languages
 
+from fake_results import languages
 from polyglance.report import building, groups, page, published_table, tables, task_pairs, wording
 from polyglance.results import published
 from polyglance.results.schema import Result

@@ -5,9 +5,9 @@ import re
 from dataclasses import replace
 
 import pytest
-from fake_results import fake_results
 from typer.testing import CliRunner
 
+from fake_results import fake_results
 from polyglance import errors
 from polyglance.cli import app
 from polyglance.report import load_results

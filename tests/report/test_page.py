@@ -8,10 +8,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from fake_results import BASELINE, MODELS, fake_results
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fake_results import BASELINE, MODELS, fake_results
 from polyglance.report import background, building, headline, page, payload, tables, wording
 
 VOID = {"meta", "input", "br", "path"}

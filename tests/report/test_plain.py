@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 
 from fake_results import BASELINE, MODELS, fake_results
-
 from polyglance.report.plain import CSV_COLUMNS, write_csv, write_markdown
 
 ROWS = fake_results(num_languages=4)

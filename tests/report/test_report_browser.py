@@ -9,8 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fake_results import BASELINE, MODELS, fake_results
 
+from fake_results import BASELINE, MODELS, fake_results
 from polyglance.report import building, page, tables, wording
 
 ROOT = Path(__file__).resolve().parents[2]

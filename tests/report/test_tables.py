@@ -4,10 +4,10 @@ import math
 from dataclasses import replace
 
 import pytest
-from fake_results import BASELINE, MODELS, NUM_CANDIDATES, fake_results
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fake_results import BASELINE, MODELS, NUM_CANDIDATES, fake_results
 from polyglance import errors
 from polyglance.report import building, tables
 from polyglance.report.tables import Figure

@@ -297,3 +297,13 @@ class TestCannotBeWritten:
         self.refuse(monkeypatch, number=errno.EIO)
         with pytest.raises(OSError, match="Input/output"):
             pack_columns.Column(Store.open(index_folder), pack_of(teacher))
+
+
+def test_a_column_is_built_with_its_vector_index(index_folder, teacher, monkeypatch):
+    monkeypatch.setattr(ann_build, "LEAST_ROWS", 10)
+    base, pack = Store.open(index_folder), pack_of(teacher)
+    report = pack_columns.build(base, pack)
+    column = Store.open(pack_columns.column_path(index_folder, pack))
+    assert (report.rows.new, report.rows.known, report.num_rows) == (72, 0, 72)
+    assert ann_index.facts_of(column.table) == report.vector_index
+    assert pack_columns.build(base, pack).vector_index is None

@@ -11,9 +11,9 @@ import typer
 from polyglance.cli import left_out, options
 
 if TYPE_CHECKING:
-    from polyglance.heads.affine import Vectors
     from polyglance.model.pack import LanguagePack
     from polyglance.search.indexing import IndexReport
+    from polyglance.storage.ann_index import IndexFacts
 
 HELP = "Index pictures, or vectors that exist; resumes."
 
@@ -83,7 +83,7 @@ def command(
     )
     print_report(report, out, list_skipped=list_skipped)
     report.require_rows(source)
-    _vector_index(out, None)
+    _print_vector_index(report.vector_index)
     if pack is not None and loaded is not None:
         _pack_column(
             source, out, pack, loaded=loaded, exclude=exclude or (), reencode=reencode, drop=drop
@@ -116,28 +116,8 @@ def print_report(report: IndexReport, out: Path, *, list_skipped: bool) -> None:
     left_out.print_skipped(report.skipped, list_all=list_skipped)
 
 
-def _vector_index(out: Path, pack: LanguagePack | None) -> None:
-    """Give an index, or the column of a pack, its vector index where that pays; say how good."""
-    import numpy as np
-
-    from polyglance import errors
-    from polyglance.languages.registry import ENGLISH
-    from polyglance.model.dual_encoder import load_side
-    from polyglance.model.side import SpaceTower
-    from polyglance.search import pack_columns
-    from polyglance.storage import ann_build
-    from polyglance.storage.store import Store
-
-    def encode(texts: list[str]) -> Vectors:
-        try:
-            side = load_side(store.extra_facts["model"], "text") if pack is None else pack.side
-            return SpaceTower(side).encode(texts, languages=[ENGLISH] * len(texts))
-        except errors.PolyglanceError as error:
-            typer.echo(f"the vector index is measured without texts: {error}", err=True)
-            return np.empty((0, store.facts.dim), np.float32)
-
-    store = Store.open(out if pack is None else pack_columns.column_path(out, pack))
-    facts = ann_build.build_if_it_pays(store, encode=encode)
+def _print_vector_index(facts: IndexFacts | None) -> None:
+    """Say how good a vector index is that was built."""
     if facts is not None:
         texts = "" if facts.recall_texts is None else f", of texts {facts.recall_texts:.1%}"
         typer.echo(
@@ -207,12 +187,14 @@ def _pack_column(
         found = pack_columns.drop(base, loaded)
         typer.echo(f"the column of {pack} is removed" if found else f"{pack} had no column")
     elif reencode:
-        report = pack_columns.reencode(base, loaded, images=gather(source, exclude=exclude).images)
-        print_report(report, pack_columns.column_path(out, loaded))
-        _vector_index(out, loaded)
+        report = pack_columns.build(base, loaded, images=gather(source, exclude=exclude).images)
+        print_report(report.rows, pack_columns.column_path(out, loaded))
+        _print_vector_index(report.vector_index)
     elif loaded.manifest.content == "unchanged":
         typer.echo(f"{pack} needs no column: it leaves the content side as it is")
     else:
-        column, new = pack_columns.project(base, loaded)
-        typer.echo(f"{new:,} vectors projected for {pack}; {len(column):,} in its column")
-        _vector_index(out, loaded)
+        report = pack_columns.build(base, loaded)
+        typer.echo(
+            f"{report.rows.new:,} vectors projected for {pack}; {report.num_rows:,} in its column"
+        )
+        _print_vector_index(report.vector_index)

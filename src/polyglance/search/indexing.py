@@ -19,10 +19,11 @@ from typing import Any
 from polyglance import errors
 from polyglance.encoding import embed
 from polyglance.heads.affine import Vectors
+from polyglance.model import dual_encoder
 from polyglance.model.dual_encoder import MODEL_FILE, load_side
 from polyglance.model.side import SpaceTower
 from polyglance.records import ImageFile, Modality, Output, Quarantined
-from polyglance.search import import_vectors, leaving, own_source, places
+from polyglance.search import import_vectors, leaving, own_source, places, vector_index
 from polyglance.search import thumbnails as thumbnail_files
 from polyglance.search.leaving import Leaving, Policy
 from polyglance.search.metadata import add_index_columns, index_columns, looked_at
@@ -32,6 +33,7 @@ from polyglance.sources.images import Photo
 from polyglance.sources.patterns import Idle
 from polyglance.sources.skipped import Skipped
 from polyglance.storage import files
+from polyglance.storage.ann_index import IndexFacts
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.store import MANIFEST_NAME, Store
 
@@ -57,6 +59,8 @@ class IndexReport:
         idle: The patterns that left nothing out.
         kind: What the source holds.
         num_rows: Rows of the index after the run.
+        vector_index: What was built of the vector index, and how well it finds; None where nothing
+            had to be.
     """
 
     new: int
@@ -74,6 +78,7 @@ class IndexReport:
     idle: tuple[Idle, ...] = ()
     kind: own_source.Kind = "pictures"
     num_rows: int = 0
+    vector_index: IndexFacts | None = None
 
     def require_rows(self, source: Path) -> None:
         """Refuse a run that read nothing of what there is, and left an index without a row.
@@ -100,7 +105,7 @@ def build(
     space: str | None = None,
     num_threads: int | None = None,
 ) -> IndexReport:
-    """Index pictures, or bring their index up to date; resumes.
+    """Index pictures, or bring their index up to date, with its vector index; resumes.
 
     Args:
         source: A folder, a tar or a folder of tars, or a parquet of downloads, see `gathering`; or
@@ -124,18 +129,55 @@ def build(
         DiskFullError: No room; what was appended stays.
     """
     if import_vectors.holds_vectors(source):
-        if exclude:
-            raise errors.ConfigError(
-                f"what is to be left out was given ({', '.join(exclude)}), and {source} holds "
-                "vectors: all of them are taken",
-                hint="leave --exclude out, or write vectors.npy without those rows",
-            )
-        return _of_vectors(source, model=model, out=out, policy=policy, space=space)
+        _require_no_exclude(source, exclude)
+        report = _of_vectors(source, model=model, out=out, policy=policy, space=space)
+    else:
+        _require_no_space(source, space)
+        report = _of_pictures(
+            source,
+            model=model,
+            out=out,
+            exclude=exclude,
+            policy=policy,
+            thumbnails=thumbnails,
+            num_threads=num_threads or max(2, os.cpu_count() or 2),
+        )
+    facts = vector_index.bring_up_to_date(
+        Store.open(out), text_side=lambda: dual_encoder.load_side(absolute(model), "text")
+    )
+    return replace(report, vector_index=facts)
+
+
+def _require_no_exclude(source: Path, exclude: Sequence[str]) -> None:
+    """Refuse patterns where vectors are indexed."""
+    if exclude:
+        raise errors.ConfigError(
+            f"what is to be left out was given ({', '.join(exclude)}), and {source} holds "
+            "vectors: all of them are taken",
+            hint="leave --exclude out, or write vectors.npy without those rows",
+        )
+
+
+def _require_no_space(source: Path, space: str | None) -> None:
+    """Refuse a space where pictures are indexed."""
     if space is not None:
         raise errors.ConfigError(
             f"a space was given ({space}), and {source} holds no vectors",
             hint="leave --space out: pictures are encoded into the space of --model",
         )
+
+
+def _of_pictures(
+    source: Path,
+    *,
+    model: str,
+    out: Path,
+    exclude: Sequence[str],
+    policy: Policy,
+    thumbnails: bool,
+    num_threads: int,
+) -> IndexReport:
+    """As `build`, of pictures."""
     before = own_source.identity_of(source)
     found = gather(source, exclude=exclude, may_be_empty=policy.forget)
     store, tower = open_index(out, model=model, source=source, found=found)
@@ -148,7 +190,7 @@ def build(
             found.images,
             tower,
             store=store,
-            num_threads=num_threads or max(2, os.cpu_count() or 2),
+            num_threads=num_threads,
             look=look,
         )
         present = {image.id for image in found.images}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from polyglance.heads.affine import Vectors
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import SpaceTower
 from polyglance.records import ImageFile
-from polyglance.search import places
-from polyglance.storage.ann_index import Found, Nearest, Rows, is_among
+from polyglance.search import places, vector_index
+from polyglance.storage.ann_index import Found, IndexFacts, Nearest, Rows, is_among
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.schema import require_unit
 from polyglance.storage.store import Store
@@ -40,6 +41,44 @@ CANNOT_WRITE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQU
 def column_path(index: Path, pack: LanguagePack) -> Path:
     """Where the derived column of a pack lies."""
     return Path(index) / FOLDER / pack.column_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnReport:
+    """What one run did for the column of a pack.
+
+    Attributes:
+        rows: Pictures that were encoded again, or vectors that were projected.
+        num_rows: Rows of the column after the run.
+        vector_index: What was built of its vector index; None where nothing had to be.
+    """
+
+    rows: embed.EmbedReport
+    num_rows: int
+    vector_index: IndexFacts | None
+
+
+def build(
+    base: Store, pack: LanguagePack, *, images: Sequence[ImageFile] | None = None
+) -> ColumnReport:
+    """Bring the column of a pack up to date, with its vector index; resumes.
+
+    Args:
+        base: The index's store.
+        pack: With a content side of its own.
+        images: The pictures of the index, to encode them again; None projects their vectors.
+
+    Raises:
+        ConfigError: The pack's content side asks for the other way.
+    """
+    if images is None:
+        column, new = project(base, pack)
+        rows = embed.EmbedReport(new=new, known=len(column) - new)
+    else:
+        rows = reencode(base, pack, images=images)
+        column = Store.open(column_path(base.path, pack))
+    facts = vector_index.bring_up_to_date(column, text_side=lambda: pack.side)
+    return ColumnReport(rows=rows, num_rows=len(column), vector_index=facts)
 
 
 def project(base: Store, pack: LanguagePack) -> tuple[Store, int]:
