@@ -1,6 +1,7 @@
 """Where pictures come from: a folder, webdataset's tars, given vectors; what lacks is counted."""
 
 import io
+import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,34 @@ def test_tars_give_the_very_figures_of_a_folder(model_folder, picture_folder, ta
     from_folder = run(model_folder, images=picture_folder)
     assert from_folder[0].num_candidates == 72
     assert run(model_folder, images=tars) == from_folder
+
+
+def test_a_picture_is_encoded_once_for_all_tasks_and_places(
+    model_folder, picture_folder, tars, tmp_path, monkeypatch
+):
+    encode, encoded = small_world.PixelTower.encode, []
+
+    def counted(self, items, **options):
+        encoded.extend(items)
+        return encode(self, items, **options)
+
+    monkeypatch.setattr(small_world.PixelTower, "encode", counted)
+    shutil.copytree(picture_folder, tmp_path / "again")
+    found = [
+        measure.measure(
+            str(model_folder),
+            replace(task(), task=name),
+            task=name,
+            pack=None,
+            languages=None,
+            out=None,
+            images=images,
+        )
+        for name in ("xtd10", "xtd200")
+        for images in (picture_folder, tmp_path / "again", tars)
+    ]
+    assert len(encoded) == len(IDS)
+    assert all([row.values for row in rows] == [row.values for row in found[0]] for rows in found)
 
 
 def test_one_tar_and_what_it_lacks(model_folder, tars):

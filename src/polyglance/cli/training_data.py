@@ -236,14 +236,11 @@ def content_vectors(
     Raises:
         SpaceMismatchError: For an index of another model.
     """
-    import hashlib
-
     import numpy as np
 
     from polyglance import errors
-    from polyglance.encoding import embed
+    from polyglance.encoding.cache import ImageCache
     from polyglance.sources import images as image_source
-    from polyglance.storage import files
     from polyglance.storage.store import MANIFEST_NAME, Store
 
     if images is None:
@@ -261,19 +258,11 @@ def content_vectors(
         # Vectors computed elsewhere: what was encoded is all that there is.
         ids = list(tower.ids)
         return Items(ids=ids, vectors=teacher.encode_contents(ids), keys=ids)
-    named = f"{tower.fingerprint}\n{images.resolve()}"
-    name = hashlib.blake2b(named.encode(), digest_size=12).hexdigest()
-    store = embed.open_image_store(files.cache_folder() / "images" / name, tower)
-    found = image_source.find_images(images)
-    report = embed.embed_images(found, tower, store=store)
-    for one in report.quarantined:
+    found = ImageCache().encode(image_source.find_images(images), tower)
+    for one in found.quarantined:
         set_aside(one)
-    # The store may know more: pictures that left the folder since.
-    unread = {one.id for one in report.quarantined}
-    ids = [image.id for image in found if image.id not in unread]
-    return Items(
-        ids=ids, vectors=teacher.contents_from_raw(store.vectors(ids)), keys=store.keys(ids)
-    )
+    vectors = teacher.contents_from_raw(found.vectors)
+    return Items(ids=found.ids, vectors=vectors, keys=found.keys)
 
 
 def dev_of(

@@ -245,6 +245,7 @@ def embed_images(
     store: Store,
     num_threads: int = 2,
     look: media.Look | None = None,
+    wait_seconds: float = 0.0,
 ) -> EmbedReport:
     """Encode the images that a store lacks; reading and preprocessing run ahead in threads.
 
@@ -258,6 +259,7 @@ def embed_images(
         store: Of this tower, as `open_image_store` makes it.
         num_threads: How many read ahead, and how many batches are encoded at once, 1 or more.
         look: Is shown each file that is read, and fills further columns of the store.
+        wait_seconds: How long to wait for another process that is writing the store.
 
     Returns:
         Counts of files; what could not be read is set aside, and the others go on.
@@ -274,7 +276,7 @@ def embed_images(
             f"the image id {twice!r} was given {count} times; ids are unique",
             hint="give each image once",
         )
-    with store.writing():
+    with store.writing(wait_seconds=wait_seconds):
         run = media.ImageRun(store, tower, num_threads=num_threads, look=look)
         changed = [image for image in images if not run.is_unchanged(image)]
         preprocess = getattr(tower, "preprocess", None)

@@ -11,6 +11,7 @@ from typing import Generic, Literal, TypeVar
 
 from polyglance import errors, evaluation
 from polyglance.encoding import embed
+from polyglance.encoding.cache import ImageCache
 from polyglance.evaluation import identity
 from polyglance.heads import affine
 from polyglance.heads.affine import Vectors
@@ -220,13 +221,9 @@ def content_at_hand(
     named = _image_files(data, images)
     listed, damaged_tars = named.images, named.damaged_tars
     data = data.only([item.id for item in listed], reason="images_missing")
-    digest = hashlib.blake2b(f"{tower.fingerprint}\n{data.task}".encode(), digest_size=12)
-    store = embed.open_image_store(files.cache_folder() / "images" / digest.hexdigest(), tower)
-    report = embed.embed_images(listed, tower, store=store)
-    if report.quarantined:
-        bad = {item.id for item in report.quarantined}
-        good = [item.id for item in listed if item.id not in bad]
-        data = data.only(good, reason="images_damaged")
+    found = ImageCache().encode(listed, tower)
+    if found.quarantined:
+        data = data.only(found.ids, reason="images_damaged")
     if damaged_tars:
         dropped = {**data.num_dropped, "tars_damaged": len(damaged_tars)}
         data = replace(data, num_dropped=dropped)  # type: ignore[type-var]
@@ -234,14 +231,16 @@ def content_at_hand(
         dropped = {**data.num_dropped, "names_of_several_images": len(named.ambiguous)}
         data = replace(data, num_dropped=dropped)  # type: ignore[type-var]
     aside = {
-        "images_damaged": report.quarantined,
+        "images_damaged": found.quarantined,
         "tars_damaged": damaged_tars,
         "names_of_several_images": named.ambiguous,
     }
+    row_of = {name: row for row, name in enumerate(found.ids)}
+    rows = [row_of[name] for name in data.content_ids]
     return AtHand(
         data=data,
-        contents_id=identity.keys_id(store.keys(data.content_ids)),
-        vectors=affine.unit(side.through_head(store.vectors(data.content_ids))),
+        contents_id=identity.keys_id(found.keys[row] for row in rows),
+        vectors=affine.unit(side.through_head(found.vectors[rows])),
         dropped_names={reason: _named(items) for reason, items in aside.items() if items},
     )
 
