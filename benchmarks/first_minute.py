@@ -78,9 +78,9 @@ def minute_of(name: str, ladder: Ladder) -> Minute:
     started = time.perf_counter()
     pack = train_recipe(
         recipe,
-        config,
         ladder.training_data,
         teacher=ladder.teacher,
+        config=config,
         tower=tower_for(recipe, ladder.tower),
     )
     seconds = time.perf_counter() - started

@@ -12,7 +12,7 @@ import pytest
 import small_world
 from polyglance import errors
 from polyglance.cli import eval_tables
-from polyglance.evaluation import run as measure
+from polyglance.evaluation import run as evaluation
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.manifest import LanguageScore
 from polyglance.model.side import Side
@@ -64,7 +64,7 @@ def tars(tmp_path):
 
 def run(model, *, images=None, **options):
     settings = {"pack": None, "languages": None, "out": None, **options}
-    return measure.measure(str(model), task(), task="shapes", images=images, **settings)
+    return evaluation.evaluate(str(model), task(), images=images, **settings)
 
 
 def test_tars_give_the_very_figures_of_a_folder(model_folder, picture_folder, tars):
@@ -85,10 +85,9 @@ def test_a_picture_is_encoded_once_for_all_tasks_and_places(
     monkeypatch.setattr(small_world.PixelTower, "encode", counted)
     shutil.copytree(picture_folder, tmp_path / "again")
     found = [
-        measure.measure(
+        evaluation.evaluate(
             str(model_folder),
             replace(task(), task=name),
-            task=name,
             pack=None,
             languages=None,
             out=None,
@@ -197,12 +196,12 @@ def test_no_pictures_at_all(model_folder, tmp_path):
 def test_a_model_with_another_routing_is_another_model(teacher):
     """Scores of one routing are never taken for those of the other."""
     fresh = trained_pack(teacher)
-    ids = {measure.model_id(teacher), measure.model_id(teacher.with_pack(fresh))}
+    ids = {evaluation.model_id(teacher), evaluation.model_id(teacher.with_pack(fresh))}
     for speaks in ("pack", "teacher"):
         for language in ("deu_Latn", "hin_Deva"):
             score = LanguageScore(pack=0.5, teacher=0.4, speaks=speaks)
             manifest = replace(fresh.manifest, languages={language: score})
-            ids.add(measure.model_id(teacher.with_pack(replace(fresh, manifest=manifest))))
+            ids.add(evaluation.model_id(teacher.with_pack(replace(fresh, manifest=manifest))))
     assert len(ids) == 6
 
 
@@ -216,10 +215,9 @@ def test_rows_that_are_known_of_another_routing_are_measured_again(
         manifest = replace(fresh.manifest, languages={"deu_Latn": score})
         replace(fresh, manifest=manifest).save(tmp_path / "pack")
         data = replace(task(), captions={"deu_Latn": small_world.captions("deu_Latn")})
-        rows = measure.measure(
+        rows = evaluation.evaluate(
             str(model_folder),
             data,
-            task="shapes",
             pack=str(tmp_path / "pack"),
             images=picture_folder,
             languages=None,
@@ -284,7 +282,7 @@ def test_what_was_measured_is_measured_anew_only_where_something_changed(
     said = data.captions["eng_Latn"]
     data = replace(data, captions={"eng_Latn": [replace(said[0], text="else"), *said[1:]]})
     settings = {"pack": None, "languages": None, "images": picture_folder, "out": out}
-    measure.measure(str(model_folder), data, task="shapes", **settings)
+    evaluation.evaluate(str(model_folder), data, **settings)
     assert len(scored) == 3
 
     monkeypatch.setattr(identity, "scoring_id", lambda: "mended rounding")

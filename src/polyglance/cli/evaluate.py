@@ -64,7 +64,7 @@ def command(
 
     from polyglance import errors
     from polyglance.cli import eval_tables
-    from polyglance.tasks import TASKS, classification, get_task
+    from polyglance.tasks import TASKS, classification, get_task, load_task
 
     if list_tasks:
         typer.echo(eval_tables.task_list(TASKS))
@@ -82,7 +82,7 @@ def command(
         classification.variant_of(variant)
     wanted = options.language_ids(languages)
     # The texts of all tasks first: a wrong folder or language shows before hours of work.
-    loaded = {name: _load(name, data, download=download) for name in dict.fromkeys(tasks)}
+    loaded = {name: load_task(name, data, download=download) for name in dict.fromkeys(tasks)}
     given = {"--prompts": prompts, "--images": images, "--image-vectors": image_vectors}
     for sentence in (*_idle(loaded, given), *_told_first(loaded, out)):
         typer.secho(sentence, err=True)
@@ -97,10 +97,9 @@ def command(
         if not chosen[name]:
             continue
         set_aside: list[Quarantined] = []
-        rows = run.measure(
+        rows = run.evaluate(
             model,
             texts,
-            task=name,
             pack=pack,
             images=images,
             image_vectors=image_vectors,
@@ -164,26 +163,6 @@ def _told_first(loaded: Mapping[str, TaskData], out: Path | None) -> list[str]:
             for line in eval_tables.unusable_lines(name, data.set_aside)
         ),
     ]
-
-
-def _load(name: str, root: Path | None, *, download: bool) -> TaskData:
-    """A task's texts in all its languages, so that what is compared never hangs on which are asked.
-
-    Args:
-        name: Of the task.
-        root: The publisher's folder, or the folder in which it stands under its name.
-        download: Whether files that lack are fetched: into that folder, or the user's cache.
-    """
-    from polyglance.tasks import get_task
-
-    row = get_task(name)
-    inside = [] if root is None else [root / (row.folder or name), root / name]
-    folder = next((path for path in inside if path.is_dir()), root)
-    if download and row.files:
-        from polyglance.tasks.fetching import fetch_task
-
-        folder = fetch_task(name, row, folder=inside[0] if folder == root and inside else folder)
-    return row.load(folder, None)
 
 
 def _choose(

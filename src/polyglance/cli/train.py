@@ -121,9 +121,9 @@ def command(
     with distributed.connected():  # under torchrun; alone it does nothing
         pack = train_recipe(
             row,
-            config,
             screened.training_data,
             teacher=teacher,
+            config=config,
             tower=side,
             cache=training_data.text_cache(),
             run=_run_folder(run) if row.resumes else None,

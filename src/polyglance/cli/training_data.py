@@ -291,14 +291,14 @@ def dev_of(
 
 def load_tasks(names: list[str] | None, folder: Path | None) -> list[TaskTexts]:
     """Tasks with their texts, from the publishers' files or a folder of such folders."""
-    from polyglance.tasks import get_task
+    from polyglance.tasks import get_task, load_task
 
     for name in names or []:
         if name != EVERY_TASK:
             get_task(name)
     if EVERY_TASK in (names or []):
         return _every_task(folder)
-    return [get_task(name).load(_inside(folder, name) or folder, None) for name in names or []]
+    return [load_task(name, folder) for name in names or []]
 
 
 def _inside(folder: Path | None, name: str) -> Path | None:

@@ -177,9 +177,9 @@ def _trained(ladder: Ladder, name: str, seed: int) -> Path:
     if not (folder / PACK_FILE).is_file():
         pack = train_recipe(
             recipe,
-            config,
             ladder.training_data,
             teacher=ladder.teacher,
+            config=config,
             tower=tower_for(recipe, ladder.tower),
             cache=ladder.cache,
             about={"leakage": ladder.leakage} if ladder.leakage else None,

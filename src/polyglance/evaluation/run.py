@@ -22,7 +22,7 @@ from polyglance.records import Quarantined
 from polyglance.results.schema import Result
 from polyglance.sources import named_pictures
 from polyglance.storage import files
-from polyglance.tasks import ContentData, TaskData
+from polyglance.tasks import ContentData, TaskData, load_task
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
 
@@ -50,15 +50,15 @@ class AtHand(Generic[Contents]):
     dropped_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def measure(
+def evaluate(
     model: str,
-    data: TaskData,
+    task: TaskData | str,
     *,
-    task: str,
-    pack: str | None,
-    images: Path | None,
-    languages: Sequence[str] | None,
-    out: Path | None,
+    data: str | Path | None = None,
+    pack: str | Path | None = None,
+    images: str | Path | None = None,
+    languages: Sequence[str] | None = None,
+    out: str | Path | None = None,
     reencode: bool = False,
     prompts: Sequence[str] = (),
     image_vectors: str | None = None,
@@ -69,8 +69,8 @@ def measure(
 
     Args:
         model: Reference of a dual encoder; of any text tower where the task has texts alone.
-        data: The task's texts.
-        task: The name it was asked for by.
+        task: The task's texts, or its name.
+        data: With a name: the publisher's folder, or the folder in which it stands under its name.
         pack: Folder or hub id of a language pack.
         images: Folder of the pictures, or of webdataset's tars of them, by file name; None where
             the task brings them or vectors are given. A classification learns the classes from it,
@@ -89,48 +89,50 @@ def measure(
     Raises:
         UnavailableError: Where nothing could be measured in any of the languages.
     """
-    data = replace(data, task=task)  # type: ignore[type-var]
+    texts = load_task(task, data) if isinstance(task, str) else task
+    images, out = (None if one is None else Path(one) for one in (images, out))
+    task = texts.task
     name = model if pack is None else f"{model} + {pack}"
     loaded = None if pack is None else LanguagePack.load(pack)
     cache = embed.VectorCache(files.cache_folder() / "texts")
     scored = functools.partial(
         evaluation.evaluate, name=name, out=out, cache=cache, set_aside=set_aside
     )
-    if not isinstance(data, ContentData):
+    if not isinstance(texts, ContentData):
         text = load(model, "text")
         speakers = TextSpeakers(text.dim, lambda: text, loaded)
         whose = _identity(_text_parts(text, loaded))
-        rows = scored(speakers, data, languages=languages, model_id=whose)
-        return _some(rows, task=task, languages=languages or data.languages)
+        rows = scored(speakers, texts, languages=languages, model_id=whose)
+        return _some(rows, task=task, languages=languages or texts.languages)
     content = load(model, "content")
     if image_vectors is not None:
         content = _given_vectors(image_vectors, space_id=content.space_id)
     encoder = DualEncoder(content, load(model, "text"), model)
     if loaded is not None:
         encoder = encoder.with_pack(loaded, reencode=reencode)
-    if isinstance(data, ClassificationData | NeighbourData):
-        data = data.with_images(images)
-    there = content_at_hand(encoder, data, images=images)
-    data = there.data
+    if isinstance(texts, ClassificationData | NeighbourData):
+        texts = texts.with_images(images)
+    there = content_at_hand(encoder, texts, images=images)
+    found = there.data
     dropped_names = there.dropped_names
-    if isinstance(data, ClassificationData):
-        aside = data.without_pictures
+    if isinstance(found, ClassificationData):
+        aside = found.without_pictures
         dropped_names = {
             **dropped_names,
             **{reason: _named(items) for reason, items in aside.items() if items},
         }
     rows = []
-    for asked in _asked(data, prompts):
+    for asked in _asked(found, prompts):
         rows += scored(
             encoder,
             asked,
             languages=_of(languages, asked, set_aside=set_aside),
-            contents=contents_by_language(encoder, data, there.vectors, images=images),
+            contents=contents_by_language(encoder, found, there.vectors, images=images),
             contents_id=there.contents_id,
             model_id=model_id(encoder),
             dropped_names=dropped_names,
         )
-    return _some(rows, task=task, languages=languages or data.languages)
+    return _some(rows, task=task, languages=languages or found.languages)
 
 
 def _some(rows: list[Result], *, task: str, languages: Sequence[str]) -> list[Result]:

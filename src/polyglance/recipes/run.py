@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from polyglance import errors
 from polyglance.encoding.embed import VectorCache
-from polyglance.model.dual_encoder import DualEncoder
+from polyglance.model.dual_encoder import DualEncoder, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
-from polyglance.recipes import DATA, Recipe, scoring
+from polyglance.recipes import DATA, Recipe, build_config, get_recipe, scoring
 from polyglance.recipes.data import held_out
 from polyglance.recipes.data.parallel_text import LEAST_TEXTS_A_LANGUAGE
 from polyglance.recipes.data.training_data import TrainingData
@@ -57,12 +57,12 @@ class Dev:
 
 
 def train(
-    recipe: Recipe,
-    config: Any,
-    training_data: TrainingData,
+    recipe: Recipe | str,
+    training_data: TrainingData | Mapping[str, Any],
     *,
-    teacher: DualEncoder,
-    tower: Side | None = None,
+    teacher: DualEncoder | str,
+    config: Any = None,
+    tower: Side | str | None = None,
     cache: VectorCache | None = None,
     run: RunFolder | None = None,
     dev: Dev | None = None,
@@ -71,21 +71,31 @@ def train(
     """Train a pack by any recipe, and measure it on what was held out.
 
     Args:
-        recipe: A row of the table.
-        config: Of its config class.
-        training_data: What there is to learn from.
-        teacher: The dual encoder that learns languages.
-        tower: The multilingual text tower that a map goes behind, or that is trained on; None
-            where the recipe makes a small one.
+        recipe: A row of the table, or its name.
+        training_data: What there is to learn from; also as a mapping, such as
+            `{"english": texts}`.
+        teacher: The dual encoder that learns languages, or its reference.
+        config: Of the recipe's config class; None for what it does by itself.
+        tower: The multilingual text tower that a map goes behind, or that is trained on, or its
+            reference; None where the recipe makes a small one.
         cache: Keeps what towers gave.
         run: Where checkpoints and logs go.
         dev: How it is measured; None for a tenth of the data.
         about: Further facts of the data, for the manifest.
 
     Raises:
+        UnknownNameError: No recipe of that name.
         ConfigError: Where the recipe needs a tower and there is none.
         TrainingError: Where what it learns from is absent.
     """
+    recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    config = build_config(recipe, {}) if config is None else config
+    if isinstance(training_data, Mapping):
+        training_data = TrainingData(**training_data)
+    if isinstance(teacher, str):
+        teacher = DualEncoder.load(teacher)
+    if isinstance(tower, str):
+        tower = load_side(tower, "text")
     if recipe.tower == "needed" and tower is None:
         raise errors.ConfigError(
             f"{recipe.name} needs a multilingual text tower",

@@ -32,7 +32,7 @@ from polyglance.search.index import Index
 from polyglance.search.interpretations import Assumption, Encoded, Said
 from polyglance.search.language_routing import LanguageRow, Voices
 from polyglance.search.looks import Look, column_of, hits_of, notes_on_nothing, require_top
-from polyglance.search.queries import Picture, PictureVector, Query, Term
+from polyglance.search.queries import Picture, PictureVector, Query, Term, parse
 from polyglance.sources.images import decode_image
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Searcher:
 
     def search(
         self,
-        query: Query,
+        query: Query | str,
         *,
         top: int = 10,
         filters: Filters | None = None,
@@ -171,7 +171,7 @@ class Searcher:
         """Ask one question.
 
         Args:
-            query: See `queries`.
+            query: See `queries`; a text is read as the command line reads it.
             top: How many answers, 1 or more.
             filters: What answers must satisfy; decided before ranking.
             language: Id of the language of the texts that name none; None has it guessed.
@@ -185,6 +185,8 @@ class Searcher:
             InputError: A picture that cannot be read, an item that is not there, terms that cancel.
             LanguageError: Terms that only packs with different content sides can answer.
         """
+        if isinstance(query, str):
+            query = parse(query, pictures=Path, languages=self.spoken)
         ask = Ask(
             query=query,
             top=top,

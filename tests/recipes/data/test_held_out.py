@@ -63,16 +63,16 @@ def test_no_recipe_is_handed_what_is_asked(training_data, teacher, monkeypatch, 
     def catch(*needed, **beside):
         parts = dict(zip(row.needs, needed, strict=True))
         parts |= {name: beside[name] for name in row.may_take if name in beside}
-        handed["material"] = TrainingData(**parts)
+        handed["training_data"] = TrainingData(**parts)
         raise Caught
 
     monkeypatch.setattr(row.load(), "train", catch)
     tower = Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
     with pytest.raises(Caught):
-        run.train(row, recipes.build_config(row, {}), training_data, teacher=teacher, tower=tower)
+        run.train(row, training_data, teacher=teacher, tower=tower)
     queries = asked(held_out.split(training_data))
-    assert fitted(handed["material"])
-    assert queries.isdisjoint(fitted(handed["material"]))
+    assert fitted(handed["training_data"])
+    assert queries.isdisjoint(fitted(handed["training_data"]))
 
 
 def test_the_order_of_the_rows_chooses_nothing(training_data):
@@ -189,7 +189,6 @@ def test_a_share_of_nothing_holds_nothing_out(training_data, teacher):
     tower = Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
     pack = run.train(
         row,
-        recipes.build_config(row, {}),
         training_data,
         teacher=teacher,
         tower=tower,
