@@ -57,7 +57,7 @@ def ladder(teacher, out, **changes):
         "contents": teacher.encode_contents(
             [small_world.draw(p, seed=99) for p in small_world.PHRASES]
         ),
-        "material": training_data(teacher),
+        "training_data": training_data(teacher),
         "tower": Side(small_world.load_reference("fake:multilingual"), "fake:multilingual"),
         "seeds": (0, 1),
         "out": out,

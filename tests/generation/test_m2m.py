@@ -135,7 +135,7 @@ def test_a_pack_is_no_head_for_generation(teacher, tmp_path):
 def test_each_purpose_has_its_function(teacher):
     with pytest.raises(errors.ConfigError, match="no pack for search") as refused:
         m2m.train(small_world.PHRASES, teacher=teacher, tower=multilingual(), config=CONFIG)
-    assert "m2m_generation.fit" in refused.value.hint
+    assert "generation.m2m.fit" in refused.value.hint
     with pytest.raises(errors.ConfigError, match="purpose 'retrieval'"):
         fit(m2m.M2MConfig())
     with pytest.raises(errors.ConfigError, match="layer_norm for retrieval"):

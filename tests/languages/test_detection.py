@@ -48,7 +48,7 @@ def test_own_letters_are_nobody_elses():
 
 def test_where_the_script_decides_no_detector_is_loaded():
     code = (
-        "import sys; from polyglance.search import language_guess as g; "
+        "import sys; from polyglance.languages import detection as g; "
         "g.guess('כלב', languages=('heb_Hebr', 'eng_Latn')); "
         "sys.exit('py3langid' in sys.modules)"
     )

@@ -108,7 +108,7 @@ def test_a_script_of_one_language_is_guessed(searcher):
 @pytest.fixture
 def guessed(monkeypatch):
     """Have every text guessed to be of these languages, with these shares, likely ones first."""
-    guess = service.readings.language_guess
+    guess = service.interpretations.detection
 
     def say(**shares):
         found = tuple(guess.Guess(language=name, share=share) for name, share in shares.items())
@@ -217,9 +217,9 @@ def test_a_question_that_cannot_be_answered_leaves_the_others_alone(searcher, mo
         Ask(query=Query(terms=(Term(text=QUERY), Term(text=QUERY + " ", weight=-1.0)))),
     ]
     calls = []
-    together = service.readings.encode
+    together = service.interpretations.encode
     monkeypatch.setattr(
-        service.readings, "encode", lambda texts, voices: calls.append(1) or together(texts, voices)
+        service.interpretations, "encode", lambda texts, voices: calls.append(1) or together(texts, voices)
     )
     found = searcher.search_each([bad[0], good, *bad[1:], good])
     assert len(calls) == 1
@@ -246,7 +246,7 @@ def test_a_reading_under_a_tenth_is_neither_asked_nor_loaded(searcher, guessed, 
 
 
 def test_the_languages_that_the_asker_reads_reach_the_guess(searcher, monkeypatch):
-    guess, heard = service.readings.language_guess, []
+    guess, heard = service.interpretations.detection, []
 
     def say(text, *, languages, preferred, factor):
         heard.append((preferred, factor))

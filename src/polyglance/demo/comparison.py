@@ -87,7 +87,7 @@ def pictograms_ladder(
     data = replace(data, captions={name: data.captions[name] for name in chosen})
     # Names of seen concepts are learnt and tested by design; held-out ones are in no training.
     screened = leakage.screen(
-        _material(world, teacher, chosen, out), [leakage.of_task(data)], policy="allow"
+        _training_data(world, teacher, chosen, out), [leakage.of_task(data)], policy="allow"
     )
     return Ladder(
         teacher=teacher,
@@ -115,7 +115,7 @@ def _with_fitted_as_seen(data: RetrievalData, training_data: TrainingData) -> Re
     return replace(data, splits={**data.splits, "seen": data.splits["seen"] & among})
 
 
-def _material(
+def _training_data(
     world: pictograms.World, teacher: DualEncoder, languages: Sequence[str], out: Path
 ) -> TrainingData:
     """Names of the seen concepts in every form that a recipe learns from."""

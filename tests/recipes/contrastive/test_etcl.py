@@ -160,7 +160,7 @@ def test_rates_of_the_stages():
     config = EtclConfig.as_published()
     net = model.build_net(
         None,
-        etcl.shown.unchanged(),
+        etcl.item_side.unchanged(),
         dim=4,
         config=dataclasses.replace(config, num_buckets=10, width=4),
         cache=None,

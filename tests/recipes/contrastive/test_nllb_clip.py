@@ -206,7 +206,7 @@ def load(reference, *, modality):
 @pytest.fixture
 def halves(monkeypatch):
     """A teacher whose image tower is one of torch's, random as well."""
-    table = {**towers.TOWERS, "halves": towers.TowerSource("test_nllb_clip", "load")}
+    table = {**towers.TOWERS, "halves": towers.TowerSource(__name__, "load")}
     monkeypatch.setattr(towers, "TOWERS", table)
     words = Side(small_world.load_reference("fake:teacher"), "fake:teacher")
     return DualEncoder(Side(load_tower("halves:x", modality="image"), "halves:x"), words, "here")
