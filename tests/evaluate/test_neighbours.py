@@ -40,8 +40,8 @@ def test_as_a_naive_loop_with_repeated_pictures(monkeypatch, block):
 def test_sums_in_another_order_are_level():
     """Rows that hold the same numbers in another order are equally near a constant one."""
     random = np.random.default_rng(3)
-    one = points(5, 1, dim=64)[0]
-    contents = np.stack([*(random.permutation(one) for _ in range(40)), np.full(64, 0.125)])
+    one = points(5, 1, dim=50)[0]
+    contents = np.stack([*(random.permutation(one) for _ in range(40)), np.full(50, 50**-0.5)])
     classes = np.arange(41) % 4
     hits = nearest_hits(
         contents.astype(np.float32), classes, asking=np.array([40]), found=np.arange(40)
