@@ -154,12 +154,19 @@ def tests_for(place: Place, *, covered: covering.Covered, every_use: Uses) -> li
 
 
 def tests_naming(name: str, *, covered: covering.Covered) -> list[str]:
-    """The tests of files in which a name stands."""
+    """The tests of files in which a name stands, or in a table beside them that they read."""
     word = re.compile(rf"\b{re.escape(name)}\b")
     files = {test.partition("::")[0] for test in covered.seconds}
     places_of = {file: areas.ROOT / file for file in files if (areas.ROOT / file).is_file()}
-    naming = {file for file, at in places_of.items() if word.search(at.read_text("utf-8"))}
+    naming = {file for file, at in places_of.items() if word.search(_with_tables(at))}
     return [test for test in covered.seconds if test.partition("::")[0] in naming]
+
+
+def _with_tables(path: Path) -> str:
+    """The text of a file of tests and of the JSON beside it that it names."""
+    text = path.read_text("utf-8")
+    tables = [path.with_name(name) for name in re.findall(r"[\w.-]+\.json\b", text)]
+    return "\n".join([text, *(each.read_text("utf-8") for each in tables if each.is_file())])
 
 
 class _Worker:

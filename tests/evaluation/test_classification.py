@@ -309,12 +309,19 @@ class TestCommand:
         for row in json.loads(out):
             assert row["num_dropped"]["classes_without_pictures"] == 1
             assert row["num_dropped"].get("links_not_followed", 0) == (how == "linked")
-            assert row["dropped_names"]["classes_without_pictures"] == [f"class {name}: no picture"]
+            names = row["dropped_names"]["classes_without_pictures"]
+            assert names == [f"class {name}: no picture"]
         where = ("--data", world / "babel_imagenet")  # the publisher's own folder
         code, _, err = run("difference", model_folder, "--against-pack", pack_folder, *argv, *where)
         assert code == 0
         assert f"class {name}: no picture" in err
         assert (linked in err) is (how == "linked")
+
+    def test_no_name_is_told_where_nothing_is_dropped(self, run, model_folder, world):
+        argv = ("--task", "babel-imagenet", "--data", world, "--images", world / "pictures")
+        code, out, _ = run("eval", model_folder, *argv, "-l", "en", "--json")
+        assert code == 0
+        assert all(row["dropped_names"] == {} for row in json.loads(out))
 
     def test_prompts_that_do_not_exist(self, run, model_folder, world):
         argv = ("eval", model_folder, "--task", "babel-imagenet", "--data", world, "--images")

@@ -38,6 +38,18 @@ def test_as_a_naive_loop_with_repeated_pictures(monkeypatch, block):
     assert 0.5 in hits
 
 
+def test_sums_in_another_order_are_level():
+    """Rows that hold the same numbers in another order are equally near a constant one."""
+    random = np.random.default_rng(3)
+    one = points(5, 1, dim=50)[0]
+    contents = np.stack([*(random.permutation(one) for _ in range(40)), np.full(50, 50**-0.5)])
+    classes = np.arange(41) % 4
+    hits = nearest_hits(
+        contents.astype(np.float32), classes, asking=np.array([40]), found=np.arange(40)
+    )
+    assert hits.tolist() == [0.25]
+
+
 def test_a_model_that_says_the_same_of_all_is_exactly_at_chance():
     contents = np.tile(points(0, 1), (30, 1))
     classes = np.arange(30) % 5

@@ -13,6 +13,7 @@ import small_world
 from polyglance import errors
 from polyglance.cli import eval_tables
 from polyglance.evaluation import run as evaluation
+from polyglance.heads.affine import AffineMap
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.manifest import LanguageScore
 from polyglance.model.side import Side
@@ -203,6 +204,19 @@ def test_a_model_with_another_routing_is_another_model(teacher):
             manifest = replace(fresh.manifest, languages={language: score})
             ids.add(evaluation.model_id(teacher.with_pack(replace(fresh, manifest=manifest))))
     assert len(ids) == 6
+
+
+def test_a_pack_with_another_content_tower_is_another_model(teacher):
+    fresh = trained_pack(teacher)
+    manifest = replace(fresh.manifest, content="new-tower", content_tower="fake:pixels")
+    ids = set()
+    for scale in (1, 2):
+        weight = scale * np.eye(fresh.side.dim, 192, dtype=np.float32)
+        head = AffineMap(weight, np.zeros(len(weight), np.float32))
+        side = Side(small_world.PixelTower(), "fake:pixels", head)
+        pack = replace(fresh, manifest=manifest, content_side=side)
+        ids.add(evaluation.model_id(teacher.with_pack(pack, reencode=True)))
+    assert len(ids) == 2
 
 
 def test_rows_that_are_known_of_another_routing_are_measured_again(

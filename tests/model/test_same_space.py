@@ -3,7 +3,9 @@
 import math
 
 import numpy as np
+import pytest
 
+from polyglance import errors
 from polyglance.model import same_space
 
 
@@ -24,3 +26,15 @@ def test_the_probe_pictures_are_the_ones_described():
                 expected = [wave, 1 - wave if inside else y, x if inside else wave]
                 found = pixels[row, column]
                 assert np.abs(found - 255 * np.array(expected)).max() <= 1.01, (number, x, y)
+
+
+@pytest.mark.parametrize("width", ["B-32", "B-16", "L-14"])
+def test_known_equivalents_pass_and_nothing_else(width):
+    """The pairs of each size that the table lists; another size is another space."""
+    model = f"openclip:ViT-{width}?pretrained=openai"
+    name = {"B-32": "base-patch32", "B-16": "base-patch16", "L-14": "large-patch14"}[width]
+    same_space.require_known(model, f"hf:openai/clip-vit-{name}")
+    same_space.require_known(f"openclip:ViT-{width}-quickgelu", model)
+    for other in ("openclip:ViT-H-14", "hf:openai/clip-vit-large-patch14-336"):
+        with pytest.raises(errors.SpaceMismatchError, match="one space only"):
+            same_space.require_known(model, other)

@@ -121,6 +121,16 @@ class TestMoved:
         assert ask(built) == wanted
         assert str(model_folder) not in (built / "store.json").read_text().replace(str(moved), "")
 
+    def test_a_model_that_is_no_folder_is_noted_where_it_is_the_one(
+        self, built, tmp_path, picture_folder
+    ):
+        index = tmp_path / "pixels"
+        indexing.build(picture_folder, model="fake:pixels", out=index)
+        assert checking.check(index, new_model="fake:pixels?again=1").is_sound
+        assert Store.open(index).extra_facts["model"] == "fake:pixels?again=1"
+        with pytest.raises(errors.SpaceMismatchError):
+            checking.check(built, new_model="fake:pixels")
+
     def test_another_model_is_not_noted(self, built, teacher, model_folder, tmp_path):
         shutil.copytree(model_folder, tmp_path / "other")
         another_model(teacher, tmp_path / "other")

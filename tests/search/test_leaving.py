@@ -85,6 +85,15 @@ def test_what_is_left_out_by_choice_leaves_however_much_it_is(build, photos, tmp
     assert held(tmp_path) == [f"{i}.png" for i in range(5, 10)]
 
 
+@pytest.mark.parametrize("policy", [Policy(keep_missing=True), Policy(forget=True)])
+def test_it_leaves_whatever_becomes_of_what_is_gone(build, photos, tmp_path, policy):
+    (photos / "9.png").unlink()
+    report = build(exclude=["disk"], policy=policy)
+    assert report.left_out == DISK
+    assert (report.missing or report.removed) == ("9.png",)
+    assert set(held(tmp_path)).isdisjoint(DISK)
+
+
 def test_an_emptied_root_is_an_error_until_it_shall_be_forgotten(build, photos, tmp_path):
     shutil.rmtree(photos)
     photos.mkdir()

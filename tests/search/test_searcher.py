@@ -219,7 +219,9 @@ def test_a_question_that_cannot_be_answered_leaves_the_others_alone(searcher, mo
     calls = []
     together = service.interpretations.encode
     monkeypatch.setattr(
-        service.interpretations, "encode", lambda texts, voices: calls.append(1) or together(texts, voices)
+        service.interpretations,
+        "encode",
+        lambda texts, voices: calls.append(1) or together(texts, voices),
     )
     found = searcher.search_each([bad[0], good, *bad[1:], good])
     assert len(calls) == 1

@@ -210,8 +210,10 @@ class TestResumingWhereVectorsWereEncodedAnew:
         again = m2m.fit(self.pairs(teacher, off=1e-6), self.config, run=run)
         np.testing.assert_array_equal(first.map.weight, again.map.weight)
 
-    def test_other_texts_do_not(self, teacher, tmp_path):
-        run = RunFolder(tmp_path / "run")
-        m2m.fit(self.pairs(teacher), self.config, run=run)
+    @pytest.mark.parametrize("start", ["ridge", "random"])
+    def test_other_texts_do_not(self, teacher, tmp_path, start):
+        run, config = RunFolder(tmp_path / "run"), dataclasses.replace(self.config, start=start)
+        m2m.fit(self.pairs(teacher), config, run=run)
+        others = ["ring", *small_world.PHRASES[1:]]
         with pytest.raises(errors.ConfigError, match="was begun with"):
-            m2m.fit(self.pairs(teacher, small_world.PHRASES[1:]), self.config, run=run)
+            m2m.fit(self.pairs(teacher, others), config, run=run)
