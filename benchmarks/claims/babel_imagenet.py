@@ -122,15 +122,15 @@ def _among(count: int) -> Callable[[World, int], Hits]:
         named = world.teacher.encode_texts(
             texts, languages=[ENGLISH] * len(texts), cache=world.cache
         )
-        scores = world.contents[rows] @ named.T
+        contents = world.contents[rows]
         right, tried = np.zeros(len(rows)), np.zeros(len(rows))
         for _ in range(NUM_REPEATS):
             order = random.permutation(len(rows))
             for start in range(0, len(order) - count + 1, count):
                 block = order[start : start + count]
-                right[block] += retrieval.correct_shares(
-                    scores[np.ix_(block, block)], np.arange(count)
-                )
+                right[block] += retrieval.hit_rates_at_k(
+                    contents[block], named[block], relevance=np.arange(count), ks=(1,)
+                )[1]
                 tried[block] += 1
         share = {
             int(row): round(float(r / t), DECIMALS)
@@ -189,8 +189,10 @@ def _accuracy(
     for template in templates:
         said = [template.replace("{}", name[world.data.content_ids[i]]) for i in named]
         total += affine.unit(side.through_head(side.tower.encode(said)))
-    scores = world.contents[named] @ affine.unit(total).T
-    right = dict(zip(named, retrieval.correct_shares(scores, np.arange(len(named))), strict=True))
+    hits = retrieval.hit_rates_at_k(
+        world.contents[named], affine.unit(total), relevance=np.arange(len(named)), ks=(1,)
+    )[1]
+    right = dict(zip(named, hits, strict=True))
     return [round(float(right[int(i)]), DECIMALS) if int(i) in right else None for i in members]
 
 

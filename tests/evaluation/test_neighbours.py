@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from polyglance import errors, evaluation
-from polyglance.evaluation import neighbours
 from polyglance.evaluation.neighbours import nearest_hits
 from polyglance.heads import affine
 from polyglance.tasks.neighbours import NeighbourData
@@ -24,11 +23,7 @@ def naive(contents, classes, asking, found):
     return np.array(hits)
 
 
-@pytest.mark.parametrize("block", [3, 1000])
-def test_as_a_naive_loop_with_repeated_pictures(monkeypatch, block):
-    monkeypatch.setattr(neighbours, "BLOCK_QUERIES", block)
-    monkeypatch.setattr(neighbours, "BLOCK_FOUND", block)
-    monkeypatch.setattr(neighbours, "BLOCK_PAIRS", block)
+def test_as_a_naive_loop_with_repeated_pictures():
     contents = points(0, 60)
     contents[20:40] = contents[:20]  # the same picture twice, often in two classes
     classes = np.random.default_rng(1).integers(0, 3, 60)

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from polyglance.heads import affine
-from polyglance.metrics import classification, retrieval
+from polyglance.metrics import retrieval
 from polyglance.metrics.classification import drawn_macro_f1, guess, macro_f1
 
 
@@ -24,14 +26,30 @@ def exact_scores(contents, weights):
     return np.array([[np.dot(c.astype(float), w.astype(float)) for w in weights] for c in contents])
 
 
-@pytest.mark.parametrize("block_items", [7, 4096])
-def test_as_the_plain_metrics_with_repeated_classes(monkeypatch, block_items):
-    monkeypatch.setattr(classification, "BLOCK_ITEMS", block_items)
+def naive_shares(scores):
+    """1/t for each of the t best classes of a row."""
+    best = scores >= scores.max(axis=1, keepdims=True) - 1e-12
+    return best / best.sum(axis=1, keepdims=True)
+
+
+def naive_macro_f1(shares, labels):
+    """As textbooks have it, over classes that are labels or guessed, a tie shared."""
+    values = []
+    for each in range(shares.shape[1]):
+        right = shares[labels == each, each].sum()
+        guessed, labelled = shares[:, each].sum(), (labels == each).sum()
+        if guessed + labelled > 0:
+            values.append(2 * right / (guessed + labelled))
+    return np.mean(values)
+
+
+def test_as_naive_metrics_with_repeated_classes():
     contents, weights, classes = world()
     found = guess(contents, weights, rows=np.arange(90), truth=classes)
     scores = exact_scores(contents, weights)
-    assert found.accuracy == pytest.approx(retrieval.accuracy(scores, classes))
-    assert macro_f1(found) == pytest.approx(retrieval.macro_f1(scores, classes))
+    shares = naive_shares(scores)
+    assert found.accuracy == pytest.approx(shares[np.arange(90), classes].mean())
+    assert macro_f1(found) == pytest.approx(naive_macro_f1(shares, classes))
     ranks = retrieval.rank_statistics(contents, weights, relevance=classes)
     np.testing.assert_allclose(found.hits[:, 1], retrieval.hits_at_k(ranks, ks=(5,))[5])
 
@@ -62,4 +80,27 @@ def test_draws_are_those_of_a_loop():
     scores = exact_scores(contents, weights)
     random = np.random.default_rng(3)
     for draw, rows in enumerate(random.integers(0, 40, size=(5, 40))):
-        assert drawn[draw] == pytest.approx(retrieval.macro_f1(scores[rows], classes[rows]))
+        expected = naive_macro_f1(naive_shares(scores[rows]), classes[rows])
+        assert drawn[draw] == pytest.approx(expected)
+
+
+def macro_f1_of(scores, labels):
+    """Macro-F1 where the scores are given."""
+    scores, labels = np.array(scores, np.float32), np.array(labels)
+    eye = np.eye(scores.shape[1], dtype=np.float32)
+    return macro_f1(guess(scores, eye, rows=np.arange(len(scores)), truth=labels))
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=20))
+def test_macro_f1_without_ties_is_the_textbook_one(pairs):
+    guessed, labels = zip(*pairs, strict=True)
+    values = []
+    for each in sorted({*guessed, *labels}):
+        right = sum(g == each and t == each for g, t in pairs)
+        values.append(2 * right / (guessed.count(each) + labels.count(each)))
+    assert macro_f1_of(np.eye(5)[list(guessed)], labels) == pytest.approx(np.mean(values))
+
+
+def test_macro_f1_favours_no_tied_class():
+    # Two classes, one item each, all scores equal: each class is guessed once, half of it right.
+    assert macro_f1_of(np.zeros((2, 2)), [0, 1]) == pytest.approx(0.5)

@@ -41,10 +41,9 @@ def test_metrics_are_the_expectation_over_all_orders_of_ties(scores, data):
     ranks = retrieval.rank_statistics(
         np.ones((1, 1)), scores[:, None], relevance=Relevance.of([right])
     )
-    hits, rank, reciprocal, cut = by_all_orders(scores, right, ks=ks)
+    hits, _, reciprocal, cut = by_all_orders(scores, right, ks=ks)
     found = retrieval.hits_at_k(ranks, ks=ks)
     assert {k: found[k][0] for k in ks} == pytest.approx(hits)
-    assert retrieval.expected_ranks(ranks)[0] == pytest.approx(rank)
     assert retrieval.reciprocal_ranks(ranks)[0] == pytest.approx(reciprocal)
     assert retrieval.mean_reciprocal_rank(ranks) == pytest.approx(reciprocal)
     assert {k: retrieval.reciprocal_ranks(ranks, k=k)[0] for k in ks} == pytest.approx(cut)
@@ -139,53 +138,6 @@ def test_bitext_accuracy_counts_ties_as_chance():
         retrieval.bitext_accuracy(np.eye(4), np.eye(4)[:3])
 
 
-def test_accuracy_shares_a_tie():
-    scores = np.array([[0.2, 0.2, 0.2], [-1.0, -2.0, -1.0], [0.0, 1.0, 0.0]])
-    labels = np.array([1, 2, 0])
-    assert retrieval.correct_shares(scores, labels) == pytest.approx([1 / 3, 1 / 2, 0])
-    assert retrieval.accuracy(scores, labels) == pytest.approx(5 / 18)
-
-
-def naive_macro_f1(predicted, labels):
-    """As textbooks have it, over classes that are labels or predictions."""
-    values = []
-    for each in sorted(set(labels) | set(predicted)):
-        pairs = list(zip(predicted, labels, strict=True))
-        right = sum(p == each and g == each for p, g in pairs)
-        wrong = sum(p == each and g != each for p, g in pairs)
-        missed = sum(p != each and g == each for p, g in pairs)
-        values.append(2 * right / (2 * right + wrong + missed))
-    return np.mean(values)
-
-
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=20))
-def test_macro_f1_without_ties_is_the_textbook_one(pairs):
-    predicted, labels = zip(*pairs, strict=True)
-    found = retrieval.macro_f1(np.eye(5)[list(predicted)], np.array(labels))
-    assert found == pytest.approx(naive_macro_f1(predicted, labels))
-
-
-def test_macro_f1_favours_no_tied_class():
-    # Two classes, one row each, all scores equal: each class is predicted once, half of it right.
-    assert retrieval.macro_f1(np.zeros((2, 2)), np.array([0, 1])) == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize(
-    ("scores", "labels", "message"),
-    [
-        (np.zeros((2, 2)), np.array([0]), r"\(2, 2\) and labels \(1,\)"),
-        (np.zeros(2), np.array([0, 1]), r"\(2,\)"),
-        (np.zeros((0, 2)), np.array([], dtype=int), r"\(0, 2\)"),
-        (np.array([[0.0, np.nan]]), np.array([0]), r"rows \[0\]"),
-        (np.zeros((1, 2)), np.array([2]), "classes from 0 to 1"),
-        (np.zeros((1, 2)), np.array([-1]), "from -1"),
-    ],
-)
-def test_scores_and_labels_that_do_not_fit_are_refused(scores, labels, message):
-    with pytest.raises(InputError, match=message):
-        retrieval.accuracy(scores, labels)
-
-
 def test_spearman_by_hand():
     # Ranks 1, 2.5, 2.5, 4 and 1, 3, 2, 4: covariance 4.5, variances 4.5 and 5.
     found = retrieval.spearman(np.array([0.0, 1.0, 1.0, 5.0]), np.array([-9.0, 7.0, 6.0, 8.0]))
@@ -233,9 +185,3 @@ def test_unit_rows_refuse_rows_without_direction(bad):
     vectors[[2, 5]] = bad
     with pytest.raises(VectorError, match=r"2 of 9 .* rows \[2, 5\]"):
         retrieval.unit_rows(vectors)
-
-
-@pytest.mark.parametrize("labels", [[0, -1], [0, 3]])
-def test_labels_that_are_no_classes_are_refused_with_their_range(labels):
-    with pytest.raises(InputError, match=f"labels run from {min(labels)} to {max(labels)}"):
-        retrieval._top_shares(np.eye(2, 3), np.array(labels))

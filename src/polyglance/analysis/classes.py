@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.metrics import retrieval, significance
+from polyglance.heads.affine import Vectors
+from polyglance.metrics import significance
 from polyglance.metrics.bootstrap import DEFAULT_DRAWS
+from polyglance.metrics.classification import guess
 from polyglance.metrics.significance import Line
 
 DEFAULT_SUBSETS = 10
@@ -38,7 +40,8 @@ class ClassCurve:
 
 
 def class_curve(
-    scores: NDArray[np.floating],
+    contents: Vectors,
+    classes: Vectors,
     labels: NDArray[np.integer] | Sequence[int],
     *,
     sizes: Sequence[int],
@@ -48,7 +51,8 @@ def class_curve(
     """Classify with random subsets of the classes, each with the contents of its classes.
 
     Args:
-        scores: (N, C), larger is nearer.
+        contents: (N, D), the vectors of the contents.
+        classes: (C, D), those of the classes; the larger a product, the nearer.
         labels: (N,) the class of each, every class with one content or more.
         sizes: How many classes, each from 2 to C; four sizes or more.
         num_subsets: S, of each size; the whole set is taken once.
@@ -61,8 +65,8 @@ def class_curve(
     3 takes ten subsets of 100 classes.
     """
     right = np.asarray(labels)
-    _check(scores, right, sizes)
-    num_classes = scores.shape[1]
+    _check(contents, classes, right, sizes)
+    num_classes = len(classes)
     rng = np.random.default_rng(seed)
     ordered = sorted(set(sizes))
     by_subset: list[tuple[float, ...]] = []
@@ -71,8 +75,8 @@ def class_curve(
         for _ in range(1 if size == num_classes else num_subsets):
             chosen = np.sort(rng.choice(num_classes, size, replace=False))
             rows = np.flatnonzero(np.isin(right, chosen))
-            among = scores[np.ix_(rows, chosen)]
-            found.append(retrieval.accuracy(among, np.searchsorted(chosen, right[rows])))
+            place = np.searchsorted(chosen, right[rows])
+            found.append(guess(contents, classes[chosen], rows=rows, truth=place).accuracy)
         by_subset.append(tuple(found))
     # One point a subset; subsets of one size are not one cluster: each was drawn by itself.
     points = [
@@ -122,22 +126,24 @@ def log_linear(
     )
 
 
-def _check(scores: NDArray[np.floating], labels: NDArray[np.integer], sizes: Sequence[int]) -> None:
-    if scores.ndim != 2 or labels.shape != (len(scores),):
+def _check(
+    contents: Vectors, classes: Vectors, labels: NDArray[np.integer], sizes: Sequence[int]
+) -> None:
+    if contents.ndim != 2 or labels.shape != (len(contents),):
         raise errors.InputError(
-            f"scores {scores.shape} and labels {labels.shape}; they are (N, C) and (N,)",
+            f"contents {contents.shape} and labels {labels.shape}; they are (N, D) and (N,)",
             hint="give the class of each content",
         )
-    present = np.unique(labels)
-    if len(present) != scores.shape[1] or present[0] != 0 or present[-1] != scores.shape[1] - 1:
+    present, count = np.unique(labels), len(classes)
+    if len(present) != count or present[0] != 0 or present[-1] != count - 1:
         raise errors.InputError(
-            f"{len(present)} of {scores.shape[1]} classes have a content",
+            f"{len(present)} of {count} classes have a content",
             hint="leave out classes without one",
         )
-    wrong = [size for size in sizes if not 2 <= size <= scores.shape[1]]
+    wrong = [size for size in sizes if not 2 <= size <= count]
     if wrong or len(set(sizes)) < significance.LEAST_POINTS:
         raise errors.InputError(
             f"sizes {list(sizes)}; there are {significance.LEAST_POINTS} or more, each from 2 to "
-            f"{scores.shape[1]}",
+            f"{count}",
             hint="for example 10, 30, 100, 300 and all",
         )

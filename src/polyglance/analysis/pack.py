@@ -366,8 +366,8 @@ def _curve(
     rows = contents[[row_of[caption.content_id] for caption in listed]]
     count = len(listed)
     sizes = np.unique(np.geomspace(10, count, 6).round().astype(int)).tolist()
-    scores = rows @ texts.by_teacher(listed).T
-    return classes.class_curve(scores, np.arange(count), sizes=sizes, seed=seed)
+    named = texts.by_teacher(listed)
+    return classes.class_curve(rows, named, np.arange(count), sizes=sizes, seed=seed)
 
 
 def _first(captions: Sequence[Caption]) -> list[Caption]:

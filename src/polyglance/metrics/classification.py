@@ -2,9 +2,8 @@
 
 Legend: N content items, C classes, D width, G distinct class vectors, B draws, P first places.
 
-Classes with the very same vector are level for every item. They are scored as one column that
-counts as often as there are such classes, so that rounding cannot tell them apart, and a model that
-says the same of all is exactly at chance.
+Classes with the very same vector are level for every item: a model that says the same of all is
+exactly at chance. They share one column, so that all of them in first place are one entry.
 """
 
 from __future__ import annotations
@@ -17,9 +16,11 @@ from numpy.typing import NDArray
 from polyglance.heads.affine import Vectors
 from polyglance.metrics import bootstrap
 from polyglance.metrics.bootstrap import DEFAULT_DRAWS, Doubles
+from polyglance.metrics.ranking import rank_statistics
+from polyglance.metrics.retrieval import hits_at_k
+from polyglance.metrics.ties import first_places
 
 KS = (1, 5)
-BLOCK_ITEMS = 4096
 Integers = NDArray[np.int64]
 
 
@@ -50,7 +51,7 @@ class Guesses:
 
 
 def guess(contents: Vectors, weights: Vectors, *, rows: Integers, truth: Integers) -> Guesses:
-    """Compare content items with class vectors, block by block.
+    """Compare content items with class vectors; ties as in `metrics.ties`.
 
     Args:
         contents: Float32 (M, D), unit.
@@ -61,30 +62,28 @@ def guess(contents: Vectors, weights: Vectors, *, rows: Integers, truth: Integer
     Returns:
         Hits and first places.
     """
+    asked = contents[rows]
+    ranks = rank_statistics(asked, weights, relevance=truth)
+    by_k = hits_at_k(ranks, ks=KS)
     distinct, column_of, times = np.unique(weights, axis=0, return_inverse=True, return_counts=True)
-    column_of = column_of.reshape(-1)
-    hits = np.empty((len(rows), len(KS)))
-    firsts: list[tuple[Integers, Integers, Doubles]] = []
-    for start in range(0, len(rows), BLOCK_ITEMS):
-        block = slice(start, start + BLOCK_ITEMS)
-        scores = contents[rows[block]] @ distinct.T  # (block, G)
-        own = scores[np.arange(len(scores)), column_of[truth[block]]][:, None]
-        above = (scores > own) @ times  # (block,) classes
-        level = (scores == own) @ times
-        for column, k in enumerate(KS):
-            hits[block, column] = np.clip(k - above, 0, level) / level
-        first = scores == scores.max(axis=1, keepdims=True)
-        share = 1.0 / (first @ times)
-        items, columns = np.nonzero(first)
-        firsts.append((items + start, columns, share[items]))
-    items, columns, shares = (np.concatenate(part) for part in zip(*firsts, strict=True))
+    items, columns = first_places(asked, distinct)
+    classes = np.bincount(items, weights=times[columns], minlength=len(rows))  # (N,) level
     return Guesses(
-        truth=truth, hits=hits, items=items, columns=columns, shares=shares, column_of=column_of
+        truth=truth,
+        hits=np.stack([by_k[k] for k in KS], axis=1),
+        items=items,
+        columns=columns,
+        shares=1.0 / classes[items],
+        column_of=column_of.reshape(-1),
     )
 
 
 def macro_f1(guesses: Guesses) -> float:
-    """Mean F1 over the classes that are labels or are guessed; as `metrics.macro_f1`."""
+    """Mean F1 over the classes that are labels or are guessed (uCLIP's measure).
+
+    An item whose first place t classes share counts as 1/t of a guess of each, so that a tie
+    favours none. Without ties this is the usual macro-F1.
+    """
     return float(_macro_f1(guesses, np.ones((1, len(guesses.truth))))[0])
 
 

@@ -34,6 +34,7 @@ from threadpoolctl import threadpool_limits
 
 from polyglance import errors
 from polyglance.metrics.relevance import Integers, Relevance
+from polyglance.metrics.ties import tie_width
 
 Doubles = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -179,8 +180,7 @@ class _Problem:
             own, other, pairs = other, own, self.pair_columns
         size = own * other.max(initial=0.0)  # (n,): no score of a query exceeds it
         width = self.queries.shape[1]
-        # Each of two equal scores is off by at most (D + 2) roundings of its size.
-        tie = 2 * (width + 2) * 2.0**-53 * size
+        tie = tie_width(width, size)
         best = np.full(len(own), -np.inf)
         np.maximum.at(best, pairs, self.pair_scores)
         level = self.pair_scores >= (best - tie)[pairs]

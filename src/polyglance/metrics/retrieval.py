@@ -51,14 +51,10 @@ __all__ = [
     "RankStatistics",
     "Relevance",
     "Retrieval",
-    "accuracy",
     "apply_caption_policy",
     "bitext_accuracy",
-    "correct_shares",
-    "expected_ranks",
     "hit_rates_at_k",
     "hits_at_k",
-    "macro_f1",
     "mean_reciprocal_rank",
     "rank_statistics",
     "rank_statistics_both_ways",
@@ -207,16 +203,6 @@ def hits_at_k(ranks: RankStatistics, *, ks: Sequence[int] = DEFAULT_KS) -> dict[
     return hits
 
 
-def expected_ranks(ranks: RankStatistics) -> Doubles:
-    """Expected rank of the first positive, from 1, (Q,).
-
-    The first of p positives among T level candidates stands at (T + 1) / (p + 1) on average.
-    """
-    positives = ranks.tied_positives
-    level = ranks.tied_negatives + positives
-    return np.asarray(ranks.above + (level + 1) / (positives + 1), dtype=np.float64)
-
-
 def reciprocal_ranks(ranks: RankStatistics, *, k: int | None = None) -> Doubles:
     """Expected reciprocal rank of the first positive under random order of ties, (Q,).
 
@@ -268,66 +254,6 @@ def bitext_accuracy(sources: Vectors, targets: Vectors) -> float:
         )
     hits = hit_rates_at_k(sources, targets, relevance=np.arange(len(sources)), ks=(1,))
     return float(hits[1].mean())
-
-
-def correct_shares(scores: NDArray[np.floating[Any]], labels: Integers) -> Doubles:
-    """Probability that the best class is the right one, ties drawn at random, for each row.
-
-    Args:
-        scores: (N, C), finite; higher is likelier.
-        labels: (N,) the right class of each row, from 0.
-
-    Returns:
-        (N,) in [0, 1]; 1/t where the right class is level with t - 1 others at the top.
-
-    Raises:
-        InputError: For scores and labels that do not fit each other.
-    """
-    shares = _top_shares(scores, labels)
-    return np.asarray(shares[np.arange(len(labels)), labels], dtype=np.float64)
-
-
-def accuracy(scores: NDArray[np.floating[Any]], labels: Integers) -> float:
-    """Share of rows whose best class is the right one, ties by expectation.
-
-    Args:
-        scores: (N, C), finite; higher is likelier.
-        labels: (N,) the right class of each row, from 0.
-
-    Raises:
-        InputError: For scores and labels that do not fit each other.
-
-    >>> accuracy(np.array([[0.9, 0.1], [0.5, 0.5]]), np.array([0, 1]))
-    0.75
-    """
-    return float(correct_shares(scores, labels).mean())
-
-
-def macro_f1(scores: NDArray[np.floating[Any]], labels: Integers) -> float:
-    """Mean F1 over the classes that are labels or are predicted (uCLIP's measure).
-
-    A row whose best score is shared by t classes counts as 1/t of a prediction of each, so a tie
-    favours none. Without ties this is the usual macro-F1.
-
-    Args:
-        scores: (N, C), finite; higher is likelier.
-        labels: (N,) the right class of each row, from 0.
-
-    Raises:
-        InputError: For scores and labels that do not fit each other.
-
-    >>> macro_f1(np.eye(3)[[0, 1, 1]], np.array([0, 1, 0])).__round__(4)
-    0.6667
-    """
-    shares = _top_shares(scores, labels)
-    num_classes = shares.shape[1]
-    right = np.bincount(
-        labels, weights=shares[np.arange(len(labels)), labels], minlength=num_classes
-    )  # (C,)
-    # F1 = 2 right / (labelled + predicted)
-    either = np.bincount(labels, minlength=num_classes) + shares.sum(axis=0)
-    seen = either > 0
-    return float((2 * right[seen] / either[seen]).mean())
 
 
 def spearman(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]) -> float:
@@ -418,29 +344,6 @@ def _tied_reciprocal(above: int, negatives: int, positives: int, *, k: int | Non
     chances = positives / level * np.cumprod(np.concatenate([[1.0], steps]))
     ranks = above + places
     return float(np.sum(chances[ranks <= (k or np.inf)] / ranks[ranks <= (k or np.inf)]))
-
-
-def _top_shares(scores: NDArray[np.floating[Any]], labels: Integers) -> Doubles:
-    """1/t for each of the t best classes of a row, else 0, (N, C)."""
-    if scores.ndim != 2 or labels.shape != (len(scores),) or not len(labels):
-        raise errors.InputError(
-            f"scores are {scores.shape} and labels {labels.shape}; they are (N, C) and (N,)",
-            hint="give one row of class scores and one label for each item",
-        )
-    if not np.isfinite(scores).all():
-        bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))[:SHOWN_ROWS]
-        raise errors.InputError(
-            f"class scores hold NaN or infinity, the first in rows {bad.tolist()}",
-            hint="look at the vectors they were made from",
-        )
-    if labels.min() < 0 or labels.max() >= scores.shape[1]:
-        raise errors.InputError(
-            f"labels run from {labels.min()} to {labels.max()}; "
-            f"classes from 0 to {scores.shape[1] - 1}",
-            hint="number the labels as the columns of the scores",
-        )
-    best = scores == scores.max(axis=1, keepdims=True)
-    return np.asarray(best / best.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 def _average_ranks(values: NDArray[np.floating[Any]]) -> Doubles:
