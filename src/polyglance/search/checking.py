@@ -20,7 +20,10 @@ from polyglance.search.indexing import absolute
 from polyglance.store import LOCK_NAME, MANIFEST_NAME, Store
 from polyglance.store_repair import Finding
 
-THUMBNAIL = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}\.jpg|[0-9a-f]{2}/\.[0-9a-f]{16}\.making")
+# A thumbnail, or what a killed run left of one; older ones did not say their key.
+THUMBNAIL = re.compile(
+    r"[0-9a-f]{2}/(?:[0-9a-f]{30}\.jpg|\.(?:[0-9a-f]{30}-)?[0-9a-f]{16}\.making)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
