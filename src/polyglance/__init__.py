@@ -26,10 +26,10 @@ The command line does the same: `polyglance train | index | search | eval`, and 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # `typing` takes longer to import than all the rest
 if TYPE_CHECKING:
+    from typing import Any
+
     from polyglance.evaluation.run import evaluate
     from polyglance.model.dual_encoder import DualEncoder
     from polyglance.model.pack import LanguagePack
@@ -54,6 +54,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
     module, attribute = _HOMES[name]
     return getattr(importlib.import_module(module), attribute)
 

@@ -38,6 +38,22 @@ def test_blocks_make_no_difference():
     np.testing.assert_allclose(whole.weight, pieces.weight, atol=1e-4)
 
 
+@pytest.mark.parametrize("num_x", range(9))
+@pytest.mark.parametrize("longer", [0, 1, 4])
+def test_blocks_hold_every_row_once_and_no_pair_is_torn(num_x, longer):
+    x, y = np.arange(num_x), -np.arange(num_x + longer)
+    for one, other, flipped in ((x, y, False), (y, x, True)):
+        found = list(closed_form.paired_blocks(one, other, block_rows=3))
+        assert np.concatenate([x[:0], *(a for a, _ in found)]).tolist() == one.tolist(), flipped
+        assert np.concatenate([x[:0], *(b for _, b in found)]).tolist() == other.tolist(), flipped
+        for number, (a, b) in enumerate(found):
+            assert (a[:1].tolist(), b[:1].tolist()) == (
+                one[3 * number : 3 * number + 1].tolist(),
+                other[3 * number : 3 * number + 1].tolist(),
+            )
+            assert 0 < max(len(a), len(b)) <= 3
+
+
 def test_best_ridge_prefers_shrinkage_where_there_is_only_noise():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((30, 25)).astype(np.float32)

@@ -16,6 +16,24 @@ def test_fold_equals_the_layers(num_layers, residual, dim_in):
     np.testing.assert_allclose(head.fold()(x.numpy()), head(x).detach().numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("dim_in", [3, 2])
+def test_each_layer_adds_its_input_where_it_is_residual_and_the_widths_agree(residual, dim_in):
+    torch.manual_seed(0)
+    head = linear.LinearHead(dim_in, 3, num_layers=3, residual=residual)
+    tensors = {name: value.numpy() for name, value in head.state_dict().items()}
+    x = np.random.default_rng(0).standard_normal((5, dim_in)).astype(np.float32)
+    by_hand = x
+    for number in range(3):
+        mapped = by_hand @ tensors[f"mlps.{number}.weight"].T + tensors[f"mlps.{number}.bias"]
+        by_hand = mapped + by_hand if residual and (number > 0 or dim_in == 3) else mapped
+    loaded = linear.head_from_published(head.state_dict(), residual=residual)
+    for one in (head, loaded):
+        found = one(torch.from_numpy(x)).detach().numpy()
+        np.testing.assert_allclose(found, by_hand, atol=1e-5)
+        np.testing.assert_allclose(one.fold()(x), by_hand, atol=1e-5)
+
+
 @pytest.mark.parametrize("num_layers", [1, 2, 4])
 @pytest.mark.parametrize("residual", [False, True])
 def test_start_from_reproduces_the_solution(num_layers, residual):

@@ -7,14 +7,15 @@ import shutil
 import numpy as np
 import pytest
 
+import polyglance
 import small_world
 from polyglance import errors
 from polyglance.heads import affine
 from polyglance.model import card as model_card
 from polyglance.model import dual_encoder, same_space
 from polyglance.model import pack as packs
-from polyglance.model.manifest import LanguageScore
-from polyglance.model.side import Side
+from polyglance.model.manifest import LanguageScore, PackManifest
+from polyglance.model.side import Side, SpaceTower
 from polyglance.recipes import ridge
 
 
@@ -237,3 +238,88 @@ def test_another_text_side_than_the_model_was_saved_with_is_refused(teacher, tmp
     small_world.edit(tmp_path / "m" / "model.json", text=text)
     with pytest.raises(errors.StoreError, match="the text side of .* was saved with 000"):
         dual_encoder.DualEncoder.load(str(tmp_path / "m")).encode_texts(["a"], languages=None)
+
+
+def test_what_a_manifest_says_that_was_told_only_what_it_must():
+    needed = {
+        "recipe": "r",
+        "space_id": "s",
+        "teacher": "t",
+        "tower": "w",
+        "tower_fingerprint": "f",
+    }
+    assert dataclasses.asdict(PackManifest(**needed)) == {
+        **needed,
+        "head_input": "unit",
+        "content": "unchanged",
+        "content_tower": "",
+        "content_output": "embedding",
+        "content_input": "unit",
+        "content_modality": "image",
+        "languages": {},
+        "score_distribution": {},
+        "config": {},
+        "data": {},
+        "measured": {},
+        "num_trainable_parameters": 0,
+        "training_seconds": 0.0,
+        "polyglance_version": polyglance.__version__,
+    }
+    assert dataclasses.asdict(LanguageScore(speaks="pack")) == {
+        "pack": None,
+        "teacher": None,
+        "speaks": "pack",
+        "num_queries": 0,
+    }
+
+
+@pytest.mark.parametrize("kind", ["model", "pack"])
+def test_a_head_that_changed_on_the_disk_is_refused(teacher, pack, tmp_path, kind):
+    """One bit, which makes a number a little larger: only the checksum can tell."""
+    folder = tmp_path / "saved"
+    saved, manifest, file = (
+        (teacher, "model.json", "content_head.safetensors")
+        if kind == "model"
+        else (pack, "pack.json", "head.safetensors")
+    )
+    saved.save(folder)
+    assert list(json.loads((folder / manifest).read_text())["sealed"]) == [file]
+    type(saved).load(folder)
+    data = bytearray((folder / file).read_bytes())
+    data[-4] ^= 1
+    (folder / file).write_bytes(bytes(data))
+    with pytest.raises(errors.StoreError, match=f"{file} is not the file that was saved"):
+        type(saved).load(folder)
+
+
+def test_a_side_seen_as_a_tower_prepares_and_encodes_as_its_tower_and_head_do(teacher):
+    content, text = SpaceTower(teacher.content), SpaceTower(teacher.text)
+    picture, pixels = small_world.draw("big red circle"), teacher.content.tower
+    prepared = content.preprocess(picture)
+    np.testing.assert_array_equal(prepared, pixels.preprocess(picture))
+    assert text.preprocess("red circle") == "red circle"
+    raw = pixels.encode([prepared])
+    by_hand = (raw / np.linalg.norm(raw)) @ teacher.content.head.weight.T
+    by_hand += teacher.content.head.bias
+    np.testing.assert_allclose(
+        content.encode([prepared]), by_hand / np.linalg.norm(by_hand), atol=1e-6
+    )
+    assert len(content.encode([])) == 0
+    words = teacher.text.tower.encode(["red circle"])
+    np.testing.assert_allclose(
+        text.encode(["red circle"]), words / np.linalg.norm(words), atol=1e-6
+    )
+    with pytest.raises(errors.ConfigError, match="output 'pre_projection' of a space"):
+        content.encode([prepared], output="pre_projection")
+    assert [(one.modality, one.dim, one.uses_language) for one in (content, text)] == [
+        ("image", 24, False),
+        ("text", 24, False),
+    ]
+    assert content.space_id == content.fingerprint == teacher.content.space_id != pixels.space_id
+
+
+@pytest.mark.parametrize("said", [{}, {"encodes_in_threads": True}, {"encodes_in_threads": False}])
+def test_whether_a_side_encodes_in_threads_is_its_tower_s_to_say(said):
+    tower = small_world.PixelTower()
+    vars(tower).update(said)
+    assert SpaceTower(Side(tower, "x")).encodes_in_threads is bool(said.get("encodes_in_threads"))

@@ -195,6 +195,68 @@ def test_counts_are_told(teacher):
     assert pack.manifest.config["reduction"] == FAST["reduction"]
 
 
+def of_languages(**counts):
+    return [
+        Pair(f"text {i}", ENGLISH, f"{name} {i}", name)
+        for name, count in counts.items()
+        for i in range(count)
+    ]
+
+
+def test_lessons_of_translations_are_each_text_once_and_languages_with_ten(teacher):
+    rows = of_languages(swh_Latn=9, deu_Latn=10, ben_Beng=9, fra_Latn=11, eng_Latn=12)
+    blank = [Pair("text 0", ENGLISH, " ", "ben_Beng"), Pair("\n", ENGLISH, "leer", "ben_Beng")]
+    found = targets.from_pairs([*rows, *rows, *blank], side=teacher.text)
+    numbers = [*range(10), *range(11)]
+    assert found.texts == [f"deu_Latn {i}" for i in range(10)] + [
+        f"fra_Latn {i}" for i in range(11)
+    ]
+    assert found.languages == ["deu_Latn"] * 10 + ["fra_Latn"] * 11
+    assert found.groups.tolist() == numbers
+    assert found.english == [f"text {i}" for i in range(11)]
+    raw = teacher.text.tower.encode(found.english)
+    np.testing.assert_allclose(found.targets, teacher.text.through_head(raw), atol=1e-6)
+    assert found.facts() == {
+        "kind": "parallel text",
+        "num_english_texts": 11,
+        "num_texts": 21,
+        "num_languages": 2,
+        "texts_by_language": {"deu_Latn": 10, "fra_Latn": 11},
+        "languages_with_too_little_text": ["ben_Beng", "swh_Latn"],
+    }
+
+
+def test_lessons_of_images_are_their_captions_but_english_ones():
+    rows = of_languages(swh_Latn=2, eng_Latn=12, deu_Latn=10, ben_Beng=9)
+    names = [f"{i}.png" for i in range(12)]
+    captions = [
+        Caption(names[int(row.text_b.split()[1])], row.text_b, row.language_b) for row in rows
+    ]
+    contents = np.eye(12, dtype=np.float32)
+    found = targets.from_images(image_text.join(captions, content_ids=names, contents=contents))
+    assert found.texts == [f"deu_Latn {i}" for i in range(10)]
+    assert found.languages == ["deu_Latn"] * 10
+    assert found.groups.tolist() == list(range(10))
+    assert found.english == []
+    np.testing.assert_array_equal(found.targets, contents)
+    assert found.facts() == {
+        "kind": "image-text",
+        "num_contents": 12,
+        "num_texts": 10,
+        "num_languages": 1,
+        "texts_by_language": {"deu_Latn": 10},
+        "languages_with_too_little_text": ["ben_Beng", "swh_Latn"],
+    }
+
+
+def test_a_refusal_names_the_first_five_languages_and_what_they_have(teacher):
+    few = of_languages(tur_Latn=1, swh_Latn=2, ita_Latn=3, fra_Latn=4, deu_Latn=5, ben_Beng=6)
+    said = "no language but English has 10 texts or more (ben_Beng 6, deu_Latn 5, fra_Latn 4, "
+    with pytest.raises(errors.TrainingError) as refused:
+        targets.from_pairs(few, side=teacher.text)
+    assert refused.value.message == f"{said}ita_Latn 3, swh_Latn 2)"
+
+
 def test_what_cannot_be_trained_is_refused(teacher, tmp_path):
     config = BabelAdapterConfig(**FAST)
     with pytest.raises(errors.TrainingError, match=r"no language but English .*deu_Latn 9"):

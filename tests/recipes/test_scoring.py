@@ -121,6 +121,17 @@ def test_scores_that_are_absent_survive_the_disk_and_show_as_a_dash(pack, teache
     assert "| German | `deu_Latn` | - | - | pack |" in card.render(loaded.manifest)
 
 
+def test_of_every_ascii_sign_the_normal_form_keeps_letters_and_digits():
+    for code in range(128):
+        sign = chr(code)
+        between = sign.lower() if sign.isalnum() else " "
+        for text in (f"A{sign}b", f"{sign} A {sign}B", f"  a{sign}{sign}B\n"):
+            lowered = [c.lower() if c.isalnum() else " " for c in text]
+            assert dev_sets.normal_form(text) == " ".join("".join(lowered).split())
+        assert dev_sets.normal_form(f"A{sign}é") == f"a{between}é"
+        assert dev_sets.normal_form(sign) == sign.lower().strip()  # alone it is no empty text
+
+
 def test_a_dev_set_is_searched_in_so_many_texts_and_no_more(monkeypatch):
     monkeypatch.setattr(dev_sets, "NUM_CANDIDATES", 5)
     pairs = [Pair(f"text {i}", ENGLISH, f"Text {i}", GERMAN) for i in range(2)]

@@ -196,3 +196,40 @@ def test_temperatures_of_zero_are_refused(teacher):
                 tower=tower(),
                 config=uclip.UclipConfig(**setting),
             )
+
+
+def random_pairs(num_rows):
+    rng = np.random.default_rng(0)
+    return pseudo_pairs.PseudoPairs(
+        *(affine.unit(rng.standard_normal((num_rows, width), np.float32)) for width in (6, 9, 6, 9))
+    )
+
+
+@pytest.mark.parametrize(("most", "step"), [(2048, 1), (46, 2), (31, 3), (10, 9)])
+@pytest.mark.parametrize("recalibrate", [True, False])
+def test_batch_norms_take_their_statistics_from_clean_rows_of_both_kinds(
+    monkeypatch, recalibrate, most, step
+):
+    """At a rate of nothing gain and shift stay 1 and 0, so what is folded is standard or is not."""
+    monkeypatch.setattr(uclip, "MOST_RECALIBRATION_ROWS", most)
+    pairs = random_pairs(100)
+    config = uclip.UclipConfig(
+        dim=4,
+        batch_size=32,
+        num_epochs=1,
+        least_steps=3,
+        learning_rate=1e-12,
+        noise=0.5,
+        dev_fraction=0.07,
+        recalibrate=recalibrate,
+    )
+    fitted = uclip.fit(pairs, config)
+    rows = np.random.default_rng(0).permutation(100)[7:][::step]
+    for chain, english, answers in (
+        (fitted.clip, pairs.english_clip, pairs.image_clip),
+        (fitted.text, pairs.english_text, pairs.other_text),
+    ):
+        hidden = chain.maps[0](np.concatenate([english[rows], answers[rows]]))
+        is_standard = np.abs(hidden.mean(0)).max() < 1e-4
+        is_standard &= np.abs(hidden.var(0, ddof=1) - 1).max() < 0.01
+        assert is_standard == recalibrate

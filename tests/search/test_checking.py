@@ -8,11 +8,16 @@ import pytest
 
 import small_world
 from polyglance import errors
+from polyglance.heads import affine
 from polyglance.model import dual_encoder
+from polyglance.model import manifest as packs
 from polyglance.model import side as sides
+from polyglance.model.pack import LanguagePack
 from polyglance.recipes import ridge
 from polyglance.search import checking, index, indexing, places, searcher, thumbnails
+from polyglance.search import pack_columns as columns
 from polyglance.storage.identity import StoreFacts
+from polyglance.storage.repair import Finding
 from polyglance.storage.store import Store
 
 
@@ -46,6 +51,119 @@ def test_looking_writes_nothing(built):
     assert not checking.check(built).is_sound
     after = {path: path.stat().st_mtime_ns for path in built.rglob("*") if path.is_file()}
     assert after == before
+
+
+@pytest.mark.parametrize("repair", [False, True])
+def test_nothing_is_said_of_a_whole_index(built, repair):
+    assert checking.check(built, repair=repair) == checking.Report(num_rows=72, findings=())
+
+
+class TestPlaces:
+    """Each finding word for word, and whether it is harmless or can be mended."""
+
+    def test_a_model_that_was_moved_with_the_index(self, tmp_path, teacher, picture_folder):
+        before, after = tmp_path / "before", tmp_path / "after"
+        before.mkdir()
+        teacher.save(before / "model")
+        indexing.build(picture_folder, model=str(before / "model"), out=before / "index")
+        before.rename(after)
+        said = f"the model was moved to {after}/model; --model {after}/model notes it"
+        assert checking.check(after / "index") == checking.Report(
+            num_rows=72, findings=(Finding(said, harmless=True),)
+        )
+        noted = checking.check(after / "index", new_model=str(after / "model"))
+        assert noted == checking.Report(num_rows=72, findings=())
+
+    def test_a_model_that_is_gone(self, built, model_folder, picture_folder):
+        shutil.rmtree(model_folder)
+        said = (
+            f"the model of the index {built} is not at its old place any more: there is no "
+            f"{model_folder} (name the new one: polyglance check-index {built} --model NEW; or "
+            f"index again: polyglance index {picture_folder} --model NEW --out {built})"
+        )
+        found = checking.check(built, repair=True)
+        assert found.findings == (Finding(said, mendable=False),)
+        assert not found.is_sound
+
+    def test_pictures_that_are_gone(self, built, picture_folder):
+        picture_folder.rename(picture_folder.with_name("photos"))
+        said = (
+            f"what was indexed, {picture_folder}, is not there: search goes on, pictures cannot be "
+            f"shown; polyglance index NEW-FOLDER --model MODEL --out {built} follows them"
+        )
+        found = checking.check(built)
+        assert found == checking.Report(num_rows=72, findings=(Finding(said, harmless=True),))
+        assert found.is_sound
+
+
+class TestColumns:
+    """Columns of packs beside an index."""
+
+    @pytest.fixture
+    def made(self, built, teacher):
+        """The columns of two packs, in the order of their names."""
+        tower = small_world.load_reference("fake:multilingual")
+        head = affine.AffineMap(np.eye(24, 40, dtype=np.float32), np.ones(24, np.float32))
+        for factor in (1, 2):
+            content = affine.AffineMap(
+                factor * np.eye(24, dtype=np.float32), np.ones(24, np.float32)
+            )
+            manifest = packs.PackManifest(
+                recipe="test",
+                space_id=teacher.space_id,
+                teacher=teacher.reference,
+                tower="fake:multilingual",
+                tower_fingerprint=tower.fingerprint,
+                content="head",
+            )
+            side = sides.Side(tower, "fake:multilingual", head)
+            probes = np.eye(8, 24, dtype=np.float32)
+            pack = LanguagePack(manifest, side, probes, content)
+            columns.project(Store.open(built), pack)
+        return sorted((built / columns.FOLDER).iterdir())
+
+    def test_whole_ones_are_left_alone(self, built, made):
+        (built / columns.FOLDER / "notes.txt").write_text("mine")
+        (built / columns.FOLDER / "mine").mkdir()
+        assert checking.check(built, repair=True) == checking.Report(num_rows=72, findings=())
+        assert all((path / "store.json").is_file() for path in made)
+        assert (built / columns.FOLDER / "mine").is_dir()
+
+    def test_damaged_ones_are_said_by_name_and_go_with_repair(self, built, made):
+        one, other = made
+        data = next(one.rglob("data/*.lance"))
+        data.write_bytes(data.read_bytes()[:-1])
+        (other / "store.json").write_text('{"kind": "store", "schema_version": 1, "dim": -4}')
+        for repair in (False, True):
+            found = checking.check(built, repair=repair)
+            assert (found.is_sound, found.num_rows) == (repair, 72 * repair)
+            assert [each.mended for each in found.findings] == [repair, repair]
+            for finding, path in zip(found.findings, made, strict=True):
+                assert finding.said.startswith(f"the column {path.name} of a pack: ")
+                assert finding.said.endswith("; its next search makes it anew")
+                assert finding.mendable
+                assert not finding.harmless
+                assert path.exists() == (not repair)
+            assert data.name in found.findings[0].said
+            assert "store.json does not say its modality" in found.findings[1].said
+        assert checking.check(built).findings == ()
+
+    def test_checksums_alone_that_are_gone_are_harmless(self, built, made):
+        for path in made:
+            (path / "checksums.json").unlink()
+        assert checking.check(built, repair=True).findings == ()
+        assert all(path.is_dir() for path in made)
+
+    def test_one_with_the_table_of_another_is_left_as_it_is(self, built, made):
+        one, other = made
+        shutil.rmtree(one / "vectors.lance")
+        shutil.copytree(other / "vectors.lance", one / "vectors.lance")
+        (finding,) = checking.check(built, repair=True).findings
+        assert finding.said.startswith(f"the column {one.name} of a pack: the table in")
+        assert "is another store's" in finding.said
+        assert not finding.mendable
+        assert not finding.mended
+        assert one.is_dir()
 
 
 class TestSpace:
@@ -215,13 +333,23 @@ class TestDamage:
         other.write_bytes(b"\xff\xd8\xff")
         mine = built / "thumbnails" / "ab" / "holiday.jpg"
         mine.write_bytes(b"\xff\xd8\xff")
-        report = checking.check(built)
-        assert report.is_sound
-        assert [one.said[:12] for one in report.findings] == ["1 thumbnails"] * 2
-        checking.check(built, repair=True)
+        unfinished = other.with_name(f".{'d' * 30}-{'0' * 16}.making")  # of a killed run
+        unfinished.write_bytes(b"\xff\xd8")
+        said = (
+            "2 thumbnails of content that no row has",
+            "1 thumbnails are damaged; they are made again when they are asked for",
+        )
+        for repair in (False, True):
+            report = checking.check(built, repair=repair)
+            assert report.is_sound
+            assert report.findings == tuple(
+                Finding(one, mended=repair, harmless=True) for one in said
+            )
         assert not place.exists()
         assert not other.exists()
+        assert not unfinished.exists()
         assert mine.exists()
+        assert checking.check(built).findings == ()
         assert thumbnails.thumbnail(store, store.ids()[0]).startswith(b"\xff\xd8\xff")
 
     def test_no_index(self, tmp_path):

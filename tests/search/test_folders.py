@@ -77,6 +77,35 @@ def test_a_folder_that_holds_nothing_names_near_ones(folders, typed, near):
     assert near in caught.value.hint
 
 
+def test_folders_that_differ_in_case_alone_are_all_meant_in_the_order_of_their_names():
+    ids = [f"{name}/x.jpg" for name in ("aB", "AB", "Ab", "abc")]
+    folders = Folders(ids, [f"/p/{name}" for name in ids])
+    names = ("AB", "Ab", "aB")
+    assert folders.find("ab") == tuple(Place("id", name) for name in names)
+    for typed in ("/P/ab", "P/ab"):
+        assert folders.find(typed) == tuple(Place("path", f"/p/{name}") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("years", "typed", "hint"),
+    [
+        (4, "Summer/", "did you mean 2001/summer or 2002/summer or 2003/summer?"),
+        (2, "summer", "did you mean 2001/summer or 2002/summer?"),
+        (1, "200l/summer", "did you mean 2001/summer?"),
+        (2, "2001/sumer", "did you mean 2001/summer or 2002/summer?"),
+        (3, "nowhere", "folders of the index are 2001, 2002, 2003"),
+        (4, "nowhere", "folders of the index are 2001, 2002, 2003 and 1 more"),
+        (6, "nowhere", "folders of the index are 2001, 2002, 2003 and 3 more"),
+    ],
+)
+def test_what_is_named_is_three_folders_at_most(years, typed, hint):
+    ids = [f"{2000 + year}/summer/x.jpg" for year in range(years, 0, -1)]
+    with pytest.raises(errors.InputError) as caught:
+        Folders(ids, [f"/p/{name}" for name in ids]).find(typed)
+    assert caught.value.message == f"no item of the index lies in the folder {typed!r}"
+    assert caught.value.hint == hint
+
+
 def test_items_in_no_folder():
     with pytest.raises(errors.InputError) as caught:
         Folders(["a", "b"], ["", ""]).find("x")

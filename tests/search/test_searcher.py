@@ -19,7 +19,7 @@ from polyglance.recipes import ridge
 from polyglance.search import indexing, interpretations
 from polyglance.search import searcher as service
 from polyglance.search.language_routing import Voice
-from polyglance.search.queries import Query, Term, parse
+from polyglance.search.queries import PictureVector, Query, Term, parse
 from polyglance.search.searcher import Ask, Filters, Searcher
 
 QUERY = "big red circle"
@@ -174,6 +174,41 @@ def test_an_item_that_is_not_there(searcher):
 def test_terms_that_cancel(searcher):
     with pytest.raises(errors.InputError, match="cancel"):
         searcher.search(parse('"red" - "red"'), language="eng_Latn")
+
+
+@pytest.mark.parametrize("halves", [1, 2])
+@pytest.mark.parametrize("weight", [0.25, 1.0, 3.0, 1000.0])
+@pytest.mark.parametrize(("left", "is_answered"), [(0.9e-4, False), (1.1e-4, True)])
+def test_terms_cancel_where_less_than_a_ten_thousandth_is_left(
+    searcher, halves, weight, left, is_answered
+):
+    """Of one, or of the heaviest term where that weighs more."""
+    along, across = np.eye(24, dtype=np.float32)[:2]
+    turned = left * max(1.0, weight) / weight
+    away = PictureVector((np.cos(turned) * along + np.sin(turned) * across).astype(np.float32))
+    query = Query(
+        terms=(
+            Term(picture=PictureVector(along), weight=weight),
+            *[Term(picture=away, weight=-weight / halves)] * halves,
+        )
+    )
+    if not is_answered:
+        with pytest.raises(errors.InputError, match="the terms of this query cancel"):
+            searcher.search(query)
+        return
+    expected = searcher.rank(-across[None], top=5)[0]
+    answer = searcher.search(query, top=5)
+    assert ids(answer) == [hit.id for hit in expected]
+    assert [hit.score for hit in answer.hits] == pytest.approx(
+        [hit.score for hit in expected], abs=1e-3
+    )
+
+
+def test_weights_too_large_to_be_added_are_refused(searcher):
+    picture = PictureVector(np.eye(24, dtype=np.float32)[0])
+    query = Query(terms=(Term(picture=picture, weight=1e200), Term(picture=picture, weight=1e200)))
+    with pytest.raises(errors.InputError, match="too large to be added"):
+        searcher.search(query)
 
 
 def test_filters_are_decided_before_ranking(searcher, picture_folder):

@@ -9,7 +9,54 @@ from polyglance import errors, tasks
 from polyglance.records import ScoredPair
 from polyglance.sources import sts
 from polyglance.tasks.text_groups import tatoeba_groups
+from polyglance.tasks.text_rows import TEXT
 from shared_data import SHARED, needs_shared
+
+# Kind, what the papers report, languages, folder, files, release, licence, who made it.
+SAID = {
+    "sts17": (
+        "text",
+        "spearman",
+        4,
+        "",
+        ("Sts2017.eval.v1.1.zip", "Sts2017.gs.zip"),
+        "eval v1.1",
+        "CC-BY-SA-4.0",
+        "Cer et al., SemEval-2017 task 1",
+    ),
+    "tatoeba": (
+        "text",
+        "accuracy",
+        112,
+        "",
+        ("tatoeba.CODE-eng.CODE", "tatoeba.CODE-eng.eng"),
+        "LASER data v1, of 2018-11-17",
+        "CC-BY-2.0-FR",
+        "Artetxe and Schwenk, TACL 2019",
+    ),
+    "xtd200-text": (
+        "text",
+        "accuracy",
+        200,
+        "xtd200",
+        ("LANG.txt",),
+        "",
+        "CC-BY-NC-4.0",
+        "Visheratin, 2023 (NLLB-CLIP)",
+    ),
+    "bitext": ("text", "accuracy", 0, "", ("LANG.txt",), "", "yours", ""),
+}
+
+
+def test_what_the_table_says_of_each_task_of_texts():
+    found = {}
+    for name, row in TEXT.items():
+        facts = (row.kind, row.metric, row.num_languages, row.folder, row.files)
+        found[name] = (*facts, row.revision, row.licence, row.citation)
+        assert (row.policy, row.images, row.downloads) == ("none", "", ())
+        assert row.groups is (tatoeba_groups if name == "tatoeba" else None)
+        assert row.summary
+    assert found == SAID
 
 
 def sts17(folder, *, packed=True, **changed):

@@ -23,7 +23,10 @@ from polyglance.storage import repair as store_repair
 from polyglance.storage.repair import Finding
 from polyglance.storage.store import LOCK_NAME, MANIFEST_NAME, Store
 
-THUMBNAIL = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}\.jpg|[0-9a-f]{2}/\.[0-9a-f]{16}\.making")
+# A thumbnail, or what a killed run left of one; older ones did not say their key.
+THUMBNAIL = re.compile(
+    r"[0-9a-f]{2}/(?:[0-9a-f]{30}\.jpg|\.(?:[0-9a-f]{30}-)?[0-9a-f]{16}\.making)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -173,16 +173,26 @@ class TestPublishedHeads:
         with pytest.raises(errors.VectorError, match="maps 3 to 2.*need 40 to 24"):
             published_m2m.import_pack(tmp_path / "x.pth", teacher=teacher, tower=multilingual())
 
-    def test_a_pickle_that_would_run_code_is_refused(self, tmp_path):
+    @pytest.mark.parametrize("form", ["plain", "torch", "torch of old"])
+    def test_a_pickle_that_would_run_code_is_refused_and_runs_none(self, tmp_path, form):
+        import os
         import pickle
+
+        import torch
 
         class Evil:
             def __reduce__(self):
-                return (print, ("owned",))
+                return (os.mkdir, (str(tmp_path / "owned"),))
 
-        (tmp_path / "evil.pth").write_bytes(pickle.dumps(Evil()))
+        file = tmp_path / "evil.pth"
+        tensors = {"mlps.0.weight": torch.ones(2, 3), "mlps.0.bias": torch.ones(2), "x": Evil()}
+        if form == "plain":
+            file.write_bytes(pickle.dumps(Evil()))
+        else:
+            torch.save(tensors, file, _use_new_zipfile_serialization=form == "torch")
         with pytest.raises(errors.InputError, match="plain tensors"):
-            published_m2m.import_head(tmp_path / "evil.pth")
+            published_m2m.import_head(file)
+        assert not (tmp_path / "owned").exists()
 
     def test_absent_file(self, tmp_path):
         with pytest.raises(errors.UnavailableError):

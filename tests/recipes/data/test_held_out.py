@@ -119,6 +119,37 @@ def test_a_caption_goes_where_its_item_goes():
     assert len(held.fit.english) == 60 - len(of_items) == 60 - 10
 
 
+def test_held_out_texts_are_searched_for_among_all_english_texts_and_no_others():
+    names = [f"{i}.png" for i in range(60)]
+    captions = [
+        Caption(name, f"{word} {i}", language)
+        for word, language in (("caption", ENGLISH), ("Titel", "deu_Latn"))
+        for i, name in enumerate(names)
+    ]
+    joined = image_text.join(captions, content_ids=names, contents=np.eye(60, 64, dtype=np.float32))
+    given = [Pair("given", ENGLISH, "gegeben", "deu_Latn")]
+    training_data = TrainingData(
+        english=[f"alone {i}" for i in range(60)],
+        parallel=[Pair(f"pair {i}", ENGLISH, f"Paar {i}", "deu_Latn") for i in range(60)],
+        related=[Pair("pair 1", ENGLISH, "word", ENGLISH)],
+        image_text=joined,
+    )
+    held = held_out.split(training_data, dev_parallel=given)
+    first, items, texts = held.sets
+    held_items = {text for text, _ in items.queries[ENGLISH]}
+    everything = {f"{word} {i}" for word in ("alone", "pair", "caption") for i in range(60)}
+    assert set(texts.english) == everything - held_items
+    assert len(texts.english) == len(set(texts.english))
+    fitted_captions = {c.text for c in held.fit.image_text.captions if c.language == ENGLISH}
+    pairs = {pair.text_a for pair in held.fit.parallel}
+    assert set(first.english) == {"given", *held.fit.english, *pairs, *fitted_captions}
+    assert first.queries == {
+        ENGLISH: (("given", (first.english.index("given"),)),),
+        "deu_Latn": (("gegeben", (first.english.index("given"),)),),
+    }
+    assert set(items.items.content_ids) == set(names)
+
+
 def test_captions_that_fitted_items_have_as_well_are_not_asked_and_are_counted():
     """Items go in whole, so a caption of a held-out item may be that of a fitted one."""
     names = [f"{i}.png" for i in range(60)]

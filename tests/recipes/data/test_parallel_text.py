@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import small_world
-from polyglance import errors
+from polyglance import errors, training
 from polyglance.heads import affine, closed_form
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
@@ -54,6 +54,51 @@ def test_the_teacher_reads_each_english_text_once(teacher):
     recipe.train(PAIRS, teacher=teacher, config=DistillConfig(**{**SMALL, "num_steps": 2}))
     probes = teacher.text.tower.num_encoded - before - len(small_world.PHRASES)
     assert probes == 8  # the probe texts of the pack
+
+
+@pytest.mark.parametrize(
+    ("ending", "squared_error_weight"),
+    [("memory", 0.0), ("memory", 1.0), ("memory", 0.25), ("linear", 1.0)],
+)
+def test_what_a_distilled_tower_descends(teacher, monkeypatch, ending, squared_error_weight):
+    """Computed again for every text of a batch, with related texts that count less."""
+    seen = {}
+
+    def caught(net, step, **kwargs):
+        seen.update(net=net, step=step, batch=next(iter(kwargs["batches"](0))))
+        return training.TrainReport(history=[], best_step=0, best_score=None, num_steps=0)
+
+    monkeypatch.setattr(recipe.training, "fit", caught)
+    related = [Pair(p, ENGLISH, p.split()[1], ENGLISH) for p in small_world.PHRASES]
+    english = list(small_world.PHRASES)
+    targets = teacher.encode_texts(english, languages=[ENGLISH] * len(english))
+    config = DistillConfig(
+        ending=ending,
+        squared_error_weight=squared_error_weight,
+        dropout=0.0,
+        num_buckets=500,
+        dim=8,
+        batch_size=20,
+        related_weight=0.5,
+    )
+    recipe.train_tower(parallel_text.gather(PAIRS, related), targets, config=config)
+    batch = seen["batch"]
+    with torch.no_grad():
+        found = {name: float(value) for name, value in seen["step"](batch).items()}
+        given = seen["net"](batch.features).double().numpy()
+    choices, distances = [], []
+    for row, group, weight in zip(given, batch.groups, batch.weights, strict=True):
+        shares = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
+        said = shares @ targets if ending == "memory" else row
+        distances.append(float(weight) * np.square(said - targets[group]).sum())
+        choices.append(float(weight) * -np.log(shares[group] if ending == "memory" else 1))
+    choice, distance = np.mean(choices), np.mean(distances)
+    expected = {"total": distance}
+    if ending == "memory":
+        expected = {"choice": choice, "total": choice + squared_error_weight * distance}
+        if squared_error_weight:
+            expected["squared_error"] = distance
+    assert found == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("width", [None, 48])
