@@ -1,4 +1,4 @@
-"""What can go wrong, and what does the user do next? The whole tree of errors, in one file.
+"""All errors, in one tree, each with a hint at what to do next.
 
 Every error says what was given and what is allowed (its message) and what to do (its `hint`).
 The command line prints both and exits with `exit_code`; anything else is a bug, and said to be one.

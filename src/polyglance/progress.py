@@ -1,4 +1,4 @@
-"""How far is it? One progress bar with rate and time left, silent unless a door opened it.
+"""The progress bar, with rate and time left; silent unless the command line turns it on.
 
 Library calls are silent. The command line turns bars on with `enable`; they appear only where
 standard error is a terminal.

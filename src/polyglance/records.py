@@ -1,4 +1,4 @@
-"""What is a row? The records that sources yield and that everything else reads."""
+"""Records that sources yield and that everything else reads."""
 
 from __future__ import annotations
 

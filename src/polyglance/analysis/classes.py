@@ -1,4 +1,4 @@
-"""How does accuracy fall with the number of classes? Random subsets, and a line through its log.
+"""Accuracy by number of classes: random subsets, and a line fitted through its logarithm.
 
 Legend: N contents, C classes, S subsets.
 """

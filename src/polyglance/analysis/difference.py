@@ -1,4 +1,4 @@
-"""How do two named models differ on a task's files? Each encoded once, on what both have."""
+"""Paired comparison of two named models on a task's files, on what both have."""
 
 from __future__ import annotations
 

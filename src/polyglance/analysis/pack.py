@@ -1,4 +1,4 @@
-"""What does a pack change? All analyses of one pack on one task, texts encoded once.
+"""All analyses of one pack on one task, with every text encoded once.
 
 *Before* is the pack's text tower by itself, where it has a head: what the head is given. A pack
 without a head is a tower of its own; there *before* is the teacher's text tower.

@@ -1,4 +1,4 @@
-"""What does a head do to its space? Singular values, effective rank, and how far from a rotation.
+"""Spectrum of a head: singular values, effective rank, and distance from a rotation.
 
 Legend: D_in and D_out widths, R = min(D_in, D_out) singular values.
 """

@@ -1,4 +1,4 @@
-"""Where do texts lie, by language and by image? Points on a plane, and who their neighbours are.
+"""Two-dimensional maps of texts, and the shares of their neighbours by language and image.
 
 Legend: M images, K clusters of images, N texts, D width.
 

@@ -1,4 +1,4 @@
-"""Who translates? A command that reads texts, a line each, and writes them in English.
+"""Translators: a command that reads texts, one a line, and writes them in English.
 
 `translate-then-search` is what people do before they have a pack, so `compare` measures it where a
 translator is given.

@@ -1,4 +1,4 @@
-"""The command line's door: how a command begins, and how it ends whatever happens.
+"""Entry point of the command line: how a command begins, and how it always ends.
 
 Next to nothing is imported here, so that Ctrl-C finds its answer from the first moment on; not
 even `typing`, which takes longer than all the rest. The verbs are in `verbs`, what becomes of

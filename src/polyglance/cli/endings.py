@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, the two lines of what the user can mend, a bug's report."""
+"""Endings of a command: exit codes, errors that the user can mend, and reports of bugs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the verbs that scan a folder print of it: a summary of what was left out, or all of it."""
+"""Printed reports of files that a scan left out: a summary, or all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that several verbs share, and what a verb claims before it begins: its outputs."""
+"""Options that several commands share, and the outputs that a command claims at its start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`polyglance search`: ask an index in any language, by picture, or by both."""
+"""The command `polyglance search`: queries an index in any language, by picture, or by both."""
 
 from __future__ import annotations
 

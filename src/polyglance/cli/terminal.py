@@ -1,4 +1,4 @@
-"""What reaches the terminal: plain texts cut to a width, and pictures where it can show them.
+"""Output to the terminal: plain texts cut to a width, and pictures where it can show them.
 
 Everything that is printed goes through `streams`: what would steer a terminal is made visible, and
 a letter that the output's encoding lacks is replaced.

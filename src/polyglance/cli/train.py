@@ -1,4 +1,4 @@
-"""`polyglance train`: a recipe, a model, perhaps a text tower, and something to learn from."""
+"""The command `polyglance train`: a recipe, a model, a text tower if needed, and training data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options that say what there is to learn from, and the reading of their files.
+"""Options of `train` and `compare` that name training data, and the reading of their files.
 
 `train` and `compare` share them.
 """

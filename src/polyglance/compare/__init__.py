@@ -1,4 +1,4 @@
-"""Which recipe for these languages, this data, this time? A ladder of them, measured side by side.
+"""Comparison of recipes for given languages and data, measured side by side.
 
 Every rung has the same teacher, tower, data, languages and seeds, and is measured as it would be
 used: English goes to the teacher. What a run has trained is kept; the same call goes on from it.

@@ -1,4 +1,4 @@
-"""What is a rung of the ladder, and which should one take?"""
+"""Entries of a comparison, the front of the best, and the advice drawn from them."""
 
 from __future__ import annotations
 

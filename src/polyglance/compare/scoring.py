@@ -1,4 +1,4 @@
-"""How good is a way in groups of languages? Its hits as one table, drawn image by image.
+"""Scores in groups of languages: hits as one table, and bootstrap draws over images.
 
 Legend: M content items, L languages, S seeds.
 """

@@ -1,4 +1,4 @@
-"""What does it all come to? From nothing to a search in a hundred languages, on pictograms.
+"""The demo: from nothing to a search in a hundred languages, on pictograms.
 
 An image tower that knows English names alone gets a hundred languages in three ways; each is
 measured in every language on pictures by an artist that no training saw, and the best one answers

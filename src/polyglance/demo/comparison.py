@@ -1,4 +1,4 @@
-"""Which recipe is best in the world of the demo? The ladder of `compare` without one file.
+"""The comparison of recipes in the world of the demo, held in memory without any files.
 
 Languages are few, so that every recipe trains in seconds on two cores; the captions, the parallel
 text and the banks hold the same names, so that only what a recipe makes of them differs. Pictures

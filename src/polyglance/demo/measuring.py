@@ -1,4 +1,4 @@
-"""How good is each way in each language? Pictures encoded once, names once, then scored.
+"""Evaluation for the demo: pictures and names encoded once, then scored in each language.
 
 Legend: M pictures, D width of the space.
 """

@@ -1,4 +1,4 @@
-"""How are all cores kept busy by a tower? Several batches at once, each in a thread of its own.
+"""Parallel encoding: several batches at once, each in a thread of its own.
 
 A small model on one batch leaves most cores waiting, and the threads that torch gives it then take
 turns with those that decode. So the cores are shared out among a few encoders. A tower says by

@@ -1,4 +1,4 @@
-"""How does content become vectors, once? Source x tower -> store, and stopped at any moment, on.
+"""Encoding of texts and images into a store, once, resumed after any stop.
 
 Legend: N rows, D width.
 

@@ -1,4 +1,4 @@
-"""What becomes of each image file on its way into a store: skip, copy a vector, encode, set aside?
+"""Reading of image files for a store: skip, copy a vector, encode, or set aside.
 
 Legend: D width.
 

@@ -1,4 +1,4 @@
-"""How good is a model in each language? Encode once, score every language, resume.
+"""Evaluation of a model in every language: each item encoded once, runs resumed.
 
 One engine under all kinds of task; how a kind is scored stands in its own file.
 

@@ -1,4 +1,4 @@
-"""How well do the names of classes find their pictures, in one language?
+"""Zero-shot classification scores of one language: class names against pictures.
 
 Legend: M content items, N of them of classes that the language names, C such classes, D width.
 """

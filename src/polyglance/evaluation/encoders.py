@@ -1,4 +1,4 @@
-"""What can be scored? Anything that turns texts into unit vectors of a space."""
+"""Encoders that can be scored: anything that turns texts into unit vectors of a space."""
 
 from __future__ import annotations
 

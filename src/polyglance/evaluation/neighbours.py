@@ -1,4 +1,4 @@
-"""How often is a picture's nearest neighbour of its own class?
+"""Nearest-neighbour accuracy: how often a picture's nearest one is of its own class.
 
 Legend: M content items, Q of which ask, T of which are found, D width.
 """

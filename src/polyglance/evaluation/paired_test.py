@@ -1,4 +1,4 @@
-"""How do two models differ on the same queries of a task, in each language and over all?
+"""Paired tests of two models on the same queries, in each language and over all.
 
 Legend: M content items, D width, Q queries, L languages, B draws.
 """

@@ -1,4 +1,4 @@
-"""How well do texts and content items of a space find each other, in one language?
+"""Retrieval scores of one language, between texts and content items of a space.
 
 Legend: T texts of a language, M content items, D width.
 """

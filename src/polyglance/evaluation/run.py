@@ -1,4 +1,4 @@
-"""How is a named model measured on a task's files? Images encoded once, texts once, then scored."""
+"""Evaluation of a named model on a task's files: everything encoded once, then scored."""
 
 from __future__ import annotations
 

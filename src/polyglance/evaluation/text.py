@@ -1,4 +1,4 @@
-"""How well do cosines of sentences follow their meaning? Scored pairs, and translations.
+"""Scores of text tasks: semantic similarity of scored pairs, and bitext retrieval.
 
 Legend: N pairs, D width, B bootstrap draws.
 """

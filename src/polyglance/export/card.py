@@ -1,4 +1,4 @@
-"""What does the model card of an export say? Metadata as hubs read it, use, notes, scores."""
+"""The model card of an export: metadata as hubs read it, use, notes, scores."""
 
 from __future__ import annotations
 

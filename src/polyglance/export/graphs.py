@@ -1,4 +1,4 @@
-"""How does a side become one graph? Tower, heads and length one as a module, traced to ONNX.
+"""ONNX graphs of a side: tower, heads and normalisation traced as one module.
 
 Legend: B rows of a batch, L tokens, F n-grams of a text, D width of the space.
 """

@@ -1,4 +1,4 @@
-"""What is to be exported, and is what came out the same? The order, and the check of every form.
+"""Orders for an export, and the check that every exported form gives the pack's vectors.
 
 Legend: N probes, D width of the space.
 """

@@ -1,4 +1,4 @@
-"""What is a pack as a sentence-transformers folder? Stock modules alone: no code of ours is needed.
+"""A pack as a sentence-transformers folder of stock modules, without code of ours.
 
     config.json, model.safetensors, tokenizer files       Transformer
     1_Pooling, 2_Normalize, 3_Dense, ...                  the tower's tail, the head, length one

@@ -1,4 +1,4 @@
-"""What is a pack's text side made of, once what was trained is in one place? Tower, files, tokens.
+"""Parts of a pack's text side for export, with all trained weights merged into one encoder.
 
 A form of others holds one encoder with one set of weights. So changed weights are put in, low-rank
 changes are added to the matrices they change, and an adapter is fixed to one language.

@@ -1,4 +1,4 @@
-"""How does the tokenizer of a text side leave? As tokenizer.json, checked against the tower's own.
+"""Export of a text side's tokenizer as tokenizer.json, checked against the tower's own.
 
 Legend: N texts.
 """

@@ -1,4 +1,4 @@
-"""What is a head for generation? A text tower in any language that stands in for an English one.
+"""Heads for generation: a multilingual text tower in the place of an English encoder.
 
 An image generator that was built on an English text encoder takes this head's vectors in the place
 of that encoder's: raw, at their lengths, one a text. Lengths are nothing to a search, so a head for

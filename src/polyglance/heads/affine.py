@@ -1,4 +1,4 @@
-"""What does a head come down to? An affine map, or a chain of them, in NumPy: applied and saved.
+"""Affine maps and chains of them, in NumPy: what a head comes down to, applied and saved.
 
 Kept apart from `heads` so that a pack answers queries without importing torch.
 

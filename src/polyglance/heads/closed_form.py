@@ -1,4 +1,4 @@
-"""What has a closed form? Ridge regression and orthogonal Procrustes, in blocks.
+"""Closed-form heads: ridge regression and orthogonal Procrustes, in blocks.
 
 Legend: N rows, D_in and D_out widths.
 """

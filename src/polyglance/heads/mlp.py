@@ -1,4 +1,4 @@
-"""What is trained where a line is not enough? Two layers with a norm and a ReLU between (uCLIP).
+"""Trainable MLP heads: two linear layers with a norm and a ReLU between them (uCLIP).
 
 Legend: N rows, D_in and D_out widths, H hidden width.
 """

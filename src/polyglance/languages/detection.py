@@ -1,4 +1,4 @@
-"""In which language is a short text? Script first, then a detector, among the languages at hand.
+"""Language detection for short texts: script first, then a detector, among those allowed.
 
 The letters leave the languages that are written with them; where that is one, it decides alone.
 Where a text has no letters (digits, marks, emoji), or none of theirs, no language is named.

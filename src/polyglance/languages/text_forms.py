@@ -1,4 +1,4 @@
-"""The forms in which encoders read texts: how typed text is made plain, and what is folded further.
+"""Text normalisation: the forms in which encoders read texts, each with what it folds.
 
 A text is brought into one form, here and nowhere else, before a tower's tokenizer sees it: in
 training, in evaluation and in a search alike. Which form depends on what the tower was trained

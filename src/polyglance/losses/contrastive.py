@@ -1,4 +1,4 @@
-"""Does each row of a batch find its own among all the others? Softmax and sigmoid contrasts.
+"""Contrastive losses: softmax and sigmoid contrasts of each row against its batch.
 
 Both can go through the logits a block of rows at a time, so that a large batch costs no (N, N)
 matrix. The losses of the papers are put together from these in `objectives`.

@@ -1,4 +1,4 @@
-"""What is minimised? Pure functions of tensors that return named terms, with "total" among them.
+"""The losses of the papers: pure functions of tensors that return named terms and "total".
 
 An objective never sees a model, a process rank or a file.
 

@@ -1,4 +1,4 @@
-"""How sure is a figure? Intervals over clusters, and paired comparison.
+"""Bootstrap intervals over clusters, and paired comparison.
 
 Legend: N rows (queries), G clusters (images), K columns (metrics, languages), B draws.
 

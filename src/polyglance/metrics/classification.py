@@ -1,4 +1,4 @@
-"""Which class is each content item nearest to, and how often is that right?
+"""Classification metrics: nearest class, accuracy, and macro-F1.
 
 Legend: N content items, C classes, D width, G distinct class vectors, B draws, P first places.
 

@@ -1,4 +1,4 @@
-"""In which range does a share lie, or the difference of two? Score intervals over clusters.
+"""Score intervals over clusters, for a share and for the difference of two shares.
 
 Legend: G clusters (images), K figures (metrics, languages).
 

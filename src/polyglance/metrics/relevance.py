@@ -1,4 +1,4 @@
-"""Which candidates are right for which query? The relevance map and the caption policies.
+"""Relevance: which candidates are right for which query, and the caption policies.
 
 Legend: N queries, M candidates, P pairs of a query and a right candidate.
 

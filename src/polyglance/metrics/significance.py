@@ -1,4 +1,4 @@
-"""What do many figures say together? z-scores, correlations, lines, and tests of many languages.
+"""z-scores, correlations, fitted lines, and multiple testing over many languages.
 
 Legend: N points (a model in a language, say), G clusters, B draws.
 

@@ -1,4 +1,4 @@
-"""What speaks to a space? A dual encoder: a content side, a text side, and perhaps a pack.
+"""Dual encoders: a content side, a text side, and perhaps a pack.
 
 Legend: N rows, D width of the space.
 

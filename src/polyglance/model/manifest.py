@@ -1,4 +1,4 @@
-"""The manifest of a language pack: what it is, how well it does, and who answers in a language."""
+"""The manifest of a language pack: what it is, its scores, and who answers in a language."""
 
 from __future__ import annotations
 

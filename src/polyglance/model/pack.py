@@ -1,4 +1,4 @@
-"""What is a language pack? The text side that gives a space new languages: saved, loaded, routed.
+"""Language packs: the text side that gives a space new languages, saved, loaded, routed.
 
 Legend: P probe texts, D width of the space.
 """

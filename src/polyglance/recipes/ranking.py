@@ -1,4 +1,4 @@
-"""How does a multilingual text tower come about without any teacher? By translation ranking.
+"""Translation ranking: a multilingual text tower trained without any teacher.
 
 A text has to pick, among all groups of translations, the one it belongs to. No English sentence
 vector and no picture takes part, so the space is the tower's own. Where there are few groups

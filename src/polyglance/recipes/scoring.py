@@ -1,4 +1,4 @@
-"""Dev scores of a pack beside the teacher's, by language, and who therefore speaks.
+"""Dev scores of a pack beside the teacher's, by language, and the routing that follows.
 
 `train`, `import-m2m` and the demo all score here. A language without queries enough is listed
 without a score: the pack then speaks in it, but for English.

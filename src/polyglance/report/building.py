@@ -1,4 +1,4 @@
-"""How do results become sections and views? Sorted by what may be set side by side, checked.
+"""Sections and views made of results, grouped by what may be set side by side, and checked.
 
 Refused is what would put two things under one name: models, texts, or numbers that differ.
 """

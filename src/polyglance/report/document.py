@@ -1,4 +1,4 @@
-"""How does a page become one file? Its style, data and scripts in HTML without a network.
+"""One HTML document of style, data and scripts that needs no network.
 
 The page forbids itself every request by a content security policy, and every script but its own by
 their hashes; so neither a model's name nor a note can bring one in.

@@ -1,4 +1,4 @@
-"""What does a report show? Sections, views and figures, and pure functions of them.
+"""Sections, views and figures of a report, and pure functions of them.
 
 A *section* holds what shares task, metric and caption policy; a *view* of it one split, direction,
 value, variant and partner (`seen`, text to content, `hit_rate_at_10`). Numbers of one view may be

@@ -1,4 +1,4 @@
-"""What are results in CLIP_benchmark's form? Fractions by its names, both directions in one object.
+"""Results in CLIP_benchmark's form: fractions by its names, both directions in one object.
 
 Source: LAION-AI/CLIP_benchmark, `clip_benchmark/cli.py` (the object that `eval` dumps and the
 table that `build` makes of many) and the metrics of `zeroshot_retrieval` and

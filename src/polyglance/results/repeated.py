@@ -1,4 +1,4 @@
-"""Which of several results of one measurement counts? The newest of a file, the first file's."""
+"""Repeated results of one measurement: the newest of a file counts, and the first file's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured? The schema of a result, and its JSON lines.
+"""The schema of a result, and its JSON lines.
 
 A file of results only grows: a line that is whole is never taken out, whatever stands beside it.
 """

@@ -1,4 +1,4 @@
-"""Which pictures may answer at all? Folder, date and size, decided before anything is ranked.
+"""Filters of a search: folder, date and size, applied before anything is ranked.
 
 Dates are days of the camera's clock where a picture has a time of its own, else of its
 file's last change by the clock of this computer.

@@ -1,4 +1,4 @@
-"""In which order do answers come? Candidates of a query, fused by rank, the same ones folded.
+"""Rank fusion of a query's candidates, with duplicates folded.
 
 Legend: C candidates, D width.
 

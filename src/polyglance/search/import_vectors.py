@@ -1,4 +1,4 @@
-"""Vectors that exist become an index: normalised, block by block, with caption and url.
+"""Import of existing vectors as an index: normalised, block by block, with caption and url.
 
 Legend: N rows, D width.
 

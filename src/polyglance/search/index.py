@@ -1,4 +1,4 @@
-"""Where are the pictures, as vectors? Open an index, and find the nearest rows.
+"""An open index of unit vectors, and its nearest-neighbour search.
 
 Legend: Q queries, M indexed items, D width of the space.
 

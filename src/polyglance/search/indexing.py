@@ -1,4 +1,4 @@
-"""An index comes to hold what a folder holds: encode what is new, rename, remove, report.
+"""Indexing of a folder: encode what is new, rename, remove, report.
 
 A file whose path, size and time are known is not opened. One whose content is known is not encoded:
 under a new path beside the old one it is a copy, in place of the old one it was moved. A row whose

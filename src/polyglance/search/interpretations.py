@@ -1,4 +1,4 @@
-"""How is a text read? In the language that is given, or in the likely ones, by whoever speaks them.
+"""Interpretations of a typed text: in the given language, or in the likely ones.
 
 Legend: T texts, D width of the space.
 """

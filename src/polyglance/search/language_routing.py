@@ -1,4 +1,4 @@
-"""Who answers in which language? The packs on an index and its model's own text side.
+"""Language routing: which pack, or the model's own text side, answers in which language.
 
 Legend: N texts, D width of the space.
 

@@ -1,4 +1,4 @@
-r"""What is asked? Texts and pictures with signs and weights, and the form they are typed in.
+r"""Queries: texts and pictures with signs and weights, and the syntax they are typed in.
 
     beach                                      a plain text, as is every text without an operator
     "beach" + photo.jpg - "night"              a text, a picture, and what to keep away from

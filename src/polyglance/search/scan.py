@@ -1,4 +1,4 @@
-"""What is there to index: pictures of a folder and of its tars, or of a table of downloads.
+"""Scans of what is to be indexed: pictures of a folder and its tars, or of a table.
 
 Which of them is decided by what is given:
 

@@ -1,4 +1,4 @@
-"""What is shown of each picture? Small JPEGs beside the index, by content, without metadata.
+"""Thumbnails: small JPEGs beside the index, named by content, without metadata.
 
 `INDEX/thumbnails/ab/cdef....jpg`: named by the content key, so that copies share one and a changed
 file never shows its old self. They are made while a picture is decoded for the tower; what is

@@ -1,4 +1,4 @@
-"""How does a request become an answer? Batches of queries through the searcher, answers as JSON.
+"""Requests turned into answers: queries batched through the searcher, answers as JSON.
 
 Queries are asked in one thread, the encoder's. What is shown beside an id is read once for each
 state of the index: when there are new rows, or another index in its place, it is read again; while

@@ -1,4 +1,4 @@
-"""How does a body arrive? Whole, within its size and its time, and not too many at once.
+"""Reception of request bodies: whole, bounded in size and time, and not too many at once.
 
 An end point is called when all of a body is here: who sends slowly holds none of the places of
 those who are answered. Small bodies are read at once. Of large ones so many are in memory at a

@@ -1,4 +1,4 @@
-"""Who may hold a connection, and for how long? Bounds on heads, idleness and unread answers.
+"""Connection limits: bounds on heads, idle time and unread answers.
 
 uvicorn's protocol for HTTP, with what it leaves open: a head of any size, a head or a body that
 never ends, clients that hold every connection, answers that nobody reads. A client is never shut

@@ -1,4 +1,4 @@
-"""How much may one request ask for, and how many at once? Every bound of the server."""
+"""Every limit of the server: how much one request may ask for, and how many run at once."""
 
 from __future__ import annotations
 

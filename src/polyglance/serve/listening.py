@@ -1,4 +1,4 @@
-"""How does the server listen, and stop? A port that is free, room for connections, signals."""
+"""The listening socket and shutdown: a free port, room for connections, signals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory stays after a large picture? What is free goes back to the system."""
+"""Release of free memory to the system after a large picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask, and how much? What every request passes before any end point sees it.
+"""The security layer: what every request passes before any end point sees it.
 
 One ASGI layer, without the framework: the form of its head, the name it was sent to, the site it
 comes from, the token, the size of its body and the time that it takes to arrive, the number of

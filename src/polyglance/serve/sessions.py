@@ -1,4 +1,4 @@
-"""Who has shown the token? Bearers, cookies that end, and wrong tokens that cost time.
+"""Authentication: bearer tokens, cookies that expire, and delays after wrong tokens.
 
 A cookie holds the second at which it ends and a signature made with a key from the token: nothing
 is kept here, it survives a restart, and a new token ends all. A wrong token makes its client wait:

@@ -1,4 +1,4 @@
-"""When and where was a photo taken? EXIF's time and position, or None; broken EXIF is no EXIF.
+"""EXIF time and position of a photo, or None; broken EXIF counts as none.
 
 EXIF's times are those of the clock in the camera: local, without a zone. So are ours.
 """

@@ -1,4 +1,4 @@
-"""What a picture file shows: decoded safely, to RGB, upright, with when and where it was taken.
+"""Safe decoding of image files: to RGB, upright, with when and where they were taken.
 
 Decoding never trusts a file: only the formats listed here are tried (Pillow would start Ghostscript
 for an EPS named `.jpg`), the size in the header is looked at before memory is asked for, and a file

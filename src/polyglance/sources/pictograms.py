@@ -1,4 +1,4 @@
-"""What is the world that needs no model hub? Emoji as pictures, with names in a hundred languages.
+"""The pictogram data set: emoji as pictures, with names in a hundred languages, and no model hub.
 
 Pictures by two artists (one to train on, the other to test on) and their Unicode CLDR names and
 keywords come from four packages of the npm registry, fetched by name with the npm client, checked

@@ -1,4 +1,4 @@
-"""The pictures and tars of a folder and its subfolders, and all else that is there, with reasons.
+"""Folder walks: the pictures and tars of all subfolders, and all else with reasons.
 
 Nothing in a folder stops the walk: what cannot be listed, links that lead nowhere or round in
 circles, pipes (which would be waited for), folders deeper than a path can be long. What is inside

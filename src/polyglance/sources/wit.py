@@ -1,4 +1,4 @@
-"""Which captions does WIT hold? The tab-separated files of its release: a row an image on a page.
+"""Reader of WIT's captions: the tab-separated files of its release, a row an image on a page.
 
     wit_v1.test.all-00000-of-00005.tsv.gz    header and 17 columns; read are language, image_url
                                              and caption_reference_description

@@ -1,4 +1,4 @@
-"""How does a table come to its vector index, and how well does that find? Built, measured, noted.
+"""Building of a table's vector index: when it pays, with its recall measured and noted.
 
 Legend: S sampled queries, M rows, D width, K answers.
 

@@ -1,4 +1,4 @@
-"""Which rows are nearest, without looking at all of them? Lance's vector index in a store's table.
+"""Approximate nearest neighbours: Lance's vector index in a store's table.
 
 Legend: Q queries, M rows, D width, K answers of a query.
 

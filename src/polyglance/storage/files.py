@@ -1,4 +1,4 @@
-"""How do files come onto the disk whole? Temporary name, rename, manifest last; locks; a full disk.
+"""Atomic files: temporary name, rename, manifest last; locks; a full disk.
 
 A reader sees the old file or the new one, never half of one. A folder is written beside its place
 and renamed into it; a folder that grows in place (a store) gets its manifest last, so that a folder

@@ -1,4 +1,4 @@
-"""A folder that we made for other tools: its manifest names each file with its size and SHA-256.
+"""Folders made for other tools: a manifest names each file with its size and SHA-256.
 
 The files are in the form of others and carry no sign of ours, so only the manifest tells them from
 a user's own files of the same form. What it does not name, or names otherwise, is not ours: such a

@@ -1,4 +1,4 @@
-"""The schema of a manifest is a dataclass: its annotations say what each field may be.
+"""Manifest schemas as dataclasses: annotations say what each field may be.
 
     class Score:
         pack: Share                              # Annotated[float, Between(0, 1)]

@@ -1,4 +1,4 @@
-"""Where do vectors live? A Lance table: id, content key, vector; append, resume, fingerprint.
+"""The store of vectors: a Lance table of id, content key and vector, with a fingerprint.
 
 Legend: N rows, D width.
 

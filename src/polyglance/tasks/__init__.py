@@ -1,4 +1,4 @@
-"""What is measured? A data set is a row of this table: where its texts are, how it is scored."""
+"""The table of tasks: a data set is a row that says where its texts are and how it is scored."""
 
 from __future__ import annotations
 

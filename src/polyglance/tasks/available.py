@@ -1,4 +1,4 @@
-"""What is left of a task's content items where only some are at hand? Shared by kinds of task.
+"""Subsets of a task, where only some of its content items are at hand.
 
 Legend: M content items, N of them at hand.
 """

@@ -1,4 +1,4 @@
-"""What are the texts and content items of a retrieval task, and which belong to which split?
+"""Data of retrieval tasks: texts and content items, and which belong to which split.
 
 Legend: M content items.
 """

@@ -1,4 +1,4 @@
-"""How do the publishers' files of each retrieval data set become a task?
+"""Loaders of retrieval data sets: from the publishers' files to a task.
 
 Every loader takes the folder of the publisher's files and the languages wanted, or None for all
 that are there.

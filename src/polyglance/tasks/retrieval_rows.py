@@ -1,4 +1,4 @@
-"""Which retrieval data sets are there?
+"""The table of retrieval data sets.
 
 The file forms of xflickrco, mscoco-it, multi30k, xtd10 and xtd200 were seen in the publishers'
 repositories; those of coco-cn, flickr30k-cn, stair, korean-coco, wit and the image list of

@@ -1,4 +1,4 @@
-"""What does a row of the table of tasks say?"""
+"""The schema of a row in the table of tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What are the sentences of a task about texts alone? Scored pairs, and translations."""
+"""Data of text tasks: pairs of sentences with a score, and translations."""
 
 from __future__ import annotations
 

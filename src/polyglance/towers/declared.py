@@ -1,4 +1,4 @@
-"""The languages that a text tower is said to know: by itself, by its reference, card or family.
+"""Languages that a text tower declares: by itself, by its reference, card or family.
 
 Nobody here measured them; a pack lists them without a score.
 """

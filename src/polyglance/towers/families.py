@@ -1,4 +1,4 @@
-"""Where does each family of dual encoders keep its two sides? A table for transformers' models."""
+"""Families of dual encoders in transformers: where each keeps its two sides."""
 
 from __future__ import annotations
 

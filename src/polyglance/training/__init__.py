@@ -1,4 +1,4 @@
-"""How is anything trained? The only training loop, and what it stands on.
+"""Training: the only loop, and the parts it stands on.
 
 `loop` is the loop; `descent` takes a step, by one of `optimizers`; `batches` says what comes next;
 `keepers` which weights stay; `logs` tells of it; `runs` makes it go on after a stop.

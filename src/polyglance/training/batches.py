@@ -1,4 +1,4 @@
-"""Which batch comes next? Epochs in order, dealt out to processes, found again after a stop."""
+"""Batches of an epoch: in order, dealt out to processes, found again after a stop."""
 
 from __future__ import annotations
 

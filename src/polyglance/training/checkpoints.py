@@ -1,4 +1,4 @@
-"""How does a training go on after it was stopped? Checkpoints in a run folder, and who may resume.
+"""Checkpoints in a run folder, and which training may resume from them.
 
     RUN/run.json              what was asked for: settings, data, the weights it began from
     RUN/log.jsonl             loss terms

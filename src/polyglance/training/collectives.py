@@ -1,4 +1,4 @@
-"""How do several processes decide alike? What one of them sees, all of them act upon."""
+"""Collective decisions of several processes: all act upon what one of them sees."""
 
 from __future__ import annotations
 

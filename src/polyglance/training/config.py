@@ -1,4 +1,4 @@
-"""What can be set about a training, and what does it tell at its end?"""
+"""The settings of a training, and the report at its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a large batch learn in the memory of a small one? Each chunk is encoded twice.
+"""Gradient caching: a large batch in the memory of a small one, each chunk encoded twice.
 
 A contrast needs all vectors of a batch at once, but the activations behind them only one chunk at
 a time: encode without gradient, chunk by chunk; take the loss and its gradient at the vectors;

@@ -1,4 +1,4 @@
-"""How do gradients change weights? One table of optimisers, the groups of parameters, the rates."""
+"""Optimisers in one table, their groups of parameters, and learning rates."""
 
 from __future__ import annotations
 

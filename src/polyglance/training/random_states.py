@@ -1,4 +1,4 @@
-"""Where do the global random generators stand? Read and set again, for an exact resume."""
+"""States of the global random generators, saved and restored for an exact resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a nested state become files? Tensors go to safetensors, the rest to JSON; no pickle."""
+"""Nested training state as files: tensors as safetensors, the rest as JSON; no pickle."""
 
 from __future__ import annotations
 

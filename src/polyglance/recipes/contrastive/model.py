@@ -1,4 +1,4 @@
-"""How does a text tower learn beside contents? The joint module, its dev score, and its pack.
+"""The model of contrastive training: text and item side, dev score, and the pack made of it.
 
 Shared by the recipes that train text against images with a contrast (`nllb-clip`, `etcl`).
 

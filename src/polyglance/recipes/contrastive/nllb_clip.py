@@ -1,4 +1,4 @@
-"""`nllb-clip`: contrast between images and captions in all languages, with a live text tower.
+"""`nllb-clip`: contrast of images and captions in all languages, with a trainable text tower.
 
 A text tower learns to find a caption's image among those of the batch (NLLB-CLIP). Each epoch
 draws one random caption an image, languages in equal shares.

@@ -1,4 +1,4 @@
-"""Which text tower learns, from what is given? A fresh one, a copy, or only what is behind it.
+"""The text side of contrastive training: a new tower, a copy, or only a projection.
 
 Legend: N captions, B rows of a batch, D width.
 """

@@ -1,4 +1,4 @@
-"""What do recipes that need English text alone share? Encoded pairs, and the pack around a map.
+"""Training on English text alone: encoded pairs, and the pack around a map.
 
 Legend: N training rows, M dev rows, D_in width of the multilingual tower, D of the space.
 """

@@ -1,4 +1,4 @@
-"""The rows of a training's data that are held out: they measure the pack and are never fitted.
+"""Held-out rows of training data: they measure the pack and are never fitted.
 
 Which ones is fixed by a hash of the English text; captions of an item go where its English caption
 goes, so that a concept is on one side in all languages and in all kinds of data. Every language

@@ -1,4 +1,4 @@
-"""What do recipes that learn from images and captions share? Captions joined to their contents.
+"""Image-caption training data: captions joined to their contents.
 
 How batches are drawn from them is `recipes.draws`.
 

@@ -1,4 +1,4 @@
-"""What plays the image and the translation of an English text, where there are no pairs?
+"""Pseudo-pairs: an image and a translation for each English text, from unpaired banks.
 
 An English text is encoded twice, by the teacher and by the multilingual tower, and each asks a
 bank of its own space: images, and texts of other languages. What they answer is constant, so it is

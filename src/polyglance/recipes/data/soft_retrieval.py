@@ -1,4 +1,4 @@
-"""What does a memory bank hold that is like a query? A softmax-weighted mean, computed in blocks.
+"""Soft retrieval from a memory bank: a softmax-weighted mean, computed in blocks.
 
 It is attention: the queries ask, the bank gives keys and values. No matrix of queries x bank is
 ever held; the kernel of torch that does so is 2.8 times as fast here as the plain softmax.

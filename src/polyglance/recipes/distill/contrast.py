@@ -1,4 +1,4 @@
-"""How does a small tower learn from captions? In every batch it has to come nearest its own target.
+"""Contrastive distillation of a small tower from captions, each against its own target.
 
 A text aims at the mean of the teacher's vectors of all English texts that say the same: captions of
 one photo are several, none of which is *the* translation. On 28,000 lines of Multi30K with Flickr8k

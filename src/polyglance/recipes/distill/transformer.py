@@ -1,4 +1,4 @@
-"""How does a whole transformer learn to imitate the teacher? By squared error, from parallel text.
+"""Distillation of a whole transformer from the teacher, by squared error on parallel text.
 
 A text and all its translations, the English one among them, shall get the one vector that the
 teacher gives the English text: encoded once, however many translations there are.

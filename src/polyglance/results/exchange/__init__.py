@@ -1,4 +1,4 @@
-"""How do results go to other tools and come back? One table of forms, recognised when read.
+"""Exchange of results with other tools: one table of forms, recognised when read.
 
 polyglance          JSON lines, everything
 clip-benchmark      CLIP_benchmark's JSON, a file each for its own `build`

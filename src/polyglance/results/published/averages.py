@@ -1,4 +1,4 @@
-"""Do the printed means follow from the printed numbers? Rules of `tables.tsv`, recomputed.
+"""Printed means recomputed from the printed numbers, by the rules of `tables.tsv`.
 
 A rule says which numbers of a table are made of which others:
 

@@ -1,4 +1,4 @@
-"""Who encodes with a model of open_clip? Both sides; the library is imported only in this file.
+"""Towers of open_clip: both sides; the library is imported only in this file.
 
 Legend: B items of a batch, L tokens, D width.
 

@@ -1,4 +1,4 @@
-"""What is a picture to a small convolution that two cores can train? The module and its input.
+"""A small convolutional image network that two cores can train, and its input.
 
 Legend: N pictures, S side in pixels, D width.
 """

@@ -1,4 +1,4 @@
-"""What does a small multilingual text tower learn? Hashed n-grams, pooled and compared, in torch.
+"""A small multilingual text network: hashed n-grams, pooled and projected, in torch.
 
 Legend: N texts, V buckets, D width of the table, W width behind it.
 

@@ -1,4 +1,4 @@
-"""Which small towers does the project train itself? Saved, loaded, and used with little to import.
+"""Small towers that the project trains itself: saved, loaded, and used with few imports.
 
 Legend: N rows, V buckets, D width of the table, W width behind it, K width of a memory.
 

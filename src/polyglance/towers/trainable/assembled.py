@@ -1,4 +1,4 @@
-"""How do a torch module, a tokenizer and a name make a tower? Two classes for all libraries.
+"""Towers assembled from a torch module, a tokenizer and a name, for all libraries.
 
 Legend: N items, B items of a batch, L tokens, C channels, H height, W width, D width of vectors.
 """

@@ -1,4 +1,4 @@
-"""How does one tower hold low-rank changes of its attention for many languages? LoRA, by peft.
+"""Low-rank adapters (LoRA) of a tower's attention for many languages, by peft.
 
 Query and value projections get a product of two thin matrices beside them (our own BERT has query,
 key and value in one matrix, which gets one product). Rows choose theirs as they choose a bottleneck

@@ -1,4 +1,4 @@
-"""Which tower is another one, changed by training? Its base by reference, and what differs.
+"""Tuned text towers: another tower changed by training, its base by reference.
 
     tuned:/a/folder         tower.json: the base, what was trained; weights.safetensors: only that
     tuned:./tower           the same inside a language pack

@@ -1,4 +1,4 @@
-"""Which image tower is another one, trained on? Its base by reference, and all its tensors.
+"""Tuned image towers: another tower trained further, its base by reference.
 
     tuned-image:./image     tower.json: the base; weights.safetensors: parameters and statistics
 
