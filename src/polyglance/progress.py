@@ -24,7 +24,7 @@ class NotedAdvance(Protocol):
 
         Args:
             count: How many more.
-            note: What the bar shall say from now on; "" leaves what it says.
+            note: What the bar is to say from now on; "" leaves what it says.
         """
         ...
 

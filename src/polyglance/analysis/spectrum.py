@@ -55,7 +55,7 @@ def spectrum(head: Head) -> Spectrum:
         head: Folded, as a pack holds it.
 
     Raises:
-        ConfigError: For a head that bends (a chain with ReLU): it has no one weight.
+        ConfigError: For a nonlinear head (a chain with ReLU), which has no single weight.
         VectorError: For a weight that is zero or not finite.
 
     >>> found = spectrum(AffineMap(2 * np.eye(3, dtype=np.float32), np.zeros(3, np.float32)))

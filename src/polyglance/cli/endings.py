@@ -107,7 +107,7 @@ def _say(error: PolyglanceError) -> int:
 
 
 def _say_bug(error: Exception, arguments: list[str]) -> int:
-    """Two lines for what nobody thought of, and a report to send."""
+    """Two lines for an unexpected error, and a report to send."""
     import platform
     import tempfile
     import traceback

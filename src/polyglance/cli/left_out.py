@@ -28,7 +28,7 @@ WIDTH = 300
 
 
 def shown(text: str) -> str:
-    """A name for the terminal: control characters visible, the middle cut where it is endless."""
+    """A name for the terminal: control characters visible, the middle cut where it is long."""
     from polyglance.cli import terminal
 
     return terminal.fitted(text, WIDTH)

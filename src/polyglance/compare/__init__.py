@@ -1,6 +1,6 @@
 """Comparison of recipes for given languages and data, measured side by side.
 
-Every rung has the same teacher, tower, data, languages and seeds, and is measured as it would be
+Each entry has the same teacher, tower, data, languages and seeds, and is measured as it would be
 used: English goes to the teacher. What a run has trained is kept; the same call goes on from it.
 
 Legend: M content items, S seeds.
@@ -80,7 +80,7 @@ class Ladder:
 
 
 def compare(ladder: Ladder, ways: Sequence[str]) -> tuple[Comparison, list[Result]]:
-    """Climb the ladder.
+    """Train and measure every rung of the ladder.
 
     Args:
         ladder: What all rungs share.

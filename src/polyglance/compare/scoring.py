@@ -81,7 +81,7 @@ class Hits:
         )
 
     def columns(self, members: Sequence[str]) -> NDArray[np.int64]:
-        """Where some languages stand."""
+        """The places of some languages."""
         return np.array([self.languages.index(name) for name in members], np.int64)
 
 

@@ -52,7 +52,7 @@ APPEND_SECONDS = 30.0
 
 
 class Look(Protocol):
-    """Someone who looks at each file while it is at hand, in the threads that read."""
+    """A callback that sees each file while its bytes are in memory, in the reading threads."""
 
     def __call__(
         self, file: ImageFile, *, data: bytes, photo: Photo | None, key: str
@@ -334,7 +334,7 @@ class ImageRun:
         return not (self._has_vector(key) or key in self._on_way or key in self._bad)
 
     def _encode(self) -> None:
-        """Hand the batch to the tower, when fewer than it may take are before it."""
+        """Hand the batch to the tower, when it has room for another."""
         if not self._to_encode:
             return
         batch, self._to_encode = self._to_encode, {}
@@ -396,7 +396,7 @@ class ImageRun:
         return {**self._vector_of, **dict(zip(copied, stored, strict=True))}
 
     def _note(self, read: ReadImage) -> None:
-        """Know the row that was just written."""
+        """Note the row that was just written."""
         identity, before = read.file.id, self._key_of.get(read.file.id)
         if before != read.key:
             self.num_new += 1

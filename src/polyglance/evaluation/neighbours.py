@@ -32,7 +32,7 @@ def score(
     name: str,
     model_id: str,
 ) -> list[Result]:
-    """R@1 of pictures among pictures; see `evaluate.Scorer`."""
+    """R@1 of pictures among pictures; see `evaluation.Scorer`."""
     del encoder, cache
     assert contents is not None
     asking, found = np.flatnonzero(data.asking), np.flatnonzero(~data.asking)

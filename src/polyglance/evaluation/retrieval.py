@@ -66,7 +66,7 @@ def score(
     name: str,
     model_id: str,
 ) -> list[Result]:
-    """Hit rates of one language, by split and direction; see `evaluate.Scorer`."""
+    """Hit rates of one language, by split and direction; see `evaluation.Scorer`."""
     assert contents is not None
     parts = score_language(encoder, data, language=language, contents=contents, cache=cache)
     return results_of(data, language, parts=parts, name=name, model_id=model_id)

@@ -38,7 +38,7 @@ PROBES: tuple[str, ...] = (
 
 
 def require_license(license: str) -> None:
-    """Refuse what has not the form of an SPDX id; empty is what nobody said.
+    """Refuse what has not the form of an SPDX id; empty means not given.
 
     Raises:
         ConfigError: For anything else than letters, digits, dots, hyphens and plus signs.
@@ -64,7 +64,7 @@ class Order:
         language: The one language that the export speaks, where the text side has parts by
             language (adapters, low-rank changes).
         results: Measured scores of this model and pack, for the model card.
-        license: SPDX id of the weights; empty where nobody said.
+        license: SPDX id of the weights; empty where not given.
     """
 
     pack: LanguagePack

@@ -122,7 +122,7 @@ def _checkpoint_of(tower: TorchTextTower, reference: str) -> TextParts:
     if parsed.library == "sentence":
         folder = sentence_transformers.folder_of(parsed)
         chain = sentence_transformers.read_chain(folder)
-        assert chain is not None  # else it were no TorchTextTower
+        assert chain is not None  # otherwise it would be no TorchTextTower
         return TextParts(
             tower=tower,
             checkpoint=chain.transformer,

@@ -92,7 +92,7 @@ def _plain(parts: TextParts) -> Any:
 
 
 def _prepare_texts(tokenizer: Any, *, prefix: str, form: TextForm) -> None:
-    """What of a text form others' tokenizers can do: case and quotes, not what nobody sees."""
+    """Steps of a text form that other tokenizers can do: case and quotes, not invisible marks."""
     from tokenizers import Regex, normalizers
 
     steps: list[Any] = [normalizers.Prepend(prefix)] if prefix else []

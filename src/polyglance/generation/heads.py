@@ -39,7 +39,7 @@ class GenerationManifest:
     Attributes:
         recipe: What made it.
         tower: Reference of the multilingual text tower.
-        tower_fingerprint: What that tower must turn out to be.
+        tower_fingerprint: The fingerprint that this tower must have.
         target: Reference of the text encoder that it stands in for.
         target_fingerprint: Of that encoder; None where a published head does not say.
         target_output: Which of its outputs.

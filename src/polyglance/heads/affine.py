@@ -99,7 +99,7 @@ class Norm:
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """Affine maps with a ReLU between each two, perhaps behind a LayerNorm: a head that bends.
+    """Affine maps with a ReLU between each two, perhaps behind a LayerNorm: a nonlinear head.
 
     A BatchNorm folds into the map in front of it and needs no place here.
 

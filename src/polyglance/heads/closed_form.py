@@ -150,7 +150,7 @@ def procrustes(x: Vectors, y: Vectors) -> AffineMap:
         y: float32 (N, D).
 
     Raises:
-        VectorError: Where the widths differ: a rotation has none to spare.
+        VectorError: Where the widths differ: a rotation needs equal ones.
 
     Source: Schoenemann 1966.
     """

@@ -210,7 +210,7 @@ def guess(
 
 
 def worth_naming(found: Sequence[Guess]) -> tuple[Guess, ...]:
-    """Of guesses those that a person would want to hear: one where it is certain, else a few."""
+    """The guesses worth showing to a person: one where it is certain, else a few."""
     if not found or found[0].share >= CERTAIN:
         return tuple(found[:1])
     return tuple(one for one in found if one.share >= WORTH_NAMING * found[0].share)

@@ -102,7 +102,7 @@ _SIGN_BEFORE_TONE = regex.compile(r"([\u0e4d\u0ecd])([\u0e48-\u0e4b\u0ec8-\u0ecb
 _ACUTE = {
     ord(letter): "'" for letter in "´\u1ffd΄᾽᾿"
 }  # compatibility forms would make a space of them
-# Whatever is not only a matter of case and compatibility; other texts are done without a look.
+# Whatever is not only a matter of case and compatibility; other texts need no further step.
 _TOUCHED = regex.compile(
     r"[\p{Arab}\p{Greek}\p{Hebr}\p{Pd}\p{Pi}\p{Pf}\p{Cc}\u0300-\u036F\u0600-\u06FF\uFFF9-\uFFFB"
     r"\u0e40\u0e4d\u0ecd[\p{Nd}--[0-9]]ıёșțǝœ‚„〝〞〟‵‶′″〜·‧∙⋅−⁃`´\u1FFDʹʻʼʽˈ՚ꞌ\p{Default_Ignorable_Code_Point}]",

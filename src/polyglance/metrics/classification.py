@@ -84,7 +84,7 @@ def guess(contents: Vectors, weights: Vectors, *, rows: Integers, truth: Integer
 
 
 def macro_f1(guesses: Guesses) -> float:
-    """Mean F1 over the classes that are labels or are guessed; as `metrics.macro_f1`."""
+    """Mean F1 over the classes that are labels or are guessed; as `retrieval.macro_f1`."""
     return float(_macro_f1(guesses, np.ones((1, len(guesses.truth))))[0])
 
 
@@ -92,7 +92,7 @@ def drawn_macro_f1(guesses: Guesses, *, seed: int, num_draws: int = DEFAULT_DRAW
     """Macro-F1 of B draws of the content items, with replacement, float64 (B,).
 
     A draw lacks some items, so that drawn macro-F1 lies a little low: how much it varies is what
-    it tells (`statistics.share_interval_of`).
+    it tells (`bootstrap.share_interval_of`).
 
     Args:
         guesses: Of N items, 2 or more.

@@ -129,8 +129,8 @@ class Repeats:
     """How often texts say the same.
 
     Attributes:
-        num_repeated: Texts that stand there before already.
-        most_repeated: The text that stands there most often, the first of several; empty where
+        num_repeated: Texts that have occurred before.
+        most_repeated: The most frequent text, the first of several; empty where
             none repeats.
         times: How often that is; 0 where none repeats.
     """

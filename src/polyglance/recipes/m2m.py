@@ -1,7 +1,7 @@
 """`m2m`: linear layers from a multilingual text tower into a teacher's space, from English alone.
 
 For search, `train` makes a language pack: unit vectors, alignment and structure. For a generator
-that was built on an English text encoder, `m2m_generation.fit` makes a head that gives that
+that was built on an English text encoder, `generation.m2m.fit` makes a head that gives that
 encoder's raw vectors: squared error alone, no structure, lengths learnt with directions.
 
 Source: Multilingual-To-Multimodal (M2M), sections 3 and 4; 7 for generation. The paper's own

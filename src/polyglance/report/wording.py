@@ -20,7 +20,7 @@ MISSING = "–"
 MINUS = "\u2212"
 
 _HIT_RATE = re.compile(r"hit_rate_at_(\d+)")
-# A model, or a model and a pack, as `measure` names them.
+# A model, or a model and a pack, as `evaluation` names them.
 _REFERENCE = re.compile(r"\S+( \+ \S+)?")
 _VALUE_NAMES = {
     "mrr": "MRR",

@@ -108,7 +108,7 @@ def to_csv(rows: Sequence[Result]) -> str:
 
 
 def from_csv(path: Path) -> tuple[list[Result], list[errors.PolyglanceError]]:
-    """Results of a table that `clip_benchmark build` or we wrote.
+    """Results of a table that `clip_benchmark build` or this package wrote.
 
     Returns:
         The results, and an error for each line that is none, naming it.

@@ -21,7 +21,7 @@ from polyglance.search.folders import Folders, Place
 COLUMNS = ("id", "path", "size", "mtime_ns", "taken_at")
 """What a filter looks at; an index may lack some, and then has no answer to ask of them."""
 
-# Earlier, it is a slip of the fingers; pictures of paintings may say 1600.
+# An earlier year is a typing error; pictures of paintings may say 1600.
 FIRST_YEAR = 1000
 # The years whose days all have nanoseconds of 64 bits.
 FIRST_OF_FILES, LAST_OF_FILES = 1678, 2261

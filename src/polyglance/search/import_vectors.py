@@ -2,7 +2,7 @@
 
 Legend: N rows, D width.
 
-Two forms are read, those of `towers.precomputed`: `vectors.npy` with ids, and clip-retrieval's
+Two forms are read, those of `precomputed`: `vectors.npy` with ids, and clip-retrieval's
 folder. A file of vectors does not say which model made them; the user does, with a space.
 """
 

@@ -7,7 +7,7 @@ Which of them is decided by what is given:
     FILE.tar        one tar
     FILE.parquet    a table of downloads, see `downloads`
 
-What is there and is left out, is told with its reason.
+Files that are left out are reported with their reasons.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def keep(index: Path, key: str, jpeg: bytes) -> None:
 def is_there(place: Path) -> bool:
     """Whether a thumbnail is there; an empty file, as a power cut leaves it, is none.
 
-    Nor is a link: who made an index does not choose what else of this machine is shown.
+    Nor is a link: an index must not choose what else of this machine is shown.
     """
     try:
         found = os.lstat(place)

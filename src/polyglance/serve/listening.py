@@ -21,7 +21,7 @@ OTHER_FILES = 256
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket at an address; nobody is let in before the server runs.
+    """A socket at an address, which accepts no connection before the server runs.
 
     Args:
         host: An address, or a name of this machine.

@@ -101,7 +101,7 @@ def decode_photo(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Pho
     except errors.InputError:
         raise
     except pil.DecompressionBombError as error:
-        # Pillow looks at the header first and refuses the largest before we see their size.
+        # Pillow looks at the header first and refuses the largest before their size is known here.
         pixels = re.search(r"\((\d+) pixels\)", str(error))
         given = f"{int(pixels.group(1)):,}" if pixels else "too many"
         raise _too_large(name, given, max_pixels) from error
@@ -144,7 +144,7 @@ def _opened(file: BinaryIO, *, head: bytes) -> Image:
 
 @cache
 def _silence_pillow() -> None:
-    """What Pillow thinks of damaged metadata and of large pictures is no news for the terminal."""
+    """Silence Pillow's warnings of damaged metadata and of large pictures."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 

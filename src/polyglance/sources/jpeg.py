@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 START = b"\xff\xd8\xff"
 END_MARK = b"\xff\xd9"
 SCAN, PROGRESSIVE = 0xDA, (0xC2, 0xCA)
-# Long enough that what is missing is felt over many blocks; no byte of them begins a mark, and they
+# Long enough that what is missing shows over many blocks; no byte of them begins a mark, and they
 # differ from the first bit on.
 TAILS, TAIL_BYTES = (b"\x00", b"\xfe", b"\x55"), 1 << 16
 LAST_COEFFICIENT = 63

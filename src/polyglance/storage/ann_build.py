@@ -74,7 +74,7 @@ def build_if_it_pays(
 
 
 def query_texts() -> list[str]:
-    """Plain English like what people ask, to measure with where nobody's real queries are at hand.
+    """Plain English like what people ask, to measure with where no real queries are at hand.
 
     >>> texts = query_texts()
     >>> len(texts), texts[0], texts[-1]

@@ -1,6 +1,6 @@
 """Leftovers of killed writers: told from what is being written, and removed.
 
-A writer holds `flock` on what it fills, which the system frees however the writer ends.
+A writer holds `flock` on what it writes, and the system frees it however the writer ends.
 """
 
 from __future__ import annotations

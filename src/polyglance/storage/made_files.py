@@ -73,7 +73,7 @@ def is_own(folder: Path) -> bool:
 
 
 def stranger(folder: Path) -> str:
-    """Something in a folder that we did not make or that has changed, in a clause; else empty."""
+    """Something in a folder that was not made here or that has changed, in a clause; else empty."""
     if not os.path.lexists(folder / MANIFEST):
         return f"no {MANIFEST} says that polyglance made it"
     try:

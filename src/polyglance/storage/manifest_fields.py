@@ -75,7 +75,7 @@ class _Refused(Exception):
         self.given, self.allowed, self.at = given, allowed, at
 
     def within(self, name: object) -> _Refused:
-        """The same, seen from around."""
+        """The same error, seen from the enclosing value."""
         at = f"{name}.{self.at}" if self.at else f"{name}"
         return _Refused(self.given, self.allowed, at=at)
 

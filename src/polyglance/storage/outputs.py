@@ -104,7 +104,7 @@ def _refused(path: Path, why: str, *, hint: str) -> errors.OutputError:
 
 
 def _require_a_name(path: Path) -> None:
-    """A name that every program can read, and that the shell was through with."""
+    """A name that every program can read, and that the shell has expanded."""
     try:
         os.path.abspath(path).encode("utf-8")
     except UnicodeEncodeError as error:

@@ -57,7 +57,7 @@ class Finding:
 
 @dataclass
 class _Table:
-    """A table that is looked at.
+    """A table under examination.
 
     Attributes:
         store, folder: Of the store, and of its table.

@@ -46,7 +46,7 @@ class _Task(Protocol):
 
 
 def at_hand(task: _Task, found: Collection[str], *, reason: str) -> AtHand:
-    """Split a task's M content items by what there is; the caller minds if none is left.
+    """Split a task's M content items by what there is; the caller checks whether any is left.
 
     Args:
         task: Of any kind.

@@ -110,7 +110,7 @@ class JointNet(nn.Module):
     def scale(self) -> Tensor:
         """What the cosines are multiplied by; a hundred at most."""
         with torch.no_grad():
-            # Held there, not only read there: beyond it the gradient would be zero for ever.
+            # Clamped in place, not only when read: beyond the limit the gradient would stay zero.
             self.log_scale.clamp_(max=math.log(MOST_SCALE))
         return torch.exp(self.log_scale)
 

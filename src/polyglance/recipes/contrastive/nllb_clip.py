@@ -51,7 +51,7 @@ class NllbClipConfig:
         objective: `contrastive` as CLIP, or `sigmoid` as SigLIP.
         language_sampling: `equal` draws every language equally often, `proportional` as often as
             it is written.
-        optimizer: A row of `train.optimizers`: `adamw`, or the paper's `lion8bit`, which wants
+        optimizer: A row of `training.optimizers`: `adamw`, or the paper's `lion8bit`, which wants
             smaller rates. For an n-gram table on a CPU take AdamW: Lion needed four times as long
             and found less (pictograms, 34 for 38 % among ten).
         num_steps: Optimiser steps.

@@ -1,6 +1,6 @@
 """Held-out rows of training data: they measure the pack and are never fitted.
 
-Which ones is fixed by a hash of the English text; captions of an item go where its English caption
+A hash of the English text fixes which ones; captions of an item go where its English caption
 goes, so that a concept is on one side in all languages and in all kinds of data. Every language
 gives a tenth of its rows, and ten at least.
 """

@@ -51,7 +51,7 @@ def soft_retrieve(queries: Vectors, bank: Vectors, *, temperature: float) -> Vec
 def soft_retrieve_blocks(
     queries: Vectors, bank: Vectors, *, temperature: float, block_queries: int = BLOCK_QUERIES
 ) -> Iterator[tuple[slice, Vectors]]:
-    """The same, block by block, for who stores them as they come.
+    """The same, block by block, for callers that store each block.
 
     Args:
         queries: Float32 (Q, D), unit.

@@ -25,7 +25,7 @@ from polyglance.records import Pair
 
 @dataclass(frozen=True, eq=False)
 class Lessons:
-    """Texts, and the vector that each shall get.
+    """Texts, and the target vector of each.
 
     Attributes:
         texts: N.

@@ -26,7 +26,7 @@ class NgramNet(nn.Module):
         num_buckets: V.
         dim: D.
         width: W.
-        dropout: Share of n-grams that training leaves out, so that no name hangs on one of them.
+        dropout: Share of n-grams that training leaves out, so that no name depends on one of them.
     """
 
     def __init__(self, *, num_buckets: int, dim: int, width: int, dropout: float) -> None:

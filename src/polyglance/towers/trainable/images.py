@@ -1,6 +1,6 @@
 """Trainable image towers: the small convolution, and any of torch, with one interface.
 
-Legend: B pictures of a batch, D width.
+Legend: B images of a batch, D width.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ class LiveAdapters:
         reference: How it was loaded.
         languages: Ids that get one.
         method: `adapters`, `lora` or `shared-lora`.
-        settings: `reduction`, or `rank` and `alpha`; see `towers.tuned.Tuning`.
+        settings: `reduction`, or `rank` and `alpha`; see `tuned.Tuning`.
         max_tokens: Longer texts are cut; None leaves that to the tower.
 
     Raises:

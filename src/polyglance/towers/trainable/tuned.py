@@ -55,7 +55,7 @@ class Tuning:
 
     Attributes:
         base: Its reference.
-        base_fingerprint: What it must turn out to be.
+        base_fingerprint: The fingerprint that it must have.
         method: Which tensors the folder holds.
         languages: Ids that have an adapter or low-rank change; none for `weights`.
         settings: Of `adapters` the `reduction`, of low-rank changes `rank` and `alpha`.

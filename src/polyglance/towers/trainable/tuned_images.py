@@ -42,7 +42,7 @@ class TunedImageFacts:
 
     Attributes:
         base: The reference of the base.
-        base_fingerprint: What it must turn out to be.
+        base_fingerprint: The fingerprint that it must have.
     """
 
     base: Name
