@@ -70,7 +70,7 @@ class PromptSet:
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A picture on disk, under the id it is known by.
+    """An image on disk, under the id it is known by.
 
     Attributes:
         id: Its name.

@@ -59,7 +59,7 @@ class Ladder:
         settings: By recipe, fields of its config as text.
         seeds: S of them.
         out: Folder that keeps packs and results.
-        images: Folder of the task's pictures, for packs with another content tower.
+        images: Folder of the task's images, for packs with another content tower.
         cache: Keeps what towers gave.
         translator: Texts of a language to English.
         leakage: What `tasks.leakage.screen` found in the training_data, for packs and comparison.

@@ -43,7 +43,7 @@ KEY = re.compile(r"[0-9a-f]{32}")
 Preprocess = Callable[[Any], NDArray[Any]]
 
 ENCODE_ROWS = 64
-# A file is read whole before it is decoded; no picture that can be decoded has more.
+# A file is read whole before it is decoded; no image that can be decoded has more.
 MOST_BYTES = 1 << 30
 # An append comes after so many rows or seconds: a kill costs at most that, and a million images
 # make a thousand versions, not sixteen thousand.

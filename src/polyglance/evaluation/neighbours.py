@@ -1,4 +1,4 @@
-"""Nearest-neighbour accuracy: how often a picture's nearest one is of its own class.
+"""Nearest-neighbour accuracy: how often an image's nearest one is of its own class.
 
 Legend: M content items, Q of which ask, T of which are found, D width.
 """
@@ -32,7 +32,7 @@ def score(
     name: str,
     model_id: str,
 ) -> list[Result]:
-    """R@1 of pictures among pictures; see `evaluation.Scorer`."""
+    """R@1 of images among images; see `evaluation.Scorer`."""
     del encoder, cache
     assert contents is not None
     asking, found = np.flatnonzero(data.asking), np.flatnonzero(~data.asking)

@@ -194,7 +194,7 @@ def _summarise(
     """Means and 95 % intervals by name, for each direction of one split.
 
     Both directions stand in one table, so that the average recall has an interval of its own. What
-    a single picture says of others is unknown: it has values and no intervals.
+    a single image says of others is unknown: it has values and no intervals.
     """
     starts = np.cumsum([0, *(len(part.hits) for part in parts)])
     values = np.zeros((starts[-1], len(parts) * len(names)))

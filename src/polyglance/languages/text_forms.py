@@ -241,7 +241,7 @@ def _needed(text: str, at: int) -> bool:
     """Whether an invisible character is part of what is written."""
     letter, before, behind = text[at], text[at - 1 : at], text[at + 1 : at + 2]
     if letter == _ZWJ and _is(_PICTURE, behind):
-        # Between pictures, perhaps behind the selector of the first.
+        # Between emoji, perhaps behind the selector of the first.
         return _is(_PICTURE, before) or before == "\ufe0f"
     if letter in (_ZWJ, _ZWNJ):
         return _is(_JOINED, before) and (

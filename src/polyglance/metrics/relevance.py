@@ -2,8 +2,8 @@
 
 Legend: N queries, M candidates, P pairs of a query and a right candidate.
 
-A candidate that is right for a query is its *positive*. Captions and pictures meet in every way:
-several captions for one picture (COCO has five), and several pictures for one caption once a
+A candidate that is right for a query is its *positive*. Captions and images meet in every way:
+several captions for one image (COCO has five), and several images for one caption once a
 repeated caption is counted once (XM3600).
 """
 

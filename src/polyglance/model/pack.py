@@ -34,7 +34,7 @@ class LanguagePack:
         manifest: What it is, and how well it does.
         side: Its tower and head.
         probes: Float32 (P, D): the teacher's unit vectors of `same_space.PROBE_TEXTS`, and of its
-            pictures behind them, by which the same teacher from another library is recognised.
+            images behind them, by which the same teacher from another library is recognised.
         content_head: What the index's unit vectors go through, where the manifest says `head`.
         content_side: The other content side, where it says `new-tower`.
     """

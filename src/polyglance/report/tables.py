@@ -202,7 +202,7 @@ class Headline:
         english: None where English was not measured.
         others: Mean over the languages other than English that every model of the view has; its
             ends are the means of the languages' ends. That is wider than the interval of the
-            mean, since languages do not err in step; it speaks of other pictures, not of other
+            mean, since languages do not err in step; it speaks of other images, not of other
             languages.
         num_others: How many languages that is.
     """

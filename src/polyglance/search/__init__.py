@@ -1,1 +1,1 @@
-"""Search: an index of pictures that is built once and asked in any language."""
+"""Search: an index of images that is built once and asked in any language."""

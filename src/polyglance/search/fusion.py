@@ -103,7 +103,7 @@ def fold(
     Args:
         found: Best first.
         top: How many.
-        alike: Cosine from which two pictures count as the same; 1 folds the same content only,
+        alike: Cosine from which two images count as the same; 1 folds the same content only,
             None folds nothing.
         vectors_at: The unit vectors of rows, float32 (rows, D); asked only for an `alike` below 1.
         without: Ids that are left out.

@@ -16,7 +16,7 @@ from polyglance.serve.limits import Limits
 from polyglance.serve.security import App
 
 STOP_SECONDS = 5
-# Files that are open beside connections: of the index, of pictures, of processes that decode.
+# Files that are open beside connections: of the index, of images, of processes that decode.
 OTHER_FILES = 256
 
 

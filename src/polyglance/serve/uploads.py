@@ -1,4 +1,4 @@
-"""Validation of what was sent: texts cleaned, and pictures too slow to decode refused early."""
+"""Validation of what was sent: texts cleaned, and images too slow to decode refused early."""
 
 from __future__ import annotations
 

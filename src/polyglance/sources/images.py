@@ -57,7 +57,7 @@ def load_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image:
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A decoded picture: RGB, upright; and when and where it was taken."""
+    """A decoded image: RGB, upright; and when and where it was taken."""
 
     image: Image
     taken: Taken
@@ -115,7 +115,7 @@ def decode_photo(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Pho
 
 
 def read_taken(file: BinaryIO) -> Taken:
-    """Time and place of an open file, its picture not decoded where the format allows."""
+    """Time and place of an open file, its image not decoded where the format allows."""
     from PIL import Image as pil
 
     try:
@@ -128,7 +128,7 @@ def read_taken(file: BinaryIO) -> Taken:
 
 
 def _opened(file: BinaryIO, *, head: bytes) -> Image:
-    """A picture whose header is read; its pixels are not.
+    """An image whose header is read; its pixels are not.
 
     A JPEG is opened by its own class: Pillow's general way refuses the largest, which are read at a
     fraction of their size, and warns of others.
@@ -144,12 +144,12 @@ def _opened(file: BinaryIO, *, head: bytes) -> Image:
 
 @cache
 def _silence_pillow() -> None:
-    """Silence Pillow's warnings of damaged metadata and of large pictures."""
+    """Silence Pillow's warnings of damaged metadata and of large images."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _bound(image: Image, *, name: str, max_pixels: int) -> bool:
-    """Refuse a picture that is too large; have a large JPEG read at a fraction of its sides.
+    """Refuse an image that is too large; have a large JPEG read at a fraction of its sides.
 
     Returns:
         Whether it is such a JPEG.
@@ -171,7 +171,7 @@ def _bound(image: Image, *, name: str, max_pixels: int) -> bool:
 
 
 def _loaded(image: Image, data: bytes | None) -> Image:
-    """The picture with its pixels; a JPEG that lacks only its end mark has them all.
+    """The image with its pixels; a JPEG that lacks only its end mark has them all.
 
     Args:
         image: Opened.
@@ -218,7 +218,7 @@ def _exif_of(image: Image) -> tuple[int, Taken]:
         exif = image.getexif()
         orientation = int(exif.get(EXIF_ORIENTATION, 1))
     except DAMAGED:
-        # Cameras write broken EXIF under sound pictures: better unturned than not at all.
+        # Cameras write broken EXIF in intact images: better unturned than not at all.
         return 1, Taken()
     return orientation, taken_of(exif)
 

@@ -3,7 +3,7 @@
     wit_v1.test.all-00000-of-00005.tsv.gz    header and 17 columns; read are language, image_url
                                              and caption_reference_description
 
-The caption is the one under the picture (the reference description), as retrieval uses it; rows
+The caption is the one under the image (the reference description), as retrieval uses it; rows
 without one are passed over. An image is known by the last part of its address, percent-decoded:
 what Wikimedia calls the file, and what a download of it is called.
 """

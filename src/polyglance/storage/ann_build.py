@@ -5,7 +5,7 @@ Legend: S sampled queries, M rows, D width, K answers.
 An index is built when it pays, from `LEAST_ROWS` on. Rows that come later are all compared until
 they are many; then a part of their own is added to the index, and when a fifth of the table is new
 the partitions are chosen anew. After each step the index looks into as many partitions as are
-needed to find `WANTED_RECALL` of what a full comparison finds, for pictures and for texts alike.
+needed to find `WANTED_RECALL` of what a full comparison finds, for images and for texts alike.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class AtHand:
     Attributes:
         keep: Bool (M,), which content items.
         content_ids: Their N ids, in the task's order.
-        image_files: Their pictures, where the task brings them.
+        image_files: Their images, where the task brings them.
         num_dropped: What was dropped before, and the others under the reason given.
     """
 
@@ -33,7 +33,7 @@ class AtHand:
 
 
 class _Task(Protocol):
-    """What is asked of a task: its content items, their pictures, and what was dropped so far."""
+    """What is asked of a task: its content items, their images, and what was dropped so far."""
 
     @property
     def content_ids(self) -> Sequence[str]: ...

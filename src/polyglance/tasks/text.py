@@ -118,7 +118,7 @@ def load_tatoeba(folder: Path | None, languages: list[str] | None) -> BitextData
 
 
 def load_xtd200_text(folder: Path | None, languages: list[str] | None) -> BitextData:
-    """The captions of XTD200 as parallel text, without their pictures.
+    """The captions of XTD200 as parallel text, without their images.
 
     Args:
         folder: Holds `LANG.txt` with FLORES codes.

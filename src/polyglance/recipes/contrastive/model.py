@@ -306,7 +306,7 @@ def run_of(
 ) -> training.RunFolder | None:
     """A run folder that is resumed with this config and data only.
 
-    Items count by their ids and what is said of them: vectors of the same pictures change in their
+    Items count by their ids and what is said of them: vectors of the same images change in their
     last bits when a cache is made anew.
 
     Args:

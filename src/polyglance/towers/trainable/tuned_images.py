@@ -4,7 +4,7 @@
 
 Training the whole tower moves every tensor, so all are kept, not what differs.
 
-Legend: N pictures, D width.
+Legend: N images, D width.
 """
 
 from __future__ import annotations
