@@ -1,4 +1,4 @@
-"""Give an image-text model new languages in minutes, without re-encoding one image.
+"""New languages for an image-text model in minutes, without re-encoding one image.
 
 A *language pack* is a folder with a text side: put on a dual encoder or on an index of its images,
 it makes them answer in its languages. The index stays as it is.

@@ -1,4 +1,4 @@
-"""`python -m polyglance` is the command `polyglance`."""
+"""The command `polyglance`, run as `python -m polyglance`."""
 
 from polyglance.cli import main
 

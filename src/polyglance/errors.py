@@ -1,4 +1,4 @@
-"""What can go wrong, and what does the user do next? The whole tree of errors, in one file.
+"""All errors, in one tree, each with a hint at what to do next.
 
 Every error says what was given and what is allowed (its message) and what to do (its `hint`).
 The command line prints both and exits with `exit_code`; anything else is a bug, and said to be one.
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 
 class PolyglanceError(Exception):
-    """Base of all errors that are the user's to mend.
+    """Base of all errors that the user can mend.
 
     Args:
         message: What was given, and what is allowed.
@@ -37,7 +37,7 @@ class LanguageError(PolyglanceError):
 
 
 class TowerLacksLanguageError(LanguageError):
-    """A language that a tower cannot read; one that reads it may do."""
+    """A language that a tower cannot read; another tower may read it."""
 
 
 class UnknownNameError(PolyglanceError):
@@ -104,7 +104,7 @@ _NEXT_STEPS = {
     errno.EMFILE: "too many files are open: ulimit -n 4096 allows more",
     errno.EIO: "the disk does not answer as it should: look at it before you go on",
 }
-# What reads a file that may run anything; no user is sent there.
+# Names of unsafe ways to read a file, which may run code; no user is sent to them.
 _UNSAFE = re.compile("allow_pickle|weights_only|trust_remote_code|pickle[.]load|arbitrary code")
 _MOST_SAID = 300
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -1,4 +1,4 @@
-"""How far is it? One progress bar with rate and time left, silent unless a door opened it.
+"""The progress bar, with rate and time left; silent unless the command line turns it on.
 
 Library calls are silent. The command line turns bars on with `enable`; they appear only where
 standard error is a terminal.
@@ -24,7 +24,7 @@ class NotedAdvance(Protocol):
 
         Args:
             count: How many more.
-            note: What the bar shall say from now on; "" leaves what it says.
+            note: What the bar is to say from now on; "" leaves what it says.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What is a row? The records that sources yield and that everything else reads."""
+"""Records that sources yield and that everything else reads."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class PromptSet:
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A picture on disk, under the id it is known by.
+    """An image on disk, under the id it is known by.
 
     Attributes:
         id: Its name.

@@ -1,1 +1,1 @@
-"""What does a pack do to the vectors? Pure functions of vectors, each with what it found."""
+"""Analyses of a language pack: what it does to vectors, as pure functions of them."""

@@ -1,4 +1,4 @@
-"""How does accuracy fall with the number of classes? Random subsets, and a line through its log.
+"""Accuracy by number of classes: random subsets, and a line fitted through its logarithm.
 
 Legend: N contents, C classes, S subsets.
 """
@@ -23,7 +23,7 @@ DEFAULT_SUBSETS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class ClassCurve:
-    """Accuracy with ever more classes.
+    """Accuracy by number of classes.
 
     Attributes:
         num_classes: How many, rising.
@@ -113,7 +113,7 @@ def log_linear(
         num_draws: B.
 
     Raises:
-        InputError: As `comparisons.fit_line`, or for a number below 1.
+        InputError: As `significance.fit_line`, or for a number below 1.
 
     >>> found = log_linear([10, 100, 1000, 10000], [0.8, 0.6, 0.4, 0.2], clusters=range(4))
     >>> round(found.slope.mean, 6), round(found.intercept.mean, 6)

@@ -1,4 +1,4 @@
-"""Do right pairs stand out? The cosine of every row with every column, and of the pairs alone.
+"""Cosine matrix of pairs: every row with every column, and the right pairs alone.
 
 Legend: N pairs, D width.
 """

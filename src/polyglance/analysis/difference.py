@@ -1,4 +1,4 @@
-"""How do two named models differ on a task's files? Each encoded once, on what both have."""
+"""Paired comparison of two named models on a task's files, on what both have."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def difference(
     correction: Correction = "holm",
     without_pictures: Callable[[Quarantined], None] | None = None,
 ) -> list[Pairing]:
-    """How much the first model is above the second; see `pairing.compare_models`.
+    """How much the first model is above the second; see `paired_test.compare_models`.
 
     Args:
         first: The model in question.
-        second: What it is held against.
+        second: The model that it is compared with.
         data: A task whose items are right or wrong; content items that one of the models lacks drop
             out for both. Both models are dual encoders where it has content.
-        images: Folder of the pictures by file name, as `measure.content_vectors` takes it.
+        images: Folder of the pictures by file name, as `run.content_vectors` takes it.
         languages: Which ones; None takes all that the task has.
         k: A hit is a right candidate among the first k.
         correction: Of the p-values of the languages.

@@ -1,6 +1,6 @@
-"""What does a pack change? All analyses of one pack on one task, texts encoded once.
+"""All analyses of one pack on one task, with every text encoded once.
 
-*Before* is the pack's text tower by itself, where it has a head: what the head is given. A pack
+*Before* is the pack's text tower alone, where the pack has a head: the input of the head. A pack
 without a head is a tower of its own; there *before* is the teacher's text tower.
 
 Legend: N texts, M content items, D width.
@@ -95,7 +95,7 @@ class PackAnalysis:
         map_after: Where they lie after.
         languages: By language.
         teacher_spread: Of English texts by the teacher; None without.
-        head: The spectrum of the head; None for a pack whose head is none, or bends.
+        head: The spectrum of the head; None without a head, or for a nonlinear one.
         curve: Share of images whose own English text is the first, by the number of texts, with
             the teacher; None with fewer than 20 images. See `classes`.
     """
@@ -232,7 +232,7 @@ def require_enough(data: RetrievalData, languages: Sequence[str]) -> None:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Texts:
-    """Who turns texts into vectors, before and after."""
+    """The encoders of texts, before and after."""
 
     encoder: DualEncoder
     pack: LanguagePack

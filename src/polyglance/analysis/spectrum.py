@@ -1,4 +1,4 @@
-"""What does a head do to its space? Singular values, effective rank, and how far from a rotation.
+"""Spectrum of a head: singular values, effective rank, and distance from a rotation.
 
 Legend: D_in and D_out widths, R = min(D_in, D_out) singular values.
 """
@@ -55,7 +55,7 @@ def spectrum(head: Head) -> Spectrum:
         head: Folded, as a pack holds it.
 
     Raises:
-        ConfigError: For a head that bends (a chain with ReLU): it has no one weight.
+        ConfigError: For a nonlinear head (a chain with ReLU), which has no single weight.
         VectorError: For a weight that is zero or not finite.
 
     >>> found = spectrum(AffineMap(2 * np.eye(3, dtype=np.float32), np.zeros(3, np.float32)))

@@ -1,4 +1,4 @@
-"""How far do paraphrases lie apart? Cosine distances inside clusters of texts that say the same.
+"""Spread of paraphrases: cosine distances within clusters of texts that say the same.
 
 Legend: N texts, D width, G clusters (the images that texts were written for).
 """

@@ -1,8 +1,8 @@
-"""Where do texts lie, by language and by image? Points on a plane, and who their neighbours are.
+"""Two-dimensional maps of texts, and the shares of their neighbours by language and image.
 
 Legend: M images, K clusters of images, N texts, D width.
 
-A plane lies; so beside it stand shares that are counted in the full space: how many of a text's
+A plane distorts distances, so these shares are counted in the full space: how many of a text's
 nearest neighbours are about the same cluster of images, and how many are in its own language.
 """
 
@@ -99,7 +99,7 @@ def image_clusters(
         images: (M, D), no row zero.
         num_clusters: K of k-means; no more than a third of the images are made.
         num_largest: Clusters among which the shown ones are chosen.
-        num_shown: The largest one, then ever the one farthest from those chosen.
+        num_shown: The largest one, then always the one farthest from those chosen.
         points_per_cluster: At most so many images of each, drawn at random.
         seed: Of k-means and of the draw.
 
@@ -210,13 +210,13 @@ def _umap(rows: Vectors, seed: int) -> Vectors:
     except ImportError as error:
         raise errors.missing_extra("maps by UMAP", extra="analysis") from error
     neighbours = min(15, len(rows) - 1)
-    # One thread: with a seed there is no other way, and it would say so.
+    # One thread: a seed allows no other number, and UMAP would warn of it.
     layout = umap.UMAP(n_neighbors=neighbours, metric="cosine", random_state=seed, n_jobs=1)
     return np.asarray(layout.fit_transform(rows), np.float32)
 
 
 def _farthest(centres: NDArray[np.float64], count: int) -> list[int]:
-    """The first, then ever the one whose nearest chosen one is farthest."""
+    """The first, then always the one whose nearest chosen one is farthest."""
     chosen = [0]
     nearest = np.linalg.norm(centres - centres[0], axis=1)
     while len(chosen) < count:

@@ -1,1 +1,1 @@
-"""Making of data sets: translators."""
+"""Building of data sets: translators."""

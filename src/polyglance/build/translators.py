@@ -1,6 +1,6 @@
-"""Who translates? A command that reads texts, a line each, and writes them in English.
+"""Translators: a command that reads texts, one a line, and writes them in English.
 
-`translate-then-search` is what people do before they have a pack, so `compare` measures it where a
+Without a pack, people translate a query and then search, so `compare` measures that where a
 translator is given.
 """
 

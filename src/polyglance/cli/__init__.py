@@ -1,4 +1,4 @@
-"""The command line's door: how a command begins, and how it ends whatever happens.
+"""Entry point of the command line: how a command begins, and how it always ends.
 
 Next to nothing is imported here, so that Ctrl-C finds its answer from the first moment on; not
 even `typing`, which takes longer than all the rest. The verbs are in `verbs`, what becomes of
@@ -57,12 +57,12 @@ def main() -> None:
 
 
 def leave_at_once(code: int) -> NoReturn:
-    """End without waiting for threads of libraries, which abort when the ground goes from them."""
+    """End without waiting for threads of libraries, which may abort while the interpreter ends."""
     os._exit(code)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """The first Ctrl-C lets everything be put away; the second does not wait for that."""
+    """The first Ctrl-C lets everything be cleaned up; the second does not wait for that."""
     signal.signal(signal.SIGINT, _stop_at_once)
     raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""`polyglance analyse`: what does a pack do to the vectors?"""
+"""The command `polyglance analyse`: what a pack does to vectors."""
 
 from __future__ import annotations
 

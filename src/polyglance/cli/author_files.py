@@ -1,4 +1,4 @@
-"""`polyglance published --file`: does what an author published follow from itself?"""
+"""The command `polyglance published --file`: checks of the files that authors published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`polyglance check-index`: is an index whole? Mended with `--repair`."""
+"""The command `polyglance check-index`: verifies an index, and mends it with `--repair`."""
 
 from __future__ import annotations
 

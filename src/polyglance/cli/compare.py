@@ -1,4 +1,4 @@
-"""`polyglance compare`: which recipe for these languages, this data, this time?"""
+"""The command `polyglance compare`: recipes measured side by side for given languages and data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`polyglance convert`: how do results go to other tools, and come back?"""
+"""The command `polyglance convert`: results to and from the formats of other tools."""
 
 from __future__ import annotations
 

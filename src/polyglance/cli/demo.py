@@ -1,4 +1,4 @@
-"""`polyglance demo`: from nothing to a search in a hundred languages."""
+"""The command `polyglance demo`: from nothing to a search in a hundred languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`polyglance difference`: is one model better than another, and in which languages?"""
+"""The command `polyglance difference`: two models compared, language by language."""
 
 from __future__ import annotations
 

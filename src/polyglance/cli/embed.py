@@ -1,4 +1,4 @@
-"""`polyglance embed`: encode once, into a store that training, evaluation and search read."""
+"""The command `polyglance embed`: vectors in a store that training, evaluation and search read."""
 
 from __future__ import annotations
 

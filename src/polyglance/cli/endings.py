@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, the two lines of what the user can mend, a bug's report."""
+"""Endings of a command: exit codes, errors that the user can mend, and reports of bugs."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _say(error: PolyglanceError) -> int:
 
 
 def _say_bug(error: Exception, arguments: list[str]) -> int:
-    """Two lines for what nobody thought of, and a report to send."""
+    """Two lines for an unexpected error, and a report to send."""
     import platform
     import tempfile
     import traceback

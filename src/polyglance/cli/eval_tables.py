@@ -1,4 +1,4 @@
-"""What was measured, on 80 columns: a table for each task, means of groups, what was dropped."""
+"""Result tables of 80 columns: one for each task, means of groups, and what was dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`polyglance eval`: how good is a model in each language?"""
+"""The command `polyglance eval`: scores of a model in each language."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`polyglance export`: how does a pack leave for other programs?"""
+"""The command `polyglance export`: packs in the formats of other programs."""
 
 from __future__ import annotations
 

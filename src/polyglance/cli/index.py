@@ -1,4 +1,4 @@
-"""`polyglance index`: make a folder of pictures searchable."""
+"""The command `polyglance index`: makes a folder of pictures searchable."""
 
 from __future__ import annotations
 

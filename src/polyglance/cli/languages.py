@@ -1,4 +1,4 @@
-"""`polyglance languages`: what an installation can be asked in, and how well, as measured."""
+"""The command `polyglance languages`: what can be asked in, and how well, as measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the verbs that scan a folder print of it: a summary of what was left out, or all of it."""
+"""Printed reports of files that a scan left out: a summary, or all of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WIDTH = 300
 
 
 def shown(text: str) -> str:
-    """A name for the terminal: control characters visible, the middle cut where it is endless."""
+    """A name for the terminal: control characters visible, the middle cut where it is long."""
     from polyglance.cli import terminal
 
     return terminal.fitted(text, WIDTH)

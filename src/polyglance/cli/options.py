@@ -1,4 +1,4 @@
-"""Options that several verbs share, and what a verb claims before it begins: its outputs."""
+"""Options that several commands share, and the outputs that a command claims at its start."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def claim_cache() -> None:
 
 
 def require_one(given: Mapping[str, object]) -> None:
-    """Refuse options of which one makes another idle.
+    """Refuse options that exclude each other.
 
     Args:
         given: What each was set to, by the option's name; None and False where it was left out.
@@ -124,7 +124,7 @@ def _context() -> Any:
 def _places(given: dict[str, Any], *, without: Path) -> Iterator[str | Path]:
     """What of a command's values may be a place: paths, and texts that name something there is.
 
-    The output itself is left out once: given twice, it is in its own way.
+    The output itself is left out once: if it is given twice, it conflicts with itself.
     """
     left_out = False
     for value in given.values():

@@ -1,4 +1,4 @@
-"""`polyglance import-m2m`: a pack from a published head; and what a new pack says of itself."""
+"""The command `polyglance import-m2m`, and what is printed of a new pack."""
 
 from __future__ import annotations
 

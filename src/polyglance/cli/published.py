@@ -1,4 +1,4 @@
-"""`polyglance published`: what did the papers report?"""
+"""The command `polyglance published`: the numbers that papers reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`polyglance report`: how do measured models compare? One file to read, and tables."""
+"""The command `polyglance report`: measured models compared in one HTML file, and as tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`polyglance search`: ask an index in any language, by picture, or by both."""
+"""The command `polyglance search`: queries an index in any language, by picture, or by both."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def command(
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Nothing is thrown away before the answer: looking for it costs a tenth of the imports."""
+    """Pause the garbage collector until the answer: it takes a tenth of the imports' time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -156,7 +156,7 @@ def _without_collector() -> Iterator[None]:
 
 
 def _require_question(text: str | None, images: Sequence[Path]) -> None:
-    """Refuse to be asked nothing, or what is no text, before anything is loaded."""
+    """Refuse an empty question, or one that is no text, before anything is loaded."""
     from polyglance import errors
     from polyglance.search.queries import require_text
 

@@ -1,4 +1,4 @@
-"""`polyglance serve`: an index on the web, for people and for programs."""
+"""The command `polyglance serve`: an index on the web, for people and for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A command that was told to stop: its exit code and its words. Imports nothing, see `cli`."""
+"""The exception of a command that was stopped, with its exit code. Imports nothing, see `cli`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reaches the terminal: plain texts cut to a width, and pictures where it can show them.
+"""Output to the terminal: plain texts cut to a width, and pictures where it can show them.
 
 Everything that is printed goes through `streams`: what would steer a terminal is made visible, and
 a letter that the output's encoding lacks is replaced.
@@ -42,7 +42,7 @@ STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 ON_ONE_LINE = re.compile(rf"[\t\n]|{STEERING.pattern}")
-# Ours, where the terminal has colours: bold, dim, a colour, and back.
+# Styles, where the terminal has colours: bold, dim, a colour, and back.
 STYLE = re.compile("\x1b\\[[0-9;]{0,12}m")
 
 
@@ -101,7 +101,7 @@ class Visible:
     def _named(self) -> Iterator[None]:
         """What the system refuses has the stream's name, as that of a file has the file's.
 
-        Where the reader has had enough (head, less), the work goes on and the rest is dropped.
+        Where the reader closed the stream (head, less), the work goes on and the rest is dropped.
         """
         try:
             yield

@@ -1,4 +1,4 @@
-"""`polyglance train`: a recipe, a model, perhaps a text tower, and something to learn from."""
+"""The command `polyglance train`: a recipe, a model, a text tower if needed, and training data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Command(TyperCommand):
     """`train`, whose help lists the settings of the recipe that stands before `--help`."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Note the words: the help is printed before any of them is read."""
+        """Note the arguments: the help is printed before any of them is read."""
         ctx.meta[_ARGUMENTS] = list(args)
         return super().parse_args(ctx, args)
 

@@ -1,7 +1,4 @@
-"""The options that say what there is to learn from, and the reading of their files.
-
-`train` and `compare` share them.
-"""
+"""Options of `train` and `compare` that name training data, and the reading of their files."""
 
 from __future__ import annotations
 
@@ -188,7 +185,7 @@ class Given:
         teacher: DualEncoder,
         policy: str,
     ) -> Screened:
-        """The training_data, looked through for what is in tasks as well; see `tasks.leakage`.
+        """The training data, screened for what is in tasks as well; see `tasks.leakage`.
 
         Args:
             tests: The tasks, with their texts.

@@ -1,4 +1,4 @@
-"""The verbs, thin ones over the API; each imports what it needs when it runs."""
+"""The table of commands: thin ones over the API, each importing what it needs when it runs."""
 
 from __future__ import annotations
 

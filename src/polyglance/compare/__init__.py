@@ -1,6 +1,6 @@
-"""Which recipe for these languages, this data, this time? A ladder of them, measured side by side.
+"""Comparison of recipes for given languages and data, measured side by side.
 
-Every rung has the same teacher, tower, data, languages and seeds, and is measured as it would be
+Each entry has the same teacher, tower, data, languages and seeds, and is measured as it would be
 used: English goes to the teacher. What a run has trained is kept; the same call goes on from it.
 
 Legend: M content items, S seeds.
@@ -59,7 +59,7 @@ class Ladder:
         settings: By recipe, fields of its config as text.
         seeds: S of them.
         out: Folder that keeps packs and results.
-        images: Folder of the task's pictures, for packs with another content tower.
+        images: Folder of the task's images, for packs with another content tower.
         cache: Keeps what towers gave.
         translator: Texts of a language to English.
         leakage: What `tasks.leakage.screen` found in the training_data, for packs and comparison.
@@ -80,7 +80,7 @@ class Ladder:
 
 
 def compare(ladder: Ladder, ways: Sequence[str]) -> tuple[Comparison, list[Result]]:
-    """Climb the ladder.
+    """Train and measure every rung of the ladder.
 
     Args:
         ladder: What all rungs share.

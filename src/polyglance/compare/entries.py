@@ -1,4 +1,4 @@
-"""What is a rung of the ladder, and which should one take?"""
+"""Entries of a comparison, the front of the best, and the advice drawn from them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Rung:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The whole ladder.
+    """A comparison: all rungs, measured.
 
     Attributes:
         task: Which task.
@@ -167,7 +167,7 @@ def _by_group(hits: Hits, drawn: bootstrap.BootstrapMeans) -> dict[str, Score]:
 
 
 def data_cost(data: str) -> int:
-    """How dear the dearest part of some data is: its place in `DATA_ORDER`.
+    """The cost of the most costly part of some data: its place in `DATA_ORDER`.
 
     >>> data_cost("English text and unpaired images and texts") > data_cost("English text")
     True

@@ -1,4 +1,4 @@
-"""How good is a way in groups of languages? Its hits as one table, drawn image by image.
+"""Scores in groups of languages: hits as one table, and bootstrap draws over images.
 
 Legend: M content items, L languages, S seeds.
 """
@@ -81,7 +81,7 @@ class Hits:
         )
 
     def columns(self, members: Sequence[str]) -> NDArray[np.int64]:
-        """Where some languages stand."""
+        """The places of some languages."""
         return np.array([self.languages.index(name) for name in members], np.int64)
 
 

@@ -1,4 +1,4 @@
-"""What does it all come to? From nothing to a search in a hundred languages, on pictograms.
+"""The demo: from nothing to a search in a hundred languages, on pictograms.
 
 An image tower that knows English names alone gets a hundred languages in three ways; each is
 measured in every language on pictures by an artist that no training saw, and the best one answers
@@ -46,7 +46,7 @@ def run(out: Path, *, fresh: bool = False) -> dict[str, Any]:
     """
     stages = Stages()
     out.mkdir(parents=True, exist_ok=True)
-    # First, so that a demo that was stopped is known for one, and goes on.
+    # First, so that a stopped demo is recognised as one, and resumed.
     files.write_manifest(out / DEMO_FILE, {}, kind="demo", schema_version=1)
     with stages("fetch pictures and names"):
         world = pictograms.load_world()

@@ -1,8 +1,8 @@
-"""Which recipe is best in the world of the demo? The ladder of `compare` without one file.
+"""The comparison of recipes in the world of the demo, held in memory without any files.
 
 Languages are few, so that every recipe trains in seconds on two cores; the captions, the parallel
-text and the banks hold the same names, so that only what a recipe makes of them differs. Pictures
-to learn from are one artist's, pictures to find the other's; held-out concepts are in none of it.
+text and the banks hold the same names, so that only what a recipe makes of them differs. Images
+to learn from are one artist's, images to find the other's; held-out concepts are in none of it.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def _training_data(
 
 
 def _encoded(teacher: DualEncoder, data: RetrievalData, folder: Path) -> Store:
-    """One artist's pictures, encoded once."""
+    """One artist's images, encoded once."""
     store = embed.open_image_store(folder, teacher.content.tower)
     embed.embed_images(data.image_files, teacher.content.tower, store=store)
     return store

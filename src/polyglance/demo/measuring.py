@@ -1,6 +1,6 @@
-"""How good is each way in each language? Pictures encoded once, names once, then scored.
+"""Evaluation for the demo: images and names encoded once, then scored in each language.
 
-Legend: M pictures, D width of the space.
+Legend: M images, D width of the space.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from polyglance.results.schema import Result
 from polyglance.tasks.retrieval import RetrievalData
 
 # The English-only model needs minutes for 200,000 foreign names and finds next to nothing. So all
-# models are compared on the names of every eighth concept (by a hash) among all pictures, and the
+# models are compared on the names of every eighth concept (by a hash) among all images, and the
 # packs are measured on every name besides.
 SAMPLE_ONE_IN = 8
 SAMPLE_TASK = "pictograms-sample"
@@ -38,11 +38,11 @@ DEV_NOTE = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Bench:
-    """The English-only model with its pictures encoded, ready to score text sides.
+    """The English-only model with its images encoded, ready to score text sides.
 
     Attributes:
         teacher: The English-only model.
-        test: Names against the pictures of the artist that training never saw.
+        test: Names against the images of the artist that training never saw.
         test_contents: Float32 (M, D), unit.
         dev: The same names of seen concepts against the artist that training used.
         dev_contents: Float32 (M, D), unit.
@@ -58,7 +58,7 @@ class Bench:
 
 
 def sampled(data: RetrievalData) -> RetrievalData:
-    """The task with the names of a fixed sample of concepts only; all pictures are candidates.
+    """The task with the names of a fixed sample of concepts only; all images are candidates.
 
     A hash chooses, so that the dev split draws on the same names and each is encoded once.
     """
@@ -103,10 +103,10 @@ def best_by_data(packs: Mapping[str, LanguagePack]) -> list[str]:
 def measure_all(
     bench: Bench, packs: Mapping[str, LanguagePack], *, control: LanguagePack, out: Path
 ) -> list[Result]:
-    """Every model in every language on the test pictures.
+    """Every model in every language on the test images.
 
     Args:
-        bench: The English-only model and its pictures.
+        bench: The English-only model and its images.
         packs: By the name they are reported under.
         control: Fitted on shuffled pairs; measured unrouted, so that nothing can rescue it.
         out: File of results; what it holds is not measured again.

@@ -1,4 +1,4 @@
-"""How long did each stage take? Named stages, said as they begin and timed."""
+"""Named stages of the demo, announced as they begin and timed."""
 
 from __future__ import annotations
 

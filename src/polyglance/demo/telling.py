@@ -1,4 +1,4 @@
-"""What is said of a demo? The summary, the answers to five queries, the report."""
+"""Output of the demo: the summary, the answers to five queries, and the report."""
 
 from __future__ import annotations
 

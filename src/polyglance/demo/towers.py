@@ -1,4 +1,4 @@
-"""Which three towers does the demo stand on? Shipped with the package, or trained from the world.
+"""The three towers of the demo, shipped with the package or trained from its world.
 
 An image tower that learnt English names from one artist's drawings; a text tower distilled from the
 English sentence encoder; a text tower from translation ranking in a space of its own. None of them

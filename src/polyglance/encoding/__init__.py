@@ -1,1 +1,1 @@
-"""Encoding of content, once: batches, media files and the cache of vectors."""
+"""Encoding of items, once: batches, media files and the cache of vectors."""

@@ -1,7 +1,7 @@
-"""How are all cores kept busy by a tower? Several batches at once, each in a thread of its own.
+"""Parallel encoding: several batches at once, each in a thread of its own.
 
 A small model on one batch leaves most cores waiting, and the threads that torch gives it then take
-turns with those that decode. So the cores are shared out among a few encoders. A tower says by
+turns with those that decode. So the cores are divided among a few encoders. A tower says by
 `encodes_in_threads` that it may be asked from several threads at once, and that this pays: one on
 an accelerator, or of an unknown kind, is asked for one batch after the other.
 
@@ -62,7 +62,7 @@ class BatchEncoder:
     Args:
         tower: Who encodes.
         output: What is asked of it.
-        dim: Width D that it shall give.
+        dim: Width D that it must give.
         num_threads: Batches at once at most, where the tower allows several.
 
     Attributes:
@@ -87,7 +87,7 @@ class BatchEncoder:
         return done
 
     def close(self) -> None:
-        """Let go of what has not begun, and wait for the rest."""
+        """Cancel what has not begun, and wait for the rest."""
         if self._threads is not None:
             threads, self._threads = self._threads, None
             try:
@@ -96,7 +96,7 @@ class BatchEncoder:
                 _CORES.give_back()
 
     def _begin(self) -> None:
-        """Share out the cores; first here, since the tower may not be loaded before."""
+        """Share out the cores; only here, since the tower may not be loaded before."""
         self._begun = True
         if self._wanted > 1 and getattr(self._tower, "encodes_in_threads", False):
             _CORES.share_out(self._wanted)

@@ -1,4 +1,4 @@
-"""The cache of images: one store a tower, so that a picture is encoded once for every task.
+"""The cache of images: one store a tower, so that an image is encoded once for every task.
 
 Legend: N images, D width.
 """

@@ -1,11 +1,11 @@
-"""How does content become vectors, once? Source x tower -> store, and stopped at any moment, on.
+"""Encoding of texts and images into a store, once, resumed after any stop.
 
 Legend: N rows, D width.
 
 Rows are keyed by content, so what a store holds is never encoded again; they are appended as they
 come, so what a killed run had appended is there, once. Items that cannot be read, or for which the
 tower gives no usable vector, are set aside with the reason (`quarantine.jsonl` in the store's
-folder), and the rest goes on. No torch here: towers bring it.
+folder), and the rest goes on. Torch is not imported here.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class VectorCache:
 
 
 def facts_of(tower: Tower, *, output: Output = "embedding", dim: int | None = None) -> StoreFacts:
-    """What a store of this tower's vectors says of itself.
+    """The facts of a store of this tower's vectors.
 
     Args:
         tower: Who encodes.
@@ -309,7 +309,7 @@ def embed_images(
 def read_quarantine(store: Store) -> list[Quarantined]:
     """What is set aside in a store's folder, as of the last run that tried it.
 
-    A line that is damaged is passed over: who is named there is tried again by the next run.
+    A damaged line is passed over: the item that it names is tried again by the next run.
     """
     path = store.path / QUARANTINE_NAME
     found = []
@@ -323,7 +323,7 @@ def read_quarantine(store: Store) -> list[Quarantined]:
 
 
 def set_aside(store: Store, found: Sequence[Quarantined], *, tried: Collection[str]) -> None:
-    """Bring `quarantine.jsonl` up to date: who was tried and is well now leaves it."""
+    """Bring `quarantine.jsonl` up to date: an item that can be read now leaves it."""
     before = read_quarantine(store)
     gone = set(tried)
     after = [one for one in before if one.id not in gone] + list(found)

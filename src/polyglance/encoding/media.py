@@ -1,4 +1,4 @@
-"""What becomes of each image file on its way into a store: skip, copy a vector, encode, set aside?
+"""Reading of image files for a store: skip, copy a vector, encode, or set aside.
 
 Legend: D width.
 
@@ -43,7 +43,7 @@ KEY = re.compile(r"[0-9a-f]{32}")
 Preprocess = Callable[[Any], NDArray[Any]]
 
 ENCODE_ROWS = 64
-# A file is read whole before it is decoded; no picture that can be decoded has more.
+# A file is read whole before it is decoded; no image that can be decoded has more.
 MOST_BYTES = 1 << 30
 # An append comes after so many rows or seconds: a kill costs at most that, and a million images
 # make a thousand versions, not sixteen thousand.
@@ -52,7 +52,7 @@ APPEND_SECONDS = 30.0
 
 
 class Look(Protocol):
-    """Someone who looks at each file while it is at hand, in the threads that read."""
+    """A callback that sees each file while its bytes are in memory, in the reading threads."""
 
     def __call__(
         self, file: ImageFile, *, data: bytes, photo: Photo | None, key: str
@@ -334,7 +334,7 @@ class ImageRun:
         return not (self._has_vector(key) or key in self._on_way or key in self._bad)
 
     def _encode(self) -> None:
-        """Hand the batch to the tower, when fewer than it may take are before it."""
+        """Hand the batch to the tower, when it has room for another."""
         if not self._to_encode:
             return
         batch, self._to_encode = self._to_encode, {}
@@ -396,7 +396,7 @@ class ImageRun:
         return {**self._vector_of, **dict(zip(copied, stored, strict=True))}
 
     def _note(self, read: ReadImage) -> None:
-        """Know the row that was just written."""
+        """Note the row that was just written."""
         identity, before = read.file.id, self._key_of.get(read.file.id)
         if before != read.key:
             self.num_new += 1

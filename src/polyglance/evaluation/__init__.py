@@ -1,4 +1,4 @@
-"""How good is a model in each language? Encode once, score every language, resume.
+"""Evaluation of a model in every language: each item encoded once, runs resumed.
 
 One engine under all kinds of task; how a kind is scored stands in its own file.
 
@@ -88,7 +88,7 @@ def evaluate(
         data: The task.
         contents: Float32 (M, D), unit, in the order of `data.content_ids`; or a function from
             language to those that its texts are compared with; None where a task has texts alone.
-        contents_id: Fingerprint of the contents' bytes, so that a changed picture under an old name
+        contents_id: Fingerprint of the contents' bytes, so that a changed image under an old name
             is measured anew; empty takes that of `contents`, where they are vectors.
         name: How the model is called in results.
         model_id: Fingerprint of model and pack.

@@ -1,4 +1,4 @@
-"""How well do the names of classes find their pictures, in one language?
+"""Zero-shot classification scores of one language: class names against pictures.
 
 Legend: M content items, N of them of classes that the language names, C such classes, D width.
 """
@@ -54,7 +54,7 @@ def score(
     name: str,
     model_id: str,
 ) -> list[Result]:
-    """Accuracy and macro-F1 of one language, asked as `data.variant` says; see `evaluate.Scorer`.
+    """Accuracy and macro-F1 of one language, asked as `data.variant` says; see `evaluation.Scorer`.
 
     Pictures of classes without a name in the language do not take part, and are counted; a language
     with no picture left has no result. Where several prompts are tried, those of the highest

@@ -1,4 +1,4 @@
-"""What can be scored? Anything that turns texts into unit vectors of a space."""
+"""Encoders that can be scored: anything that turns texts into unit vectors of a space."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LENGTH_TOLERANCE = 0.01
 
 
 class Encoder(Protocol):
-    """What can be scored: our dual encoders, and anyone's model in two lines."""
+    """An encoder that can be scored: a dual encoder, or a user's own model."""
 
     def encode_texts(
         self,
@@ -33,7 +33,7 @@ class Encoder(Protocol):
 
 
 class FunctionEncoder:
-    """Anyone's function from texts to vectors, scored like a model of ours.
+    """A user's function from texts to vectors, scored like a model of ours.
 
     Args:
         encode: A list of N texts to (N, D), of any length; what `SentenceTransformer.encode` is.
@@ -55,7 +55,7 @@ class FunctionEncoder:
         languages: Sequence[str] | None,
         cache: VectorCache | None = None,
     ) -> Vectors:
-        """Texts to unit vectors (N, D); with a cache each text meets the function once."""
+        """Texts to unit vectors (N, D); with a cache each text is encoded once."""
         del languages
         return retrieval.unit_rows(text_vectors(texts, self.tower, cache=cache))
 

@@ -1,4 +1,4 @@
-"""What vector stands for a class? The mean of its prompts, in blocks, each prompt encoded once.
+"""Prompt ensembles: a class's vector is the mean of its prompts, each encoded once.
 
 Legend: C classes, T templates, P prompts of a block, D width.
 

@@ -1,4 +1,4 @@
-"""What is a score computed from? Model, texts, contents, prompts, and the code that scores.
+"""Fingerprints of scores: model, texts, contents, prompts, and the code that scores.
 
 A result in a file stands for the next run only where nothing of this has changed. The code counts
 by its own text and not by a version number, which nobody raises for a mended rounding.

@@ -1,4 +1,4 @@
-"""How often is a picture's nearest neighbour of its own class?
+"""Nearest-neighbour accuracy: how often an image's nearest one is of its own class.
 
 Legend: M content items, Q of which ask, T of which are found, D width.
 """
@@ -29,7 +29,7 @@ def score(
     name: str,
     model_id: str,
 ) -> list[Result]:
-    """R@1 of pictures among pictures; see `evaluate.Scorer`."""
+    """R@1 of images among images; see `evaluation.Scorer`."""
     del encoder, cache
     assert contents is not None
     asking, found = np.flatnonzero(data.asking), np.flatnonzero(~data.asking)

@@ -1,4 +1,4 @@
-"""How do two models differ on the same queries of a task, in each language and over all?
+"""Paired tests of two models on the same queries, in each language and over all.
 
 Legend: M content items, D width, Q queries, L languages, B draws.
 """
@@ -112,14 +112,14 @@ def compare_models(
 
     Args:
         first: The model in question.
-        second: What it is held against.
+        second: The model that it is compared with.
         data: The task, the same for both.
         languages: Which of its languages.
         k: Of retrieval, one of `KS`.
-        correction: How the p-values of many languages are made honest.
+        correction: How the p-values are corrected for many languages.
         cache: Keeps what towers gave.
         seed: Of the draws.
-        num_draws: B; None takes as many as the correction needs to see anything.
+        num_draws: B; None takes as many as the correction needs to find anything.
 
     Returns:
         One for each split and direction.

@@ -1,4 +1,4 @@
-"""What does a model get right, query by query? So that two models meet on the very same queries.
+"""Per-query correctness of a model, so that two models are compared on the same queries.
 
 Legend: M content items, D width, Q queries, C classes.
 """

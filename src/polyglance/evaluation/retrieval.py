@@ -1,4 +1,4 @@
-"""How well do texts and content items of a space find each other, in one language?
+"""Retrieval scores of one language, between texts and content items of a space.
 
 Legend: T texts of a language, M content items, D width.
 """
@@ -66,7 +66,7 @@ def score(
     name: str,
     model_id: str,
 ) -> list[Result]:
-    """Hit rates of one language, by split and direction; see `evaluate.Scorer`."""
+    """Hit rates of one language, by split and direction; see `evaluation.Scorer`."""
     assert contents is not None
     parts = score_language(encoder, data, language=language, contents=contents, cache=cache)
     return results_of(data, language, parts=parts, name=name, model_id=model_id)
@@ -194,7 +194,7 @@ def _summarise(
     """Means and 95 % intervals by name, for each direction of one split.
 
     Both directions stand in one table, so that the average recall has an interval of its own. What
-    a single picture says of others is unknown: it has values and no intervals.
+    a single image says of others is unknown: it has values and no intervals.
     """
     starts = np.cumsum([0, *(len(part.hits) for part in parts)])
     values = np.zeros((starts[-1], len(parts) * len(names)))

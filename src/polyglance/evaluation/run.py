@@ -1,4 +1,4 @@
-"""How is a named model measured on a task's files? Images encoded once, texts once, then scored."""
+"""Evaluation of a named model on a task's files: everything encoded once, then scored."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class AtHand(Generic[Contents]):
     """A task on what is at hand of its content.
 
     Attributes:
-        data: The task; what lacks is counted in it.
+        data: The task; what is missing is counted in it.
         vectors: Float32 (M, D), unit, in the order of `data.content_ids`.
         contents_id: Fingerprint of the pictures' bytes, or of vectors that were given.
         dropped_names: Some of what could not be read, and why, by reason.
@@ -82,7 +82,7 @@ def evaluate(
             each in those of the languages that have such prompts. Other tasks take no notice.
         image_vectors: Vectors of the pictures, in place of the model's image tower:
             `precomputed:FOLDER?space=SPACE`, of the model's own space.
-        load: Gives a side of the model; for several tasks, one that remembers.
+        load: Gives a side of the model; for several tasks, one with a cache.
         set_aside: Told of each language that is left out, and why: the model cannot read it, or
             there are no such prompts. None stops at the first that the model cannot read.
 

@@ -1,4 +1,4 @@
-"""How well do cosines of sentences follow their meaning? Scored pairs, and translations.
+"""Scores of text tasks: semantic similarity of scored pairs, and bitext retrieval.
 
 Legend: N pairs, D width, B bootstrap draws.
 """
@@ -53,7 +53,7 @@ def score_similarity(
     """Rank correlation of cosines with people's scores, a result for each other language.
 
     A model that gives all pairs the same cosine orders none: 0, what a random order has on
-    average. See `evaluate.Scorer`.
+    average. See `evaluation.Scorer`.
     """
     del contents
     rows = []
@@ -104,7 +104,7 @@ def score_bitext(
 
     Every pair asks. What is found are the distinct sentences of the other side: a repeated one is
     one candidate, and right for whatever it translates anywhere, since no model can tell its rows
-    apart. See `evaluate.Scorer`.
+    apart. See `evaluation.Scorer`.
     """
     del contents
     pairs = data.pairs[language]

@@ -1,4 +1,4 @@
-"""In which forms of others does a pack leave? One table of forms, one way to write and check them.
+"""Export of packs to the formats of other tools: one table, one way to write and check.
 
 sentence-transformers   a folder that the library's stock modules load
 onnx                    text side, and image side where a model is given, for any ONNX runtime

@@ -1,4 +1,4 @@
-"""What does the model card of an export say? Metadata as hubs read it, use, notes, scores."""
+"""The model card of an export: metadata as hubs read it, use, notes, scores."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _measured(results: Sequence[Result]) -> Iterator[str]:
 
 
 def _base_models(order: Order) -> list[str]:
-    """The hub names among teacher and tower; folders of this disk are nobody's business."""
+    """The hub names among teacher and tower; folders of this disk are left out."""
     manifest = order.pack.manifest
     tuning = getattr(order.pack.side.tower, "tuning", None)
     references = [manifest.teacher, manifest.tower, *([tuning.base] if tuning else [])]

@@ -1,4 +1,4 @@
-"""How does a side become one graph? Tower, heads and length one as a module, traced to ONNX.
+"""ONNX graphs of a side: tower, heads and normalisation traced as one module.
 
 Legend: B rows of a batch, L tokens, F n-grams of a text, D width of the space.
 """
@@ -112,7 +112,7 @@ class NamedInputs(nn.Module):
 
 
 class PixelBatch(nn.Module):
-    """The small convolution, which takes its pictures without a name."""
+    """The small convolution, whose input has no name."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -282,7 +282,7 @@ def _free_the_name(model: Any) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Tracing tells of its steps and of torchvision's absence; neither is the user's business."""
+    """Silence what tracing prints of its steps and of torchvision's absence."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

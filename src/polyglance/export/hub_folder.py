@@ -1,4 +1,4 @@
-"""What is a pack on a model hub? The pack itself, with nothing left behind on this disk.
+"""A pack as a folder for a model hub, with nothing left behind on this disk.
 
     pack.json, head.safetensors      as they were
     tower/                           the text tower, where its reference was a folder of this disk

@@ -1,4 +1,4 @@
-"""What does Immich's machine-learning service read? textual/ and visual/, as its own models have.
+"""A pack in the form that Immich's machine-learning service reads: textual/ and visual/.
 
     config.json                    text_cfg: context_length
     textual/model.onnx             `text` int32 (1, 77) to a unit vector (1, D)

@@ -1,4 +1,4 @@
-"""What does the graph of a small n-gram tower take? Rows of its table and weights, by NumPy alone.
+"""Inputs of a small n-gram tower's graph: rows of its table and weights, by NumPy alone.
 
 Legend: N texts, F n-grams of the longest text.
 """

@@ -1,7 +1,7 @@
-"""What is a pack as ONNX? A text graph with its tokenizer, and where asked the image graph.
+"""A pack as ONNX: a text graph with its tokenizer, and the image graph if asked.
 
     text/model.onnx         token ids (and mask) to unit vectors; batch and length are free
-    text/tokenizer.json     or, for a small n-gram tower, nothing: ids come from `towers.ngrams`
+    text/tokenizer.json     or, for a small n-gram tower, nothing: ids come from `tiny.ngrams`
     image/model.onnx        pixels to unit vectors; the batch is free
     export.json             inputs, opset, lengths, how a picture becomes pixels
 

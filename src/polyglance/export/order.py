@@ -1,4 +1,4 @@
-"""What is to be exported, and is what came out the same? The order, and the check of every form.
+"""Orders for an export, and the check that every exported form gives the pack's vectors.
 
 Legend: N probes, D width of the space.
 """
@@ -38,7 +38,7 @@ PROBES: tuple[str, ...] = (
 
 
 def require_license(license: str) -> None:
-    """Refuse what has not the form of an SPDX id; empty is what nobody said.
+    """Refuse what has not the form of an SPDX id; empty means not given.
 
     Raises:
         ConfigError: For anything else than letters, digits, dots, hyphens and plus signs.
@@ -64,7 +64,7 @@ class Order:
         language: The one language that the export speaks, where the text side has parts by
             language (adapters, low-rank changes).
         results: Measured scores of this model and pack, for the model card.
-        license: SPDX id of the weights; empty where nobody said.
+        license: SPDX id of the weights; empty where not given.
     """
 
     pack: LanguagePack

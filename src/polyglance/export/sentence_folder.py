@@ -1,9 +1,9 @@
-"""What is a pack as a sentence-transformers folder? Stock modules alone: no code of ours is needed.
+"""A pack as a sentence-transformers folder of stock modules, without code of ours.
 
     config.json, model.safetensors, tokenizer files       Transformer
     1_Pooling, 2_Normalize, 3_Dense, ...                  the tower's tail, the head, length one
 
-A linear head is one Dense without activation. A head that bends is a Dense a layer; where a layer
+A linear head is one Dense without activation. A nonlinear head is a Dense a layer; where a layer
 norm stands in front of the ReLU, the ReLU follows a Dense that is the identity.
 
 Legend: N probes, D width of the space.
@@ -127,7 +127,7 @@ def _stock_of(layer: nn.Module) -> Stock:
     linear: nn.Module = layer
     activation: nn.Module = nn.Identity()
     if isinstance(layer, nn.Sequential):
-        linear, activation = layer  # a Dense of the base, as `towers.sentence` reads it
+        linear, activation = layer  # a Dense of the base, as the tower reads it
     assert isinstance(linear, nn.Linear)
     return _dense(linear.weight, linear.bias, activation=type(activation).__name__)
 
@@ -246,7 +246,7 @@ def _write_modules(stock: list[Stock], folder: Path) -> None:
 
 
 def _type(kind: str) -> str:
-    # The name of all versions; 6 has moved its modules and still answers to it.
+    # The name in all versions; version 6 has moved its modules and still accepts it.
     return f"sentence_transformers.models.{kind}"
 
 

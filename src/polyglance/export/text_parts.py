@@ -1,4 +1,4 @@
-"""What is a pack's text side made of, once what was trained is in one place? Tower, files, tokens.
+"""Parts of a pack's text side for export, with all trained weights merged into one encoder.
 
 A form of others holds one encoder with one set of weights. So changed weights are put in, low-rank
 changes are added to the matrices they change, and an adapter is fixed to one language.
@@ -122,7 +122,7 @@ def _checkpoint_of(tower: TorchTextTower, reference: str) -> TextParts:
     if parsed.library == "sentence":
         folder = sentence_transformers.folder_of(parsed)
         chain = sentence_transformers.read_chain(folder)
-        assert chain is not None  # else it were no TorchTextTower
+        assert chain is not None  # otherwise it would be no TorchTextTower
         return TextParts(
             tower=tower,
             checkpoint=chain.transformer,

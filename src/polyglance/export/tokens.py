@@ -1,4 +1,4 @@
-"""How does the tokenizer of a text side leave? As tokenizer.json, checked against the tower's own.
+"""Export of a text side's tokenizer as tokenizer.json, checked against the tower's own.
 
 Legend: N texts.
 """
@@ -92,7 +92,7 @@ def _plain(parts: TextParts) -> Any:
 
 
 def _prepare_texts(tokenizer: Any, *, prefix: str, form: TextForm) -> None:
-    """What of a text form others' tokenizers can do: case and quotes, not what nobody sees."""
+    """Steps of a text form that other tokenizers can do: case and quotes, not invisible marks."""
     from tokenizers import Regex, normalizers
 
     steps: list[Any] = [normalizers.Prepend(prefix)] if prefix else []

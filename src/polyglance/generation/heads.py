@@ -1,4 +1,4 @@
-"""What is a head for generation? A text tower in any language that stands in for an English one.
+"""Heads for generation: a multilingual text tower in the place of an English encoder.
 
 An image generator that was built on an English text encoder takes this head's vectors in the place
 of that encoder's: raw, at their lengths, one a text. Lengths are nothing to a search, so a head for
@@ -39,7 +39,7 @@ class GenerationManifest:
     Attributes:
         recipe: What made it.
         tower: Reference of the multilingual text tower.
-        tower_fingerprint: What that tower must turn out to be.
+        tower_fingerprint: The fingerprint that this tower must have.
         target: Reference of the text encoder that it stands in for.
         target_fingerprint: Of that encoder; None where a published head does not say.
         target_output: Which of its outputs.

@@ -1,4 +1,4 @@
-"""Heads for generation that the authors of M2M published, read into ours."""
+"""Import of heads for generation that the authors of M2M published."""
 
 from __future__ import annotations
 

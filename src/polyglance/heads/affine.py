@@ -1,4 +1,4 @@
-"""What does a head come down to? An affine map, or a chain of them, in NumPy: applied and saved.
+"""Affine maps and chains of them, in NumPy: what a head comes down to, applied and saved.
 
 Kept apart from `heads` so that a pack answers queries without importing torch.
 
@@ -99,7 +99,7 @@ class Norm:
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """Affine maps with a ReLU between each two, perhaps behind a LayerNorm: a head that bends.
+    """Affine maps with a ReLU between each two, perhaps behind a LayerNorm: a nonlinear head.
 
     A BatchNorm folds into the map in front of it and needs no place here.
 

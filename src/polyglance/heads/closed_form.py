@@ -1,4 +1,4 @@
-"""What has a closed form? Ridge regression and orthogonal Procrustes, in blocks.
+"""Closed-form heads: ridge regression and orthogonal Procrustes, in blocks.
 
 Legend: N rows, D_in and D_out widths.
 """
@@ -150,7 +150,7 @@ def procrustes(x: Vectors, y: Vectors) -> AffineMap:
         y: float32 (N, D).
 
     Raises:
-        VectorError: Where the widths differ: a rotation has none to spare.
+        VectorError: Where the widths differ: a rotation needs equal ones.
 
     Source: Schoenemann 1966.
     """

@@ -1,4 +1,4 @@
-"""What is trained beside frozen towers? Linear heads in torch that fold into one affine map.
+"""Trainable linear heads in torch that fold into one affine map.
 
 Legend: N rows, D_in and D_out widths.
 """

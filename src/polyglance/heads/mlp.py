@@ -1,4 +1,4 @@
-"""What is trained where a line is not enough? Two layers with a norm and a ReLU between (uCLIP).
+"""Trainable MLP heads: two linear layers with a norm and a ReLU between them (uCLIP).
 
 Legend: N rows, D_in and D_out widths, H hidden width.
 """
@@ -23,7 +23,7 @@ class ProjectionHead(nn.Module):
         dim_in: Width of the vectors it takes.
         dim_out: Width of the shared space.
         expansion: H as a multiple of D_in.
-        norm: `batch` as released, or `layer`, which knows no difference between training and use.
+        norm: `batch` as released, or `layer`, which is the same in training and in use.
 
     >>> sum(p.numel() for d in (512, 768) for p in ProjectionHead(d, 512).parameters())
     3023360

@@ -1,4 +1,4 @@
-"""In which language is a short text? Script first, then a detector, among the languages at hand.
+"""Language detection for short texts: script first, then a detector, among those allowed.
 
 The letters leave the languages that are written with them; where that is one, it decides alone.
 Where a text has no letters (digits, marks, emoji), or none of theirs, no language is named.
@@ -210,7 +210,7 @@ def guess(
 
 
 def worth_naming(found: Sequence[Guess]) -> tuple[Guess, ...]:
-    """Of guesses those that a person would want to hear: one where it is certain, else a few."""
+    """The guesses worth showing to a person: one where it is certain, else a few."""
     if not found or found[0].share >= CERTAIN:
         return tuple(found[:1])
     return tuple(one for one in found if one.share >= WORTH_NAMING * found[0].share)

@@ -1,4 +1,4 @@
-"""Which languages belong together? Groups by resources, by script and by family.
+"""Groups of languages: by resources, by script and by family.
 
 Resources go by the number of ImageNet classes that have a label in Babel-ImageNet (298
 languages), at the bounds of its released analysis; the paper prints others, which would not give

@@ -1,4 +1,4 @@
-"""Which language is meant? One table with every data set's codes, and one function that asks it.
+"""The registry of languages: one table with the codes of every data set, and its look-up.
 
 An id is `iso639-3_Script` (`deu_Latn`), equal to FLORES-200 wherever FLORES has the language.
 Three ids carry what sets them apart behind that, and one the publisher's own key, because

@@ -1,4 +1,4 @@
-"""The forms in which encoders read texts: how typed text is made plain, and what is folded further.
+"""Text normalisation: the forms in which encoders read texts, each with what it folds.
 
 A text is brought into one form, here and nowhere else, before a tower's tokenizer sees it: in
 training, in evaluation and in a search alike. Which form depends on what the tower was trained
@@ -102,7 +102,7 @@ _SIGN_BEFORE_TONE = regex.compile(r"([\u0e4d\u0ecd])([\u0e48-\u0e4b\u0ec8-\u0ecb
 _ACUTE = {
     ord(letter): "'" for letter in "´\u1ffd΄᾽᾿"
 }  # compatibility forms would make a space of them
-# Whatever is not only a matter of case and compatibility; other texts are done without a look.
+# Whatever is not only a matter of case and compatibility; other texts need no further step.
 _TOUCHED = regex.compile(
     r"[\p{Arab}\p{Greek}\p{Hebr}\p{Pd}\p{Pi}\p{Pf}\p{Cc}\u0300-\u036F\u0600-\u06FF\uFFF9-\uFFFB"
     r"\u0e40\u0e4d\u0ecd[\p{Nd}--[0-9]]ıёșțǝœ‚„〝〞〟‵‶′″〜·‧∙⋅−⁃`´\u1FFDʹʻʼʽˈ՚ꞌ\p{Default_Ignorable_Code_Point}]",
@@ -241,7 +241,7 @@ def _needed(text: str, at: int) -> bool:
     """Whether an invisible character is part of what is written."""
     letter, before, behind = text[at], text[at - 1 : at], text[at + 1 : at + 2]
     if letter == _ZWJ and _is(_PICTURE, behind):
-        # Between pictures, perhaps behind the selector of the first.
+        # Between emoji, perhaps behind the selector of the first.
         return _is(_PICTURE, before) or before == "\ufe0f"
     if letter in (_ZWJ, _ZWNJ):
         return _is(_JOINED, before) and (

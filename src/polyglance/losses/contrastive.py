@@ -1,4 +1,4 @@
-"""Does each row of a batch find its own among all the others? Softmax and sigmoid contrasts.
+"""Contrastive losses: softmax and sigmoid contrasts of each row against its batch.
 
 Both can go through the logits a block of rows at a time, so that a large batch costs no (N, N)
 matrix. The losses of the papers are put together from these in `objectives`.
@@ -30,7 +30,7 @@ def one_way(
     groups: Tensor | None = None,
     block_rows: int | None = None,
 ) -> Tensor:
-    """How hard it is to find each query's own key among all keys of the batch.
+    """Cross entropy of finding each query's own key among all keys of the batch.
 
     With c_ij the cosine of query i and key j, m the margin and s the temperature:
     l(q, k) = -(1/N) sum_i log softmax_j((c_ij - m [i = j]) / s).
@@ -130,7 +130,7 @@ def sigmoid(
     groups: Tensor | None = None,
     block_rows: int | None = None,
 ) -> dict[str, Tensor]:
-    """Every image with every text is a yes-or-no question of its own.
+    """Sigmoid loss: each image with each text is a yes-or-no question of its own.
 
     -(1/N) sum_ij log sigmoid(z_ij (t c_ij + b)), with z_ij one on the diagonal, else minus one.
 
@@ -277,7 +277,7 @@ def _check_contrast(
 
 
 def _check_positive(name: str, value: Tensor | float) -> None:
-    """Refuse what is zero or below; a NaN passes, for the loop to meet with its last good state."""
+    """Refuse what is zero or below; a NaN passes: the loop keeps its last good state then."""
     number = float(value.detach()) if isinstance(value, Tensor) else value
     if number <= 0:
         raise errors.ConfigError(

@@ -1,4 +1,4 @@
-"""What is minimised? Pure functions of tensors that return named terms, with "total" among them.
+"""The losses of the papers: pure functions of tensors that return named terms and "total".
 
 An objective never sees a model, a process rank or a file.
 
@@ -133,7 +133,7 @@ def contrastive(
         label_smoothing: Share of the target that is spread.
         groups: (N,) integers; one group is the same thing said twice.
         block_rows: Rows of logits held at a time.
-        gradient_dtype: Of the products in the backward pass; see `contrasts.both_ways`.
+        gradient_dtype: Of the products in the backward pass; see `contrastive.both_ways`.
 
     Source: CLIP; NLLB-CLIP, section 3; uCLIP, equation 5.
     """
@@ -298,7 +298,7 @@ def uclip(
             in the paper; the released code does not square.
         groups: (N,) integers; one group is the same query twice.
         block_rows: Rows of logits held at a time.
-        gradient_dtype: Of the products in the backward pass; see `contrasts.both_ways`.
+        gradient_dtype: Of the products in the backward pass; see `contrastive.both_ways`.
 
     Returns:
         "text", "pseudo", "inter" (their weighted sum), "intra" and "total".

@@ -1,4 +1,4 @@
-"""How sure is a figure? Intervals over clusters, and paired comparison.
+"""Bootstrap intervals over clusters, and paired comparison.
 
 Legend: N rows (queries), G clusters (images), K columns (metrics, languages), B draws.
 
@@ -421,7 +421,7 @@ def weight_parts(seed: int, *, num_draws: int, num_clusters: int) -> Iterator[Do
 
 @lru_cache(maxsize=1)
 def _threads() -> ThreadpoolController:
-    """Whoever multiplies matrices here; to find them takes as long as a small product."""
+    """The BLAS libraries loaded here; finding them takes as long as a small product."""
     return ThreadpoolController()
 
 
@@ -433,7 +433,7 @@ def _all_weights(seed: int, *, num_draws: int, num_clusters: int) -> Doubles:
 
 
 def _draw_weights(random: np.random.Generator, *, num_draws: int, num_clusters: int) -> Doubles:
-    """So many draws from where the generator stands."""
+    """The next `num_draws` draws of the generator."""
     drawn = random.integers(0, num_clusters, size=(num_draws, num_clusters))
     drawn += np.arange(num_draws)[:, None] * num_clusters
     counts = np.bincount(drawn.reshape(-1), minlength=num_draws * num_clusters)

@@ -1,4 +1,4 @@
-"""Which class is each content item nearest to, and how often is that right?
+"""Classification metrics: nearest class, accuracy, and macro-F1.
 
 Legend: N content items, C classes, D width, G distinct class vectors, B draws, P first places.
 
@@ -91,7 +91,7 @@ def drawn_macro_f1(guesses: Guesses, *, seed: int, num_draws: int = DEFAULT_DRAW
     """Macro-F1 of B draws of the content items, with replacement, float64 (B,).
 
     A draw lacks some items, so that drawn macro-F1 lies a little low: how much it varies is what
-    it tells (`statistics.share_interval_of`).
+    it tells (`bootstrap.share_interval_of`).
 
     Args:
         guesses: Of N items, 2 or more.

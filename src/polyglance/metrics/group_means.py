@@ -1,4 +1,4 @@
-"""What is the mean of a group of languages? Each counted once, those without a value by name."""
+"""Means of groups of languages: each counted once, those without a value named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which range does a share lie, or the difference of two? Score intervals over clusters.
+"""Score intervals over clusters, for a share and for the difference of two shares.
 
 Legend: G clusters (images), K figures (metrics, languages).
 
@@ -30,7 +30,7 @@ Doubles = NDArray[np.float64]
 # Clusters' worth of the worst case. Of 0.1 to 1, this keeps rare rates in clusters of five between
 # 93 and 97 % whatever their correlation; none at all lets them fall to 84 %.
 PRIOR_CLUSTERS = 0.25
-# Rows so few refute nothing.
+# So few rows refute nothing.
 NEXT_TO_NONE = 1e-9
 # Halvings of the range in which an end of Tango's interval lies: to 1e-12.
 HALVINGS = 42
@@ -165,7 +165,7 @@ def _normal(confidence: float) -> float:
 
 
 def _wilson(figures: Doubles, *, rows: Doubles, z: float) -> tuple[Doubles, Doubles]:
-    """Values that rows so many do not refute, which hold the figure itself."""
+    """Values that so many rows do not refute, which hold the figure itself."""
     with np.errstate(divide="ignore"):
         excess = z**2 / rows
     middle = (figures + excess / 2) / (1 + excess)
@@ -176,7 +176,7 @@ def _wilson(figures: Doubles, *, rows: Doubles, z: float) -> tuple[Doubles, Doub
 def _effective_rows(
     given: Contributions, *, spread: Doubles, carried: Doubles, confidence: float
 ) -> Doubles:
-    """As how many independent rows the clusters count, (K,).
+    """How many independent rows the clusters are worth, (K,).
 
     Args:
         given: Of K figures.
@@ -186,7 +186,7 @@ def _effective_rows(
     """
     present = np.broadcast_to(given.weights, given.parts.shape) > 0
     num_clusters = present.sum(axis=0)
-    # Clusters of other sizes are worth fewer alike ones.
+    # Clusters of unequal sizes are worth fewer equal ones.
     alike = _kish(np.broadcast_to(given.weights, given.parts.shape))
     variances = np.square(given.deviations).sum(axis=0)
     effect = _design_effect(alike * variances, spread, num_clusters, confidence)
@@ -209,7 +209,7 @@ def _design_effect(
 
 
 def _kish(values: Doubles) -> Doubles:
-    """How many alike values are as uneven as the columns' own, (G, K) to (K,); 0 for none."""
+    """Kish's effective number of values of each column, (G, K) to (K,); 0 for none."""
     squares = np.square(values).sum(axis=0)
     found = np.zeros(values.shape[1])
     np.divide(np.square(values.sum(axis=0)), squares, out=found, where=squares > 0)

@@ -1,4 +1,4 @@
-"""How many candidates stand before each query's best positive? Counted in tiles, exactly.
+"""Exact ranks: how many candidates stand before each query's best positive, in tiles.
 
 Legend: N queries, M candidates, D width, P pairs of a query and a positive.
 

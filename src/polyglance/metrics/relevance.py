@@ -1,9 +1,9 @@
-"""Which candidates are right for which query? The relevance map and the caption policies.
+"""Relevance: which candidates are right for which query, and the caption policies.
 
 Legend: N queries, M candidates, P pairs of a query and a right candidate.
 
-A candidate that is right for a query is its *positive*. Captions and pictures meet in every way:
-several captions for one picture (COCO has five), and several pictures for one caption once a
+A candidate that is right for a query is its *positive*. Captions and images meet in every way:
+several captions for one image (COCO has five), and several images for one caption once a
 repeated caption is counted once (XM3600).
 """
 
@@ -129,8 +129,8 @@ class Repeats:
     """How often texts say the same.
 
     Attributes:
-        num_repeated: Texts that stand there before already.
-        most_repeated: The text that stands there most often, the first of several; empty where
+        num_repeated: Texts that have occurred before.
+        most_repeated: The most frequent text, the first of several; empty where
             none repeats.
         times: How often that is; 0 where none repeats.
     """

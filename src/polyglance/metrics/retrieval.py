@@ -1,4 +1,4 @@
-"""How good is it? Pure functions of arrays: retrieval, classification, similarity.
+"""Retrieval, classification and similarity metrics, as pure functions of arrays.
 
 Legend: N queries, M candidates, D width, C classes, Q queries asked, K cut-offs.
 

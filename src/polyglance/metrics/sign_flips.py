@@ -1,4 +1,4 @@
-"""May a difference be chance? Signs of clusters flipped: all ways where few differ, else many.
+"""Sign-flip test of paired differences over clusters, exact where few clusters differ.
 
 Legend: G clusters (images), K differences (languages), D clusters that differ, B draws.
 

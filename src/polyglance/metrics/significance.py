@@ -1,9 +1,9 @@
-"""What do many figures say together? z-scores, correlations, lines, and tests of many languages.
+"""z-scores, correlations, fitted lines, and multiple testing over many languages.
 
 Legend: N points (a model in a language, say), G clusters, B draws.
 
 Everything is a function of figures that were measured already. Intervals come from drawing whole
-clusters of points with replacement, as in `statistics`: a language that is hard is hard for every
+clusters of points with replacement, as in `bootstrap`: a language that is hard is hard for every
 model, so its points rise and fall together.
 """
 
@@ -266,7 +266,7 @@ def fit_line(
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """p-values of many tests so that one error among all of them is as rare as each says.
+    """Holm's adjusted p-values: one error among all the tests is as rare as each says.
 
     Args:
         p_values: By name, each in [0, 1].
@@ -289,7 +289,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def benjamini_hochberg(p_values: Mapping[str, float]) -> dict[str, float]:
-    """p-values of many tests so that, among those called real, the share of errors is as it says.
+    """Adjusted p-values: the share of errors among those called real is as each says.
 
     Args:
         p_values: By name, each in [0, 1].
@@ -378,7 +378,7 @@ def _points(
 
 
 def _weighted_pearson(x: Doubles, y: Doubles, weights: Doubles) -> Doubles:
-    """Correlation of points that count so often: (B or 1, N) and (B, N) weights to (B,).
+    """Weighted correlation of points: (B or 1, N) values and (B, N) weights to (B,).
 
     NaN where one list has a single value.
     """
@@ -395,7 +395,7 @@ def _weighted_pearson(x: Doubles, y: Doubles, weights: Doubles) -> Doubles:
 
 
 def _weighted_ranks(values: Doubles, weights: Doubles) -> Doubles:
-    """Mean ranks of values that are there so often: (N,) and (B, N) weights to (B, N)."""
+    """Weighted mean ranks of values: (N,) and (B, N) weights to (B, N)."""
     distinct, inverse = np.unique(values, return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     starts = np.searchsorted(inverse[order], np.arange(len(distinct)))

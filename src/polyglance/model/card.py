@@ -1,4 +1,4 @@
-"""What does someone who finds a pack need to read? Its README, made from the manifest."""
+"""The README of a pack, made from its manifest."""
 
 from __future__ import annotations
 

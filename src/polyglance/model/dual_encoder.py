@@ -1,4 +1,4 @@
-"""What speaks to a space? A dual encoder: a content side, a text side, and perhaps a pack.
+"""Dual encoders: a content side, a text side, and perhaps a pack.
 
 Legend: N rows, D width of the space.
 
@@ -38,7 +38,7 @@ class SideFacts:
     Attributes:
         tower: Its reference.
         head_input: As of `Side`.
-        fingerprint: What the side must turn out to be; "" where an older version wrote the folder.
+        fingerprint: What the side's must be; "" where an older version wrote the folder.
     """
 
     tower: Name
@@ -179,7 +179,7 @@ class DualEncoder:
 
     @classmethod
     def load(cls, reference: str | Path) -> DualEncoder:
-        """Load a model folder that we wrote, or both towers of `library:location`.
+        """Load a model folder, or both towers of `library:location`.
 
         Raises:
             UnavailableError: Where it cannot be had.
@@ -197,7 +197,7 @@ class DualEncoder:
 
 @dataclass(frozen=True, eq=False)
 class TextSpeakers:
-    """Who turns a text into a vector of the space: a pack, or the teacher's own text side.
+    """The text encoders of a space: a pack, and the teacher's own text side.
 
     Attributes:
         dim: Width D of the space.
@@ -220,13 +220,13 @@ class TextSpeakers:
         languages: Sequence[str] | None,
         cache: VectorCache | None = None,
     ) -> Vectors:
-        """Encode texts, each by whoever speaks its language.
+        """Encode texts, each by the side that answers in its language.
 
         Args:
             texts: N texts.
             languages: N language ids, or None where they are not known: the pack then answers,
                 or the teacher where there is no pack.
-            cache: Keeps what towers gave, so that each text meets each tower once.
+            cache: Keeps what towers gave, so that each tower encodes a text once.
 
         Returns:
             Float32 (N, D), unit; of the pack's width where it has a content head and speaks.
@@ -282,7 +282,7 @@ def load_side(
     folder = Path(reference)
     if (folder / MODEL_FILE).is_file():
         facts = read_facts(folder)
-        # Before anything is loaded: this is what a model that was put in the place of another says.
+        # Before anything is loaded: it shows that another model was put in the place of this one.
         require_space(reference, facts.space_id, wanted=space_id)
         return _side_in(folder, facts, name)
     # Sound models come with the towers that need them; until then content means pictures.
@@ -322,7 +322,7 @@ def require_space(reference: str | Path, found: str, *, wanted: str | None) -> N
 
 
 def _side_in(folder: Path, facts: ModelFacts, name: Literal["content", "text"]) -> Side:
-    """A side of a model folder, which must turn out to be what the folder says."""
+    """A side of a model folder, which must be what the folder says."""
     said = facts.content if name == "content" else facts.text
     modality: Modality = facts.modality if name == "content" else "text"
     head_file = folder / f"{name}_head.safetensors"

@@ -1,4 +1,4 @@
-"""The manifest of a language pack: what it is, how well it does, and who answers in a language."""
+"""The manifest of a language pack: what it is, its scores, and who answers in a language."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class PackManifest:
         space_id: The space that its vectors lie in.
         teacher: Reference of the dual encoder it was made for.
         tower: Reference of its text tower; a location that starts with `./` is inside the pack.
-        tower_fingerprint: What that tower must turn out to be.
+        tower_fingerprint: The fingerprint that this tower must have.
         content: What it does to the content side: nothing; a head on the space's own vectors, so
             that an index is re-projected; or another content tower, for which it is re-encoded.
         content_tower: Reference of that other tower; empty else.

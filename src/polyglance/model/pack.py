@@ -1,4 +1,4 @@
-"""What is a language pack? The text side that gives a space new languages: saved, loaded, routed.
+"""Language packs: the text side that gives a space new languages, saved, loaded, routed.
 
 Legend: P probe texts, D width of the space.
 """
@@ -33,8 +33,8 @@ class LanguagePack:
     Attributes:
         manifest: What it is, and how well it does.
         side: Its tower and head.
-        probes: Float32 (P, D): the teacher's unit vectors of `spaces.PROBE_TEXTS`, and of its
-            pictures behind them, by which the same teacher from another library is recognised.
+        probes: Float32 (P, D): the teacher's unit vectors of `same_space.PROBE_TEXTS`, and of its
+            images behind them, by which the same teacher from another library is recognised.
         content_head: What the index's unit vectors go through, where the manifest says `head`.
         content_side: The other content side, where it says `new-tower`.
     """

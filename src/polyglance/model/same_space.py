@@ -1,4 +1,4 @@
-"""Is it the same space under another name? An explicit table, checked by probe vectors.
+"""Equivalent spaces under different names: an explicit table, checked by probe vectors.
 
 Legend: P probe texts, D width.
 """

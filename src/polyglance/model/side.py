@@ -1,4 +1,4 @@
-"""What stands on each side of a dual encoder? A frozen tower with the head behind it.
+"""One side of a dual encoder: a frozen tower with the head behind it.
 
 Legend: N rows, D width of the space.
 """

@@ -1,4 +1,4 @@
-"""How is a pack trained? One file per recipe: a frozen config and the lines that wire parts."""
+"""The table of recipes, and the settings of each: one file per recipe."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`babel-adapter`: a small adapter a language inside a frozen text tower (Babel-ImageNet).
 
-A caption shall get the vector that the tower, before any training, gives its English one (`mse`,
-`contrastive`), or find its own image (`lit`). What is aimed at is encoded once.
+A caption is to get the vector that the tower, before any training, gives its English one (`mse`,
+`contrastive`), or find its own image (`lit`). The targets are encoded once.
 
 All languages train in one run, their texts mixed in every batch: each has parameters of its own,
 its gradient reaches no other, and no gradient is clipped by a length common to all. So with `mse` a
@@ -132,7 +132,7 @@ class _Learner(nn.Module):
     def temperature(self) -> Tensor:
         """What divides the cosines."""
         with torch.no_grad():
-            # Held there, not only read there: beyond it the gradient would be zero for ever.
+            # Clamped in place, not only when read: beyond the limit the gradient would stay zero.
             self.log_scale.clamp_(max=-math.log(LEAST_TEMPERATURE))
         return torch.exp(-self.log_scale)
 
@@ -226,7 +226,7 @@ def fit(
     report = training.fit(
         learner,
         _step(learner, lessons, config),
-        # A last batch of one has nothing to be told from.
+        # A last batch of one has no negatives.
         batches=training.shuffled_batches(
             num_rows, batch_size=size, seed=config.seed, drop_last=contrasts
         ),
@@ -249,7 +249,7 @@ def check_side(side: Side, teacher: DualEncoder) -> None:
     """Refuse a text side of another width than the teacher's, or that cannot be trained on.
 
     Raises:
-        ConfigError: Naming both widths, the head that bends, or the tower's kind.
+        ConfigError: Naming both widths, the nonlinear head, or the tower's kind.
     """
     if side.dim != teacher.dim:
         raise errors.ConfigError(

@@ -1,4 +1,4 @@
-"""Heads that the M2M author published, as packs, and as heads for generation."""
+"""Import of heads that the M2M author published, as packs and as heads for generation."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How does a multilingual text tower come about without any teacher? By translation ranking.
+"""Translation ranking: a multilingual text tower trained without any teacher.
 
 A text has to pick, among all groups of translations, the one it belongs to. No English sentence
-vector and no picture takes part, so the space is the tower's own. Where there are few groups
+vector and no image takes part, so the space is the tower's own. Where there are few groups
 (names), the space is the share of each group itself. Where there are many (captions), each group
 has a prototype, the place where its translations meet, learnt with the tower and thrown away after.
 

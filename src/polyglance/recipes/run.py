@@ -1,4 +1,4 @@
-"""One call trains any recipe of the table: data held out, the recipe trained, the pack measured.
+"""Training by any recipe of the table: data held out, the recipe run, the pack measured.
 
 The command line and `compare` go through here. A recipe's own `train` fits all that it is given and
 measures nothing.

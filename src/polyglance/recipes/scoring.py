@@ -1,4 +1,4 @@
-"""Dev scores of a pack beside the teacher's, by language, and who therefore speaks.
+"""Dev scores of a pack beside the teacher's, by language, and the routing that follows.
 
 `train`, `import-m2m` and the demo all score here. A language without queries enough is listed
 without a score: the pack then speaks in it, but for English.
@@ -107,7 +107,7 @@ def _measure(
         return
     before = one.vectors() if one.items is not None else _english(one, teacher, cache=cache)
     after = _candidates_of(pack, one, before)
-    # Cosines between texts are no measure for those who cut off answers among pictures.
+    # Cosines between texts are no measure for those who cut off answers among images.
     names = ("pack", "teacher") if one.asks_for == "items" else ("pack, texts", "teacher, texts")
     for language, queries in asked.items():
         right = Relevance.of([rows for _, rows in queries])

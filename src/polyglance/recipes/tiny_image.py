@@ -1,7 +1,7 @@
-"""How does a small image tower learn a text tower's space? The English-only model of the demo.
+"""Training of a small image tower into a text tower's space: the demo's English-only model.
 
 Each drawing is distorted in form and colour, and has to choose its name among all names (and each
-name its drawing among the batch's). Trained on one artist's drawings, it must not learn the hand:
+name its drawing among the batch's). Trained on one artist's drawings, it must not learn the style:
 the distortions below are what carried over to another artist's, measured one by one (docs/log.md).
 
 Legend: N drawings, B of a batch, S side in pixels, D width.

@@ -108,7 +108,7 @@ def fit(
         run: Where checkpoints and logs go.
 
     Raises:
-        TrainingError: For a batch of one, which has nothing to be told from.
+        TrainingError: For a batch of one, which has no negatives.
     """
     started = time.perf_counter()
     torch.manual_seed(config.seed)

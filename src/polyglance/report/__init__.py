@@ -1,1 +1,1 @@
-"""Tables and plots in one HTML file that needs no network."""
+"""Reports: tables and plots in one HTML file that needs no network."""

@@ -1,4 +1,4 @@
-"""How is an analysis of a pack read? One HTML file that needs no network.
+"""The report of a pack's analysis: one HTML file that needs no network.
 
 Legend: N pairs of a matrix.
 """

@@ -1,4 +1,4 @@
-"""How are the charts of an analysis drawn? Altair specifications without data, as in `plots`.
+"""Charts of an analysis: Altair specifications without data, as in `plots`.
 
 The page's script gives each chart its rows, and the colours of the theme.
 """

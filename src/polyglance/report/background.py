@@ -1,4 +1,4 @@
-"""What stands behind the numbers? What was dropped and why, how to make them again, and notes."""
+"""Background of a report: what was dropped and why, how to make the numbers again, notes."""
 
 from __future__ import annotations
 

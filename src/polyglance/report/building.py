@@ -1,6 +1,6 @@
-"""How do results become sections and views? Sorted by what may be set side by side, checked.
+"""Sections and views made of results, grouped by what may be set side by side, and checked.
 
-Refused is what would put two things under one name: models, texts, or numbers that differ.
+Two things under one name are refused: models, texts, or numbers that differ.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How does a comparison of recipes look? A table of the ladder, its front, and what to take."""
+"""The comparison of recipes in a report: a table of them, its front, and what to take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a page become one file? Its style, data and scripts in HTML without a network.
+"""One HTML document of style, data and scripts that needs no network.
 
 The page forbids itself every request by a content security policy, and every script but its own by
 their hashes; so neither a model's name nor a note can bring one in.
@@ -46,7 +46,7 @@ def document(title: str, *, body: str, data: str, script: str, charts: str) -> s
         f"<script>{scripts[0]}</script></head><body>{body}"
         f'<script type="application/json" id="data">{data}</script>'
         f"<script>{scripts[1]}</script>"
-        # Last and not run as it is: the tables are alive before the browser comes to it, and
+        # Last and not run as it is: the tables work before the browser reaches it, and
         # the page's script runs it when the first chart comes into sight.
         f'<script type="text/plain" id="charts">{scripts[2]}</script></body></html>\n'
     )

@@ -1,4 +1,4 @@
-"""Which group is a language in, before readers? By resources, script and family, in words."""
+"""Language groups as readers see them: by resources, script and family, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which languages are hard for every model? How far each stands from its models' own means.
+"""Languages that are hard for every model, by z-scores within each model.
 
 As in uCLIP's figure 2: a z-score takes away how good a model is, so that what is left says of a
 language whether it is hard.

@@ -1,4 +1,4 @@
-"""What does a reader see first? The three cards, the table of models, and what switches views."""
+"""The head of a report: the three cards, the table of models, and what switches views."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a report list the languages? A table that sorts and filters.
+"""The table of languages in a report, which sorts and filters.
 
 It is written whole, so that it can be read where scripts do not run.
 """

@@ -1,4 +1,4 @@
-"""Which results can be used? Several files in, usable results out, and what was set aside.
+"""Loading of results for a report: several files in, and what was set aside.
 
 One bad file or line among many must not cost the others; what is set aside is named and counted.
 """

@@ -1,4 +1,4 @@
-"""How does a report become one file? Sections, charts, numbers and what is said of them."""
+"""The report page: sections, charts, tables and notes in one HTML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does the page's script know? All numbers of a report as one JSON text that is safe in HTML.
+"""The data of a report's script: all numbers as one JSON text that is safe in HTML.
 
 Fractions, five decimals, in lists by model and language, so that 201 languages stay small.
 """

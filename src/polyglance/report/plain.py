@@ -1,4 +1,4 @@
-"""How do results read without a browser? The same tables as Markdown, every number as CSV."""
+"""Reports without a browser: the same tables as Markdown, every number as CSV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How are the charts drawn? Altair specifications without data, and the script that draws them.
+"""Charts of a report: Altair specifications without data, and the script that draws them.
 
 Specifications go into the page once; its own script gives them rows (the table's, in the table's
 order) and the colours of the theme. Rows hold fractions.

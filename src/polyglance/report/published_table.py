@@ -1,4 +1,4 @@
-"""What did papers print of the same thing? Their numbers beside ours, over the same languages.
+"""Published numbers of the same measurement, beside ours, over the same languages.
 
 Only numbers that `published.comparable` allows: the same task, split, language, direction, policy,
 variant and value. A mean is over the languages that the paper and every model of ours have.

@@ -1,4 +1,4 @@
-"""What does a report show? Sections, views and figures, and pure functions of them.
+"""Sections, views and figures of a report, and pure functions of them.
 
 A *section* holds what shares task, metric and caption policy; a *view* of it one split, direction,
 value, variant and partner (`seen`, text to content, `hit_rate_at_10`). Numbers of one view may be
@@ -202,7 +202,7 @@ class Headline:
         english: None where English was not measured.
         others: Mean over the languages other than English that every model of the view has; its
             ends are the means of the languages' ends. That is wider than the interval of the
-            mean, since languages do not err in step; it speaks of other pictures, not of other
+            mean, since languages do not err in step; it speaks of other images, not of other
             languages.
         num_others: How many languages that is.
     """

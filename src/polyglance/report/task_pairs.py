@@ -1,4 +1,4 @@
-"""Do models and languages that do well in one task do well in another? Points and correlations.
+"""Correlations between tasks, over models and languages: points and coefficients.
 
 Each task is one view: its main split, direction and value, R@1 where it has hit rates (as
 Babel-ImageNet, figure 3, sets zero-shot accuracy against text-to-image R@1).

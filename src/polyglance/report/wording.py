@@ -1,4 +1,4 @@
-"""What are results called before readers? Names of values, splits and directions; per cent.
+"""Display names of values, splits and directions, and the formatting of per cent.
 
 Fractions stay fractions in data; only here do they turn into per cent. What the field calls
 "recall at k" is a hit rate inside and "R@k" in a report.
@@ -20,7 +20,7 @@ MISSING = "–"
 MINUS = "\u2212"
 
 _HIT_RATE = re.compile(r"hit_rate_at_(\d+)")
-# A model, or a model and a pack, as `measure` names them.
+# A model, or a model and a pack, as `evaluation` names them.
 _REFERENCE = re.compile(r"\S+( \+ \S+)?")
 _VALUE_NAMES = {
     "mrr": "MRR",

@@ -1,4 +1,4 @@
-"""What are results in CLIP_benchmark's form? Fractions by its names, both directions in one object.
+"""Results in CLIP_benchmark's form: fractions by its names, both directions in one object.
 
 Source: LAION-AI/CLIP_benchmark, `clip_benchmark/cli.py` (the object that `eval` dumps and the
 table that `build` makes of many) and the metrics of `zeroshot_retrieval` and
@@ -108,7 +108,7 @@ def to_csv(rows: Sequence[Result]) -> str:
 
 
 def from_csv(path: Path) -> tuple[list[Result], list[errors.PolyglanceError]]:
-    """Results of a table that `clip_benchmark build` or we wrote.
+    """Results of a table that `clip_benchmark build` or this package wrote.
 
     Returns:
         The results, and an error for each line that is none, naming it.

@@ -1,4 +1,4 @@
-"""What are results in MTEB's form? A TaskResult for each model, task and direction.
+"""Results in MTEB's form: a TaskResult for each model, task and direction.
 
 Source: embeddings-benchmark/mteb, `mteb/results/task_result.py` of version 2: a score needs
 `main_score`, `hf_subset` and `languages`, and may hold anything else that is JSON. So a score of

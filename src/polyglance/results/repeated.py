@@ -1,4 +1,4 @@
-"""Which of several results of one measurement counts? The newest of a file, the first file's."""
+"""Repeated results of one measurement: the newest of a file counts, and the first file's."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Distinct:
     def take(self, path: Path, rows: Iterable[Result]) -> Taken:
         """The results of a file that stand in none before.
 
-        A file only grows: what was measured anew, of changed pictures say, stands further down.
+        A file only grows: what was measured again, of changed images say, stands further down.
 
         Args:
             path: The file, to be named.

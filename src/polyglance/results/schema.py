@@ -1,4 +1,4 @@
-"""What was measured? The schema of a result, and its JSON lines.
+"""The schema of a result, and its JSON lines.
 
 A file of results only grows: a line that is whole is never taken out, whatever stands beside it.
 """
@@ -23,7 +23,7 @@ BOM = b"\xef\xbb\xbf"
 # What is said of half a line at the end, as a killed run leaves one.
 HALF = "ends in the middle of a line"
 
-# Rows hold it, and the start of one that was cut: the first field that we write.
+# Rows hold it, and the start of one that was cut: the first field that is written.
 ROW_SIGN = b'"schema_version"'
 
 # How far a value may lie outside its own interval: both come from sums of floats.

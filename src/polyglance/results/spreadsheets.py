@@ -1,4 +1,4 @@
-"""Cells of a CSV: a text that a spreadsheet would run as a formula is defused, and comes back."""
+"""CSV cells: text that a spreadsheet would run as a formula is defused, and restored."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Which pictures answer this query? An index that is built once and asked in any language."""
+"""Search: an index of images that is built once and asked in any language."""

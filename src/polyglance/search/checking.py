@@ -1,8 +1,8 @@
-"""Is an index whole, and can it be mended? Manifest, table, columns of packs, thumbnails, places.
+"""Verification and repair of an index: manifest, table, columns of packs, thumbnails, places.
 
 Everything is read: checksums of all files, each row's vector and key, each thumbnail. With
-`repair`, what is wrong is mended as `store_repair` says, and what nobody needs goes; with `model`,
-the new place of a model that was moved is noted.
+`repair`, what is wrong is mended as `storage.repair` says, and what nothing needs is removed; with
+`model`, the new place of a model that was moved is noted.
 """
 
 from __future__ import annotations

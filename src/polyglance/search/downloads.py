@@ -1,4 +1,4 @@
-"""The files that a parquet of downloads names, loose or in the tar of its name.
+"""Tables of downloads: the files that a parquet names, loose or in the tar of its name.
 
 A column `path` names files, relative to the parquet; or `key`, as img2dataset does, those beside
 the parquet, in the folder of its name, or in the tar of its name. `url` and `caption` are kept.

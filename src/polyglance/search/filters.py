@@ -1,6 +1,6 @@
-"""Which pictures may answer at all? Folder, date and size, decided before anything is ranked.
+"""Filters of a search: folder, date and size, applied before anything is ranked.
 
-Dates are days of the camera's clock where a picture has a time of its own, else of its
+Dates are days of the camera's clock where an image has a time of its own, else of its
 file's last change by the clock of this computer.
 """
 
@@ -21,7 +21,7 @@ from polyglance.search.folders import Folders, Place
 COLUMNS = ("id", "path", "size", "mtime_ns", "taken_at")
 """What a filter looks at; an index may lack some, and then has no answer to ask of them."""
 
-# Earlier, it is a slip of the fingers; pictures of paintings may say 1600.
+# An earlier year is a typing error; photos of paintings may say 1600.
 FIRST_YEAR = 1000
 # The years whose days all have nanoseconds of 64 bits.
 FIRST_OF_FILES, LAST_OF_FILES = 1678, 2261

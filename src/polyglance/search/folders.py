@@ -1,4 +1,4 @@
-"""The folders of an index, found as people type them: from here, in other case, in other forms.
+"""Folders of an index, found as people type them: relative, in other case, in other forms.
 
 An item lies in a folder by its id (`2024/summer/a.jpg`, from the folder that was indexed) and by
 its file's full path. A typed folder may be either, begin with the name of the indexed folder, or

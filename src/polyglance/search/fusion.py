@@ -1,4 +1,4 @@
-"""In which order do answers come? Candidates of a query, fused by rank, the same ones folded.
+"""Rank fusion of a query's candidates, with duplicates folded.
 
 Legend: C candidates, D width.
 
@@ -103,7 +103,7 @@ def fold(
     Args:
         found: Best first.
         top: How many.
-        alike: Cosine from which two pictures count as the same; 1 folds the same content only,
+        alike: Cosine from which two images count as the same; 1 folds the same content only,
             None folds nothing.
         vectors_at: The unit vectors of rows, float32 (rows, D); asked only for an `alike` below 1.
         without: Ids that are left out.

@@ -1,8 +1,8 @@
-"""Vectors that exist become an index: normalised, block by block, with caption and url.
+"""Import of existing vectors as an index: normalised, block by block, with caption and url.
 
 Legend: N rows, D width.
 
-Two forms are read, those of `towers.precomputed`: `vectors.npy` with ids, and clip-retrieval's
+Two forms are read, those of `precomputed`: `vectors.npy` with ids, and clip-retrieval's
 folder. A file of vectors does not say which model made them; the user does, with a space.
 """
 

@@ -1,4 +1,4 @@
-"""Where are the pictures, as vectors? Open an index, and find the nearest rows.
+"""An open index of unit vectors, and its nearest-neighbour search.
 
 Legend: Q queries, M indexed items, D width of the space.
 
@@ -64,7 +64,7 @@ class Index:
 
         Raises:
             UnavailableError: Nothing any more.
-            SpaceMismatchError: An index of another space, to which who asks this one says nothing.
+            SpaceMismatchError: An index of another space, in which this one's queries mean nothing.
         """
         found = Index(self.path)
         if found.space_id != self.space_id:
@@ -168,7 +168,7 @@ class Index:
         return len(self.store) if where is None else len(self.nearest.passing(where))
 
     def speakers(self, pack: LanguagePack | None) -> TextSpeakers:
-        """Who answers queries to this index; the teacher's tower is loaded only if it must speak.
+        """Who answers queries to this index; the teacher's tower is loaded only if it must answer.
 
         Args:
             pack: A pack of this space, or None.

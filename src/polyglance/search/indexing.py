@@ -1,9 +1,9 @@
-"""An index comes to hold what a folder holds: encode what is new, rename, remove, report.
+"""Indexing of a folder: encode what is new, rename, remove, report.
 
 A file whose path, size and time are known is not opened. One whose content is known is not encoded:
 under a new path beside the old one it is a copy, in place of the old one it was moved. A row whose
-file was deleted leaves the index (`leaving`). The towers, and torch, are loaded when there is
-something to encode, and not before.
+file was deleted leaves the index (`leaving`). The towers, and torch, are loaded only when there
+is something to encode.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def build(
     """Index pictures, or bring their index up to date, with its vector index; resumes.
 
     Args:
-        source: A folder, a tar or a folder of tars, or a parquet of downloads, see `gathering`; or
-            a folder of vectors, see `vector_rows`.
+        source: A folder, a tar or a folder of tars, or a parquet of downloads, see `scan`; or
+            a folder of vectors, see `import_vectors`.
         model: Reference of a dual encoder.
         out: Folder of the index, made or brought up to date.
         exclude: Patterns of what is left out, see `patterns.Patterns`.

@@ -1,4 +1,4 @@
-"""How is a text read? In the language that is given, or in the likely ones, by whoever speaks them.
+"""Interpretations of a typed text: in the given language, or in the likely ones.
 
 Legend: T texts, D width of the space.
 """
@@ -17,7 +17,7 @@ from polyglance.languages.registry import ENGLISH
 from polyglance.model.manifest import Speaker
 from polyglance.search.language_routing import Voice, Voices
 
-# A reading that is less likely is not asked: it would dilute the others, and load what speaks it.
+# A reading that is less likely is not asked: it would dilute the others, and load its encoder.
 LEAST_SHARE = 0.1
 # Readings of one text, and of one query, that are asked and fused at most.
 MAX_READINGS = 3
@@ -104,7 +104,7 @@ def encode(texts: Sequence[Said], voices: Voices) -> list[list[Encoded]]:
 
 
 def assume(said: Said, *, voices: Voices) -> list[tuple[Voice, Assumption]]:
-    """Who is asked for a text, and in which language; the likeliest first.
+    """The encoders that a text is given to, each with a language; the likeliest first.
 
     Guesses that would give the very same vector are one reading: a voice that does not use the
     language is asked once. Readings under a tenth of all are left out, but for the likeliest.

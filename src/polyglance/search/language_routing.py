@@ -1,4 +1,4 @@
-"""Who answers in which language? The packs on an index and its model's own text side.
+"""Language routing: which pack, or the model's own text side, answers in which language.
 
 Legend: N texts, D width of the space.
 
@@ -50,7 +50,7 @@ class LanguageRow:
 
 
 class Voice:
-    """One that turns texts into vectors.
+    """One encoder of texts: a pack's, or the teacher's.
 
     Args:
         name: The pack's; None for the teacher.
@@ -91,7 +91,7 @@ class Voice:
 
 
 class Voices:
-    """All that answer for an index; see the module.
+    """All text encoders of an index; see the module.
 
     Args:
         index: The index.

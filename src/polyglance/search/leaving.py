@@ -1,4 +1,4 @@
-"""Which rows leave an index: those whose file was deleted, not those whose disk is absent.
+"""Removal policy: which rows leave an index when their files are gone.
 
 A file that is gone may have been moved, left out by choice, deleted, or lie on a disk that is not
 mounted; and so may a vector that was given, when its files do not hold it any more. Vectors cost

@@ -1,4 +1,4 @@
-"""What questions look for, as vectors, and the first answers to each that differ.
+"""Vector look-ups of questions, and the first distinct answers to each.
 
 Legend: Q queries, D width of the space.
 """

@@ -1,4 +1,4 @@
-"""What does an index know of a picture beside its vector? Columns, and how an older one gets them.
+"""Metadata columns of an index beside the vector, and their addition to an older one.
 
 offset                 where its bytes begin in the file, for a member of a tar
 taken_at               by the camera's clock, without a zone

@@ -1,4 +1,4 @@
-"""Which source an index is of: its own alone, followed where it was moved, never exchanged.
+"""The source of an index: one alone, followed where it was moved, never exchanged.
 
 One index a folder, and one kind of rows: pictures, or vectors that were given. Another source is
 refused while the index's own is there. Where that is gone, the new place must hold a share of the

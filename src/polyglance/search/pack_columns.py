@@ -1,4 +1,4 @@
-"""What does a pack that moves the content side add to an index? One derived column, removable.
+"""Pack columns: vectors that a pack with its own content side adds to an index.
 
 The base column is never touched. A pack with a content head has every vector re-projected, block
 by block, in seconds; one with another content tower has every picture encoded again, which must be

@@ -1,7 +1,7 @@
-"""Where the model of an index is, after folders were moved.
+"""Location of an index's model after folders were moved.
 
 An index notes its model by full path and as seen from itself (`../model`). Where it is not at its
-old place, the second is tried: whoever moves all of it together has to do nothing. What is found is
+old place, the second is tried, so that moving all of it together needs no command. What is found is
 checked by its space.
 """
 

@@ -1,4 +1,4 @@
-r"""What is asked? Texts and pictures with signs and weights, and the form they are typed in.
+r"""Queries: texts and pictures with signs and weights, and the syntax they are typed in.
 
     beach                                      a plain text, as is every text without an operator
     "beach" + photo.jpg - "night"              a text, a picture, and what to keep away from
@@ -12,7 +12,7 @@ query `\"`, `\+`, `\-` and `\\` are the bare characters, inside quotes and outsi
 A language in front is the shortest tag of one that is there (`ca:`, not `cat:`) or its id
 (`cat_Latn:`), with the text close behind; `cat:dog`, `12:30`, `C:\x`, `http://x` are plain texts.
 What looks like a language or a weight and is read as text (`xx:dog`, `0.5*dog` alone) is noted.
-What nobody sees (marks of direction, joiners, control characters) is taken away before all else.
+Invisible marks (of direction, joiners, control characters) are removed before all else.
 """
 
 from __future__ import annotations

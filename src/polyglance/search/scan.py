@@ -1,4 +1,4 @@
-"""What is there to index: pictures of a folder and of its tars, or of a table of downloads.
+"""Scans of what is to be indexed: pictures of a folder and its tars, or of a table.
 
 Which of them is decided by what is given:
 
@@ -7,7 +7,7 @@ Which of them is decided by what is given:
     FILE.tar        one tar
     FILE.parquet    a table of downloads, see `downloads`
 
-What is there and is left out, is told with its reason.
+Files that are left out are reported with their reasons.
 """
 
 from __future__ import annotations

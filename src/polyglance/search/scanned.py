@@ -1,4 +1,4 @@
-"""What a scan found: the images, what is known of them, and what was left out."""
+"""The result of a scan: the images, what is known of them, and what was left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is an index asked? Queries in any language and by picture, from many threads at once.
+"""The searcher: queries in any language and by picture, from many threads at once.
 
 Legend: T texts, D width of the space.
 

@@ -1,4 +1,4 @@
-"""What is shown of each picture? Small JPEGs beside the index, by content, without metadata.
+"""Thumbnails: small JPEGs beside the index, named by content, without metadata.
 
 `INDEX/thumbnails/ab/cdef....jpg`: named by the content key, so that copies share one and a changed
 file never shows its old self. They are made while a picture is decoded for the tower; what is
@@ -91,7 +91,7 @@ def keep(index: Path, key: str, jpeg: bytes) -> None:
 def is_there(place: Path) -> bool:
     """Whether a thumbnail is there; an empty file, as a power cut leaves it, is none.
 
-    Nor is a link: who made an index does not choose what else of this machine is shown.
+    Nor is a link: an index must not choose what else of this machine is shown.
     """
     try:
         found = os.lstat(place)

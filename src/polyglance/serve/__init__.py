@@ -1,1 +1,1 @@
-"""Who asks an index over HTTP? A server for programs and for people: end points and a page."""
+"""The HTTP server of an index, for programs and for people: end points and a page."""

@@ -1,4 +1,4 @@
-"""How does a request become an answer? Batches of queries through the searcher, answers as JSON.
+"""Requests turned into answers: queries batched through the searcher, answers as JSON.
 
 Queries are asked in one thread, the encoder's. What is shown beside an id is read once for each
 state of the index: when there are new rows, or another index in its place, it is read again; while
@@ -81,7 +81,7 @@ class Catalogue:
         self._told: dict[str, dict[str, Any]] = {}
 
     def hit(self, found: Hit, rank: int) -> dict[str, Any]:
-        """A hit as `forms.FoundHit` describes it."""
+        """A hit as `schemas.FoundHit` describes it."""
         told = self._told.get(found.id) or self._tell(found.id)
         score = round(found.score, 6)
         return {"rank": rank, "score": score, "folded": found.num_folded, **told}
@@ -200,7 +200,7 @@ class Asker:
             self._searcher.encode_pictures([_small_picture()])
 
     def answers(self, batch: Sequence[Asked]) -> list[dict[str, Any] | Exception]:
-        """The answers to several questions, as `forms.Found` describes them, or what is wrong.
+        """The answers to several questions, as `schemas.Found` describes them, or what is wrong.
 
         Raises:
             LostIndexError: There is no index to ask any more.

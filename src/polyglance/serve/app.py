@@ -1,4 +1,4 @@
-"""What answers where? The end points of the server, and the life of what stands behind them."""
+"""The server's application: its end points, and the life cycle of what stands behind them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How does a body arrive? Whole, within its size and its time, and not too many at once.
+"""Reception of request bodies: whole, bounded in size and time, and not too many at once.
 
-An end point is called when all of a body is here: who sends slowly holds none of the places of
-those who are answered. Small bodies are read at once. Of large ones so many are in memory at a
-time, the others wait unread; who waits for a place may have it from the one that sends slowest.
+An end point is called when all of a body is here, so a slow sender takes no place from requests
+that are answered. Small bodies are read at once. Only so many large ones are in memory at a time;
+the others wait unread, and one that waits may take the place of the one that sends slowest.
 """
 
 from __future__ import annotations

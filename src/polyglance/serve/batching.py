@@ -1,4 +1,4 @@
-"""How do concurrent queries share one encoder? What is waiting is taken together, in one thread.
+"""Batching of concurrent queries for one encoder, in one thread.
 
 While the thread works, queries pile up; when it is free, it takes them all, up to a number. After
 a batch of several it waits a few milliseconds for the next ones; somebody who asks alone does not.

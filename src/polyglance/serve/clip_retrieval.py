@@ -1,4 +1,4 @@
-"""How do clients of clip-retrieval ask? The form of its `/knn-service`, there and back.
+"""The interface of clip-retrieval: the form of its `/knn-service`, there and back.
 
 Their ids are row numbers: here an item's place among the ids of the index. `num_result_ids` hits
 come back, the first `num_images` of them with what is known beside id and similarity; both are

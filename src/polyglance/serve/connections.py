@@ -1,4 +1,4 @@
-"""Who may hold a connection, and for how long? Bounds on heads, idleness and unread answers.
+"""Connection limits: bounds on heads, idle time and unread answers.
 
 uvicorn's protocol for HTTP, with what it leaves open: a head of any size, a head or a body that
 never ends, clients that hold every connection, answers that nobody reads. A client is never shut
@@ -96,7 +96,7 @@ class Connections:
             self._of.pop(old.address, None)
 
     def bound_unsent(self) -> None:
-        """Close the connections that have left their answers unread for longest, if all are many.
+        """Close the connections with the longest unread answers, if too many bytes are unread.
 
         One that has just been answered stays: its client had no time to read.
         """
@@ -205,7 +205,7 @@ class Connection(HttpToolsProtocol):
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; those behind a body are not heard, what they say was decided before."""
+        """One header; trailers are ignored, since what they say was decided before."""
         self._head_bytes += len(name) + len(value) + 4
         self._num_headers += 1
         if self._head_too_large:
@@ -277,7 +277,7 @@ class Connection(HttpToolsProtocol):
         return self._head_bytes > limits.head_bytes or self._num_headers > limits.num_headers
 
     def dispensable(self, now: float) -> tuple[int, float] | None:
-        """How well others can do without it, the best first; None where it is to be left alone.
+        """Sort key of what to close first; None where it is to be left alone.
 
         Those that never asked anything come first, then those that are idle, then answers that
         nobody reads, then bodies that arrive slowly; of each the longest so.

@@ -1,4 +1,4 @@
-"""Who decodes what strangers send? Processes apart, each with a real end.
+"""Decoding of uploaded pictures in processes of their own, each of which can be ended.
 
 A file of a third of a megabyte can keep a decoder busy for a minute, and a thread cannot be ended.
 So pictures are decoded in processes of their own (`decoding_worker`), started when the first

@@ -1,4 +1,4 @@
-"""One picture after the other, decoded in a process that may be ended: what it runs.
+"""The worker process that decodes one uploaded picture after the other.
 
 `python -m polyglance.serve.decoding_worker` reads jobs from its input and writes answers to its
 output. Torch is not imported: it takes some 45 MB. A job has so much of a processor; the system

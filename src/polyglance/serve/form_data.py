@@ -1,4 +1,4 @@
-"""What does a form hold that was posted? Its fields and its file, read in one pass.
+"""Parsing of posted forms: the fields and the file, read in one pass.
 
 The body is here and within its limits. It is cut at its boundary by the library's own search: what
 a stranger sends takes as long as its bytes, whatever they look like.

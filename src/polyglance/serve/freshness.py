@@ -1,4 +1,4 @@
-"""Is the index on the disk the one that was opened? Known by what it is, not by its number.
+"""Detection of a changed index on the disk, by what it is and not by its version number.
 
 An index that is made anew in the same place counts its versions from 1 again. So a folder is known
 by its manifest and its table: which files they are, and when the manifest was written.

@@ -1,4 +1,4 @@
-"""Which ids may stand in an address? Any: names of files hold slashes and ends of lines."""
+"""The path converter for ids: any text, since file names hold slashes and line ends."""
 
 from __future__ import annotations
 

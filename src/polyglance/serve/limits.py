@@ -1,4 +1,4 @@
-"""How much may one request ask for, and how many at once? Every bound of the server."""
+"""Every limit of the server: how much one request may ask for, and how many run at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What is refused above.
+    """Bounds above which a request is refused.
 
     Attributes:
         body_bytes: Of a request; a larger one is refused before it is read, or while it streams.
@@ -26,7 +26,7 @@ class Limits:
         free_body_bytes: What any request may send before it counts as an upload.
         batch_queries: Queries that the encoder takes at once.
         batch_seconds: How long the first of them waits for others.
-        session_seconds: How long the cookie opens.
+        session_seconds: How long the cookie is valid.
         head_bytes: Of a request's first line and headers.
         num_headers: Of a request.
         head_seconds: Until a head is whole, from the connection or from its first byte.

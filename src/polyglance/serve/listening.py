@@ -1,4 +1,4 @@
-"""How does the server listen, and stop? A port that is free, room for connections, signals."""
+"""The listening socket and shutdown: a free port, room for connections, signals."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from polyglance.serve.limits import Limits
 from polyglance.serve.security import App
 
 STOP_SECONDS = 5
-# Files that are open beside connections: of the index, of pictures, of processes that decode.
+# Files that are open beside connections: of the index, of images, of processes that decode.
 OTHER_FILES = 256
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket at an address; nobody is let in before the server runs.
+    """A socket at an address, which accepts no connection before the server runs.
 
     Args:
         host: An address, or a name of this machine.

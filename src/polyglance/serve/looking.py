@@ -1,4 +1,4 @@
-"""How are sent pictures looked at? Decoded apart, encoded in a thread beside the one of texts.
+"""Encoding of uploaded pictures: decoded apart, encoded in a thread beside the one of texts.
 
 Few are decoded and in memory at a time, the others wait as files; texts never wait for them.
 """

@@ -1,4 +1,4 @@
-"""How much memory stays after a large picture? What is free goes back to the system."""
+"""Release of free memory to the system after a large image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 def trim() -> None:
     """Give memory that is free back, where the system's library can; takes some milliseconds.
 
-    Pictures come and go in pieces of many megabytes, between which small things stay: without
+    Images come and go in pieces of many megabytes, between which small things stay: without
     this, sixty uploads leave a gigabyte behind.
     """
     if (found := _library()) is not None:

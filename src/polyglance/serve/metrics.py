@@ -1,4 +1,4 @@
-"""How is the server doing? Counters in the text form that Prometheus reads."""
+"""Metrics of the server: counters in the text form that Prometheus reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Under which names may a server be reached? What `--name` takes, and which address to use."""
+"""Host names of the server: what `--name` takes, and which address to use."""
 
 from __future__ import annotations
 

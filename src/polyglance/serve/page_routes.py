@@ -1,4 +1,4 @@
-"""The page, its parts, the page of end points, and the form that asks for the token."""
+"""Routes of the page, its assets, the page of end points, and the form that asks for the token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which parameters does a request give? Each of them known, given once, and UTF-8.
+"""Validation of request parameters: each of them known, given once, and UTF-8.
 
 A parameter that is dropped in silence answers another question than the one that was asked. Here
 is the rule for the parameters of an address and the fields of a form; every end point that the

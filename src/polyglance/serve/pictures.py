@@ -1,6 +1,6 @@
-"""Which bytes may leave this machine? Pictures of the index and nothing else.
+"""Delivery of pictures: files of the index and nothing else.
 
-An id is looked up among the rows; it never becomes a part of a path. The file of its row must lie
+An id is looked up among the rows and never becomes part of a path. The file of its row must lie
 inside the indexed folder once all links are followed, and hold the very content that was indexed.
 """
 

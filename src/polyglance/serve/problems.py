@@ -1,4 +1,4 @@
-"""Errors as answers: every one says what was given, what is allowed, and what to do."""
+"""Errors as answers: each says what was given, what is allowed, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which words does the server answer? The forms of its JSON, for its OpenAPI description.
+"""Schemas of the server's JSON, for its OpenAPI description.
 
 Answers are written as plain dictionaries (a query takes a millisecond; validating what we made
 ourselves would take another); a test holds them against these forms.

@@ -1,4 +1,4 @@
-"""Who may ask, and how much? What every request passes before any end point sees it.
+"""The security layer: what every request passes before any end point sees it.
 
 One ASGI layer, without the framework: the form of its head, the name it was sent to, the site it
 comes from, the token, the size of its body and the time that it takes to arrive, the number of
@@ -189,7 +189,7 @@ class Guard:
     def _from_elsewhere(
         self, scope: MutableMapping[str, Any], headers: Mapping[bytes, str]
     ) -> Refusal | None:
-        """Why a request is none of this server's own; None where it is."""
+        """Why a request is not from this server's own pages; None where it is."""
         host = headers.get(b"host", "").strip().lower()
         if not _HOST.fullmatch(host) or not self._is_mine(host_name(host)):
             return (

@@ -1,9 +1,9 @@
-"""Who has shown the token? Bearers, cookies that end, and wrong tokens that cost time.
+"""Authentication: bearer tokens, cookies that expire, and delays after wrong tokens.
 
 A cookie holds the second at which it ends and a signature made with a key from the token: nothing
 is kept here, it survives a restart, and a new token ends all. A wrong token makes its client wait:
-the next guesses of that address, and those of all, are compared one after the other. Who has shown
-the token on a connection, or has a cookie, never waits for guessers at the same address.
+the next guesses of that address, and those of all, are compared one after the other. A client that
+has shown the token on its connection, or has a cookie, never waits for guessers at its address.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Doors:
         self._known: OrderedDict[tuple[str, int], None] = OrderedDict()
 
     def session(self) -> str:
-        """A cookie's value that opens from now on."""
+        """The value of a cookie that is valid from now on."""
         ends = str(int(self._now()) + self.seconds)
         return f"{ends}.{self._signature(ends)}"
 

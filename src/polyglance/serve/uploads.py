@@ -1,4 +1,4 @@
-"""What was sent? Texts made clean; pictures whose decoding would not end, known beforehand."""
+"""Validation of what was sent: texts cleaned, and images too slow to decode refused early."""
 
 from __future__ import annotations
 

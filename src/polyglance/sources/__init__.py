@@ -1,1 +1,1 @@
-"""Where do rows come from? One file per publisher's format."""
+"""Readers of data sets: one file per publisher's format."""

@@ -1,4 +1,4 @@
-"""Which pictures are in the binary files of CIFAR-10, CIFAR-100 and STL-10? Unpacked, once.
+"""The binary image files of CIFAR-10, CIFAR-100 and STL-10, unpacked once.
 
 Each is a run of records: a byte of class (CIFAR-100: coarse, then fine) and 3 x 32 x 32 bytes row
 by row; STL-10 keeps 3 x 96 x 96 bytes column by column in one file and classes from 1 in another.

@@ -1,4 +1,4 @@
-"""Where does parallel text come from? A file a language, or a pair of files a pair of languages.
+"""Readers of parallel text: a file a language, or a pair of files a pair of languages.
 
 A pair with an empty side is dropped and counted; two files of another length are refused.
 """

@@ -1,4 +1,4 @@
-"""Where do captions come from? Tables, a line a caption, and the forms that publishers ship.
+"""Readers of captions: tables, a line a caption, and the forms that publishers ship.
 
 A caption file that does not fit says the file, the line and what was expected.
 """

@@ -1,4 +1,4 @@
-"""Which class does each picture belong to? By its folder, a table, or a file of numbers.
+"""Readers of classed images: by folder, by a table, or by a file of numbers.
 
     labels.npy beside ids.txt    precomputed vectors: the class index of each id
     labels.tsv                   columns `image` and `class`: an index, or what a folder would say

@@ -1,4 +1,4 @@
-"""Which captions does a JSON of COCO's kinds hold? Three forms that name COCO's photos.
+"""Readers of COCO-like caption JSON: three forms that name COCO's photos.
 
     read_coco       {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}:
                     COCO itself, STAIR Captions (Japanese), MSCOCO-IT (Italian)

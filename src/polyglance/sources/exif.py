@@ -1,4 +1,4 @@
-"""When and where was a photo taken? EXIF's time and position, or None; broken EXIF is no EXIF.
+"""EXIF time and position of a photo, or None; broken EXIF counts as none.
 
 EXIF's times are those of the clock in the camera: local, without a zone. So are ours.
 """
@@ -71,8 +71,8 @@ def parse_time(text: Any) -> datetime | None:
     """A time as cameras and programs write it; None for what is none, as zeros of an unset clock.
 
     Where month or day are not known, it is the first moment of the year or month; a time of day
-    that is none counts as midnight. The hour 24 is the first of that day: so write telephones whose
-    hours run from 1 to 24. A zone is not looked at.
+    that is none counts as midnight. The hour 24 is the first of that day: some telephones count
+    their hours from 1 to 24. A zone is not looked at.
 
     >>> parse_time("2024:07:31 18:05:09.25+02:00")
     datetime.datetime(2024, 7, 31, 18, 5, 9)

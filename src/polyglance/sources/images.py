@@ -1,4 +1,4 @@
-"""What a picture file shows: decoded safely, to RGB, upright, with when and where it was taken.
+"""Safe decoding of image files: to RGB, upright, with when and where they were taken.
 
 Decoding never trusts a file: only the formats listed here are tried (Pillow would start Ghostscript
 for an EPS named `.jpg`), the size in the header is looked at before memory is asked for, and a file
@@ -57,7 +57,7 @@ def load_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image:
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A decoded picture: RGB, upright; and when and where it was taken."""
+    """A decoded image: RGB, upright; and when and where it was taken."""
 
     image: Image
     taken: Taken
@@ -101,7 +101,7 @@ def decode_photo(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Pho
     except errors.InputError:
         raise
     except pil.DecompressionBombError as error:
-        # Pillow looks at the header first and refuses the largest before we see their size.
+        # Pillow looks at the header first and refuses the largest before their size is known here.
         pixels = re.search(r"\((\d+) pixels\)", str(error))
         given = f"{int(pixels.group(1)):,}" if pixels else "too many"
         raise _too_large(name, given, max_pixels) from error
@@ -115,7 +115,7 @@ def decode_photo(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Pho
 
 
 def read_taken(file: BinaryIO) -> Taken:
-    """Time and place of an open file, its picture not decoded where the format allows."""
+    """Time and place of an open file, its image not decoded where the format allows."""
     from PIL import Image as pil
 
     try:
@@ -128,7 +128,7 @@ def read_taken(file: BinaryIO) -> Taken:
 
 
 def _opened(file: BinaryIO, *, head: bytes) -> Image:
-    """A picture whose header is read; its pixels are not.
+    """An image whose header is read; its pixels are not.
 
     A JPEG is opened by its own class: Pillow's general way refuses the largest, which are read at a
     fraction of their size, and warns of others.
@@ -144,12 +144,12 @@ def _opened(file: BinaryIO, *, head: bytes) -> Image:
 
 @cache
 def _silence_pillow() -> None:
-    """What Pillow thinks of damaged metadata and of large pictures is no news for the terminal."""
+    """Silence Pillow's warnings of damaged metadata and of large images."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _bound(image: Image, *, name: str, max_pixels: int) -> bool:
-    """Refuse a picture that is too large; have a large JPEG read at a fraction of its sides.
+    """Refuse an image that is too large; have a large JPEG read at a fraction of its sides.
 
     Returns:
         Whether it is such a JPEG.
@@ -171,7 +171,7 @@ def _bound(image: Image, *, name: str, max_pixels: int) -> bool:
 
 
 def _loaded(image: Image, data: bytes | None) -> Image:
-    """The picture with its pixels; a JPEG that lacks only its end mark has them all.
+    """The image with its pixels; a JPEG that lacks only its end mark has them all.
 
     Args:
         image: Opened.
@@ -218,7 +218,7 @@ def _exif_of(image: Image) -> tuple[int, Taken]:
         exif = image.getexif()
         orientation = int(exif.get(EXIF_ORIENTATION, 1))
     except DAMAGED:
-        # Cameras write broken EXIF under sound pictures: better unturned than not at all.
+        # Cameras write broken EXIF in intact images: better unturned than not at all.
         return 1, Taken()
     return orientation, taken_of(exif)
 

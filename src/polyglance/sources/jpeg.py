@@ -2,7 +2,7 @@
 
 Pillow refuses both alike. A decoder that is given any bytes behind the end of the pixels ignores
 them, and takes them for pixels where some are missing: so a file is whole where different tails
-give one picture. That a progressive file has all of its scans is read from its segments.
+give one image. That a progressive file has all of its scans is read from its segments.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 START = b"\xff\xd8\xff"
 END_MARK = b"\xff\xd9"
 SCAN, PROGRESSIVE = 0xDA, (0xC2, 0xCA)
-# Long enough that what is missing is felt over many blocks; no byte of them begins a mark, and they
+# Long enough that what is missing shows over many blocks; no byte of them begins a mark, and they
 # differ from the first bit on.
 TAILS, TAIL_BYTES = (b"\x00", b"\xfe", b"\x55"), 1 << 16
 LAST_COEFFICIENT = 63
@@ -27,7 +27,7 @@ _NEXT_MARK = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 def without_end_mark(data: bytes) -> Image | None:
-    """The picture of a file that lacks only its end mark; None where more is missing.
+    """The image of a file that lacks only its end mark; None where more is missing.
 
     Args:
         data: Bytes that begin as a JPEG does.

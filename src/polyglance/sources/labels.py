@@ -1,4 +1,4 @@
-"""Where do the names of classes and the prompts around them come from? A reader for each form.
+"""Readers of class names and of the prompts around them, one for each form.
 
     babel_imagenet-298.json             {"DE": [[class indices], [labels]], ...}
     nllb_dist13b_prompts.json           {"DE": [80 templates with {}], ...}

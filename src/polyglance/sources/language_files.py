@@ -1,4 +1,4 @@
-"""Which file is of which language? By the code in its name, as any data set writes it.
+"""Files by language, from the code in the name, as any data set writes it.
 
 A file whose code is not understood stands aside and is named with the nearest language, so that it
 is never passed over without a word; it does not stop the others.

@@ -1,4 +1,4 @@
-"""Which pictures at hand are those that a task names? Files of a folder and members of tars.
+"""Look-up of the pictures that a task names, in files of a folder and members of tars.
 
 A task knows a picture by its file name, with folders before it or without (`val2014/000123.jpg`).
 In a tar it may stand under a number instead (`000123.jpg`); then the `json` or `txt` beside it may

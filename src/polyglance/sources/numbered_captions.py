@@ -1,4 +1,4 @@
-"""Which captions stand behind an image's name and a number? A line `NAME#...<tab or space>caption`.
+"""Readers of numbered captions: a line `NAME#...<tab or space>caption`.
 
 The form of COCO-CN (`COCO_val2014_000000000042#0<tab>...`) and of Flickr30k-CN
 (`1007129816#zhm#0 ...`); images are named without their suffix.

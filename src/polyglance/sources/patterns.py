@@ -1,4 +1,4 @@
-"""Patterns of what a scan leaves out, and those that leave nothing out, with what was meant."""
+"""Exclusion patterns of a scan, and those that match nothing, with what was meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is the world that needs no model hub? Emoji as pictures, with names in a hundred languages.
+"""The pictogram data set: emoji as pictures, with names in a hundred languages, and no model hub.
 
 Pictures by two artists (one to train on, the other to test on) and their Unicode CLDR names and
 keywords come from four packages of the npm registry, fetched by name with the npm client, checked
@@ -195,7 +195,7 @@ def load_world(folder: Path | None = None) -> World:
     """Read the world, fetching it first where the cache lacks it.
 
     Args:
-        folder: Where it is or shall be; None takes the user's cache.
+        folder: Where it is or will be; None takes the user's cache.
 
     Raises:
         UnavailableError: No npm client, or no network.
@@ -296,7 +296,7 @@ def _extract_pictures(
     with tarfile.open(archive) as opened:
         for member in opened:
             name = member.name.removeprefix(prefix)
-            # The name is one that we asked for, so it cannot lead out of the folder.
+            # The name is one that was asked for, so it cannot lead out of the folder.
             if member.name.startswith(prefix) and name in names:
                 source = opened.extractfile(member)
                 assert source is not None

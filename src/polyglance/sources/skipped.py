@@ -1,6 +1,6 @@
 """Files that a scan leaves out: each with its reason, and a summary with counts by reason.
 
-Nothing is dropped without a word. What is left out by a rule is `Skipped`, with a reason of this
+Nothing is dropped silently. What is left out by a rule is `Skipped`, with a reason of this
 file's table; what could not be read is `Quarantined`, with the words of who failed.
 """
 

@@ -1,4 +1,4 @@
-"""Where do sentence pairs with a score of likeness come from? The form of SemEval's STS 2017."""
+"""Readers of sentence pairs with a similarity score, in the form of SemEval's STS 2017."""
 
 from __future__ import annotations
 

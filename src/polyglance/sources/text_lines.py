@@ -1,4 +1,4 @@
-"""Which lines and rows does a text file hold, whatever editor saved it?
+"""Lines and rows of text files, whatever editor saved them.
 
 A line ends at a line feed, and a carriage return before it is dropped; nothing else ends one
 (`str.splitlines` would also split at U+2028, which stands inside captions).

@@ -1,4 +1,4 @@
-"""The pictures and tars of a folder and its subfolders, and all else that is there, with reasons.
+"""Folder walks: the images and tars of all subfolders, and all else with reasons.
 
 Nothing in a folder stops the walk: what cannot be listed, links that lead nowhere or round in
 circles, pipes (which would be waited for), folders deeper than a path can be long. What is inside
@@ -68,7 +68,7 @@ SYSTEM_FOLDERS = frozenset(
 # too, so that a damaged manifest gives no thumbnail away.
 OUR_MANIFESTS = {"store.json": "store", "pack.json": "language-pack", "model.json": "dual-encoder"}
 OUR_TABLE = "vectors.lance"
-# What an index that lies in the very folder of the pictures has there.
+# What an index that lies in the very folder of the images has there.
 OUR_ENTRIES = frozenset((OUR_TABLE, "store.json", "store.lock", "quarantine.jsonl"))
 OUR_THUMBNAIL = re.compile(r"thumbnails/[0-9a-f]{2}/[0-9a-f]{30}\.jpg")
 
@@ -164,7 +164,7 @@ def is_heic(head: bytes) -> bool:
 
 
 def kind_of(suffix: str) -> Why | None:
-    """The reason to leave a file of this suffix out; None for a picture that is read.
+    """The reason to leave a file of this suffix out; None for an image that is read.
 
     Args:
         suffix: In lower case, with its dot.

@@ -102,7 +102,7 @@ def read_shard(path: Path, *, name: str, exclude: Patterns | None = None) -> Sha
 
     Args:
         path: The tar.
-        name: What its ids shall begin with.
+        name: What its ids are to begin with.
         exclude: Which members are left out, by their ids.
     """
     listing = _Listing(name, exclude or Patterns(()))

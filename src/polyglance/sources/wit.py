@@ -1,9 +1,9 @@
-"""Which captions does WIT hold? The tab-separated files of its release: a row an image on a page.
+"""Reader of WIT's captions: the tab-separated files of its release, a row an image on a page.
 
     wit_v1.test.all-00000-of-00005.tsv.gz    header and 17 columns; read are language, image_url
                                              and caption_reference_description
 
-The caption is the one under the picture (the reference description), as retrieval uses it; rows
+The caption is the one under the image (the reference description), as retrieval uses it; rows
 without one are passed over. An image is known by the last part of its address, percent-decoded:
 what Wikimedia calls the file, and what a download of it is called.
 """

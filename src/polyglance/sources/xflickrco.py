@@ -1,4 +1,4 @@
-"""Which captions does xFlickrCO hold? A JSON line an image, a folder a language (IGLUE's form).
+"""Reader of xFlickrCO: a JSON line an image, a folder a language (IGLUE's form).
 
 LANG/test.jsonl     {"sentences": ["..."], "id": 274455, "img_path": "NAME.jpg"}
 """

@@ -1,11 +1,11 @@
-"""How does a table come to its vector index, and how well does that find? Built, measured, noted.
+"""Building of a table's vector index: when it pays, with its recall measured and noted.
 
 Legend: S sampled queries, M rows, D width, K answers.
 
 An index is built when it pays, from `LEAST_ROWS` on. Rows that come later are all compared until
 they are many; then a part of their own is added to the index, and when a fifth of the table is new
 the partitions are chosen anew. After each step the index looks into as many partitions as are
-needed to find `WANTED_RECALL` of what a full comparison finds, for pictures and for texts alike.
+needed to find `WANTED_RECALL` of what a full comparison finds, for images and for texts alike.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def build_if_it_pays(
 
 
 def query_texts() -> list[str]:
-    """Plain English like what people ask, to measure with where nobody's real queries are at hand.
+    """Plain English like what people ask, to measure with where no real queries are at hand.
 
     >>> texts = query_texts()
     >>> len(texts), texts[0], texts[-1]

@@ -1,10 +1,10 @@
-"""Which rows are nearest, without looking at all of them? Lance's vector index in a store's table.
+"""Approximate nearest neighbours: Lance's vector index in a store's table.
 
 Legend: Q queries, M rows, D width, K answers of a query.
 
 A table without an index is read into memory once, and every row compared. In one with an index
 partitions are probed, and the best candidates compared again with their exact vectors: scores are
-exact, and what is missed is said by the index's facts, which `vector_building` measured. Rows that
+exact, and what is missed is said by the index's facts, which `ann_build` measured. Rows that
 were added since the index was built are all compared; rows that are gone never answer.
 
 The index and its facts lie inside the Lance table, and go with it to object storage.

@@ -1,4 +1,4 @@
-"""The files of a store's table: sizes and checksums, noted once they are on the disk for good.
+"""Checksums of a store's table, noted once its files are on the disk for good.
 
 `checksums.json` names a version of the table and every file that it consists of. It is written
 after those were synced, so that what it names outlives a power cut; a newer version that it does

@@ -1,4 +1,4 @@
-"""How do files come onto the disk whole? Temporary name, rename, manifest last; locks; a full disk.
+"""Atomic files: temporary name, rename, manifest last; locks; a full disk.
 
 A reader sees the old file or the new one, never half of one. A folder is written beside its place
 and renamed into it; a folder that grows in place (a store) gets its manifest last, so that a folder
@@ -143,7 +143,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that we or others wrote.
+    """Read a JSON file, whoever wrote it.
 
     Raises:
         UnavailableError: There is no such file.
@@ -211,7 +211,7 @@ def read_manifest(path: Path, *, kind: str, schema_version: int) -> dict[str, An
 def read_manifest_as(
     schema: type[T], path: Path, *, kind: str, schema_version: int, hint: str
 ) -> T:
-    """As `read_manifest`, as what a dataclass says it is; see `schemas`.
+    """As `read_manifest`, as what a dataclass says it is; see `manifest_fields`.
 
     Args:
         schema: The dataclass.

@@ -1,6 +1,6 @@
-"""What a store knows of the files that it has open: opened, compared, noted, and still the same.
+"""The guard of a store's open files: opened, compared, noted, and still the same.
 
-One guard a store in a folder; see `store_sums` for what is noted, `store_versions` for what is
+One guard a store in a folder; see `checksums` for what is noted, `versions` for what is
 opened.
 """
 

@@ -1,4 +1,4 @@
-"""Whose vectors are these? What a store says of itself, in its folder and in its table.
+"""Identity of a store: whose vectors it holds, as its folder and its table say.
 
 The folder's manifest is what is read there. The table says the same, so that it goes alone to
 object storage and is opened there by its address.

@@ -1,6 +1,6 @@
-"""What did killed writers leave beside an output? Told from what is being written, and removed.
+"""Leftovers of killed writers: told from what is being written, and removed.
 
-A writer holds `flock` on what it fills, which the system frees however the writer ends.
+A writer holds `flock` on what it writes, and the system frees it however the writer ends.
 """
 
 from __future__ import annotations

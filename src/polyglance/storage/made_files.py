@@ -1,4 +1,4 @@
-"""A folder that we made for other tools: its manifest names each file with its size and SHA-256.
+"""Folders made for other tools: a manifest names each file with its size and SHA-256.
 
 The files are in the form of others and carry no sign of ours, so only the manifest tells them from
 a user's own files of the same form. What it does not name, or names otherwise, is not ours: such a
@@ -73,7 +73,7 @@ def is_own(folder: Path) -> bool:
 
 
 def stranger(folder: Path) -> str:
-    """Something in a folder that we did not make or that has changed, in a clause; else empty."""
+    """Something in a folder that was not made here or that has changed, in a clause; else empty."""
     if not os.path.lexists(folder / MANIFEST):
         return f"no {MANIFEST} says that polyglance made it"
     try:

@@ -1,4 +1,4 @@
-"""The schema of a manifest is a dataclass: its annotations say what each field may be.
+"""Manifest schemas as dataclasses: annotations say what each field may be.
 
     class Score:
         pack: Share                              # Annotated[float, Between(0, 1)]
@@ -75,7 +75,7 @@ class _Refused(Exception):
         self.given, self.allowed, self.at = given, allowed, at
 
     def within(self, name: object) -> _Refused:
-        """The same, seen from around."""
+        """The same error, seen from the enclosing value."""
         at = f"{name}.{self.at}" if self.at else f"{name}"
         return _Refused(self.given, self.allowed, at=at)
 

@@ -1,4 +1,4 @@
-"""Which place may be written? One decision for every output, taken before any work begins.
+"""Checks of output places: one decision for every output, taken before any work begins.
 
 An output never replaces what it did not make. What stands in its place is of the kind that is to be
 written, or it stays; and whether the place can be written is tried, not guessed.
@@ -104,7 +104,7 @@ def _refused(path: Path, why: str, *, hint: str) -> errors.OutputError:
 
 
 def _require_a_name(path: Path) -> None:
-    """A name that every program can read, and that the shell was through with."""
+    """A name that every program can read, and that the shell has expanded."""
     try:
         os.path.abspath(path).encode("utf-8")
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""What is wrong with a store's table, and what of it can be mended: every file and row is read.
+"""Repair of a store's table: every file and row is read, and what can be mended is.
 
 Mending never guesses: a version whose manifest cannot be read goes, and the one before is the
 newest; a piece of the table whose file is not what was written goes with its rows, and so does a
@@ -57,7 +57,7 @@ class Finding:
 
 @dataclass
 class _Table:
-    """A table that is looked at.
+    """A table under examination.
 
     Attributes:
         store, folder: Of the store, and of its table.

@@ -1,4 +1,4 @@
-"""What is a row of a store? The Arrow side: schema, checked table, and which vectors can be used.
+"""The schema of a store's rows: Arrow types, checked tables, and which vectors can be used.
 
 Legend: N rows, D width.
 """

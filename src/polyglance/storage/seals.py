@@ -1,4 +1,4 @@
-"""What a manifest was written over: its own checksum, and those of the files beside it.
+"""Checksums of manifests: each one's own, and those of the files beside it.
 
 A manifest of ours is the last file of its folder and says the SHA-256 of the others. A subfolder
 with a manifest of its own is sealed by that one, and the outer one seals the inner manifest: each

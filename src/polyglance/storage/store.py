@@ -1,4 +1,4 @@
-"""Where do vectors live? A Lance table: id, content key, vector; append, resume, fingerprint.
+"""The store of vectors: a Lance table of id, content key and vector, with a fingerprint.
 
 Legend: N rows, D width.
 
@@ -93,7 +93,7 @@ class Store:
                 made anew.
             facts: Whose vectors it will hold.
             extra_columns: More columns, name to Arrow type.
-            extra_facts: Whatever else the manifest shall say, as JSON.
+            extra_facts: Whatever else the manifest is to say, as JSON.
 
         Raises:
             StoreError: There is a store already, or one without its manifest, or another process is

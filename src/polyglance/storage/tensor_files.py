@@ -1,8 +1,8 @@
-"""Weights on the disk: safetensors, written whole for everyone who may read, and read with care.
+"""Safetensors files: written whole, readable for all who may, and read with care.
 
-What is absent, unreadable, cut or a Git LFS pointer is told as such: every one of these reaches a
-reader as another exception of the library, and the one for a file without the right to read it
-says that there is none.
+What is absent, unreadable, cut or a Git LFS pointer is reported as such: the library raises a
+different exception for each of these, and the one for a file without the right to read it says
+that there is none.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which version of a store's table is opened: the newest one, unless it did not reach the disk.
+"""The version of a store's table that is opened: the newest one that reached the disk.
 
 Every version up to the one that `checksums.json` names was synced. A newer one is a killed writer's
 and whole, or the power was cut: then its manifest cannot be read or its files are cut, and the

@@ -1,4 +1,4 @@
-"""What is measured? A data set is a row of this table: where its texts are, how it is scored."""
+"""The table of tasks: a data set is a row that says where its texts are and how it is scored."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def get_task(name: str) -> Task:
 
 
 def load_task(name: str, root: str | Path | None = None, *, download: bool = False) -> TaskData:
-    """A task's texts in all its languages, so that what is compared never hangs on which are asked.
+    """A task's texts in all its languages, so that the comparison never depends on which are asked.
 
     Args:
         name: Of the task.
         root: The publisher's folder, or the folder in which it stands under its name.
-        download: Whether files that lack are fetched: into that folder, or the user's cache.
+        download: Whether missing files are fetched: into that folder, or the user's cache.
 
     Raises:
         UnknownNameError: For a task that is not there.

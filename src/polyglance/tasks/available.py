@@ -1,4 +1,4 @@
-"""What is left of a task's content items where only some are at hand? Shared by kinds of task.
+"""Subsets of a task, where only some of its content items are at hand.
 
 Legend: M content items, N of them at hand.
 """
@@ -22,7 +22,7 @@ class AtHand:
     Attributes:
         keep: Bool (M,), which content items.
         content_ids: Their N ids, in the task's order.
-        image_files: Their pictures, where the task brings them.
+        image_files: Their images, where the task brings them.
         num_dropped: What was dropped before, and the others under the reason given.
     """
 
@@ -33,7 +33,7 @@ class AtHand:
 
 
 class _Task(Protocol):
-    """What is asked of a task: its content items, their pictures, and what was dropped so far."""
+    """What is asked of a task: its content items, their images, and what was dropped so far."""
 
     @property
     def content_ids(self) -> Sequence[str]: ...
@@ -46,7 +46,7 @@ class _Task(Protocol):
 
 
 def at_hand(task: _Task, found: Collection[str], *, reason: str) -> AtHand:
-    """Split a task's M content items by what there is; the caller minds if none is left.
+    """Split a task's M content items by what there is; the caller checks whether any is left.
 
     Args:
         task: Of any kind.

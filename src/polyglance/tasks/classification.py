@@ -1,4 +1,4 @@
-"""What are the classes, names, prompts and pictures of a zero-shot classification task?
+"""Data of zero-shot classification tasks: classes, names, prompts and pictures.
 
 Legend: M content items, C classes.
 """

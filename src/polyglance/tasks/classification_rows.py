@@ -1,4 +1,4 @@
-"""Which zero-shot classification data sets are there?"""
+"""The table of zero-shot classification data sets."""
 
 from __future__ import annotations
 

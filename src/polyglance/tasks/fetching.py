@@ -1,4 +1,4 @@
-"""How do a task's files come onto this machine? Fetched where the table pins them, checked by hash.
+"""Download of a task's files: fetched where the table pins them, checked by hash.
 
 A file is written under a temporary name and takes its own only when its hash is right; what is
 there already with the right hash is not fetched again.

@@ -82,7 +82,7 @@ def of_task(data: TaskData, *, images: Path | None = None, by_id: bool = False) 
 
 
 def require_policy(policy: str) -> None:
-    """Refuse a way with leakage that there is not.
+    """Refuse an unknown leakage policy.
 
     Raises:
         UnknownNameError: For another one.
@@ -99,7 +99,7 @@ def screen(
     item_keys: Mapping[str, str] | None = None,
     bank_ids: Sequence[str] = (),
 ) -> Screened:
-    """Look for test data in training data, and refuse it, leave it out, or let it be.
+    """Look for test data in training data, and refuse it, leave it out, or allow it.
 
     Args:
         training_data: What there is to learn from.

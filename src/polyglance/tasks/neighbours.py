@@ -1,4 +1,4 @@
-"""Which pictures ask and which are found, where pictures look for pictures of their own class?
+"""Data of nearest-neighbour tasks: pictures that look for pictures of their own class.
 
 ETCL, appendix A.2: each validation picture of ImageNet takes the class of its nearest training
 picture. No text takes part; results stand under English because every result names a language.

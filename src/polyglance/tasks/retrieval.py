@@ -1,4 +1,4 @@
-"""What are the texts and content items of a retrieval task, and which belong to which split?
+"""Data of retrieval tasks: texts and content items, and which belong to which split.
 
 Legend: M content items.
 """
@@ -36,7 +36,7 @@ class RetrievalData:
         metric: What the data set's papers report, as in the table of tasks.
         candidates: What is searched in: all content items, so that languages compare; or those
             that are captioned in the language asked, where languages have content of their own.
-        image_files: The pictures, where the task brings them; empty where the user does.
+        image_files: The images, where the task brings them; empty where the user does.
         num_dropped: What could not take part, by reason.
         set_aside: Files and lines that could not be used, and why.
     """

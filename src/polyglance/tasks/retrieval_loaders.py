@@ -1,4 +1,4 @@
-"""How do the publishers' files of each retrieval data set become a task?
+"""Loaders of retrieval data sets: from the publishers' files to a task.
 
 Every loader takes the folder of the publisher's files and the languages wanted, or None for all
 that are there.
@@ -32,7 +32,7 @@ FLICKR30K_NAMES, KARPATHY_FLICKR30K = "filenames.txt", "dataset_flickr30k.json"
 
 
 def load_pictograms(folder: Path | None, languages: list[str] | None) -> RetrievalData:
-    """Names of emoji against the pictures of the artist that training never uses.
+    """Names of emoji against the images of the artist that training never uses.
 
     Args:
         folder: The world's folder; None fetches it into the user's cache.
@@ -45,7 +45,7 @@ def load_pictograms(folder: Path | None, languages: list[str] | None) -> Retriev
 
 
 def pictograms_of(world: pictograms.World, artist: pictograms.Artist) -> RetrievalData:
-    """Names of emoji against one artist's pictures, seen and held-out concepts apart."""
+    """Names of emoji against one artist's images, seen and held-out concepts apart."""
     held_out = np.array([concept.held_out for concept in world.concepts], bool)
     return RetrievalData(
         task="pictograms",
@@ -277,7 +277,7 @@ def load_korean_coco(folder: Path | None, languages: list[str] | None) -> Retrie
 
 
 def load_wit(folder: Path | None, languages: list[str] | None) -> RetrievalData:
-    """WIT: every language searches the pictures of its own pages.
+    """WIT: every language searches the images of its own pages.
 
     Args:
         folder: Holds `wit_v1.test.all-*.tsv.gz`.

@@ -1,9 +1,9 @@
-"""Which retrieval data sets are there?
+"""The table of retrieval data sets.
 
 The file forms of xflickrco, mscoco-it, multi30k, xtd10 and xtd200 were seen in the publishers'
 repositories; those of coco-cn, flickr30k-cn, stair, korean-coco, wit and the image list of
-flickr30k-200 are built from documentation and other people's readers alone: nobody here has read
-the real files.
+flickr30k-200 are built from documentation and other people's readers alone, and were not tried
+on the real files.
 """
 
 from __future__ import annotations

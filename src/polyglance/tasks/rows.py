@@ -1,4 +1,4 @@
-"""What does a row of the table of tasks say?"""
+"""The schema of a row in the table of tasks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TaskData(Protocol):
 
 @runtime_checkable
 class ContentData(TaskData, Protocol):
-    """A task about pictures or sounds."""
+    """A task about images or sounds."""
 
     @property
     def content_ids(self) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ class ContentData(TaskData, Protocol):
 
     @property
     def image_files(self) -> tuple[ImageFile, ...]:
-        """The pictures, where the task brings them; empty where the user does."""
+        """The images, where the task brings them; empty where the user does."""
         ...
 
     @property
@@ -92,7 +92,7 @@ class Task:
         num_languages: In the publisher's release.
         metric: What the papers report.
         policy: Which captions take part, as the papers do it.
-        images: What the content ids are, for whoever brings the pictures; empty without.
+        images: What the content ids are, for whoever brings the images; empty without.
         folder: How the publisher's folder is called, where not as the task.
         files: What stands in the publisher's folder, by name or pattern.
         revision: Which release the files are of.

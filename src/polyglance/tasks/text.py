@@ -1,4 +1,4 @@
-"""What are the sentences of a task about texts alone? Scored pairs, and translations."""
+"""Data of text tasks: pairs of sentences with a score, and translations."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def load_tatoeba(folder: Path | None, languages: list[str] | None) -> BitextData
 
 
 def load_xtd200_text(folder: Path | None, languages: list[str] | None) -> BitextData:
-    """The captions of XTD200 as parallel text, without their pictures.
+    """The captions of XTD200 as parallel text, without their images.
 
     Args:
         folder: Holds `LANG.txt` with FLORES codes.

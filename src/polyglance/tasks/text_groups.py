@@ -1,4 +1,4 @@
-"""Which languages do papers average Tatoeba over? The groups of 14, 36 and 82 of its 112.
+"""Groups of Tatoeba's languages that papers average over: 14, 36 and 82 of its 112.
 
 Codes are the data set's own. ETCL's table 12 names where each group comes from; the lists follow
 from those sources and were held against its tables 15 and 16, whose row for m-USE gives its means

@@ -1,4 +1,4 @@
-"""Which tasks about texts alone are there?"""
+"""The table of tasks about texts alone."""
 
 from __future__ import annotations
 

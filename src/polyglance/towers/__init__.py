@@ -1,4 +1,4 @@
-"""Who encodes? The tower protocol and the table of towers; one file per library.
+"""The tower protocol and the table of towers; one file per library.
 
 Legend: N rows, D width.
 

@@ -1,4 +1,4 @@
-"""The languages that a text tower is said to know: by itself, by its reference, card or family.
+"""Languages that a text tower declares: by itself, by its reference, card or family.
 
 Nobody here measured them; a pack lists them without a score.
 """
@@ -25,7 +25,7 @@ XLM_R = (
 )
 # By `model_type` of a checkpoint's config.json.
 FAMILIES: Mapping[str, str] = MappingProxyType({"xlm-roberta": XLM_R, "xlm-roberta-xl": XLM_R})
-# What cards and lists write for a language that we keep in two scripts.
+# What cards and lists write for a language that the table has in two scripts.
 IN_TWO_SCRIPTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"zh": ("zho_Hans", "zho_Hant"), "ku": ("kmr_Latn", "ckb_Arab")}
 )
@@ -52,7 +52,7 @@ def languages_of(tower: Tower, reference: str) -> tuple[str, ...]:
 
 
 def known(codes: Iterable[str]) -> tuple[str, ...]:
-    """Ids of those codes that mean a language we know; cards hold others, as `multilingual`.
+    """Ids of those codes that mean a known language; cards hold others, as `multilingual`.
 
     >>> known(["de", "zh", "multilingual"])
     ('deu_Latn', 'zho_Hans', 'zho_Hant')

@@ -1,4 +1,4 @@
-"""Where does each family of dual encoders keep its two sides? A table for transformers' models."""
+"""Families of dual encoders in transformers: where each keeps its two sides."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DualFamily:
         text_pooling: From the text sub-model's output to features.
         text_projection: Path of the text side's last projection.
         image_projection: The same of the image side; None where its pooling head ends it.
-        crops: Whether its pictures are cropped unless the file says otherwise.
+        crops: Whether its images are cropped unless the file says otherwise.
         fixed_length: Whether it reads texts padded to full length, without a mask.
         text_form: What its texts were like in training, as far as its tokenizer does not see to it.
     """
@@ -55,7 +55,7 @@ def _siglip(model: str) -> DualFamily:
 
 
 # Keyed by `model_type` of config.json. SigLIP 2 of fixed resolution says `siglip`; its NaFlex form,
-# whose pictures keep their shape, says `siglip2`.
+# whose images keep their shape, says `siglip2`.
 DUAL_FAMILIES: Mapping[str, DualFamily] = MappingProxyType(
     {
         # CLIP's own code mends its texts by ftfy; Chinese CLIP's lower-cases them and straightens

@@ -1,4 +1,4 @@
-"""Which folders of this machine a pack or a model may name: those that its user has named before.
+"""Folders that a pack or a model may name: those that the user has named before.
 
 A pack is a folder from anywhere. One that names `/home/you/...` as its tower would have whatever
 lies there opened and read. So a manifest may name what is inside its own folder (`tiny:./tower`),

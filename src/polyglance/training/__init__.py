@@ -1,7 +1,7 @@
-"""How is anything trained? The only training loop, and what it stands on.
+"""Training: the only loop, and the parts it stands on.
 
-`loop` is the loop; `descent` takes a step, by one of `optimizers`; `batches` says what comes next;
-`keepers` which weights stay; `logs` tells of it; `runs` makes it go on after a stop.
+`loop` is the loop; `optimizer_step` takes a step, by one of `optimizers`; `batches` gives the next
+batch; `best_weights` keeps weights; `logs` records terms; `checkpoints` resumes after a stop.
 """
 
 from polyglance.training.batches import dealt_batches, shuffled_batches

@@ -1,4 +1,4 @@
-"""Which batch comes next? Epochs in order, dealt out to processes, found again after a stop."""
+"""Batches of an epoch: in order, dealt out to processes, found again after a stop."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def dealt_batches(batches: Batches) -> Batches:
 
     So W processes with batches of B rows do, in the loss's mean, what one does with batches of
     W B. The last round of an epoch is left out where it does not serve them all. Not for a step
-    that shares its batch out by `processes.own_rows`: there everyone needs the same batch.
+    that shares its batch out by `distributed.own_rows`: there everyone needs the same batch.
 
     Args:
         batches: Epoch number to its batches, the same in every process.
@@ -60,10 +60,10 @@ def dealt_batches(batches: Batches) -> Batches:
 
 
 class BatchWalk:
-    """Walks through batches, epoch after epoch; knows where it stands and can be put there again.
+    """Walks through batches, epoch after epoch; its position can be saved and restored.
 
-    To stand where it stood, a walk asks for the epoch's batches again and throws away those that
-    were used. Batches may draw from torch's global generator: how that stood at each draw is
+    To restore its position, a walk asks for the epoch's batches again and throws away those that
+    were used. Batches may draw from torch's global generator: its state at each draw is
     remembered, since the training steps between them draw from it, too.
 
     Args:
@@ -102,7 +102,7 @@ class BatchWalk:
             self._begin_epoch(self._epoch + 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the walk stands."""
+        """The position of the walk."""
         return {
             "epoch": self._epoch,
             "num_given": self._num_given,
@@ -111,7 +111,7 @@ class BatchWalk:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Walk to where it stood; leaves the global generators somewhere."""
+        """Restore this position; leaves the global generators in any state."""
         self._random.load_state_dict(state["random_at_start"])
         self._begin_epoch(state["epoch"])
         self._random_at = state["random_at"]

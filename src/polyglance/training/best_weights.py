@@ -1,4 +1,4 @@
-"""Which weights does a training end with? An average of them, and the best seen on a dev split."""
+"""Weights that a training ends with: their average, and the best seen on a dev split."""
 
 from __future__ import annotations
 

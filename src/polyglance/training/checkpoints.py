@@ -1,4 +1,4 @@
-"""How does a training go on after it was stopped? Checkpoints in a run folder, and who may resume.
+"""Checkpoints in a run folder, and which training may resume from them.
 
     RUN/run.json              what was asked for: settings, data, the weights it began from
     RUN/log.jsonl             loss terms
@@ -6,8 +6,8 @@
     RUN/result/               the end: kept weights and report; there is no checkpoint any more
 
 A checkpoint is a folder that is renamed into its place, its manifest written last: a process killed
-at any moment leaves the last whole one. Resumed, a run ends with the very weights, to the bit, that
-it had ended with unstopped, on the same machine with the same number of threads.
+at any moment leaves the last whole one. A resumed run ends with the same weights, to the bit,
+as an unstopped one, on the same machine with the same number of threads.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Stateful(Protocol):
     """A part of a run's state."""
 
     def state_dict(self) -> Any:
-        """What it stands at: nested dicts and lists of tensors, numbers and text."""
+        """Its state: nested dicts and lists of tensors, numbers and text."""
         ...
 
     def load_state_dict(self, state: Any) -> Any:
-        """Stand there again."""
+        """Restore this state."""
         ...
 
 

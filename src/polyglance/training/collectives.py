@@ -1,4 +1,4 @@
-"""How do several processes decide alike? What one of them sees, all of them act upon."""
+"""Collective decisions of several processes: all act upon what one of them sees."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def states_of_all(state: Any) -> list[Any]:
     """Every process's nested state, in order of ranks.
 
     Args:
-        state: Small; see `nested.take_apart` for what it may hold.
+        state: Small; see `state_files.take_apart` for what it may hold.
     """
     if processes.world_size() == 1:
         return [state]

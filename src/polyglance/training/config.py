@@ -1,4 +1,4 @@
-"""What can be set about a training, and what does it tell at its end?"""
+"""The settings of a training, and the report at its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Precision = Literal["no", "bf16", "fp16"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How to descend.
+    """Settings of a training.
 
     Attributes:
         num_steps: Optimiser steps in all; the schedule ends there.
@@ -89,7 +89,7 @@ class TrainConfig:
 
 @dataclass(kw_only=True)
 class TrainReport:
-    """What happened.
+    """The report of a training.
 
     Attributes:
         num_steps: Steps taken; fewer than asked for where the training stopped early.

@@ -1,4 +1,4 @@
-"""How do several processes train as one? Rows gathered with gradient, gradients averaged.
+"""Data-parallel training: rows gathered with gradient, gradients averaged.
 
 Every process holds the same weights and sees the same batches; each encodes its own share of a
 batch (`own_rows`), all get all vectors (`gather_rows`), and all compute the same full loss.

@@ -1,4 +1,4 @@
-"""Is it the same data, the same weights? A short digest that differs where they do."""
+"""Fingerprints of data and weights: short digests that differ where these do."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""How does a large batch learn in the memory of a small one? Each chunk is encoded twice.
+"""Gradient caching: a large batch in the memory of a small one, each chunk encoded twice.
 
 A contrast needs all vectors of a batch at once, but the activations behind them only one chunk at
 a time: encode without gradient, chunk by chunk; take the loss and its gradient at the vectors;
 encode each chunk again, now with gradient, and push its vectors' gradient through. The result is
-the gradient of the whole batch, exactly, for one more forward pass. A step of `train.fit` asks for
+the gradient of the whole batch, exactly, for one more forward pass. A step of `loop.fit` asks for
 its vectors here and changes nothing else: the second pass runs inside the loop's own `backward`::
 
     def step(rows):
@@ -41,11 +41,11 @@ ROUNDING_UNITS = 16
 
 
 def encode_in_chunks(forward: Forward, *, num_rows: int, chunk_rows: int | None) -> Tensor:
-    """Vectors of a batch that remember nothing but how to make them again.
+    """Vectors of a batch that keep no activations, only how to compute them again.
 
     Several views of a batch (images, texts in two languages) are several calls, and may share a
-    module. Where gradients go is as ever: `backward()` on what is computed from the vectors adds
-    them to the parameters' `grad`. (`torch.autograd.grad` cannot see through to parameters.)
+    module. Gradients go where they always do: `backward()` on what is computed from the vectors
+    adds them to the parameters' `grad`. (`torch.autograd.grad` cannot see through to parameters.)
 
     Args:
         forward: Positions (C,) in the batch to vectors (C, D), with gradient. It must depend on
@@ -176,7 +176,7 @@ def _encode(forward: Forward, positions: Tensor) -> Tensor:
 
 
 def _refuse_other(again: Tensor, before: Tensor) -> None:
-    """The gradient is that of the second pass: it must be the first one over again."""
+    """The gradient is that of the second pass: it must repeat the first one."""
     furthest = float((again - before).abs().max())
     allowed = ROUNDING_UNITS * torch.finfo(before.dtype).eps * float(before.abs().max())
     if furthest > allowed:

@@ -1,4 +1,4 @@
-"""Does half precision pay here? Only where the processor has instructions for it.
+"""Whether half precision pays here: only where the processor has instructions for it.
 
 Without them products in bfloat16 are emulated: on an AVX2 processor a training step took 9 times as
 long as in float32, a product of two matrices 50 to 120 times.

@@ -1,4 +1,4 @@
-"""What happens on Ctrl-C? The step at hand is finished first, so that its state can be saved."""
+"""Handling of Ctrl-C: the current step is finished first, so that its state can be saved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where are loss terms told? By name, in the report, in `log.jsonl`, in TensorBoard, on the bar."""
+"""Logs of loss terms, by name: in the report, `log.jsonl`, TensorBoard and the progress bar."""
 
 from __future__ import annotations
 

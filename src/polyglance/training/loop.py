@@ -48,13 +48,13 @@ def fit(
     For a resumed run to be exact, all that changes from step to step stands in `module`
     (parameters, buffers) or in the global random generators; `batches` may draw from those, too.
     In several processes every one calls this alike, and gradients are averaged after each backward
-    pass: see `processes` for steps that share out a batch, `dealt_batches` for the others.
+    pass: see `distributed` for steps that share out a batch, `dealt_batches` for the others.
 
     Args:
         module: Holds every parameter that learns. It stays on the device it is on.
         step: One batch to loss terms, with gradient; "total" is what is minimised.
         batches: Epoch number to its batches; called again when they run out.
-        config: How to descend.
+        config: Settings of the training.
         validate: Score on a dev split, higher is better; None keeps the last weights.
         run: Where checkpoints and logs go; a run that is there is resumed, one that has ended is
             read. None keeps nothing.

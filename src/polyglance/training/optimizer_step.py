@@ -1,4 +1,4 @@
-"""How does a loss change the weights by one step? In which precision, and as one of how many."""
+"""One optimiser step: precision, and the share of one process among several."""
 
 from __future__ import annotations
 

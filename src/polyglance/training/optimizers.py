@@ -1,4 +1,4 @@
-"""How do gradients change weights? One table of optimisers, the groups of parameters, the rates."""
+"""Optimisers in one table, their groups of parameters, and learning rates."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Lamb(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Change the weights by their gradients; `closure` is there for torch's sake."""
+        """Change the weights by their gradients; torch requires `closure`."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
@@ -138,7 +138,7 @@ def _lion8bit(groups: list[Group], betas: Betas) -> torch.optim.Optimizer:
 
 
 def _bitsandbytes() -> Any:
-    # On import it warns of 4-bit products that it cannot do without a package that is not for us.
+    # On import it warns of 4-bit products that it cannot do without a package that is not needed.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     try:
         import bitsandbytes

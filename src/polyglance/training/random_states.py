@@ -1,4 +1,4 @@
-"""Where do the global random generators stand? Read and set again, for an exact resume."""
+"""States of the global random generators, saved and restored for an exact resume."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class RandomStates:
     """The global generators of torch, NumPy and Python, as one part of a run's state."""
 
     def state_dict(self) -> State:
-        """All of them, as they stand now."""
+        """The current states of all of them."""
         _, keys, position, has_normal, normal = np.random.get_state(legacy=True)
         version, integers, gauss = random.getstate()
         state: State = {

@@ -1,4 +1,4 @@
-"""Which seeds are there? Those that every library which draws here can take."""
+"""Valid seeds: those that every library which draws here can take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a nested state become files? Tensors go to safetensors, the rest to JSON; no pickle."""
+"""Nested training state as files: tensors as safetensors, the rest as JSON; no pickle."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def put_together(apart: Apart) -> Any:
 
 
 def _skeleton(value: Any, name: str, tensors: dict[str, Tensor], seen: set[int]) -> Any:
-    """The JSON of a value; its tensors go into `tensors` under the way that leads to them."""
+    """The JSON of a value; its tensors go into `tensors` under the path that leads to them."""
     if isinstance(value, Tensor):
         value = value.detach().cpu().contiguous()
         place = value.untyped_storage().data_ptr()

@@ -1,4 +1,4 @@
-"""Which of a module's tensors does training change? All but frozen parameters.
+"""The tensors of a module that training changes: all but frozen parameters.
 
 Only these are averaged, kept and saved: a large tower with a small adapter has small checkpoints.
 The frozen rest is there again when a run is resumed, and is checked to be the same.

@@ -50,7 +50,7 @@ class EtclConfig:
             other, or `fine-tuning` on image-text pairs of all languages.
         image_projection: `frozen` leaves the content side unchanged, `behind` learns a linear map
             on its vectors.
-        optimizer: A row of `train.optimizers`: `adamw`, or the paper's `lamb`.
+        optimizer: A row of `training.optimizers`: `adamw`, or the paper's `lamb`.
         num_mural_steps: Steps of the pre-training.
         num_etcl_steps: Steps on triples.
         num_fine_tuning_steps: Steps on image-text pairs.
@@ -290,7 +290,7 @@ def _etcl(parts: _Parts) -> tuple[Batches, Step]:
 
 
 def _fine_tuning(parts: _Parts) -> tuple[Batches, Step]:
-    """Images with captions of all languages, two at a time never."""
+    """Images with captions in all languages, one caption at a time."""
     net, data, config = parts.net, parts.data, parts.config
     prepared = net.live.prepare(data.texts, data.caption_languages)
     show, chunk = parts.content.rows_of(data), config.chunk_rows

@@ -1,4 +1,4 @@
-"""What does a contrast compare texts with? Contents as they were encoded, or as they learn.
+"""The item side of contrastive training: encoded once, or learning.
 
 Legend: M contents, B of a batch, D width of the space, D' of what a head takes.
 """

@@ -1,4 +1,4 @@
-"""How does a text tower learn beside contents? The joint module, its dev score, and its pack.
+"""The model of contrastive training: text and item side, dev score, and the pack made of it.
 
 Shared by the recipes that train text against images with a contrast (`nllb-clip`, `etcl`).
 
@@ -110,7 +110,7 @@ class JointNet(nn.Module):
     def scale(self) -> Tensor:
         """What the cosines are multiplied by; a hundred at most."""
         with torch.no_grad():
-            # Held there, not only read there: beyond it the gradient would be zero for ever.
+            # Clamped in place, not only when read: beyond the limit the gradient would stay zero.
             self.log_scale.clamp_(max=math.log(MOST_SCALE))
         return torch.exp(self.log_scale)
 
@@ -306,7 +306,7 @@ def run_of(
 ) -> training.RunFolder | None:
     """A run folder that is resumed with this config and data only.
 
-    Items count by their ids and what is said of them: vectors of the same pictures change in their
+    Items count by their ids and what is said of them: vectors of the same images change in their
     last bits when a cache is made anew.
 
     Args:

@@ -1,4 +1,4 @@
-"""`nllb-clip`: contrast between images and captions in all languages, with a live text tower.
+"""`nllb-clip`: contrast of images and captions in all languages, with a trainable text tower.
 
 A text tower learns to find a caption's image among those of the batch (NLLB-CLIP). Each epoch
 draws one random caption an image, languages in equal shares.
@@ -7,7 +7,7 @@ What learns is a matter of `regime` and `image_projection`. By default the conte
 is, so that the pack answers on an existing index without one new vector, and English is untouched.
 `behind` learns a linear map on the index's own vectors: it is re-projected, in seconds. `trained`,
 the paper's way, learns the image projection itself, and `full` the image tower too: both need the
-pictures encoded again. `NllbClipConfig.as_published()` is the paper's.
+images encoded again. `NllbClipConfig.as_published()` is the paper's.
 
 Legend: N captions, M contents, B of a batch, D width of the space, D' in front of its projection.
 
@@ -51,7 +51,7 @@ class NllbClipConfig:
         objective: `contrastive` as CLIP, or `sigmoid` as SigLIP.
         language_sampling: `equal` draws every language equally often, `proportional` as often as
             it is written.
-        optimizer: A row of `train.optimizers`: `adamw`, or the paper's `lion8bit`, which wants
+        optimizer: A row of `training.optimizers`: `adamw`, or the paper's `lion8bit`, which wants
             smaller rates. For an n-gram table on a CPU take AdamW: Lion needed four times as long
             and found less (pictograms, 34 for 38 % among ten).
         num_steps: Optimiser steps.

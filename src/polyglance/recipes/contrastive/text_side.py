@@ -1,4 +1,4 @@
-"""Which text tower learns, from what is given? A fresh one, a copy, or only what is behind it.
+"""The text side of contrastive training: a new tower, a copy, or only a projection.
 
 Legend: N captions, B rows of a batch, D width.
 """
@@ -118,7 +118,7 @@ def live_text(
 
 
 def _ngrams_again(tower: TinyTextTower, *, dropout: float) -> LiveNgrams:
-    """A tiny tower out of its 8 bits."""
+    """A tiny tower's module, dequantised from 8 bits."""
     if tower.ending != "linear":
         raise errors.ConfigError(
             "the tiny tower chooses among a memory; only one with a linear end can be trained on",
@@ -132,7 +132,7 @@ def _ngrams_again(tower: TinyTextTower, *, dropout: float) -> LiveNgrams:
             matrix = ngrams.dequantise_rows(tensors[name], tensors[f"{name}_scale"])
             weight.copy_(torch.from_numpy(matrix))
         live.net.keys.bias.copy_(torch.from_numpy(tensors["bias"]))
-        live.net.log_scale.zero_()  # the keys have it in them
+        live.net.log_scale.zero_()  # the keys include it
     return live
 
 

@@ -1,4 +1,4 @@
-"""Dev sets: texts in several languages, and what each asks for, by which a pack is measured.
+"""Dev sets: texts in several languages and what each is to find, by which a pack is measured.
 
 Legend: M candidates, D width of the teacher's space.
 """

@@ -1,4 +1,4 @@
-"""What do recipes that need English text alone share? Encoded pairs, and the pack around a map.
+"""Training on English text alone: encoded pairs, and the pack around a map.
 
 Legend: N training rows, M dev rows, D_in width of the multilingual tower, D of the space.
 """
@@ -42,7 +42,7 @@ class EncodedPairs:
         head_input: How `x` was made from the tower's raw vectors.
         num_repeated: Texts left out because they came twice.
         data_id: Fingerprint of the texts and of both towers. Not of the vectors: these change in
-            their last bits when a cache is made anew, and a run shall go on all the same.
+            their last bits when a cache is made anew, and a run must be resumed in spite of it.
     """
 
     x: Vectors

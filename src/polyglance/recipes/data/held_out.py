@@ -1,6 +1,6 @@
-"""The rows of a training's data that are held out: they measure the pack and are never fitted.
+"""Held-out rows of training data: they measure the pack and are never fitted.
 
-Which ones is fixed by a hash of the English text; captions of an item go where its English caption
+A hash of the English text fixes which ones; captions of an item go where its English caption
 goes, so that a concept is on one side in all languages and in all kinds of data. Every language
 gives a tenth of its rows, and ten at least.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SHARE = 0.1
 # Of fewer rows a language cannot spare ten.
 LEAST_ROWS = 4 * LEAST_QUERIES
-# Two items whose vectors are so near are one picture, saved twice.
+# Two items whose vectors are so near are one image, saved twice.
 SAME_ITEM = 0.9999
 
 Spoken = tuple[str, str]  # a language and the normal form of a text in it
@@ -195,7 +195,7 @@ def _chosen_items(data: ImageText | None, *, share: float, given: set[str]) -> s
         rows_of.setdefault(caption.language, []).append(keys[row])
     chosen = _chosen(rows_of, share=share) | given
     dev = np.array([key in chosen for key in keys], bool)
-    # A picture that was saved twice is one concept, whatever is said of it.
+    # An image that was saved twice is one concept, whatever is said of it.
     for row in np.flatnonzero(dev).tolist():
         near = data.contents @ data.contents[row] >= SAME_ITEM
         if (near & ~dev).any():

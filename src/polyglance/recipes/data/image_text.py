@@ -1,6 +1,6 @@
-"""What do recipes that learn from images and captions share? Captions joined to their contents.
+"""Image-caption training data: captions joined to their contents.
 
-How batches are drawn from them is `recipes.draws`.
+Batches are drawn from them in `sampling`.
 
 Legend: M contents, N captions, L languages, D width.
 """
@@ -34,7 +34,7 @@ class LeftOut:
 
     Attributes:
         captions_without_content: Their content is not among those given.
-        contents_without_caption: Nobody says anything of them.
+        contents_without_caption: They have no caption.
         empty_texts: Nothing but blanks.
         repeated_captions: The same text of the same content in the same language again.
     """

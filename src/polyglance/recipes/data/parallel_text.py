@@ -1,4 +1,4 @@
-"""What do recipes that learn from parallel text share? Groups of translations, and their batches.
+"""Parallel-text training data: groups of translations, and their batches.
 
 Legend: N texts, G groups, B texts of a batch.
 """

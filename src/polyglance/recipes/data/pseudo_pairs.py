@@ -1,4 +1,4 @@
-"""What plays the image and the translation of an English text, where there are no pairs?
+"""Pseudo-pairs: an image and a translation for each English text, from unpaired banks.
 
 An English text is encoded twice, by the teacher and by the multilingual tower, and each asks a
 bank of its own space: images, and texts of other languages. What they answer is constant, so it is
@@ -29,7 +29,7 @@ from polyglance.storage.store import Store
 
 @dataclass(frozen=True, eq=False)
 class Banks:
-    """What is asked: images in the teacher's space, and texts that nobody paired with anything.
+    """The banks: images in the teacher's space, and texts, neither paired with anything.
 
     Attributes:
         images: Float32 (N, D), unit, in the teacher's space.
@@ -150,7 +150,7 @@ def answered(
     temperature: float,
     asker: Asker,
 ) -> Vectors:
-    """What a bank answers, from the store where it has answered before; killed and run, it goes on.
+    """What a bank answers, from the store where it has answered before; resumed after a kill.
 
     Args:
         queries: Float32 (Q, D), unit.

@@ -1,4 +1,4 @@
-"""In what order are captions, triples and translations drawn? Batches with exact shares.
+"""Sampling of captions, triples and translations, in batches with exact shares.
 
 Legend: M contents, N captions, L languages, P pairs of languages, B rows of a batch.
 

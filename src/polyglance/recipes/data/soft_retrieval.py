@@ -1,4 +1,4 @@
-"""What does a memory bank hold that is like a query? A softmax-weighted mean, computed in blocks.
+"""Soft retrieval from a memory bank: a softmax-weighted mean, computed in blocks.
 
 It is attention: the queries ask, the bank gives keys and values. No matrix of queries x bank is
 ever held; the kernel of torch that does so is 2.8 times as fast here as the plain softmax.
@@ -51,7 +51,7 @@ def soft_retrieve(queries: Vectors, bank: Vectors, *, temperature: float) -> Vec
 def soft_retrieve_blocks(
     queries: Vectors, bank: Vectors, *, temperature: float, block_queries: int = BLOCK_QUERIES
 ) -> Iterator[tuple[slice, Vectors]]:
-    """The same, block by block, for who stores them as they come.
+    """The same, block by block, for callers that store each block.
 
     Args:
         queries: Float32 (Q, D), unit.

@@ -1,4 +1,4 @@
-"""Which vector shall a caption get? The English one's before any training, or its image's.
+"""Target vectors of captions: the English caption's before any training, or the image's.
 
 Legend: N texts, G targets, D width of the space.
 """
@@ -25,7 +25,7 @@ from polyglance.records import Pair
 
 @dataclass(frozen=True, eq=False)
 class Lessons:
-    """Texts, and the vector that each shall get.
+    """Texts, and the target vector of each.
 
     Attributes:
         texts: N.

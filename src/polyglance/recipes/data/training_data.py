@@ -35,7 +35,7 @@ class TrainingData:
     def fingerprint(self) -> str:
         """Which texts and contents these are: every field, by what it was made from.
 
-        Of contents the keys are taken where they are known, not the vectors: the same pictures
+        Of contents the keys are taken where they are known, not the vectors: the same images
         encoded again, on another machine or after the cache went, differ in the last bits.
         """
         digest = hashlib.blake2b(digest_size=16)

@@ -36,7 +36,7 @@ class DistillConfig:
         trunk_warmup_share: With one: share of the steps in which the rate rises.
         max_tokens: With one: tokens of a text in training.
         vectors: With one: whether it meets the teacher's vectors as they are, or at length one.
-            As they are, a teacher's own tower starts where it shall stay.
+            As they are, a teacher's own tower starts where it is to stay.
         seed: Fixes start and draws.
     """
 

@@ -1,4 +1,4 @@
-"""How does a small tower learn from captions? In every batch it has to come nearest its own target.
+"""Contrastive distillation of a small tower from captions, each against its own target.
 
 A text aims at the mean of the teacher's vectors of all English texts that say the same: captions of
 one photo are several, none of which is *the* translation. On 28,000 lines of Multi30K with Flickr8k
@@ -68,7 +68,7 @@ def aims_of(data: GroupedText, targets: Vectors) -> Aims:
 def _families(
     row_text: NDArray[np.int64], row_group: NDArray[np.int64], *, num_texts: int, num_groups: int
 ) -> NDArray[np.int64]:
-    """The connected parts of texts and groups: the least group number wanders along the links."""
+    """The connected parts of texts and groups: the least group number spreads along the links."""
     of_group = np.arange(num_groups)
     while True:
         of_text = np.full(num_texts, num_groups)

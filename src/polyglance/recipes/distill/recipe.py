@@ -1,10 +1,10 @@
 """`distill`: a multilingual text tower that imitates the teacher, from parallel text.
 
-A translation shall get the vector that the teacher gives its English text (Reimers and Gurevych
-2020; M-CLIP). A given transformer is trained as a whole: see `recipes.distill_transformer`. Without
-one, a small tower of n-grams is made. Where there are few English texts (names, labels), it chooses
-among the teacher's vectors, a softmax over them, which learns names by heart; where there are many
-(captions), it ends in a linear layer and learns by contrast: see `recipes.distill_contrast`.
+A translation is to get the vector that the teacher gives its English text (Reimers and Gurevych
+2020; M-CLIP). A given transformer is trained as a whole: see `transformer`. Without one, a
+small tower of n-grams is made. Where there are few English texts (names, labels), it chooses among
+the teacher's vectors, a softmax over them, which memorises names; where there are many (captions),
+it ends in a linear layer and learns by contrast: see `contrast`.
 
 Legend: N texts, G English texts, D width of the space.
 """
@@ -150,7 +150,7 @@ def _small(
         return transformer.Imitator(
             Side(tower, reference), report, linear.count_parameters(live.module)
         )
-    # Twice at length one: once would change last bits, and towers of 0.1 shall come out again.
+    # Normalised twice: once would change last bits, and towers of 0.1 must come out the same.
     tower, report = train_tower(
         parallel_text.featurised(data), affine.unit(targets), config=config, run=run
     )

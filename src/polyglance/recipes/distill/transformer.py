@@ -1,6 +1,6 @@
-"""How does a whole transformer learn to imitate the teacher? By squared error, from parallel text.
+"""Distillation of a whole transformer from the teacher, by squared error on parallel text.
 
-A text and all its translations, the English one among them, shall get the one vector that the
+A text and all its translations, the English one among them, are to get the one vector that the
 teacher gives the English text: encoded once, however many translations there are.
 
 Source: Reimers and Gurevych 2020; M-CLIP, Carlsson et al. 2022.
@@ -98,7 +98,7 @@ def imitate(
         run: Where checkpoints and logs go.
 
     Raises:
-        ConfigError: For a tower that cannot be trained, or a head that bends or leads elsewhere.
+        ConfigError: For a tower that cannot be trained, a nonlinear head, or one of another width.
     """
     live = LiveTransformer.copy_of(side.tower, side.reference, max_tokens=config.max_tokens)
     head = start_of_head(data, targets, side=side, cache=cache)
@@ -142,7 +142,7 @@ def start_of_head(
         cache: Keeps what the tower gave.
 
     Raises:
-        ConfigError: For a head that bends or leads to another width.
+        ConfigError: For a head that is nonlinear or leads to another width.
     """
     dim = targets.shape[1]
     if side.head is not None or side.output != "embedding":

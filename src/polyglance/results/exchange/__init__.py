@@ -1,4 +1,4 @@
-"""How do results go to other tools and come back? One table of forms, recognised when read.
+"""Exchange of results with other tools: one table of forms, recognised when read.
 
 polyglance          JSON lines, everything
 clip-benchmark      CLIP_benchmark's JSON, a file each for its own `build`
@@ -75,7 +75,7 @@ def write(rows: Sequence[Result], form: str, *, path: Path, force: bool = False)
         rows: Those that the form holds are written; see `FORMS[form].holds`.
         form: A name of `FORMS`.
         path: A folder where the form is of many files, else a file.
-        force: Whether one that we made may be replaced, once the new one is whole.
+        force: Whether one that this package made may be replaced, once the new one is whole.
 
     Returns:
         The files written; a folder has a manifest beside them.
@@ -108,7 +108,7 @@ def read(
 ) -> tuple[list[Result], list[errors.PolyglanceError]]:
     """Read results in any of the forms; a file or row that cannot be used stops no other.
 
-    Each result is there once, as `repeated_results` decides.
+    Each result is there once, as `results.repeated` decides.
 
     Args:
         paths: Files, and folders that are looked through for such files.

@@ -1,4 +1,4 @@
-"""What did the papers report? Their tables of results as data, with source and errata.
+"""Result tables of papers as data, with source and errata.
 
 A table of a paper is a file `PAPER-tableN.tsv` beside this one: one number a line, as it is
 printed, in the order in which the paper reads. `tables.tsv` says what each table is and which of

@@ -1,4 +1,4 @@
-"""Which numbers stand in the files that authors published beside their papers?
+"""Readers of the result files that authors published beside their papers.
 
 M2M's metrics and Babel-ImageNet's results are JSON, open_clip's multilingual retrieval is CSV.
 None of them is in this package; `author_files.tsv` says what each is about, by its file name.

@@ -1,4 +1,4 @@
-"""Do the printed means follow from the printed numbers? Rules of `tables.tsv`, recomputed.
+"""Printed means recomputed from the printed numbers, by the rules of `tables.tsv`.
 
 A rule says which numbers of a table are made of which others:
 
@@ -7,10 +7,10 @@ A rule says which numbers of a table are made of which others:
     metric=average_recall & direction=both <- mean metric=hit_rate_at_1|hit_rate_at_5|
         hit_rate_at_10 & direction=text_to_content|content_to_text @ etcl-table8
 
-Left stand conditions on the numbers that are checked. Right stand `mean` or `sum` and conditions on
-their members; behind `@` the tables that these are in, where they are others. In all columns that
-are not named right, members are like the number that is made of them. `|` parts alternatives, `!`
-begins what is left out, `*` is all; for languages, all that are no group. `;` parts rules.
+The left side has conditions on the numbers that are checked; the right side has `mean` or `sum`,
+conditions on their members, and behind `@` the tables of these, if they are others. In columns not
+named on the right, members are like the number made of them. `|` separates alternatives and `;`
+rules, `!` begins what is left out, `*` is all (of languages, all that are no group).
 """
 
 from __future__ import annotations

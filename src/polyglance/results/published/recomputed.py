@@ -1,4 +1,4 @@
-"""What follows from an author's file: do its averages, and do the paper's figures?
+"""An author's file checked: its averages recomputed, the paper's figures beside it.
 
 Three things are asked of the numbers of a file. Its own averages are recomputed from its
 languages. Where a file has none, the macro average over its languages is made. And whatever the

@@ -1,4 +1,4 @@
-"""Who encodes with a model of open_clip? Both sides; the library is imported only in this file.
+"""Towers of open_clip: both sides; the library is imported only in this file.
 
 Legend: B items of a batch, L tokens, D width.
 
@@ -7,9 +7,9 @@ Legend: B items of a batch, L tokens, D width.
     openclip:local-dir:/a/folder                            with open_clip_config.json
     openclip:hf-hub:owner/name
 
-open_clip wants torchvision, so it is an extra and never part of the default install. Pictures are
+open_clip wants torchvision, so it is an extra and never part of the default install. Images are
 prepared by our own code from the model's settings. They become RGB *before* they are resized;
-open_clip does that after, which differs only for pictures with a palette or transparency.
+open_clip does that after, which differs only for images with a palette or transparency.
 
 Options: `pretrained`, `device`.
 """

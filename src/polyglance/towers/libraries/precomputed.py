@@ -1,4 +1,4 @@
-"""Who encodes where the vectors exist already? A look-up by id in someone's own files.
+"""Towers of precomputed vectors: a look-up by id in the user's own files.
 
 Legend: N vectors, D width.
 

@@ -1,4 +1,4 @@
-"""Who encodes with a sentence-transformers model? Its folder is read directly where that is enough.
+"""Towers of sentence-transformers, whose folder is read directly where that is enough.
 
 Legend: B rows of a batch, D width.
 

@@ -1,4 +1,4 @@
-"""Who encodes with a model of transformers? Both sides of dual encoders, and text encoders alone.
+"""Towers of transformers: both sides of dual encoders, and text encoders alone.
 
 Legend: B rows of a batch, L tokens, D width.
 

@@ -1,1 +1,1 @@
-"""What towers share at run time: batches, pooling, weights and checkpoints."""
+"""Run-time parts that towers share: batches, pooling, weights and checkpoints."""

@@ -1,4 +1,4 @@
-"""How are many texts encoded fast? Each distinct one once, sorted by length, batched by tokens.
+"""Batching of texts: each distinct one encoded once, sorted by length, batched by tokens.
 
 Legend: N texts, B rows of a batch, L tokens of its longest row, D width.
 

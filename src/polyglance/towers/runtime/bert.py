@@ -1,4 +1,4 @@
-"""How does a BERT encoder run without transformers? The published layers, written out in torch.
+"""A BERT encoder without transformers: the published layers, written out in torch.
 
 Legend: B rows of a batch, L tokens, D width, A attention heads.
 

@@ -1,4 +1,4 @@
-"""Where does each block of a transformer end? Found by running one text, not by the model's name.
+"""The blocks of a transformer, found by running one text and not by the model's name.
 
 Blocks are the outermost list of like modules with the most parameters. One whose result is that of
 a normalisation adds first and normalises then (BERT, RoBERTa, XLM-R, MPNet); any other normalises

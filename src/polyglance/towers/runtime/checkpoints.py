@@ -1,4 +1,4 @@
-"""Where is the model's folder? A path, or a name of the hub that the cache holds or can fetch."""
+"""Location of a model's folder: a path, or a name of the hub, cached or fetched."""
 
 from __future__ import annotations
 

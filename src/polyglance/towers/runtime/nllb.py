@@ -1,4 +1,4 @@
-"""How does the language reach NLLB? As the first token, which is also where its encoder is pooled.
+"""Language tokens of NLLB: the first token, which is also where its encoder is pooled.
 
 NLLB-CLIP (Visheratin 2023) pools the encoder at position 0. Only the tokenizer's present layout,
 language token first, makes that a language-aware summary; its legacy layout puts the token last

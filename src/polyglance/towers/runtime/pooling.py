@@ -1,4 +1,4 @@
-"""Which vector stands for a text? The poolings of token states, by name.
+"""The poolings of token states to one vector a text, by name.
 
 Legend: B rows of a batch, L tokens, D width.
 """

@@ -1,4 +1,4 @@
-"""Which tensors are these? Safetensors of a checkpoint, and the fingerprint that names them."""
+"""Weights of a checkpoint: its safetensors, and the fingerprint that names them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What is a picture to a small convolution that two cores can train? The module and its input.
+"""A small convolutional image network that two cores can train, and its input.
 
-Legend: N pictures, S side in pixels, D width.
+Legend: N images, S side in pixels, D width.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _stage(before: int, after: int, *, stride: int) -> tuple[nn.Module, ...]:
 
 
 def preprocess(image: Image.Image) -> NDArray[np.float32]:
-    """A picture to (3, 64, 64) in [0, 1], transparency on white."""
+    """An image to (3, 64, 64) in [0, 1], transparency on white."""
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         coloured = image.convert("RGBA")
         white = Image.new("RGBA", coloured.size, "white")

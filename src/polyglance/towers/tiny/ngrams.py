@@ -1,4 +1,4 @@
-"""How does a text become hashed n-grams, and n-grams a vector, with NumPy alone?
+"""Hashed n-grams of a text, and their vector, with NumPy alone.
 
 Legend: N texts, F features of all texts together, V rows of the table (buckets), D its width.
 

@@ -1,4 +1,4 @@
-"""What does a small multilingual text tower learn? Hashed n-grams, pooled and compared, in torch.
+"""A small multilingual text network: hashed n-grams, pooled and projected, in torch.
 
 Legend: N texts, V buckets, D width of the table, W width behind it.
 
@@ -26,7 +26,7 @@ class NgramNet(nn.Module):
         num_buckets: V.
         dim: D.
         width: W.
-        dropout: Share of n-grams that training leaves out, so that no name hangs on one of them.
+        dropout: Share of n-grams that training leaves out, so that no name depends on one of them.
     """
 
     def __init__(self, *, num_buckets: int, dim: int, width: int, dropout: float) -> None:

@@ -1,11 +1,11 @@
-"""Which small towers does the project train itself? Saved, loaded, and used with little to import.
+"""Small towers that the project trains itself: saved, loaded, and used with few imports.
 
 Legend: N rows, V buckets, D width of the table, W width behind it, K width of a memory.
 
 A text tower is a table of n-gram vectors and a linear layer, in 8 bits with a scale a row. It may
 end in a softmax over groups of translations, and that over a memory of teacher vectors: attention
 over a fixed memory. A linear read-out of names finds the right one 78 % of the time among the first
-ten but lands too far from it (cosine 0.65) to find its picture (15 %); the memory gives back the
+ten but lands too far from it (cosine 0.65) to find its image (15 %); the memory gives back the
 vector itself (51 %). Text towers run in NumPy. An image tower is a small convolution.
 """
 

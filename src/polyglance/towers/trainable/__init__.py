@@ -1,1 +1,1 @@
-"""Towers that learn: whole ones, adapters and low-rank updates."""
+"""Trainable towers: whole ones, adapters and low-rank updates."""

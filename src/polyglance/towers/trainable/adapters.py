@@ -1,4 +1,4 @@
-"""How does one tower hold an adapter for each of many languages? Bottlenecks behind its blocks.
+"""Adapters: bottlenecks behind a tower's blocks, one for each of many languages.
 
 A block's summed states s (residual and feed-forward output) pass a bottleneck A of the row's
 language, A(h) = up(relu(down(h))):

@@ -1,4 +1,4 @@
-"""How do a torch module, a tokenizer and a name make a tower? Two classes for all libraries.
+"""Towers assembled from a torch module, a tokenizer and a name, for all libraries.
 
 Legend: N items, B items of a batch, L tokens, C channels, H height, W width, D width of vectors.
 """
@@ -162,7 +162,7 @@ class TorchImageTower:
 
     Args:
         module: Batch of pixel arrays to vectors.
-        recipe: From picture to array.
+        recipe: From image to array.
         identity: Width and names.
         device: Where the module runs.
         dtype: In which the module runs.
@@ -246,7 +246,7 @@ class TorchImageTower:
 def patch_batch(
     arrays: Sequence[NDArray[Any]], *, recipe: pixels.PixelRecipe
 ) -> dict[str, NDArray[Any]]:
-    """Pictures of different shapes as rows of patches, filled up with zeros (SigLIP 2, NaFlex).
+    """Images of different shapes as rows of patches, filled up with zeros (SigLIP 2, NaFlex).
 
     Args:
         arrays: B arrays (C, H, W), H and W multiples of the patch size.

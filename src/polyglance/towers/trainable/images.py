@@ -1,6 +1,6 @@
-"""Which image towers can learn? The small convolution, and any of torch: one interface for both.
+"""Trainable image towers: the small convolution, and any of torch, with one interface.
 
-Legend: B pictures of a batch, D width.
+Legend: B images of a batch, D width.
 """
 
 from __future__ import annotations

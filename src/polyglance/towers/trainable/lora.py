@@ -1,8 +1,8 @@
-"""How does one tower hold low-rank changes of its attention for many languages? LoRA, by peft.
+"""Low-rank adapters (LoRA) of a tower's attention for many languages, by peft.
 
 Query and value projections get a product of two thin matrices beside them (our own BERT has query,
 key and value in one matrix, which gets one product). Rows choose theirs as they choose a bottleneck
-in `towers.adapters`; several languages may share one.
+in `adapters`; several languages may share one.
 
 Source: Hu et al. 2022; Babel-ImageNet, B.3, which compares it at alpha 8 and r 16.
 """

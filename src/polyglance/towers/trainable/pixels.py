@@ -1,4 +1,4 @@
-"""How does a picture become the array that an image tower reads? Pillow and numpy, nothing else.
+"""Image preprocessing: the array that an image tower reads, by Pillow and numpy alone.
 
 Legend: C channels, H height, W width.
 

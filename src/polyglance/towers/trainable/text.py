@@ -1,4 +1,4 @@
-"""Which text towers can learn? N-grams, any transformer, adapters in one: one interface for all.
+"""Trainable text towers: n-grams, any transformer, and adapters in one, with one interface.
 
 A recipe prepares its texts once (n-grams, or token ids) and asks for vectors of rows, with
 gradient; at the end it takes what was learnt as a frozen tower.
@@ -161,7 +161,7 @@ class LiveAdapters:
         reference: How it was loaded.
         languages: Ids that get one.
         method: `adapters`, `lora` or `shared-lora`.
-        settings: `reduction`, or `rank` and `alpha`; see `towers.tuned.Tuning`.
+        settings: `reduction`, or `rank` and `alpha`; see `tuned.Tuning`.
         max_tokens: Longer texts are cut; None leaves that to the tower.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which tower is another one, changed by training? Its base by reference, and what differs.
+"""Tuned text towers: another tower changed by training, its base by reference.
 
     tuned:/a/folder         tower.json: the base, what was trained; weights.safetensors: only that
     tuned:./tower           the same inside a language pack
@@ -55,7 +55,7 @@ class Tuning:
 
     Attributes:
         base: Its reference.
-        base_fingerprint: What it must turn out to be.
+        base_fingerprint: The fingerprint that it must have.
         method: Which tensors the folder holds.
         languages: Ids that have an adapter or low-rank change; none for `weights`.
         settings: Of `adapters` the `reduction`, of low-rank changes `rank` and `alpha`.

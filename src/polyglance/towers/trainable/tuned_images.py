@@ -1,10 +1,10 @@
-"""Which image tower is another one, trained on? Its base by reference, and all its tensors.
+"""Tuned image towers: another tower trained further, its base by reference.
 
     tuned-image:./image     tower.json: the base; weights.safetensors: parameters and statistics
 
 Training the whole tower moves every tensor, so all are kept, not what differs.
 
-Legend: N pictures, D width.
+Legend: N images, D width.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class TunedImageFacts:
 
     Attributes:
         base: The reference of the base.
-        base_fingerprint: What it must turn out to be.
+        base_fingerprint: The fingerprint that it must have.
     """
 
     base: Name
