@@ -91,6 +91,13 @@ def test_what_is_no_command_is_told_in_two_lines(run, argv, said, hint):
     assert hint in second
 
 
+@pytest.mark.parametrize("argv", [("embed", "text", "a\nb"), ("embed", "images", "a\nb")])
+def test_a_name_with_the_end_of_a_line_stays_on_its_line(run, tmp_path, argv):
+    code, _, err = run(*argv, "--tower", "x", "--out", tmp_path / "out")
+    assert (code, len(err.splitlines())) == (2, 2)
+    assert r"a\nb" in err.splitlines()[0]
+
+
 def test_without_a_verb_there_is_help(run):
     code, _, err = run()
     assert code == 2

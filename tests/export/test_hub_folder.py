@@ -10,7 +10,7 @@ import pytest
 import small_world
 from export_packs import GERMAN, HINDI, affine_map, pack_of, vectors
 from polyglance import errors, export
-from polyglance.export import card, order
+from polyglance.export import card, hub_folder, order
 from polyglance.model.pack import LanguagePack
 from polyglance.results.schema import Result
 
@@ -157,3 +157,10 @@ def test_a_license_is_an_spdx_id_and_looked_at_first(run, tmp_path, license):
 @pytest.mark.parametrize("license", ["apache-2.0", "GPL-2.0+", "other", "0BSD"])
 def test_licenses_that_pass(license):
     order.require_license(license)
+
+
+def test_what_the_card_shows_can_be_called():
+    """Up to the pack itself, which no hub has."""
+    code = hub_folder.USAGE.partition("```python")[2].partition("```")[0]
+    with pytest.raises(errors.UnavailableError, match="OWNER/NAME"):
+        exec(code, {})

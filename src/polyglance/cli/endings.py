@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from polyglance.errors import PolyglanceError
 
 BUG_EXIT_CODE = 70
+END_IN_A_NAME = re.compile(r"\n(?!\s)")
 
 
 def run(arguments: list[str]) -> int:
@@ -101,8 +103,10 @@ def _say(error: PolyglanceError) -> int:
     """The two lines of an error."""
     import typer
 
-    typer.secho(f"error: {error.message}", fg="red", err=True)
-    typer.secho(f"  -> {error.hint}", err=True)
+    # Lines of a message go on indented; any other end of a line is in a name that it tells.
+    message, hint = (END_IN_A_NAME.sub(r"\\n", said) for said in (error.message, error.hint))
+    typer.secho(f"error: {message}", fg="red", err=True)
+    typer.secho(f"  -> {hint}", err=True)
     return error.exit_code
 
 

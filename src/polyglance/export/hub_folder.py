@@ -29,9 +29,9 @@ polyglance search 'a question' --language fr --index INDEX --pack OWNER/NAME
 ```
 
 ```python
-from polyglance.packs import LanguagePack
+import polyglance
 
-pack = LanguagePack.load("OWNER/NAME")
+pack = polyglance.LanguagePack.load("OWNER/NAME")
 ```
 """
 
