@@ -31,7 +31,7 @@ from polyglance.languages.registry import ENGLISH, get_language, normalise_langu
 from polyglance.search.queries import Query
 from polyglance.search.searcher import Ask, Searcher
 from polyglance.sources import pictograms
-from polyglance.storage import files
+from polyglance.storage import locations
 
 SEED, RULES_SEED = 1, 0
 NUM_LABELS = 40  # a language
@@ -96,7 +96,7 @@ def demo_folder() -> Path:
     from polyglance import demo
 
     given = os.environ.get("POLYGLANCE_DEMO")
-    folder = Path(given) if given else files.cache_folder() / "language-guess"
+    folder = Path(given) if given else locations.cache_folder() / "language-guess"
     if not (folder / "summary.json").exists():
         say("  running the demo, once")
         demo.run(folder)

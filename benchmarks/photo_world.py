@@ -38,7 +38,7 @@ from polyglance.model.dual_encoder import MODEL_FILE, DualEncoder
 from polyglance.model.side import Side
 from polyglance.records import Caption, Pair
 from polyglance.sources import captions
-from polyglance.storage import files
+from polyglance.storage import files, locations
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
 
@@ -144,7 +144,7 @@ def load(
             f"there are no photos at {FLICKR8K} with {MULTI30K}",
             hint="set POLYGLANCE_SHARED_DATA to the folder that holds both",
         )
-    folder = folder or files.cache_folder() / "photo-world"
+    folder = folder or locations.cache_folder() / "photo-world"
     config = config or photo_teacher.TeacherConfig(seed=seed)
     split_of = captions.read_splits(FLICKR8K / "images.tsv")
     said = {language: _all_captions(language) for language in (ENGLISH, *OTHER_LANGUAGES)}

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from polyglance.heads import affine
 from polyglance.heads.affine import Vectors
-from polyglance.storage import files
+from polyglance.storage import locations
 
 NUM_ROWS, WIDTH, SEED = 1_000_000, 512, 0
 BLOCK_ROWS = 50_000
@@ -66,7 +66,7 @@ class World:
 
 def run(*, num_rows: int = NUM_ROWS, folder: Path | None = None) -> Outcome:
     """Make the table and its index where they are not there yet; search it in three ways."""
-    folder = folder or files.cache_folder() / "search-million"
+    folder = folder or locations.cache_folder() / "search-million"
     world = _world(folder)
     index, reused, building = _table(folder, world, num_rows=num_rows)
     truth = _truth(folder, index, world, num_rows=num_rows)
@@ -167,7 +167,7 @@ def _photo_world() -> World:
         embed.text_vectors(
             [each.text for each in said],
             load_tower(ENGLISH_TOWER, modality="text"),
-            cache=embed.VectorCache(files.cache_folder() / "photo-world" / "texts"),
+            cache=embed.VectorCache(locations.cache_folder() / "photo-world" / "texts"),
             languages=[ENGLISH] * len(said),
         )
     )

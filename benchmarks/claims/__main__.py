@@ -13,7 +13,7 @@ from benchmarks.claims.running import Results
 from benchmarks.claims.table import CLAIMS
 from benchmarks.harness import say
 
-from polyglance.storage import files
+from polyglance.storage import locations
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "claims.md"
 WORLDS = ("pictograms", "flickr8k")
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     if unknown:
         parser.error(f"no claim or paper {', '.join(unknown)}; there are {', '.join(names)}")
     kind = "quick" if given.quick else "full"
-    folder = given.results or files.cache_folder() / "claims" / kind
+    folder = given.results or locations.cache_folder() / "claims" / kind
     results = Results(folder=folder, seeds=tuple(range(given.seeds)), quick=given.quick)
     # In the order given, so that what matters most is there first.
     chosen = list(

@@ -20,7 +20,7 @@ from polyglance.search.filters import Filters
 from polyglance.search.index import Index
 from polyglance.search.indexing import build
 from polyglance.sources import walking
-from polyglance.storage import ann_build, ann_index, files
+from polyglance.storage import ann_build, ann_index, locks
 from polyglance.storage.store import Store
 from polyglance.tasks.retrieval import RetrievalData
 
@@ -254,7 +254,7 @@ class TestCannotBeWritten:
             raise error
 
         monkeypatch.setattr(pack_columns.Store, "create", refused)
-        monkeypatch.setattr(files.FolderLock, "_acquire", refused)
+        monkeypatch.setattr(locks.FolderLock, "_acquire", refused)
 
     @pytest.mark.parametrize(
         ("number", "text"),

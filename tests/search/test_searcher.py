@@ -560,11 +560,11 @@ def test_an_index_of_an_older_version_says_whose_it_is_once_it_was_indexed_again
 ):
     import lance
 
-    from polyglance.storage import files, identity
+    from polyglance.storage import identity, manifests
 
     table = lance.dataset(str(index_path / "vectors.lance"))
     table.delete_config_keys([identity.KEY])
-    files.change_manifest(index_path / "store.json", {"table_id": ""})
+    manifests.change_manifest(index_path / "store.json", {"table_id": ""})
     with pytest.raises(errors.StoreError, match="index again"):
         Searcher(f"file://{index_path}")
     indexing.build(picture_folder, model=str(model_folder), out=index_path)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyglance import errors
-from polyglance.storage import files, leftovers, outputs
+from polyglance.storage import files, leftovers, locations, locks, manifests, outputs
 
 
 def names_in(folder):
@@ -21,9 +21,9 @@ def names_in(folder):
 
 def test_the_cache_folder_can_be_chosen(monkeypatch):
     monkeypatch.setenv("POLYGLANCE_CACHE", "/somewhere")
-    assert files.cache_folder() == Path("/somewhere")
+    assert locations.cache_folder() == Path("/somewhere")
     monkeypatch.delenv("POLYGLANCE_CACHE")
-    assert files.cache_folder() == Path.home() / ".cache" / "polyglance"
+    assert locations.cache_folder() == Path.home() / ".cache" / "polyglance"
 
 
 def test_a_file_is_written_whole_and_replaced(tmp_path):
@@ -102,20 +102,20 @@ def test_reading_json_says_what_is_wrong(tmp_path):
 
 def test_a_manifest_knows_its_kind_and_version(tmp_path):
     path = tmp_path / "m.json"
-    files.write_manifest(path, {"dim": 3}, kind="store", schema_version=2)
+    manifests.write_manifest(path, {"dim": 3}, kind="store", schema_version=2)
     assert list(json.loads(path.read_text())) == ["schema_version", "kind", "dim", "checksum"]
-    assert files.read_manifest(path, kind="store", schema_version=2) == {"dim": 3}
-    assert files.read_manifest(path, kind="store", schema_version=5) == {"dim": 3}
+    assert manifests.read_manifest(path, kind="store", schema_version=2) == {"dim": 3}
+    assert manifests.read_manifest(path, kind="store", schema_version=5) == {"dim": 3}
     with pytest.raises(errors.StoreError, match="'store'; a pack is expected"):
-        files.read_manifest(path, kind="pack", schema_version=2)
+        manifests.read_manifest(path, kind="pack", schema_version=2)
     with pytest.raises(errors.StoreError, match="schema version 2; this program reads 1 to 1"):
-        files.read_manifest(path, kind="store", schema_version=1)
+        manifests.read_manifest(path, kind="store", schema_version=1)
     path.write_text('["no object"]')
     with pytest.raises(errors.StoreError, match="of the kind None"):
-        files.read_manifest(path, kind="store", schema_version=1)
+        manifests.read_manifest(path, kind="store", schema_version=1)
     path.write_text('{"kind": "store", "schema_version": "1"}')
     with pytest.raises(errors.StoreError, match="schema version '1'"):
-        files.read_manifest(path, kind="store", schema_version=1)
+        manifests.read_manifest(path, kind="store", schema_version=1)
 
 
 def test_a_folder_appears_whole(tmp_path):
@@ -190,7 +190,7 @@ def test_files_of_a_folder_have_the_rights_that_the_umask_leaves(tmp_path, umask
                 (folder / name).touch(mode=0o600)
             (folder / "link").symlink_to("a")
         files.write_text(tmp_path / "page", "x")
-        with files.FolderLock(tmp_path / "lock", owner="x").hold():
+        with locks.FolderLock(tmp_path / "lock", owner="x").hold():
             pass
     finally:
         os.umask(before)
@@ -205,7 +205,7 @@ def test_no_home_folder_asks_for_the_variable(monkeypatch):
     monkeypatch.delenv("POLYGLANCE_CACHE")
     monkeypatch.setattr(files.Path, "home", nobody)
     with pytest.raises(errors.UnavailableError, match="no home folder") as caught:
-        files.cache_folder()
+        locations.cache_folder()
     assert "POLYGLANCE_CACHE" in caught.value.hint
 
 
@@ -281,12 +281,12 @@ def test_local_folder_prefers_what_is_there(tmp_path, monkeypatch):
     (tmp_path / "own" / "pack").mkdir(parents=True)
     (tmp_path / "own" / "pack" / "pack.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
-    found = files.local_folder("own/pack", kind="pack", marker="pack.json")
+    found = locations.local_folder("own/pack", kind="pack", marker="pack.json")
     assert found == Path("own/pack")
     with pytest.raises(errors.UnavailableError, match=r"no model\.json in it"):
-        files.local_folder("own/pack", kind="model", marker="model.json")
+        locations.local_folder("own/pack", kind="model", marker="model.json")
     with pytest.raises(errors.UnavailableError, match="there is no pack at /nowhere"):
-        files.local_folder("/nowhere", kind="pack", marker="pack.json")
+        locations.local_folder("/nowhere", kind="pack", marker="pack.json")
 
 
 def test_local_folder_asks_the_hub_for_an_id(tmp_path, monkeypatch):
@@ -300,7 +300,7 @@ def test_local_folder_asks_the_hub_for_an_id(tmp_path, monkeypatch):
         return str(tmp_path)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", given)
-    assert files.local_folder("someone/a-pack", kind="pack", marker="pack.json") == tmp_path
+    assert locations.local_folder("someone/a-pack", kind="pack", marker="pack.json") == tmp_path
     assert asked == ["someone/a-pack"]
 
     def refused(name):
@@ -308,12 +308,12 @@ def test_local_folder_asks_the_hub_for_an_id(tmp_path, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refused)
     with pytest.raises(errors.UnavailableError, match=r"ConnectionError: offline\)"):
-        files.local_folder("someone/a-pack", kind="pack", marker="pack.json")
+        locations.local_folder("someone/a-pack", kind="pack", marker="pack.json")
 
 
 def test_a_lock_can_be_nested_and_is_free_afterwards(tmp_path):
-    lock = files.FolderLock(tmp_path / "lock", owner="the store x")
-    other = files.FolderLock(tmp_path / "lock", owner="the store x")
+    lock = locks.FolderLock(tmp_path / "lock", owner="the store x")
+    other = locks.FolderLock(tmp_path / "lock", owner="the store x")
     with lock.hold():
         with lock.hold():
             assert lock.held
@@ -326,7 +326,7 @@ def test_a_lock_can_be_nested_and_is_free_afterwards(tmp_path):
 
 
 def test_a_lock_keeps_other_threads_out_of_the_same_object(tmp_path):
-    lock = files.FolderLock(tmp_path / "lock", owner="the store x")
+    lock = locks.FolderLock(tmp_path / "lock", owner="the store x")
     seen = []
 
     def attempt():
@@ -345,8 +345,8 @@ def test_a_lock_keeps_other_threads_out_of_the_same_object(tmp_path):
 
 
 def test_a_lock_can_be_waited_for(tmp_path):
-    lock = files.FolderLock(tmp_path / "lock", owner="the store x")
-    other = files.FolderLock(tmp_path / "lock", owner="the store x")
+    lock = locks.FolderLock(tmp_path / "lock", owner="the store x")
+    other = locks.FolderLock(tmp_path / "lock", owner="the store x")
     entered = threading.Event()
 
     def hold_a_while():
@@ -363,8 +363,8 @@ def test_a_lock_can_be_waited_for(tmp_path):
 
 
 def test_an_interrupt_while_waiting_leaves_no_descriptor(tmp_path, monkeypatch):
-    lock = files.FolderLock(tmp_path / "lock", owner="the store x")
-    other = files.FolderLock(tmp_path / "lock", owner="the store x")
+    lock = locks.FolderLock(tmp_path / "lock", owner="the store x")
+    other = locks.FolderLock(tmp_path / "lock", owner="the store x")
 
     def interrupted(seconds):
         raise KeyboardInterrupt
@@ -378,8 +378,8 @@ def test_an_interrupt_while_waiting_leaves_no_descriptor(tmp_path, monkeypatch):
 
 
 def test_a_lock_holds_on_a_full_disk_though_it_cannot_be_signed(tmp_path, monkeypatch):
-    lock = files.FolderLock(tmp_path / "lock", owner="the store x")
-    other = files.FolderLock(tmp_path / "lock", owner="the store x")
+    lock = locks.FolderLock(tmp_path / "lock", owner="the store x")
+    other = locks.FolderLock(tmp_path / "lock", owner="the store x")
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -401,14 +401,14 @@ def test_a_lock_holds_on_a_full_disk_though_it_cannot_be_signed(tmp_path, monkey
 
 def test_a_killed_process_frees_its_lock(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from polyglance.storage import files\n"
-        "with files.FolderLock(Path(sys.argv[1]), owner='x').hold():\n"
+        "import sys, time; from pathlib import Path; from polyglance.storage import locks\n"
+        "with locks.FolderLock(Path(sys.argv[1]), owner='x').hold():\n"
         "    print('held', flush=True); time.sleep(60)\n"
     )
     arguments = [sys.executable, "-c", program, str(tmp_path / "lock")]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"held\n"
-        lock = files.FolderLock(tmp_path / "lock", owner="the store x")
+        lock = locks.FolderLock(tmp_path / "lock", owner="the store x")
         with pytest.raises(errors.StoreError, match=f"process {process.pid} on "), lock.hold():
             pass
         process.kill()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from polyglance import errors
-from polyglance.storage import files, outputs
+from polyglance.storage import files, manifests, outputs
 
 KINDS = {name: kind for name, kind in vars(outputs).items() if isinstance(kind, outputs.Kind)}
 FOLDERS = sorted(name for name, kind in KINDS.items() if kind.is_folder)
@@ -129,7 +129,7 @@ OWN = {
         "benchmark_a.json": "{}",
         "model/a/b.json": "{}",
         "polyglance.manifest": json.dumps(
-            files.manifest(
+            manifests.manifest(
                 {
                     "form": "mteb",
                     "files": dict.fromkeys(["benchmark_a.json", "model/a/b.json"], MADE),

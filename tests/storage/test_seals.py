@@ -5,7 +5,7 @@ import json
 import pytest
 
 from polyglance import errors
-from polyglance.storage import files, seals
+from polyglance.storage import manifests, seals
 
 
 @pytest.fixture
@@ -15,20 +15,20 @@ def sealed(tmp_path):
     (folder / "plain").mkdir()
     for name in ("tower/base", "tower"):
         (folder / name / "weights").write_bytes(name.encode())
-        files.write_manifest(
+        manifests.write_manifest(
             folder / name / "tower.json", {}, kind="tower", schema_version=1, seal=True
         )
     (folder / "head").write_bytes(b"head")
     (folder / "plain" / "vocabulary").write_bytes(b"words")
     (folder / "README.md").write_text("read me")
-    files.write_manifest(
+    manifests.write_manifest(
         folder / "pack.json", {"score": 0.25}, kind="pack", schema_version=1, seal=True
     )
     return folder
 
 
 def read(folder, name="pack.json", kind="pack"):
-    return files.read_manifest(folder / name, kind=kind, schema_version=1)
+    return manifests.read_manifest(folder / name, kind=kind, schema_version=1)
 
 
 def test_each_file_is_sealed_once_by_the_manifest_nearest_to_it(sealed):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from polyglance import errors
-from polyglance.storage import files
+from polyglance.storage import manifests
 from polyglance.storage.identity import KEY, StoreFacts
 from polyglance.storage.store import Store
 
@@ -39,12 +39,14 @@ def swap(path, other):
 
 def from_before(path):
     """Make of a store what it was before tables had ids."""
-    content = {name: value for name, value in said(path).items() if name not in files.MANIFEST_HEAD}
+    content = {
+        name: value for name, value in said(path).items() if name not in manifests.MANIFEST_HEAD
+    }
     del content["table_id"]
-    note = json.dumps(files.manifest(content, kind="store", schema_version=1))
+    note = json.dumps(manifests.manifest(content, kind="store", schema_version=1))
     lance.dataset(str(path / "vectors.lance")).update_config({KEY: note})
     (path / "checksums.json").unlink()
-    files.write_manifest(path / "store.json", content, kind="store", schema_version=1)
+    manifests.write_manifest(path / "store.json", content, kind="store", schema_version=1)
 
 
 @pytest.mark.parametrize("appends", [1, 3])

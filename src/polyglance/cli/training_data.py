@@ -340,6 +340,6 @@ def text_side(tower: str | None) -> Side | None:
 def text_cache() -> VectorCache:
     """Where text vectors are kept for this user."""
     from polyglance.encoding import embed
-    from polyglance.storage import files
+    from polyglance.storage import locations
 
-    return embed.VectorCache(files.cache_folder() / "texts")
+    return embed.VectorCache(locations.cache_folder() / "texts")

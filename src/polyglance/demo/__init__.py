@@ -25,7 +25,7 @@ from polyglance.recipes import m2m, ridge
 from polyglance.recipes.data import english_text
 from polyglance.search import index, indexing
 from polyglance.sources import pictograms
-from polyglance.storage import files
+from polyglance.storage import locations, manifests
 from polyglance.tasks import retrieval_loaders
 from polyglance.towers import Tower, load_tower
 
@@ -47,7 +47,7 @@ def run(out: Path, *, fresh: bool = False) -> dict[str, Any]:
     stages = Stages()
     out.mkdir(parents=True, exist_ok=True)
     # First, so that a stopped demo is recognised as one, and resumed.
-    files.write_manifest(out / DEMO_FILE, {}, kind="demo", schema_version=1)
+    manifests.write_manifest(out / DEMO_FILE, {}, kind="demo", schema_version=1)
     with stages("fetch pictures and names"):
         world = pictograms.load_world()
     with stages("train three towers" if fresh else "load three towers"):
@@ -103,7 +103,7 @@ def _bench(world: pictograms.World, model: DualEncoder, out: Path) -> Bench:
         test_contents=index.Index(out / "index").store.vectors(test.content_ids),
         dev=dev,
         dev_contents=model.contents_from_raw(store.vectors(dev.content_ids)),
-        cache=embed.VectorCache(files.cache_folder() / "texts"),
+        cache=embed.VectorCache(locations.cache_folder() / "texts"),
     )
 
 

@@ -25,7 +25,7 @@ from polyglance.recipes.data import held_out, image_text, pseudo_pairs
 from polyglance.recipes.data.training_data import TrainingData
 from polyglance.records import Caption
 from polyglance.sources import pictograms
-from polyglance.storage import files
+from polyglance.storage import locations
 from polyglance.storage.store import Store
 from polyglance.tasks import leakage, retrieval_loaders
 from polyglance.tasks.retrieval import RetrievalData
@@ -102,7 +102,7 @@ def pictograms_ladder(
             name: {**SETTINGS.get(name, {}), **settings.get(name, {})}
             for name in {*SETTINGS, *settings}
         },
-        cache=embed.VectorCache(files.cache_folder() / "texts"),
+        cache=embed.VectorCache(locations.cache_folder() / "texts"),
         translator=translator,
     )
 

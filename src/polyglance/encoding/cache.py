@@ -14,7 +14,7 @@ from pathlib import Path
 from polyglance.encoding import embed
 from polyglance.heads.affine import Vectors
 from polyglance.records import ImageFile, Quarantined
-from polyglance.storage import files
+from polyglance.storage import locations
 from polyglance.towers import Tower
 
 
@@ -46,7 +46,7 @@ class ImageCache:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = files.cache_folder() / "images" if folder is None else Path(folder)
+        self.folder = locations.cache_folder() / "images" if folder is None else Path(folder)
 
     def encode(self, images: Sequence[ImageFile], tower: Tower) -> EncodedImages:
         """Encode what is not known yet, and give the vectors of all; resumes.

@@ -21,7 +21,7 @@ from polyglance.model.side import Side, SpaceTower
 from polyglance.records import Quarantined
 from polyglance.results.schema import Result
 from polyglance.sources import named_pictures
-from polyglance.storage import files
+from polyglance.storage import locations
 from polyglance.tasks import ContentData, TaskData, load_task
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
@@ -94,7 +94,7 @@ def evaluate(
     task = texts.task
     name = model if pack is None else f"{model} + {pack}"
     loaded = None if pack is None else LanguagePack.load(pack)
-    cache = embed.VectorCache(files.cache_folder() / "texts")
+    cache = embed.VectorCache(locations.cache_folder() / "texts")
     scored = functools.partial(
         evaluation.evaluate, name=name, out=out, cache=cache, set_aside=set_aside
     )

@@ -9,7 +9,7 @@ from polyglance.export.order import Order
 from polyglance.languages.registry import get_language
 from polyglance.model import card
 from polyglance.results.schema import Result
-from polyglance.storage import files
+from polyglance.storage import locations
 from polyglance.towers import parse_reference
 
 FILE = "README.md"
@@ -127,7 +127,7 @@ def _base_models(order: Order) -> list[str]:
         for reference in references
         if reference.startswith(("hf:", "sentence:"))
     ]
-    return sorted({name for name in names if files.HUB_ID.fullmatch(name)})
+    return sorted({name for name in names if locations.HUB_ID.fullmatch(name)})
 
 
 def _licence(order: Order) -> str:

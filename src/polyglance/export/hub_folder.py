@@ -17,7 +17,7 @@ from polyglance.export.order import PROBES, Order, Written, difference
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.pack import PACK_FILE, LanguagePack
 from polyglance.model.side import SpaceTower
-from polyglance.storage import files
+from polyglance.storage import files, manifests
 from polyglance.towers import TowerReference, parse_reference
 from polyglance.towers.trainable import tuned, tuned_images
 
@@ -51,7 +51,7 @@ def write(order: Order, folder: Path) -> Written:
         for name, place in (("tower", "tower"), ("content_tower", "image"))
         if facts[name]
     }
-    files.change_manifest(manifest, brought)
+    manifests.change_manifest(manifest, brought)
     return Written(differences={"text": _check(order, folder)}, usage=USAGE)
 
 
@@ -86,7 +86,7 @@ def _bring_base(manifest: Path) -> None:
     facts: dict[str, Any] = files.read_json(manifest)
     if "base" in facts:
         base = _bring(facts["base"], manifest.parent, place=tuned.INNER_BASE)
-        files.change_manifest(manifest, {"base": base})
+        manifests.change_manifest(manifest, {"base": base})
 
 
 def _copy(source: Path, target: Path) -> None:

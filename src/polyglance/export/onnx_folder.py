@@ -26,7 +26,7 @@ from polyglance.export.text_parts import TextParts, text_parts
 from polyglance.heads import affine
 from polyglance.heads.affine import Vectors
 from polyglance.model.side import Side, SpaceTower
-from polyglance.storage import files
+from polyglance.storage import manifests
 from polyglance.towers.tiny import ngrams
 from polyglance.towers.tiny.tower import TinyTextTower
 from polyglance.towers.trainable.assembled import TorchImageTower
@@ -90,7 +90,7 @@ def write(order: Order, folder: Path) -> Written:
         "space_id": order.pack.manifest.space_id,
         **described,
     }
-    files.write_manifest(
+    manifests.write_manifest(
         folder / MANIFEST, manifest, kind="onnx-export", schema_version=SCHEMA_VERSION
     )
     return Written(differences=differences, usage=usage)

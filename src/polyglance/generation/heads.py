@@ -24,7 +24,7 @@ from polyglance.encoding.embed import VectorCache, text_vectors
 from polyglance.heads import linear
 from polyglance.heads.affine import Vectors
 from polyglance.model.side import Side, load_tower_beside
-from polyglance.storage import files, tensor_files
+from polyglance.storage import files, manifests, tensor_files
 
 SCHEMA_VERSION = 1
 KIND = "generation-head"
@@ -108,7 +108,7 @@ class GenerationHead:
         with files.folder_in_one_step(path, marker=MANIFEST_FILE) as folder:
             tensor_files.write_torch(folder / TENSOR_FILE, self.head.state_dict())
             self.tower.save_tower(folder)
-            files.write_manifest(
+            manifests.write_manifest(
                 folder / MANIFEST_FILE,
                 asdict(self.manifest),
                 kind=KIND,
@@ -125,7 +125,7 @@ class GenerationHead:
             StoreError: For another kind or schema, or a tower that is not the one it was fitted on.
         """
         path = Path(path)
-        manifest = files.read_manifest_as(
+        manifest = manifests.read_manifest_as(
             GenerationManifest,
             path / MANIFEST_FILE,
             kind=KIND,

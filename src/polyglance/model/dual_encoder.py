@@ -23,7 +23,7 @@ from polyglance.model.manifest import Speaker
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import HeadInput, Side, load_tower_beside
 from polyglance.records import Modality
-from polyglance.storage import files, tensor_files
+from polyglance.storage import files, manifests, tensor_files
 from polyglance.storage.manifest_fields import Name
 from polyglance.towers import load_tower
 
@@ -169,7 +169,7 @@ class DualEncoder:
                     file = folder / f"{name}_head.safetensors"
                     tensor_files.write(file, affine.tensors_of(side.head))
             facts["modality"], facts["space_id"] = self.content.tower.modality, self.space_id
-            files.write_manifest(
+            manifests.write_manifest(
                 folder / MODEL_FILE,
                 facts,
                 kind="dual-encoder",
@@ -297,7 +297,7 @@ def read_facts(folder: Path) -> ModelFacts:
     Raises:
         StoreError: Something that is not allowed, or not what was written.
     """
-    return files.read_manifest_as(
+    return manifests.read_manifest_as(
         ModelFacts,
         folder / MODEL_FILE,
         kind="dual-encoder",

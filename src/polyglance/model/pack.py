@@ -18,7 +18,7 @@ from polyglance.heads.affine import Head, Vectors
 from polyglance.model import card
 from polyglance.model.manifest import PackManifest, Speaker, speaker_of
 from polyglance.model.side import Side, load_tower_beside
-from polyglance.storage import files, tensor_files
+from polyglance.storage import files, locations, manifests, tensor_files
 
 SCHEMA_VERSION = 1
 PACK_FILE, HEAD_FILE = "pack.json", "head.safetensors"
@@ -107,7 +107,7 @@ class LanguagePack:
                 self.content_side.save_tower(folder)
             tensor_files.write(folder / HEAD_FILE, tensors)
             (folder / "README.md").write_text(card.render(self.manifest), encoding="utf-8")
-            files.write_manifest(
+            manifests.write_manifest(
                 folder / PACK_FILE,
                 asdict(self.manifest),
                 kind="language-pack",
@@ -123,8 +123,8 @@ class LanguagePack:
             UnavailableError: Where there is no such pack.
             StoreError: For another schema, or a tower that is not the one it was trained with.
         """
-        folder = files.local_folder(location, kind="language pack", marker=PACK_FILE)
-        manifest = files.read_manifest_as(
+        folder = locations.local_folder(location, kind="language pack", marker=PACK_FILE)
+        manifest = manifests.read_manifest_as(
             PackManifest,
             folder / PACK_FILE,
             kind="language-pack",

@@ -12,7 +12,7 @@ from typing import Any
 import altair as alt
 
 from polyglance import errors
-from polyglance.storage import files
+from polyglance.storage import files, locations
 
 Spec = dict[str, Any]
 
@@ -153,7 +153,7 @@ def script() -> str:
         raise errors.missing_extra("reports with charts", extra="report") from error
     version = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
     name = f"vega-lite-{version}-convert-{metadata.version('vl-convert-python')}.js"
-    kept = files.cache_folder() / BUNDLE_FOLDER / name
+    kept = locations.cache_folder() / BUNDLE_FOLDER / name
     if kept.is_file():
         return kept.read_text(encoding="utf-8")
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", version)

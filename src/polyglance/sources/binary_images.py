@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.storage import files
+from polyglance.storage import files, locations
 
 Bytes = NDArray[np.uint8]
 
@@ -65,7 +65,7 @@ def unpack(folder: Path) -> Path | None:
         path = Path(folder) / name
         if path.is_file():
             digest = hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest()
-            unpacked = files.cache_folder() / "unpacked" / digest
+            unpacked = locations.cache_folder() / "unpacked" / digest
             if not unpacked.is_dir():
                 _write(*read_binary(path, form=form), unpacked)
             return unpacked

@@ -26,7 +26,7 @@ from typing import Any, Literal
 from polyglance import errors
 from polyglance.languages.registry import ENGLISH, normalise_language
 from polyglance.records import ImageFile
-from polyglance.storage import files
+from polyglance.storage import files, locations
 
 Artist = Literal["google", "twitter"]
 TRAIN_ARTIST: Artist = "google"
@@ -201,7 +201,7 @@ def load_world(folder: Path | None = None) -> World:
         UnavailableError: No npm client, or no network.
         InputError: A package whose hash is not the recorded one.
     """
-    root = folder or files.cache_folder() / "pictograms"
+    root = folder or locations.cache_folder() / "pictograms"
     marker = root / "world.json"
     if not marker.is_file() or files.read_json(marker).get("form") != FORM:
         with tempfile.TemporaryDirectory() as fetched:

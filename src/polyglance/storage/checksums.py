@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polyglance import errors
-from polyglance.storage import files, schema
+from polyglance.storage import files, manifests, schema
 from polyglance.storage.manifest_fields import Count
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def read(store: Path) -> Sums | None:
     """
     if not (store / NAME).is_file():
         return None
-    return files.read_manifest_as(
+    return manifests.read_manifest_as(
         Sums,
         store / NAME,
         kind=KIND,
@@ -99,7 +99,7 @@ def note(store: Path, table: lance.LanceDataset, *, folder: Path) -> Sums:
     sums = Sums(version=table.version, files=found)
     listed = {name: list(both) for name, both in found.items()}
     content = {"version": sums.version, "files": listed}
-    files.write_manifest(store / NAME, content, kind=KIND, schema_version=SCHEMA_VERSION)
+    manifests.write_manifest(store / NAME, content, kind=KIND, schema_version=SCHEMA_VERSION)
     return sums
 
 

@@ -10,45 +10,20 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import secrets
 import shutil
 import stat
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from polyglance import errors
-from polyglance.storage import leftovers, manifest_fields, seals
+from polyglance.storage import leftovers
 from polyglance.storage.leftovers import is_temporary as is_temporary
 
 T = TypeVar("T")
 Marker = str | Callable[[Path], bool] | None
-
-LOCK_POLL_SECONDS = 0.05
-MANIFEST_HEAD = ("schema_version", "kind", seals.SEALED, seals.CHECKSUM)
-# What a hub calls a repository: owner/name.
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-def cache_folder() -> Path:
-    """The user's cache folder: the variable `POLYGLANCE_CACHE`, or `~/.cache/polyglance`.
-
-    Raises:
-        UnavailableError: Neither the variable nor a home folder says where it is.
-    """
-    if chosen := os.environ.get("POLYGLANCE_CACHE"):
-        return Path(chosen)
-    try:
-        return Path.home() / ".cache" / "polyglance"
-    except RuntimeError as error:
-        raise errors.UnavailableError(
-            "there is no home folder (HOME is not set), and so no cache folder",
-            hint="name one: export POLYGLANCE_CACHE=FOLDER",
-        ) from error
 
 
 @contextmanager
@@ -161,140 +136,6 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def write_manifest(
-    path: Path, content: Mapping[str, Any], *, kind: str, schema_version: int, seal: bool = False
-) -> None:
-    """Write a manifest, the last file of a folder, with its kind and schema version in front.
-
-    Args:
-        path: The manifest file.
-        content: What else it says.
-        kind: What the folder is: `store`, `pack`, ...
-        schema_version: The version of its form, from 1.
-        seal: Whether it says the checksums of the other files, which are on the disk for good then.
-    """
-    said = dict(content)
-    if seal:
-        said[seals.SEALED] = seals.of_folder(path.parent, manifest=path.name)
-    write_json(path, manifest(said, kind=kind, schema_version=schema_version))
-
-
-def change_manifest(path: Path, changes: Mapping[str, Any]) -> None:
-    """Write a manifest of ours anew with some fields changed, over the files that are there now."""
-    found = {**read_json(path), **changes}
-    if seals.SEALED in found:
-        found[seals.SEALED] = seals.of_folder(path.parent, manifest=path.name)
-    write_json(path, {**found, seals.CHECKSUM: seals.checksum(found)})
-
-
-def read_manifest(path: Path, *, kind: str, schema_version: int) -> dict[str, Any]:
-    """Read a manifest and refuse what another kind or a newer version wrote, or what has changed.
-
-    Args:
-        path: The manifest file.
-        kind: The kind expected.
-        schema_version: The highest version that can be read.
-
-    Returns:
-        What `write_manifest` was given as `content`.
-
-    Raises:
-        UnavailableError: There is none: no such folder, or one that was never finished.
-        StoreError: Of another kind or version; it or a file beside it is not what was written.
-    """
-    found = read_json(path)
-    content = checked_manifest(found, place=path, kind=kind, schema_version=schema_version)
-    seals.require_whole(path.parent, seals.noted_in(found, place=path))
-    return content
-
-
-def read_manifest_as(
-    schema: type[T], path: Path, *, kind: str, schema_version: int, hint: str
-) -> T:
-    """As `read_manifest`, as what a dataclass says it is; see `manifest_fields`.
-
-    Args:
-        schema: The dataclass.
-        path: The manifest file.
-        kind: The kind expected.
-        schema_version: The highest version that can be read.
-        hint: What to do where it does not fit.
-    """
-    found = read_json(path)
-    content = _content(found, place=path, kind=kind, schema_version=schema_version)
-    # First, so that the field is named that somebody wrote by hand.
-    read = manifest_fields.read(schema, content, place=path, hint=hint)
-    seals.require_unchanged(found, place=path)
-    seals.require_whole(path.parent, seals.noted_in(found, place=path))
-    return read
-
-
-def manifest(content: Mapping[str, Any], *, kind: str, schema_version: int) -> dict[str, Any]:
-    """What a manifest says: kind and schema version in front of its content, its checksum last."""
-    said = {"schema_version": schema_version, "kind": kind, **content}
-    return {**said, seals.CHECKSUM: seals.checksum(said)}
-
-
-def checked_manifest(
-    found: Any, *, place: Path | str, kind: str, schema_version: int
-) -> dict[str, Any]:
-    """The content of a manifest that was read; see `read_manifest`.
-
-    Args:
-        found: What `manifest` made.
-        place: Of what it tells, for the message.
-        kind: The kind expected.
-        schema_version: The highest version that can be read.
-    """
-    content = _content(found, place=place, kind=kind, schema_version=schema_version)
-    seals.require_unchanged(found, place=place)
-    return content
-
-
-def _content(found: Any, *, place: Path | str, kind: str, schema_version: int) -> dict[str, Any]:
-    given = found.get("kind") if isinstance(found, dict) else None
-    if given != kind:
-        raise errors.StoreError(
-            f"{place} is of the kind {given!r}; a {kind} is expected here",
-            hint=f"give the folder of a {kind}",
-        )
-    version = found.get("schema_version")
-    if not isinstance(version, int) or not 1 <= version <= schema_version:
-        raise errors.StoreError(
-            f"{place} has schema version {version!r}; this program reads 1 to {schema_version}",
-            hint="pip install --upgrade polyglance, or make the folder again",
-        )
-    return {name: value for name, value in found.items() if name not in MANIFEST_HEAD}
-
-
-def local_folder(location: str | Path, *, kind: str, marker: str) -> Path:
-    """The folder that a path or a hub id names; from the hub it is fetched once and cached.
-
-    Args:
-        location: A path, or `owner/name`. A path that exists wins.
-        kind: What is looked for, for the message: `language pack`.
-        marker: The file by which such a folder is known.
-
-    Raises:
-        UnavailableError: No such folder, one without the marker, or the hub does not give it.
-    """
-    folder, fetched = Path(location), ""
-    if not folder.exists() and HUB_ID.fullmatch(str(location)):
-        from huggingface_hub import snapshot_download
-
-        try:
-            folder = Path(snapshot_download(str(location)))
-        except (OSError, ValueError) as error:
-            said = f"{type(error).__name__}: {errors.first_line(error)}"
-            fetched = f", and the hub did not give it ({said})"
-    if not (folder / marker).is_file():
-        raise errors.UnavailableError(
-            f"there is no {kind} at {location} (no {marker} in it){fetched}",
-            hint=f"give the folder of a {kind}, or a hub id (owner/name) and a network",
-        )
-    return folder
-
-
 @contextmanager
 def folder_in_one_step(path: Path, *, marker: Marker) -> Iterator[Path]:
     """A folder to fill that takes its place whole, or not at all.
@@ -357,87 +198,6 @@ def _share(folder: Path) -> None:
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode) and mode & 0o666 != rights:
             path.chmod(stat.S_IMODE(mode) & ~0o666 | rights)
-
-
-class FolderLock:
-    """One writer at a time for a folder: `flock` on a file in it, which the system frees on a kill.
-
-    Args:
-        path: The lock file; it stays when the lock is released.
-        owner: What is locked, for the message.
-    """
-
-    def __init__(self, path: Path, *, owner: str) -> None:
-        self._path = path
-        self._owner = owner
-        self._descriptor: int | None = None
-        self._thread: int | None = None
-        self._depth = 0
-
-    @property
-    def held(self) -> bool:
-        """Whether this thread holds it through this object."""
-        return self._depth > 0 and self._thread == threading.get_ident()
-
-    @contextmanager
-    def hold(self, *, wait_seconds: float = 0.0) -> Iterator[None]:
-        """Hold the lock; may be nested within one thread.
-
-        Args:
-            wait_seconds: How long to wait for another holder; 0 refuses at once.
-
-        Raises:
-            StoreError: Another process or thread holds it.
-        """
-        if not self.held:
-            self._acquire(wait_seconds)
-        self._depth += 1
-        try:
-            yield
-        finally:
-            self._depth -= 1
-            if self._depth == 0:
-                self._release()
-
-    def _acquire(self, wait_seconds: float) -> None:
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)  # less the umask
-        try:
-            self._wait_for(descriptor, until=time.monotonic() + wait_seconds)
-            os.ftruncate(descriptor, 0)
-            name = f"process {os.getpid()} on {os.uname().nodename}\n"
-            try:
-                os.pwrite(descriptor, name.encode("utf-8"), 0)
-            except OSError as error:
-                # On a full disk the name cannot be written; the lock holds all the same.
-                if not is_disk_full(error):
-                    raise
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._descriptor, self._thread = descriptor, threading.get_ident()
-
-    def _wait_for(self, descriptor: int, *, until: float) -> None:
-        import fcntl  # POSIX only: reading a store works elsewhere, too
-
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                if time.monotonic() >= until:
-                    holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
-                    raise errors.StoreError(
-                        f"{self._owner} is being written by {holder or 'another process'}; "
-                        "one writer at a time",
-                        hint="wait until it has finished, or end it; then run this again",
-                    ) from error
-            else:
-                return
-            time.sleep(LOCK_POLL_SECONDS)
-
-    def _release(self) -> None:
-        assert self._descriptor is not None
-        os.close(self._descriptor)
-        self._descriptor = self._thread = None
 
 
 def _move_into_place(making: Path, path: Path, marker: Marker) -> None:

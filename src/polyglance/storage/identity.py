@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from polyglance import __version__, errors
 from polyglance.records import Modality, Output
-from polyglance.storage import files, manifest_fields, schema
+from polyglance.storage import files, manifest_fields, manifests, schema
 from polyglance.storage.manifest_fields import Name, Width
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def read(path: Path) -> StoreManifest:
     """
     hint = repair_hint(path.parent)
     try:
-        return files.read_manifest_as(
+        return manifests.read_manifest_as(
             StoreManifest, path, kind=KIND, schema_version=SCHEMA_VERSION, hint=hint
         )
     except (errors.InputError, errors.StoreError) as error:
@@ -130,7 +130,7 @@ def new_table_id() -> str:
 
 def write(path: Path, said: Mapping[str, Any]) -> None:
     """Write the manifest of a folder."""
-    files.write_manifest(path, said, kind=KIND, schema_version=SCHEMA_VERSION)
+    manifests.write_manifest(path, said, kind=KIND, schema_version=SCHEMA_VERSION)
 
 
 def require_same(held: StoreFacts, given: StoreFacts, *, place: Path) -> None:
@@ -170,7 +170,7 @@ def note(table: lance.LanceDataset, content: Mapping[str, Any], *, again: bool =
     """
     missing = again or KEY not in table.config()
     if missing:
-        said = files.manifest(content, kind=KIND, schema_version=SCHEMA_VERSION)
+        said = manifests.manifest(content, kind=KIND, schema_version=SCHEMA_VERSION)
         table.update_config({KEY: json.dumps(said)})
     return missing
 
@@ -233,7 +233,7 @@ def noted_at(address: str) -> StoreManifest:
             f"the table at {table_at(address)} does not say whose vectors it holds",
             hint="index again with this version of polyglance, then copy the table",
         )
-    said = files.checked_manifest(
+    said = manifests.checked_manifest(
         json.loads(noted), place=address, kind=KIND, schema_version=SCHEMA_VERSION
     )
     return manifest_fields.read(
@@ -256,7 +256,7 @@ def noted_in(table: Path) -> dict[str, Any]:
             f"the table {table} does not say whose vectors it holds",
             hint="get the folder from a copy, or delete it and index again",
         )
-    return files.checked_manifest(
+    return manifests.checked_manifest(
         json.loads(noted), place=table, kind=KIND, schema_version=SCHEMA_VERSION
     )
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.storage import files, manifest_fields
+from polyglance.storage import files, manifest_fields, manifests
 
 MANIFEST = "polyglance.manifest"
 KIND, SCHEMA_VERSION = "files-made", 1
@@ -58,7 +58,7 @@ def write(folder: Path, texts: Mapping[str, str], *, form: str) -> list[Path]:
             files.write_text(making / name, text)
             data = (making / name).read_bytes()
             made[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        files.write_manifest(
+        manifests.write_manifest(
             making / MANIFEST,
             {"form": form, "files": made},
             kind=KIND,
@@ -77,7 +77,7 @@ def stranger(folder: Path) -> str:
     if not os.path.lexists(folder / MANIFEST):
         return f"no {MANIFEST} says that polyglance made it"
     try:
-        made = files.read_manifest_as(
+        made = manifests.read_manifest_as(
             _Manifest, folder / MANIFEST, kind=KIND, schema_version=SCHEMA_VERSION, hint=_HINT
         ).files
     except errors.PolyglanceError as error:

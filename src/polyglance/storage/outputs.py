@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.storage import files, leftovers, made_files, seals
+from polyglance.storage import files, leftovers, locations, made_files, seals
 
 # Folders with one of these hold one thing whole; nothing else is written into them.
 WHOLE_MARKERS = ("pack.json", "model.json", "store.json")
@@ -87,7 +87,7 @@ def require_cache() -> None:
         OutputError: It cannot, with the variable that names another one.
         UnavailableError: Nothing says where it is.
     """
-    folder = files.cache_folder()
+    folder = locations.cache_folder()
     hint = "name another cache: export POLYGLANCE_CACHE=FOLDER"
     try:
         if os.path.lexists(folder) and not folder.is_dir():

@@ -31,6 +31,7 @@ from polyglance.storage import (
     checksums,
     files,
     guard,
+    locks,
 )
 from polyglance.storage import (
     identity as store_facts,
@@ -72,7 +73,7 @@ class Store:
         self.facts = said.of_vectors
         self.extra_facts = said.facts
         self._table_id = said.table_id
-        self._lock = files.FolderLock(path / LOCK_NAME, owner=f"the store {path}")
+        self._lock = locks.FolderLock(path / LOCK_NAME, owner=f"the store {path}")
         self._positions: dict[str, int] | None = None
         self._guard = guard.Guard(path, folder=path / TABLE_NAME, table_id=said.table_id)
         self._dataset = self._open_dataset()
@@ -106,7 +107,7 @@ class Store:
         with files.disk_errors(f"the store {path}"):
             path = Path(path)
             path.mkdir(parents=True, exist_ok=True)
-            with files.FolderLock(path / LOCK_NAME, owner=f"the store {path}").hold():
+            with locks.FolderLock(path / LOCK_NAME, owner=f"the store {path}").hold():
                 if (path / MANIFEST_NAME).exists():
                     raise errors.StoreError(
                         f"there is a store at {path} already", hint="open it, or give a new folder"

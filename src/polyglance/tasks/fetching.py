@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from polyglance import errors, progress
-from polyglance.storage import files
+from polyglance.storage import files, locations
 from polyglance.tasks.rows import PinnedFile, Task
 
 TABLE = Path(__file__).with_name("pinned_files.tsv")
@@ -57,7 +57,7 @@ def fetch_task(name: str, task: Task, *, folder: Path | None = None) -> Path:
             hint=f"fetch it from its publisher ({task.citation or task.licence}; {listed}) and "
             "give the folder: --data FOLDER",
         )
-    where = files.cache_folder() / "tasks" / name if folder is None else folder
+    where = locations.cache_folder() / "tasks" / name if folder is None else folder
     fetch_files(task.downloads, folder=where)
     return where
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.records import Modality, Output
-from polyglance.storage import files
+from polyglance.storage import locations
 from polyglance.towers import known_places
 
 Vectors = NDArray[np.float32]
@@ -133,7 +133,9 @@ def parse_reference(reference: str, *, options: Sequence[str] | None = None) -> 
     """
     library, colon, rest = reference.partition(":")
     if not colon or not rest:
-        example = reference if files.HUB_ID.fullmatch(reference) else "openai/clip-vit-base-patch32"
+        example = (
+            reference if locations.HUB_ID.fullmatch(reference) else "openai/clip-vit-base-patch32"
+        )
         raise errors.ConfigError(
             f"{reference!r} is no tower reference; the form is library:location",
             hint=f"for example hf:{example} or sentence:/a/folder",

@@ -13,7 +13,7 @@ import os
 from pathlib import Path, PureWindowsPath
 
 from polyglance import errors
-from polyglance.storage import files
+from polyglance.storage import locations
 
 VARIABLE = "POLYGLANCE_TOWER_FOLDERS"
 NOTES = "tower-folders.txt"
@@ -37,7 +37,7 @@ def note(location: str) -> None:
     """Remember a path that the user's own pack or model names; a name is passed over."""
     if not is_path(location) or _is_allowed(location):
         return
-    place = files.cache_folder() / NOTES
+    place = locations.cache_folder() / NOTES
     # Where nothing can be remembered, it is asked for when the pack is loaded.
     with contextlib.suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def _is_allowed(location: str) -> bool:
     if any(real.is_relative_to(_real(each)) for each in given):
         return True
     try:
-        noted = (files.cache_folder() / NOTES).read_text("utf-8").splitlines()
+        noted = (locations.cache_folder() / NOTES).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return False
     return str(real) in noted

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from polyglance import errors
-from polyglance.storage import files, tensor_files
+from polyglance.storage import files, locks, manifests, tensor_files
 from polyglance.training import distributed
 from polyglance.training.collectives import any_of, states_of_all
 from polyglance.training.state_files import Apart, put_together, take_apart
@@ -181,13 +181,15 @@ class Checkpoints:
         with files.folder_in_one_step(folder, marker=STATE_FILE) as making:
             tensor_files.write_torch(making / TENSOR_FILE, apart.tensors)
             content = {"state": apart.skeleton}
-            files.write_manifest(
+            manifests.write_manifest(
                 making / STATE_FILE, content, kind=kind, schema_version=SCHEMA_VERSION, seal=True
             )
         self._clear(keep=folder)
 
     def _read(self, folder: Path, *, kind: str) -> None:
-        content = files.read_manifest(folder / STATE_FILE, kind=kind, schema_version=SCHEMA_VERSION)
+        content = manifests.read_manifest(
+            folder / STATE_FILE, kind=kind, schema_version=SCHEMA_VERSION
+        )
         state = put_together(Apart(content["state"], tensor_files.read_torch(folder / TENSOR_FILE)))
         own = state["own"][distributed.rank()]
         for name, part in self._parts.items():
@@ -237,10 +239,10 @@ def opened(run: RunFolder | None, *, training: Callable[[], Mapping[str, Any]]) 
         return
     with files.disk_errors(str(path)):
         path.mkdir(parents=True, exist_ok=True)
-    lock = files.FolderLock(path / LOCK_FILE, owner=f"the run {path}")
+    lock = locks.FolderLock(path / LOCK_FILE, owner=f"the run {path}")
     with lock.hold():
         if not (path / RUN_FILE).exists():
-            files.write_manifest(
+            manifests.write_manifest(
                 path / RUN_FILE, identity, kind="training-run", schema_version=SCHEMA_VERSION
             )
         yield
@@ -257,7 +259,9 @@ def _compare(path: Path, identity: Mapping[str, Any]) -> None:
                 hint="give a folder that is empty or does not exist yet",
             )
         return
-    begun = files.read_manifest(path / RUN_FILE, kind="training-run", schema_version=SCHEMA_VERSION)
+    begun = manifests.read_manifest(
+        path / RUN_FILE, kind="training-run", schema_version=SCHEMA_VERSION
+    )
     for section, fields in identity.items():
         before = begun.get(section, {})
         for name in [*before, *(name for name in fields if name not in before)]:

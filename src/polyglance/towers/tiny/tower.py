@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from polyglance import errors
 from polyglance.languages import text_forms
 from polyglance.records import Modality, Output
-from polyglance.storage import files, tensor_files
+from polyglance.storage import files, manifests, tensor_files
 from polyglance.towers import Tower, TowerReference
 from polyglance.towers.tiny import ngrams
 
@@ -263,7 +263,7 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
             f"shipped ones are {', '.join(SHIPPED)}",
             hint="give a folder with a tower.json, or one of those names",
         )
-    facts = files.read_manifest_as(
+    facts = manifests.read_manifest_as(
         TinyFacts,
         folder / MANIFEST,
         kind="tiny-tower",
@@ -303,7 +303,7 @@ def fingerprint_of(tensors: Tensors, kind: str) -> str:
 def _save(folder: Path, tensors: Tensors, facts: Mapping[str, Any]) -> None:
     with files.folder_in_one_step(folder, marker=MANIFEST) as making:
         tensor_files.write(making / WEIGHTS, tensors)
-        files.write_manifest(
+        manifests.write_manifest(
             making / MANIFEST,
             facts,
             kind="tiny-tower",

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from polyglance import errors
 from polyglance.records import Modality, Output
-from polyglance.storage import files, tensor_files
+from polyglance.storage import files, manifests, tensor_files
 from polyglance.storage.manifest_fields import Name
 from polyglance.towers import (
     Tower,
@@ -155,7 +155,7 @@ class TunedTower:
             else:
                 note_places(self.tuning.base)
             facts["libraries"] = _libraries()
-            files.write_manifest(
+            manifests.write_manifest(
                 making / MANIFEST,
                 facts,
                 kind="tuned-tower",
@@ -178,7 +178,7 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
             f"{reference} as {modality} tower; tuned towers read text and have no options",
             hint="options belong to the base, in tower.json",
         )
-    facts = files.read_manifest_as(
+    facts = manifests.read_manifest_as(
         TunedFacts,
         folder / MANIFEST,
         kind="tuned-tower",

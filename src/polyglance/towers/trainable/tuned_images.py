@@ -19,7 +19,7 @@ from torch import Tensor
 
 from polyglance import errors
 from polyglance.records import Modality, Output
-from polyglance.storage import files, tensor_files
+from polyglance.storage import files, manifests, tensor_files
 from polyglance.storage.manifest_fields import Name
 from polyglance.towers import (
     Tower,
@@ -99,7 +99,7 @@ class TunedImageTower:
             note_places(self.base)
             tensor_files.write_torch(making / WEIGHTS, self.tensors())
             facts = {"base": self.base, "base_fingerprint": self.tower.fingerprint}
-            files.write_manifest(
+            manifests.write_manifest(
                 making / MANIFEST,
                 facts,
                 kind="tuned-image-tower",
@@ -120,7 +120,7 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
             f"{reference} as {modality} tower; it reads images", hint="text towers are tuned:"
         )
     folder = Path(reference.location)
-    facts = files.read_manifest_as(
+    facts = manifests.read_manifest_as(
         TunedImageFacts,
         folder / MANIFEST,
         kind="tuned-image-tower",

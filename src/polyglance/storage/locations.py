@@ -1,0 +1,58 @@
+"""Where things are: the cache of a user, and packs and models by path or by the name of a hub."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from polyglance import errors
+from polyglance.storage.leftovers import is_temporary as is_temporary
+
+# What a hub calls a repository: owner/name.
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def cache_folder() -> Path:
+    """The user's cache folder: the variable `POLYGLANCE_CACHE`, or `~/.cache/polyglance`.
+
+    Raises:
+        UnavailableError: Neither the variable nor a home folder says where it is.
+    """
+    if chosen := os.environ.get("POLYGLANCE_CACHE"):
+        return Path(chosen)
+    try:
+        return Path.home() / ".cache" / "polyglance"
+    except RuntimeError as error:
+        raise errors.UnavailableError(
+            "there is no home folder (HOME is not set), and so no cache folder",
+            hint="name one: export POLYGLANCE_CACHE=FOLDER",
+        ) from error
+
+
+def local_folder(location: str | Path, *, kind: str, marker: str) -> Path:
+    """The folder that a path or a hub id names; from the hub it is fetched once and cached.
+
+    Args:
+        location: A path, or `owner/name`. A path that exists wins.
+        kind: What is looked for, for the message: `language pack`.
+        marker: The file by which such a folder is known.
+
+    Raises:
+        UnavailableError: No such folder, one without the marker, or the hub does not give it.
+    """
+    folder, fetched = Path(location), ""
+    if not folder.exists() and HUB_ID.fullmatch(str(location)):
+        from huggingface_hub import snapshot_download
+
+        try:
+            folder = Path(snapshot_download(str(location)))
+        except (OSError, ValueError) as error:
+            said = f"{type(error).__name__}: {errors.first_line(error)}"
+            fetched = f", and the hub did not give it ({said})"
+    if not (folder / marker).is_file():
+        raise errors.UnavailableError(
+            f"there is no {kind} at {location} (no {marker} in it){fetched}",
+            hint=f"give the folder of a {kind}, or a hub id (owner/name) and a network",
+        )
+    return folder
