@@ -38,7 +38,7 @@ from polyglance.model.dual_encoder import MODEL_FILE, DualEncoder
 from polyglance.model.side import Side
 from polyglance.records import Caption, Pair
 from polyglance.sources import captions
-from polyglance.storage import files, locations
+from polyglance.storage import atomic, locations
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
 
@@ -274,7 +274,7 @@ def _features(folder: Path, names: list[str]) -> Path:
     path = (folder / "features").resolve()
     if not (path / "vectors.npy").is_file():
         pooled = np.load(FLICKR8K / FEATURES_FILE).astype(np.float32)
-        with files.folder_in_one_step(path, marker="vectors.npy") as making:
+        with atomic.folder_in_one_step(path, marker="vectors.npy") as making:
             np.save(making / "vectors.npy", np.sqrt(np.maximum(pooled, 0)))
-            files.write_text(making / "ids.txt", "\n".join(names) + "\n")
+            atomic.write_text(making / "ids.txt", "\n".join(names) + "\n")
     return path

@@ -14,7 +14,7 @@ from benchmarks.claims.table import DATA
 from benchmarks.claims.verdicts import LEAST_LEVEL_IN_MARGINS
 from benchmarks.harness import machine_facts
 
-from polyglance.storage import files
+from polyglance.storage import atomic
 
 TITLES = {
     "nllb-clip": "NLLB-CLIP",
@@ -74,7 +74,7 @@ def write(results: Results, path: Path, *, command: str) -> None:
         path: Of the page.
         command: That a reader types to get it again.
     """
-    files.write_text(path, render(results, running.rows(results), command=command))
+    atomic.write_text(path, render(results, running.rows(results), command=command))
 
 
 def render(results: Results, rows: Sequence[Row], *, command: str) -> str:

@@ -25,7 +25,7 @@ from polyglance.model.side import Side
 from polyglance.recipes.data import image_text
 from polyglance.records import Caption, Pair
 from polyglance.sources import captions
-from polyglance.storage import files
+from polyglance.storage import atomic
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
 
@@ -136,7 +136,7 @@ def _teacher(
     vectors = folder / "features"
     vectors.mkdir(parents=True, exist_ok=True)
     np.save(vectors / "vectors.npy", raw)
-    files.write_text(vectors / "ids.txt", "\n".join(names) + "\n")
+    atomic.write_text(vectors / "ids.txt", "\n".join(names) + "\n")
     reference = f"precomputed:{vectors.resolve()}?space=mobilenet-v2"
     photo_tower = load_tower(reference, modality="image")
     text_tower = load_tower(ENGLISH_TOWER, modality="text")

@@ -23,7 +23,7 @@ from benchmarks.claims.worlds import World
 from benchmarks.harness import say
 
 from polyglance import errors
-from polyglance.storage import files
+from polyglance.storage import atomic
 
 NOT_RUN = "not run"
 
@@ -88,7 +88,7 @@ def world_of(name: str, folder: Path, *, quick: bool) -> World:
     made = make(folder / name, quick=quick)
     facts = {"groups": {group: list(members) for group, members in made.groups.items()}}
     facts["counts"] = [len(made.english), len(made.image_text.content_ids), len(made.contents)]
-    files.write_text(folder / f"{name}.json", json.dumps(facts) + "\n")
+    atomic.write_text(folder / f"{name}.json", json.dumps(facts) + "\n")
     return made
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.claims.verdicts import Doubles
 
 from polyglance.metrics import bootstrap
-from polyglance.storage import files
+from polyglance.storage import atomic
 
 NUM_DRAWS = 1000
 DECIMALS = 4
@@ -53,7 +53,7 @@ def save(found: Measured, folder: Path) -> None:
     """Write the scores, whole or not at all."""
     path = path_of(folder, arm=found.arm, data=found.data, seed=found.seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, json.dumps(asdict(found), ensure_ascii=False) + "\n")
+    atomic.write_text(path, json.dumps(asdict(found), ensure_ascii=False) + "\n")
 
 
 def load(folder: Path, *, arm: str, data: str, seed: int, settings: Mapping[str, Any]) -> Any:

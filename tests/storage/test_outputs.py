@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from polyglance import errors
-from polyglance.storage import files, manifests, outputs
+from polyglance.storage import atomic, manifests, outputs
 
 KINDS = {name: kind for name, kind in vars(outputs).items() if isinstance(kind, outputs.Kind)}
 FOLDERS = sorted(name for name, kind in KINDS.items() if kind.is_folder)
@@ -240,7 +240,7 @@ def test_the_place_is_tried(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
     monkeypatch.undo()
-    monkeypatch.setattr(files.Path, "open", denied)
+    monkeypatch.setattr(atomic.Path, "open", denied)
     with pytest.raises(errors.OutputError, match="Permission denied") as caught:
         outputs.require(tmp_path / "r.html", outputs.PAGE)
     assert "name another place" in caught.value.hint

@@ -52,7 +52,7 @@ def command(
     from polyglance.encoding import embed
     from polyglance.evaluation import run
     from polyglance.report import analysis_page
-    from polyglance.storage import files, locations
+    from polyglance.storage import atomic, locations
     from polyglance.tasks import get_task
     from polyglance.tasks.retrieval import RetrievalData
     from polyglance.training import seeds
@@ -86,7 +86,7 @@ def command(
         cache=embed.VectorCache(locations.cache_folder() / "texts"),
     )
     out.mkdir(parents=True, exist_ok=True)
-    files.write_text(out / "analysis.json", json.dumps(found.as_json(), ensure_ascii=False))
+    atomic.write_text(out / "analysis.json", json.dumps(found.as_json(), ensure_ascii=False))
     page = analysis_page.write_analysis(
         out / "analysis.html",
         found,

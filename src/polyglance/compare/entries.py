@@ -24,7 +24,7 @@ from polyglance.metrics import bootstrap
 from polyglance.model.pack import LanguagePack
 from polyglance.recipes import DATA
 from polyglance.results.schema import Result
-from polyglance.storage import files
+from polyglance.storage import atomic
 
 TEACHER, TRANSLATE = "teacher", "translate"
 # What costs least to have stands first: how the front weighs data.
@@ -240,4 +240,4 @@ def advice_of(comparison: Comparison, climbed: Mapping[str, Climbed]) -> str:
 
 def write(comparison: Comparison, path: Path) -> None:
     """Write the comparison as JSON."""
-    files.write_text(path, json.dumps(comparison.as_json(), ensure_ascii=False, indent=1) + "\n")
+    atomic.write_text(path, json.dumps(comparison.as_json(), ensure_ascii=False, indent=1) + "\n")

@@ -16,7 +16,7 @@ from polyglance.languages.registry import ENGLISH, get_language
 from polyglance.model.pack import LanguagePack
 from polyglance.results.schema import Result
 from polyglance.search.index import Index
-from polyglance.storage import files
+from polyglance.storage import atomic
 
 # As a person would type them, in five scripts.
 QUERIES: tuple[tuple[str, str], ...] = (
@@ -161,7 +161,7 @@ def write_summary(summary: Mapping[str, Any], *, seconds: Mapping[str, float], o
     """`summary.json`, written whole."""
     rounded = {name: round(value, 2) for name, value in seconds.items()}
     total = round(sum(seconds.values()), 2)
-    files.write_json(out / "summary.json", {**summary, "seconds": {**rounded, "total": total}})
+    atomic.write_json(out / "summary.json", {**summary, "seconds": {**rounded, "total": total}})
 
 
 def write_page(

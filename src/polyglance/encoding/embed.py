@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from polyglance import errors, progress
 from polyglance.encoding import media
 from polyglance.records import ImageFile, Output, Quarantined
-from polyglance.storage import files
+from polyglance.storage import atomic
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.schema import check_shape, unusable_rows
 from polyglance.storage.store import MANIFEST_NAME, Store
@@ -329,7 +329,7 @@ def set_aside(store: Store, found: Sequence[Quarantined], *, tried: Collection[s
     after = [one for one in before if one.id not in gone] + list(found)
     if after != before:
         text = "".join(json.dumps(asdict(one), ensure_ascii=True) + "\n" for one in after)
-        files.write_text(store.path / QUARANTINE_NAME, text)
+        atomic.write_text(store.path / QUARANTINE_NAME, text)
 
 
 def _compact_if_scattered(store: Store) -> None:

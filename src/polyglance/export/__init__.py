@@ -21,7 +21,7 @@ from types import MappingProxyType
 from polyglance import errors
 from polyglance.export import card
 from polyglance.export.order import Order, Written
-from polyglance.storage import files, outputs
+from polyglance.storage import atomic, outputs
 
 __all__ = ["FORMS", "Exported", "Form", "Order", "export"]
 
@@ -111,7 +111,7 @@ def export(order: Order, form: str, *, out: Path) -> Exported:
     """
     row, out = form_of(form), Path(out)
     outputs.require(out, outputs.EXPORT)
-    with files.folder_in_one_step(out, marker=None) as folder:
+    with atomic.folder_in_one_step(out, marker=None) as folder:
         written: Written = importlib.import_module(row.module).write(order, folder)
         text = card.render(order, library=row.library, usage=written.usage, notes=written.notes)
         (folder / card.FILE).write_text(text, encoding="utf-8")

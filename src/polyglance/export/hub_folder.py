@@ -17,7 +17,7 @@ from polyglance.export.order import PROBES, Order, Written, difference
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.pack import PACK_FILE, LanguagePack
 from polyglance.model.side import SpaceTower
-from polyglance.storage import files, manifests
+from polyglance.storage import atomic, manifests
 from polyglance.towers import TowerReference, parse_reference
 from polyglance.towers.trainable import tuned, tuned_images
 
@@ -45,7 +45,7 @@ def write(order: Order, folder: Path) -> Written:
     order.refuse_language("a pack that is kept whole")
     order.pack.save(folder)
     manifest = folder / PACK_FILE
-    facts = files.read_json(manifest)
+    facts = atomic.read_json(manifest)
     brought = {
         name: _bring(facts[name], folder, place=place)
         for name, place in (("tower", "tower"), ("content_tower", "image"))
@@ -83,7 +83,7 @@ def _bring(reference: str, folder: Path, *, place: str) -> str:
 
 def _bring_base(manifest: Path) -> None:
     """The base of a tuned tower, too."""
-    facts: dict[str, Any] = files.read_json(manifest)
+    facts: dict[str, Any] = atomic.read_json(manifest)
     if "base" in facts:
         base = _bring(facts["base"], manifest.parent, place=tuned.INNER_BASE)
         manifests.change_manifest(manifest, {"base": base})

@@ -24,7 +24,7 @@ from polyglance.encoding.embed import VectorCache, text_vectors
 from polyglance.heads import linear
 from polyglance.heads.affine import Vectors
 from polyglance.model.side import Side, load_tower_beside
-from polyglance.storage import files, manifests, tensor_files
+from polyglance.storage import atomic, manifests, tensor_files
 
 SCHEMA_VERSION = 1
 KIND = "generation-head"
@@ -105,7 +105,7 @@ class GenerationHead:
         Raises:
             DiskFullError: Where there is no room; nothing is left at `path` then.
         """
-        with files.folder_in_one_step(path, marker=MANIFEST_FILE) as folder:
+        with atomic.folder_in_one_step(path, marker=MANIFEST_FILE) as folder:
             tensor_files.write_torch(folder / TENSOR_FILE, self.head.state_dict())
             self.tower.save_tower(folder)
             manifests.write_manifest(

@@ -23,7 +23,7 @@ from polyglance.model.manifest import Speaker
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import HeadInput, Side, load_tower_beside
 from polyglance.records import Modality
-from polyglance.storage import files, manifests, tensor_files
+from polyglance.storage import atomic, manifests, tensor_files
 from polyglance.storage.manifest_fields import Name
 from polyglance.towers import load_tower
 
@@ -156,7 +156,7 @@ class DualEncoder:
 
     def save(self, path: Path) -> None:
         """Write a model folder: towers that are ours inside it, others by reference."""
-        with files.folder_in_one_step(path, marker=MODEL_FILE) as folder:
+        with atomic.folder_in_one_step(path, marker=MODEL_FILE) as folder:
             facts: dict[str, Any] = {}
             for name, side in (("content", self.content), ("text", self.text)):
                 facts[name] = {

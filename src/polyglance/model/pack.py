@@ -18,7 +18,7 @@ from polyglance.heads.affine import Head, Vectors
 from polyglance.model import card
 from polyglance.model.manifest import PackManifest, Speaker, speaker_of
 from polyglance.model.side import Side, load_tower_beside
-from polyglance.storage import files, locations, manifests, tensor_files
+from polyglance.storage import atomic, locations, manifests, tensor_files
 
 SCHEMA_VERSION = 1
 PACK_FILE, HEAD_FILE = "pack.json", "head.safetensors"
@@ -98,7 +98,7 @@ class LanguagePack:
         Raises:
             DiskFullError: Where there is no room; nothing is left at `path` then.
         """
-        with files.folder_in_one_step(path, marker=PACK_FILE) as folder:
+        with atomic.folder_in_one_step(path, marker=PACK_FILE) as folder:
             tensors = {"probes": self.probes, **affine.tensors_of(self.side.head)}
             tensors |= affine.tensors_of(self.content_head, prefix="content_")
             self.side.save_tower(folder)

@@ -15,7 +15,7 @@ from polyglance.analysis.pack import LanguageChange, PackAnalysis
 from polyglance.analysis.spread import Spread
 from polyglance.languages import registry
 from polyglance.report import background, document, payload
-from polyglance.storage import files
+from polyglance.storage import atomic
 
 TEACHER = "teacher"
 # What this page has and the report has not.
@@ -65,7 +65,7 @@ def write_analysis(
         charts=plots.script(),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, page)
+    atomic.write_text(path, page)
     return path
 
 

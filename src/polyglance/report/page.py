@@ -25,7 +25,7 @@ from polyglance.report import (
 )
 from polyglance.report.tables import Section
 from polyglance.results.schema import Result
-from polyglance.storage import files
+from polyglance.storage import atomic
 
 Modality = Literal["image", "audio"]
 
@@ -114,7 +114,7 @@ def write_report(
         charts=plots.script(),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, page)
+    atomic.write_text(path, page)
     return path
 
 

@@ -21,7 +21,7 @@ from polyglance.report import (
 from polyglance.report.tables import Figure, Section, View
 from polyglance.results import spreadsheets
 from polyglance.results.schema import Result
-from polyglance.storage import files, outputs
+from polyglance.storage import atomic, outputs
 
 CSV_COLUMNS = (
     "task",
@@ -99,7 +99,7 @@ def write_markdown(
         lines += _published_rows(section, results, modality=modality)
         lines += _dropped_rows(section)
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, "\n".join(lines) + "\n")
+    atomic.write_text(path, "\n".join(lines) + "\n")
     return path
 
 
@@ -119,7 +119,7 @@ def write_csv(path: Path, results: Iterable[Result]) -> Path:
     for result in results:
         writer.writerows(map(spreadsheets.cell, row) for row in _csv_rows(result))
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, text.getvalue())
+    atomic.write_text(path, text.getvalue())
     return path
 
 

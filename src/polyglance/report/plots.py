@@ -12,7 +12,7 @@ from typing import Any
 import altair as alt
 
 from polyglance import errors
-from polyglance.storage import files, locations
+from polyglance.storage import atomic, locations
 
 Spec = dict[str, Any]
 
@@ -159,7 +159,7 @@ def script() -> str:
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", version)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        files.write_text(kept, bundle)
+        atomic.write_text(kept, bundle)
     except (OSError, errors.DiskFullError):
         pass  # the report does not need the copy; the next one takes 5 s more
     return bundle

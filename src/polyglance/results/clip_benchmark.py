@@ -22,7 +22,7 @@ from polyglance import errors
 from polyglance.languages.registry import normalise_language
 from polyglance.results import schema, spreadsheets
 from polyglance.results.schema import Direction, Result
-from polyglance.storage import files, manifest_fields
+from polyglance.storage import atomic, manifest_fields
 
 LOST = ("intervals", "counts of queries, candidates and repeated captions", "what was dropped")
 
@@ -147,7 +147,7 @@ def is_table(path: Path) -> bool:
 def _table(path: Path) -> list[dict[str, Any]]:
     """The lines of a table by column; spreadsheets save it with semicolons or tabs."""
     try:
-        text = files.read_bytes(path).decode("utf-8-sig")
+        text = atomic.read_bytes(path).decode("utf-8-sig")
         header = text.partition("\n")[0]
         delimiter = max(DELIMITERS, key=header.count)
         table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)

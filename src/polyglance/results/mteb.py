@@ -19,7 +19,7 @@ from polyglance import errors
 from polyglance.languages.registry import get_language, normalise_language
 from polyglance.results import schema
 from polyglance.results.schema import Result
-from polyglance.storage import files, manifest_fields
+from polyglance.storage import atomic, manifest_fields
 
 META_FILE = "model_meta.json"
 MAIN_VALUES = {"hit_rate": "hit_rate_at_10", "mean_reciprocal_rank": "mean_reciprocal_rank"}
@@ -134,7 +134,7 @@ def _model_name(path: Path) -> str:
     """As `model_meta.json` beside the file has it, else the folder above the revision's."""
     meta = path.with_name(META_FILE)
     if meta.is_file():
-        name: str = manifest_fields.field_of(files.read_json(meta), "name", str, place=META_FILE)
+        name: str = manifest_fields.field_of(atomic.read_json(meta), "name", str, place=META_FILE)
         return name
     return path.parent.parent.name
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from polyglance import __version__, errors
-from polyglance.storage import files, manifest_fields
+from polyglance.storage import atomic, manifest_fields
 
 SCHEMA_VERSION = 1
 BOM = b"\xef\xbb\xbf"
@@ -209,7 +209,7 @@ def append_results(path: Path, results: Iterable[Result]) -> None:
             )
             _LEFT[_mark(file)] = after
     except OSError as error:
-        if files.is_disk_full(error):
+        if atomic.is_disk_full(error):
             raise errors.DiskFullError(
                 f"results cannot be added to {path}: {error}",
                 hint="make room, then run the same command again; it measures what is missing",
@@ -243,7 +243,7 @@ def read_results(path: Path) -> list[Result]:
 def read_what_is_whole(path: Path) -> Whole:
     """Read what can be read of a file of results, and say what cannot."""
     try:
-        data = files.read_bytes(path)
+        data = atomic.read_bytes(path)
     except OSError as error:
         return Whole(said=(f"{path} cannot be read: {error.strerror or error}",))
     return _read_lines(data, Path(path))

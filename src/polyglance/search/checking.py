@@ -18,7 +18,7 @@ from polyglance import errors
 from polyglance.model import dual_encoder
 from polyglance.search import pack_columns, places, thumbnails
 from polyglance.search.indexing import absolute
-from polyglance.storage import files, identity, locks, versions
+from polyglance.storage import atomic, identity, locks, versions
 from polyglance.storage import repair as store_repair
 from polyglance.storage.repair import Finding
 from polyglance.storage.store import LOCK_NAME, MANIFEST_NAME, Store
@@ -65,7 +65,7 @@ def check(index: Path, *, repair: bool = False, new_model: str | None = None) ->
     _require_there(index)
     # Looking writes nothing, not even a lock: the disk may allow reading alone.
     lock = locks.FolderLock(index / LOCK_NAME, owner=f"the index {index}")
-    with files.disk_errors(f"the index {index}"), lock.hold() if repair else nullcontext():
+    with atomic.disk_errors(f"the index {index}"), lock.hold() if repair else nullcontext():
         if another := _another_table(index):
             # Nothing of it is touched: it may be the only copy that its owner has.
             return Report(num_rows=0, findings=(another,))

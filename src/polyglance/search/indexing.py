@@ -32,7 +32,7 @@ from polyglance.search.scanned import Describe, Gathered
 from polyglance.sources.images import Photo
 from polyglance.sources.patterns import Idle
 from polyglance.sources.skipped import Skipped
-from polyglance.storage import files
+from polyglance.storage import atomic
 from polyglance.storage.ann_index import IndexFacts
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.store import MANIFEST_NAME, Store
@@ -375,7 +375,7 @@ def absolute(model: str) -> str:
 def _may_be(store: Store, model: str) -> bool:
     """Whether a model folder says that it is of the index's space; others say nothing."""
     manifest = Path(model) / MODEL_FILE
-    return not manifest.is_file() or files.read_json(manifest).get("space_id") == (
+    return not manifest.is_file() or atomic.read_json(manifest).get("space_id") == (
         store.facts.space_id
     )
 

@@ -22,7 +22,7 @@ from polyglance import errors
 from polyglance.encoding import media
 from polyglance.sources import images
 from polyglance.sources.webdataset import read_span
-from polyglance.storage import files
+from polyglance.storage import atomic
 from polyglance.storage.store import Store
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def _decode(path: Path, *, span: tuple[int, int] | None, key: str, identity: str
 def _put(place: Path, data: bytes) -> None:
     """Write a thumbnail whole; its folder is made when it turns out to be absent."""
     temporary = place.with_name(f".{place.stem}-{secrets.token_hex(8)}.making")
-    with files.disk_errors(str(place)):
+    with atomic.disk_errors(str(place)):
         try:
             try:
                 temporary.write_bytes(data)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.storage import files, locations
+from polyglance.storage import atomic, locations
 
 Bytes = NDArray[np.uint8]
 
@@ -110,9 +110,9 @@ def read_binary(path: Path, *, form: Form) -> tuple[Bytes, NDArray[np.int64]]:
 def _write(pictures: Bytes, classes: NDArray[np.int64], folder: Path) -> None:
     from PIL import Image
 
-    with files.folder_in_one_step(folder, marker="labels.tsv") as made:
+    with atomic.folder_in_one_step(folder, marker="labels.tsv") as made:
         lines = ["image\tclass"]
         for number, (picture, index) in enumerate(zip(pictures, classes, strict=True)):
             Image.fromarray(np.ascontiguousarray(picture)).save(made / f"{number:05}.png")
             lines.append(f"{number:05}.png\t{index}")
-        files.write_text(made / "labels.tsv", "\n".join(lines) + "\n")
+        atomic.write_text(made / "labels.tsv", "\n".join(lines) + "\n")

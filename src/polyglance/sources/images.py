@@ -26,7 +26,7 @@ from polyglance.sources.walking import HEAD_BYTES as HEAD_BYTES
 from polyglance.sources.walking import HEIC_INSTALL, is_heic
 from polyglance.sources.walking import find_images as find_images
 from polyglance.sources.walking import survey_folder as survey_folder
-from polyglance.storage import files
+from polyglance.storage import atomic
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,7 +49,7 @@ _one_large = threading.Lock()
 def load_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image:
     """Decode one image file; see `decode_image`."""
     try:
-        data = files.read_bytes(path)
+        data = atomic.read_bytes(path)
     except OSError as error:
         raise _unreadable(str(path), f"{error.strerror or error}") from error
     return decode_image(data, name=str(path), max_pixels=max_pixels)

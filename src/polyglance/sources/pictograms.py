@@ -26,7 +26,7 @@ from typing import Any, Literal
 from polyglance import errors
 from polyglance.languages.registry import ENGLISH, normalise_language
 from polyglance.records import ImageFile
-from polyglance.storage import files, locations
+from polyglance.storage import atomic, locations
 
 Artist = Literal["google", "twitter"]
 TRAIN_ARTIST: Artist = "google"
@@ -203,12 +203,12 @@ def load_world(folder: Path | None = None) -> World:
     """
     root = folder or locations.cache_folder() / "pictograms"
     marker = root / "world.json"
-    if not marker.is_file() or files.read_json(marker).get("form") != FORM:
+    if not marker.is_file() or atomic.read_json(marker).get("form") != FORM:
         with tempfile.TemporaryDirectory() as fetched:
             archives = fetch(Path(fetched))
-            with files.folder_in_one_step(root, marker="world.json") as making:
+            with atomic.folder_in_one_step(root, marker="world.json") as making:
                 extract(archives, making)
-    found = files.read_json(marker)
+    found = atomic.read_json(marker)
     concepts = tuple(Concept(**row) for row in found["concepts"])
     names, keywords = found["names"], found["keywords"]
     return World(
@@ -285,7 +285,7 @@ def extract(archives: Mapping[str, Path], folder: Path) -> None:
     for artist in (TRAIN_ARTIST, TEST_ARTIST):
         _extract_pictures(archives[f"emoji-datasource-{artist}"], by_id, folder, artist=artist)
     manifest = {"form": FORM, "concepts": concepts, "names": names, "keywords": keywords}
-    files.write_json(folder / "world.json", manifest)
+    atomic.write_json(folder / "world.json", manifest)
 
 
 def _extract_pictures(

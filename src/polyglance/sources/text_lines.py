@@ -15,7 +15,7 @@ from typing import Any
 
 from polyglance import errors
 from polyglance.records import Quarantined
-from polyglance.storage import files
+from polyglance.storage import atomic
 
 BOM = b"\xef\xbb\xbf"
 # So many bytes tell whether every other one is zero.
@@ -50,7 +50,7 @@ def read_lines(path: Path) -> list[str]:
         InputError: Not UTF-8 (names the line), or damaged gzip.
     """
     try:
-        data = files.read_bytes(path)
+        data = atomic.read_bytes(path)
         if Path(path).suffix == ".gz":
             data = gzip.decompress(data)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -87,9 +87,9 @@ def read_json(path: Path) -> Any:
         InputError: It is not UTF-8, not JSON, or nested too deeply.
     """
     try:
-        return files.read_json(path)
+        return atomic.read_json(path)
     except errors.InputError:
-        _require_narrow(path, files.read_bytes(path))
+        _require_narrow(path, atomic.read_bytes(path))
         raise
 
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polyglance import errors
-from polyglance.storage import files, manifests, schema
+from polyglance.storage import atomic as files
+from polyglance.storage import manifests, schema
 from polyglance.storage.manifest_fields import Count
 
 if TYPE_CHECKING:

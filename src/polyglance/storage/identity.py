@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from polyglance import __version__, errors
 from polyglance.records import Modality, Output
-from polyglance.storage import files, manifest_fields, manifests, schema
+from polyglance.storage import atomic, manifest_fields, manifests, schema
 from polyglance.storage.manifest_fields import Name, Width
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def read(path: Path) -> StoreManifest:
 def _is_newer(path: Path) -> bool:
     """Whether a manifest is one of a later version of this program."""
     try:
-        found = files.read_json(path)
+        found = atomic.read_json(path)
     except errors.InputError:
         return False
     version = found.get("schema_version") if isinstance(found, dict) else None

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.storage.files import is_disk_full
+from polyglance.storage.atomic import is_disk_full
 from polyglance.storage.leftovers import is_temporary as is_temporary
 
 LOCK_POLL_SECONDS = 0.05

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.storage import files, manifest_fields, manifests
+from polyglance.storage import atomic as files
+from polyglance.storage import manifest_fields, manifests
 
 MANIFEST = "polyglance.manifest"
 KIND, SCHEMA_VERSION = "files-made", 1

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.storage import files, leftovers, locations, made_files, seals
+from polyglance.storage import atomic, leftovers, locations, made_files, seals
 
 # Folders with one of these hold one thing whole; nothing else is written into them.
 WHOLE_MARKERS = ("pack.json", "model.json", "store.json")
@@ -244,7 +244,7 @@ def _try_to_write(path: Path, kind: Kind) -> None:
 
 
 def _write_and_remove(path: Path) -> None:
-    probe = files.beside(path)
+    probe = atomic.beside(path)
     try:
         with probe.open("xb") as file:
             file.write(bytes(PROBE_BYTES))
@@ -279,7 +279,7 @@ def _head(path: Path) -> str:
 
 def _names(folder: Path) -> set[str]:
     """What a folder holds, without what killed writers of ours left."""
-    return {name for name in os.listdir(folder) if not files.is_temporary(name)}
+    return {name for name in os.listdir(folder) if not atomic.is_temporary(name)}
 
 
 def _is_pack(path: Path) -> bool:
@@ -292,7 +292,7 @@ def _is_pack(path: Path) -> bool:
         return False
     known = _listed(path, "pack.json")
     found = {each.relative_to(path).as_posix() for each in path.rglob("*") if not each.is_dir()}
-    return {name for name in found if not files.is_temporary(name)} <= known
+    return {name for name in found if not atomic.is_temporary(name)} <= known
 
 
 def _listed(folder: Path, manifest: str) -> set[str]:

@@ -27,12 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.storage import (
-    checksums,
-    files,
-    guard,
-    locks,
-)
+from polyglance.storage import atomic, checksums, guard, locks
 from polyglance.storage import (
     identity as store_facts,
 )
@@ -104,7 +99,7 @@ class Store:
         import lance
 
         schema = store_rows.schema_of(facts.dim, extra_columns or {})
-        with files.disk_errors(f"the store {path}"):
+        with atomic.disk_errors(f"the store {path}"):
             path = Path(path)
             path.mkdir(parents=True, exist_ok=True)
             with locks.FolderLock(path / LOCK_NAME, owner=f"the store {path}").hold():
@@ -346,7 +341,7 @@ class Store:
                     self.refresh()
                 self._guard.require_sound(self._dataset)
             try:
-                with files.disk_errors(f"the store {self.path}"):
+                with atomic.disk_errors(f"the store {self.path}"):
                     yield
                     if not nested:
                         self._guard.note(self._dataset)

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from polyglance import errors, progress
-from polyglance.storage import files, locations
+from polyglance.storage import atomic, locations
 from polyglance.tasks.rows import PinnedFile, Task
 
 TABLE = Path(__file__).with_name("pinned_files.tsv")
@@ -81,7 +81,7 @@ def fetch_files(pinned: Iterable[PinnedFile], *, folder: Path) -> int:
                 )
             path = folder / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
-            files.write_bytes(path, data)
+            atomic.write_bytes(path, data)
             advance(1)
     return len(missing)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from polyglance import errors
-from polyglance.storage import files, locks, manifests, tensor_files
+from polyglance.storage import atomic, locks, manifests, tensor_files
 from polyglance.training import distributed
 from polyglance.training.collectives import any_of, states_of_all
 from polyglance.training.state_files import Apart, put_together, take_apart
@@ -178,7 +178,7 @@ class Checkpoints:
             return
         shared = {name: part.of.state_dict() for name, part in parts.items() if not part.own}
         apart = take_apart({"shared": shared, "own": own_of_all})
-        with files.folder_in_one_step(folder, marker=STATE_FILE) as making:
+        with atomic.folder_in_one_step(folder, marker=STATE_FILE) as making:
             tensor_files.write_torch(making / TENSOR_FILE, apart.tensors)
             content = {"state": apart.skeleton}
             manifests.write_manifest(
@@ -200,7 +200,7 @@ class Checkpoints:
         """Delete other checkpoints, and what a killed process left half written."""
         if distributed.rank():
             return
-        left = [each for each in self.path.iterdir() if files.is_temporary(each.name)]
+        left = [each for each in self.path.iterdir() if atomic.is_temporary(each.name)]
         for folder in [*self._checkpoints(), *left]:
             if folder != keep:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -237,7 +237,7 @@ def opened(run: RunFolder | None, *, training: Callable[[], Mapping[str, Any]]) 
     if distributed.rank():
         yield
         return
-    with files.disk_errors(str(path)):
+    with atomic.disk_errors(str(path)):
         path.mkdir(parents=True, exist_ok=True)
     lock = locks.FolderLock(path / LOCK_FILE, owner=f"the run {path}")
     with lock.hold():

@@ -19,7 +19,7 @@ from polyglance import errors
 from polyglance.results import clip_benchmark, mteb, schema
 from polyglance.results.repeated import Distinct
 from polyglance.results.schema import Result
-from polyglance.storage import files, made_files, outputs
+from polyglance.storage import atomic, made_files, outputs
 
 __all__ = ["FORMS", "Form", "read", "write"]
 
@@ -99,7 +99,7 @@ def write(rows: Sequence[Result], form: str, *, path: Path, force: bool = False)
     if kind.is_folder:
         return made_files.write(path, texts, form=form)
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, texts[""])
+    atomic.write_text(path, texts[""])
     return [path]
 
 

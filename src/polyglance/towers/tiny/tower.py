@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from polyglance import errors
 from polyglance.languages import text_forms
 from polyglance.records import Modality, Output
-from polyglance.storage import files, manifests, tensor_files
+from polyglance.storage import atomic, manifests, tensor_files
 from polyglance.towers import Tower, TowerReference
 from polyglance.towers.tiny import ngrams
 
@@ -301,7 +301,7 @@ def fingerprint_of(tensors: Tensors, kind: str) -> str:
 
 
 def _save(folder: Path, tensors: Tensors, facts: Mapping[str, Any]) -> None:
-    with files.folder_in_one_step(folder, marker=MANIFEST) as making:
+    with atomic.folder_in_one_step(folder, marker=MANIFEST) as making:
         tensor_files.write(making / WEIGHTS, tensors)
         manifests.write_manifest(
             making / MANIFEST,

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from polyglance import errors
 from polyglance.records import Modality, Output
-from polyglance.storage import files, manifests, tensor_files
+from polyglance.storage import atomic, manifests, tensor_files
 from polyglance.storage.manifest_fields import Name
 from polyglance.towers import (
     Tower,
@@ -146,7 +146,7 @@ class TunedTower:
 
     def save(self, folder: Path) -> None:
         """Write what differs from the base, and the base too where it was tuned itself."""
-        with files.folder_in_one_step(folder, marker=MANIFEST) as making:
+        with atomic.folder_in_one_step(folder, marker=MANIFEST) as making:
             tensor_files.write_torch(making / WEIGHTS, self.tensors)
             facts = asdict(self.tuning)
             if isinstance(self.base, TunedTower):

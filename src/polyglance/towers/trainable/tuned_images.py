@@ -19,7 +19,7 @@ from torch import Tensor
 
 from polyglance import errors
 from polyglance.records import Modality, Output
-from polyglance.storage import files, manifests, tensor_files
+from polyglance.storage import atomic, manifests, tensor_files
 from polyglance.storage.manifest_fields import Name
 from polyglance.towers import (
     Tower,
@@ -95,7 +95,7 @@ class TunedImageTower:
 
     def save(self, folder: Path) -> None:
         """Write the tensors, and the base's reference."""
-        with files.folder_in_one_step(folder, marker=MANIFEST) as making:
+        with atomic.folder_in_one_step(folder, marker=MANIFEST) as making:
             note_places(self.base)
             tensor_files.write_torch(making / WEIGHTS, self.tensors())
             facts = {"base": self.base, "base_fingerprint": self.tower.fingerprint}

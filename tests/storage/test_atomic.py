@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyglance import errors
-from polyglance.storage import files, leftovers, locations, locks, manifests, outputs
+from polyglance.storage import atomic, leftovers, locations, locks, manifests, outputs
 
 
 def names_in(folder):
@@ -28,22 +28,22 @@ def test_the_cache_folder_can_be_chosen(monkeypatch):
 
 def test_a_file_is_written_whole_and_replaced(tmp_path):
     path = tmp_path / "a.txt"
-    files.write_text(path, "one")
-    files.write_text(path, "zwei ü\n")
+    atomic.write_text(path, "one")
+    atomic.write_text(path, "zwei ü\n")
     assert path.read_bytes() == "zwei ü\n".encode()
     assert names_in(tmp_path) == ["a.txt"]
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
-    files.write_text(path, "old")
+    atomic.write_text(path, "old")
 
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(atomic.os, "fsync", full)
     with pytest.raises(errors.DiskFullError, match=r"a\.txt") as caught:
-        files.write_text(path, "new")
+        atomic.write_text(path, "new")
     assert "free some space" in caught.value.hint
     assert path.read_text() == "old"
     assert names_in(tmp_path) == ["a.txt"]
@@ -51,7 +51,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
 
 def test_other_os_errors_pass_unchanged(tmp_path):
     with pytest.raises(FileNotFoundError):
-        files.write_text(tmp_path / "absent" / "a.txt", "x")
+        atomic.write_text(tmp_path / "absent" / "a.txt", "x")
 
 
 JSON_VALUES = st.recursive(
@@ -72,32 +72,32 @@ def test_json_comes_back_as_it_was(tmp_path_factory, value):
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         with pytest.raises(UnicodeEncodeError):
-            files.write_json(path, value)
+            atomic.write_json(path, value)
         return
-    files.write_json(path, value)
-    assert files.read_json(path) == value
+    atomic.write_json(path, value)
+    assert atomic.read_json(path) == value
 
 
 def test_json_refuses_nan(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
-        files.write_json(tmp_path / "a.json", {"score": float("nan")})
+        atomic.write_json(tmp_path / "a.json", {"score": float("nan")})
     assert names_in(tmp_path) == []
 
 
 def test_json_of_others_may_begin_with_a_byte_order_mark(tmp_path):
     (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf[1]")
-    assert files.read_json(tmp_path / "a.json") == [1]
+    assert atomic.read_json(tmp_path / "a.json") == [1]
 
 
 def test_reading_json_says_what_is_wrong(tmp_path):
     with pytest.raises(errors.UnavailableError, match="there is no file"):
-        files.read_json(tmp_path / "a.json")
+        atomic.read_json(tmp_path / "a.json")
     (tmp_path / "a.json").write_text('{\n"a": oops}')
     with pytest.raises(errors.InputError, match="line 2"):
-        files.read_json(tmp_path / "a.json")
+        atomic.read_json(tmp_path / "a.json")
     (tmp_path / "a.json").write_bytes(b'"\xff"')
     with pytest.raises(errors.InputError, match="UTF-8"):
-        files.read_json(tmp_path / "a.json")
+        atomic.read_json(tmp_path / "a.json")
 
 
 def test_a_manifest_knows_its_kind_and_version(tmp_path):
@@ -120,7 +120,7 @@ def test_a_manifest_knows_its_kind_and_version(tmp_path):
 
 def test_a_folder_appears_whole(tmp_path):
     target = tmp_path / "deep" / "pack"
-    with files.folder_in_one_step(target, marker="a") as folder:
+    with atomic.folder_in_one_step(target, marker="a") as folder:
         (folder / "weights").write_bytes(b"1")
         assert not target.exists()
     assert names_in(target) == ["weights"]
@@ -130,11 +130,11 @@ def test_a_folder_appears_whole(tmp_path):
 @pytest.mark.parametrize("failure", [ValueError("x"), KeyboardInterrupt()])
 def test_a_folder_that_fails_leaves_what_was_there(tmp_path, failure):
     target = tmp_path / "pack"
-    with files.folder_in_one_step(target, marker="a") as folder:
+    with atomic.folder_in_one_step(target, marker="a") as folder:
         (folder / "a").write_text("old")
 
     def replace():
-        with files.folder_in_one_step(target, marker="a") as folder:
+        with atomic.folder_in_one_step(target, marker="a") as folder:
             (folder / "a").write_text("new")
             raise failure
 
@@ -148,7 +148,7 @@ def test_a_folder_replaces_one_of_its_kind_and_nothing_else(tmp_path):
     target = tmp_path / "pack"
     target.mkdir()
     for text in ("one", "two"):
-        with files.folder_in_one_step(target, marker="a") as folder:
+        with atomic.folder_in_one_step(target, marker="a") as folder:
             (folder / "a").write_text(text)
         assert (target / "a").read_text() == text
     assert names_in(tmp_path) == ["pack"]
@@ -158,7 +158,7 @@ def test_a_folder_replaces_one_of_its_kind_and_nothing_else(tmp_path):
     for place, marker in ((target, "other"), (target, None), (link, "a"), (file, "a")):
         with (
             pytest.raises(errors.OutputError, match="never replaced"),
-            files.folder_in_one_step(place, marker=marker),
+            atomic.folder_in_one_step(place, marker=marker),
         ):
             raise AssertionError("begun")
     assert (target / "a").read_text() == "two"
@@ -170,7 +170,7 @@ def test_what_came_into_the_place_meanwhile_stays(tmp_path):
     target = tmp_path / "pack"
 
     def write():
-        with files.folder_in_one_step(target, marker="a") as folder:
+        with atomic.folder_in_one_step(target, marker="a") as folder:
             (folder / "a").write_text("new")
             target.mkdir()
             (target / "photo.jpg").write_bytes(b"1")
@@ -184,12 +184,12 @@ def test_what_came_into_the_place_meanwhile_stays(tmp_path):
 def test_files_of_a_folder_have_the_rights_that_the_umask_leaves(tmp_path, umask, mode):
     before = os.umask(umask)
     try:
-        with files.folder_in_one_step(tmp_path / "pack", marker="a") as folder:
+        with atomic.folder_in_one_step(tmp_path / "pack", marker="a") as folder:
             (folder / "tower").mkdir()
             for name in ("a", "tower/weights"):
                 (folder / name).touch(mode=0o600)
             (folder / "link").symlink_to("a")
-        files.write_text(tmp_path / "page", "x")
+        atomic.write_text(tmp_path / "page", "x")
         with locks.FolderLock(tmp_path / "lock", owner="x").hold():
             pass
     finally:
@@ -203,7 +203,7 @@ def test_no_home_folder_asks_for_the_variable(monkeypatch):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("POLYGLANCE_CACHE")
-    monkeypatch.setattr(files.Path, "home", nobody)
+    monkeypatch.setattr(atomic.Path, "home", nobody)
     with pytest.raises(errors.UnavailableError, match="no home folder") as caught:
         locations.cache_folder()
     assert "POLYGLANCE_CACHE" in caught.value.hint
@@ -221,7 +221,7 @@ def test_the_old_folder_comes_back_where_the_rename_fails(tmp_path, monkeypatch)
         return rename(self, to)
 
     monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(errors.DiskFullError), files.folder_in_one_step(target, marker="a"):
+    with pytest.raises(errors.DiskFullError), atomic.folder_in_one_step(target, marker="a"):
         pass
     assert (target / "a").read_text() == "old"
     assert names_in(tmp_path) == ["pack"]
@@ -240,13 +240,13 @@ def test_what_a_killed_writer_left_is_swept(tmp_path):
     past = time.time() - leftovers.GRACE_SECONDS - 60
     for path in (old_folder, old_file, others):
         os.utime(path, (past, past))
-    with files.folder_in_one_step(tmp_path / "pack", marker="a"):
+    with atomic.folder_in_one_step(tmp_path / "pack", marker="a"):
         pass
     assert names_in(tmp_path) == [".pack.making-00000003", ".pack.making-of", "pack"]
 
 
 def test_what_is_being_written_is_never_swept(tmp_path):
-    with files.folder_in_one_step(tmp_path / "pack", marker="a") as making:
+    with atomic.folder_in_one_step(tmp_path / "pack", marker="a") as making:
         past = time.time() - leftovers.STALE_SECONDS - 60
         os.utime(making, (past, past))
         leftovers.sweep(tmp_path / "pack")
@@ -371,7 +371,7 @@ def test_an_interrupt_while_waiting_leaves_no_descriptor(tmp_path, monkeypatch):
 
     with lock.hold():
         before = len(os.listdir("/proc/self/fd"))
-        monkeypatch.setattr(files.time, "sleep", interrupted)
+        monkeypatch.setattr(atomic.time, "sleep", interrupted)
         with pytest.raises(KeyboardInterrupt), other.hold(wait_seconds=5):
             pass
         assert len(os.listdir("/proc/self/fd")) == before
@@ -384,14 +384,14 @@ def test_a_lock_holds_on_a_full_disk_though_it_cannot_be_signed(tmp_path, monkey
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files.os, "pwrite", full)
+    monkeypatch.setattr(atomic.os, "pwrite", full)
     with lock.hold(), pytest.raises(errors.StoreError, match="by another process"), other.hold():
         pass
 
     def broken(*_):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(files.os, "pwrite", broken)
+    monkeypatch.setattr(atomic.os, "pwrite", broken)
     with pytest.raises(OSError, match="Input/output"), lock.hold():
         pass
     monkeypatch.undo()
@@ -420,11 +420,11 @@ def test_a_killed_process_frees_its_lock(tmp_path):
 def test_json_that_is_nested_without_end(tmp_path):
     (tmp_path / "a.json").write_text("[" * 100_000)
     with pytest.raises(errors.InputError, match="JSON"):
-        files.read_json(tmp_path / "a.json")
+        atomic.read_json(tmp_path / "a.json")
 
 
 def test_a_device_is_never_read_to_its_end(tmp_path):
     with pytest.raises(OSError, match="a device"):
-        files.read_bytes(Path("/dev/zero"))
+        atomic.read_bytes(Path("/dev/zero"))
     (tmp_path / "file").write_bytes(b"x")
-    assert files.read_bytes(tmp_path / "file") == b"x"
+    assert atomic.read_bytes(tmp_path / "file") == b"x"
