@@ -56,7 +56,8 @@ before the first result; the rule of the four margins came after a trial of a fe
 
 **On what.** *pictograms*: emoji with their Unicode names, drawn by one artist to learn from and by
 another to find, all of them candidates; *seen* concepts had their names in training, *held out*
-ones appear in no training at all. *flickr8k*: real photos with captions by people in six
+ones appear in no training at all. Settings of the shipped towers were chosen on a third artist's
+drawings of seen concepts. *flickr8k*: real photos with captions by people in six
 languages, its 1,000 test photos. *published*: the authors' own figures by language, recomputed;
 there languages are drawn for the interval, and there is one seed. Text towers, but for claim 3, are
 small ones of n-grams from translation ranking: they saw parallel text, and no picture. Maps (M2M,
