@@ -19,8 +19,8 @@ from types import MappingProxyType
 import numpy as np
 from benchmarks.harness import Criterion, Outcome, say
 
-from polyglance.compare import Ladder, tower_for
-from polyglance.demo.comparison import LANGUAGES, pictograms_ladder
+from polyglance.compare import ComparisonSetup, tower_for
+from polyglance.demo.comparison import LANGUAGES, pictograms_comparison
 from polyglance.evaluation import retrieval
 from polyglance.evaluation import run as measure
 from polyglance.languages.registry import ENGLISH
@@ -55,15 +55,15 @@ class Minute:
     languages: int
 
 
-def hits(model: DualEncoder, ladder: Ladder) -> tuple[np.ndarray, np.ndarray]:
+def hits(model: DualEncoder, setup: ComparisonSetup) -> tuple[np.ndarray, np.ndarray]:
     """Hits of every text of the seen concepts, and the picture behind each."""
-    contents = measure.contents_by_language(model, ladder.data, ladder.contents, images=None)
+    contents = measure.contents_by_language(model, setup.data, setup.contents, images=None)
     found, clusters = [], []
-    for language in ladder.data.captions:
+    for language in setup.data.captions:
         if language == ENGLISH:
             continue
         parts = retrieval.score_language(
-            model, ladder.data, language=language, contents=contents(language), cache=ladder.cache
+            model, setup.data, language=language, contents=contents(language), cache=setup.cache
         )
         (part,) = (p for p in parts if (p.split, p.direction) == ("seen", "text_to_content"))
         found.append(part.hits[:, COLUMN])
@@ -71,28 +71,28 @@ def hits(model: DualEncoder, ladder: Ladder) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(found), np.concatenate(clusters)
 
 
-def minute_of(name: str, ladder: Ladder) -> Minute:
+def minute_of(name: str, setup: ComparisonSetup) -> Minute:
     """Train one recipe and ask before and after."""
     recipe = get_recipe(name)
     config = build_config(recipe, {**SETTINGS.get(name, {}), "seed": "0"})
     started = time.perf_counter()
     pack = train_recipe(
         recipe,
-        ladder.training_data,
-        teacher=ladder.teacher,
+        setup.training_data,
+        teacher=setup.teacher,
         config=config,
-        tower=tower_for(recipe, ladder.tower),
+        tower=tower_for(recipe, setup.tower),
     )
     seconds = time.perf_counter() - started
-    before, clusters = hits(ladder.teacher, ladder)
-    after, _ = hits(ladder.teacher.with_pack(pack, reencode=True), ladder)
+    before, clusters = hits(setup.teacher, setup)
+    after, _ = hits(setup.teacher.with_pack(pack, reencode=True), setup)
     gain = bootstrap.paired_difference(after, before, clusters=clusters, seed=0)
     return Minute(
         seconds=seconds,
-        before=max(float(before.mean()), 10 / len(ladder.contents)),
+        before=max(float(before.mean()), 10 / len(setup.contents)),
         after=float(after.mean()),
         gain_low=gain.difference.low,
-        languages=len(ladder.data.captions) - 1,
+        languages=len(setup.data.captions) - 1,
     )
 
 
@@ -101,10 +101,10 @@ def run(names: Sequence[str] = tuple(RECIPES)) -> Outcome:
     found: dict[str, Minute] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
-            ladder = pictograms_ladder(
+            setup = pictograms_comparison(
                 Path(folder) / name, languages=FEW.get(name, LANGUAGES), seeds=(0,), settings={}
             )
-            found[name] = one = minute_of(name, ladder)
+            found[name] = one = minute_of(name, setup)
             say(
                 f"{name:<14} {one.languages:>2} languages {one.seconds:6.1f} s   "
                 f"R@10 {100 * one.before:5.1f} -> {100 * one.after:5.1f} "

@@ -29,6 +29,9 @@ MOST_BYTES = 8 << 30
 GOES_ON = {"index", "results.jsonl", "results-bom.jsonl", "results-cut.jsonl", "results-nan.jsonl"}
 GOES_ON |= {"index-half", "index-null", "index-deep", "index-other", "index-empty"}
 
+# Where a verb writes that is not told where.
+OUT_BY_DEFAULT = {"demo": "demo", "report": "report.html"}
+
 PICTURES = ("photos", "precious", "photos/deep er", "empty", "vectors", "index")
 MODELS = ("model", "model", "model", "model-half", "model-bare", "fake:teacher", "pack", "hf:a/b")
 PACKS = (
@@ -354,20 +357,22 @@ def faults(argv, places, reply, before, after):
         except (ValueError, ZeroDivisionError):
             found.append("JSON that no other program reads")
     told = {os.path.normpath(place) for place in places if place}
+    told |= {OUT_BY_DEFAULT[argv[0]]} if argv and argv[0] in OUT_BY_DEFAULT else set()
     for name in sorted({*before, *after}):
         if before.get(name, "absent") == after.get(name, "absent"):
             continue
         top = name.split("/")[0]
+        mended = "--repair" in argv and top.startswith("index")
         may_change = (
-            top in GOES_ON or before.get(name) == b"" or (top == "pack" and "--force" in argv)
+            *(mended, top in GOES_ON, before.get(name) == b""),
+            top == "pack" and "--force" in argv,
         )
         is_new = name not in before
         is_told = any(name == place or name.startswith(f"{place}/") for place in told)
         above = any(place.startswith(f"{name}/") for place in told)  # a folder on the way there
-        mended = "--repair" in argv and top.startswith("index")
         if not (is_told or above or mended or (top in GOES_ON and top.startswith("index"))):
             found.append(f"{name} was written")
-        elif not is_new and not may_change:
+        elif not is_new and not any(may_change):
             found.append(f"{name} was changed or removed")
     return found
 

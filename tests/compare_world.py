@@ -1,4 +1,4 @@
-"""A ladder of recipes in the small world, with settings that train in a second."""
+"""A comparison of recipes in the small world, with settings that train in a second."""
 
 import numpy as np
 
@@ -50,7 +50,7 @@ def translate(texts, language):
     return [" ".join(small_world.MEANING[word] for word in text.split()) for text in texts]
 
 
-def ladder(teacher, out, **changes):
+def setup(teacher, out, **changes):
     shared = {
         "teacher": teacher,
         "data": retrieval_data(),
@@ -63,4 +63,4 @@ def ladder(teacher, out, **changes):
         "out": out,
         "settings": SETTINGS,
     }
-    return compare.Ladder(**(shared | changes))
+    return compare.ComparisonSetup(**(shared | changes))

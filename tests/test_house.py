@@ -110,7 +110,7 @@ def test_modules_say_what_they_hold(name):
 
 
 PUBLIC = {
-    "polyglance.model.dual_encoder": {"DualEncoder", "TextSpeakers", "load_side"},
+    "polyglance.model.dual_encoder": {"DualEncoder", "TextRouter", "load_side"},
     "polyglance.model.manifest": {"LanguageScore", "PackManifest"},
     "polyglance.model.pack": {"LanguagePack"},
     "polyglance.encoding.embed": {"EmbedReport", "VectorCache", "embed_images", "embed_texts"},
@@ -128,7 +128,7 @@ PUBLIC = {
     "polyglance.search.searcher": {
         "Answer",
         "Ask",
-        "Assumption",
+        "Interpretation",
         "Filters",
         "Hit",
         "Query",
@@ -158,7 +158,7 @@ PUBLIC = {
         "structure",
         "uclip",
     },
-    "polyglance.compare": {"Ladder", "compare"},
+    "polyglance.compare": {"ComparisonSetup", "compare"},
     "polyglance.training.gradient_cache": {"encode_in_chunks"},
     "polyglance.training.distributed": {"average_gradients", "connected", "gather_rows"},
     "polyglance.recipes.data.soft_retrieval": {"soft_retrieve"},

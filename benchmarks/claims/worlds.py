@@ -197,48 +197,46 @@ def pictograms(folder: Path, *, quick: bool) -> World:
     """
     from dataclasses import replace
 
-    from polyglance.demo.comparison import LANGUAGES, pictograms_ladder
+    from polyglance.demo.comparison import LANGUAGES, pictograms_comparison
     from polyglance.sources import pictograms as source
 
     low = ("fin_Latn", "hin_Deva", "swh_Latn", "tam_Taml")
     others = tuple(name for name in LANGUAGES if name != ENGLISH)
     extra = ("ukr_Cyrl", "por_Latn")
-    ladder = pictograms_ladder(folder, languages=(*others, *extra), seeds=(0,), settings={})
-    held_out = ladder.data.splits["held_out"]
+    setup = pictograms_comparison(folder, languages=(*others, *extra), seeds=(0,), settings={})
+    held_out = setup.data.splits["held_out"]
     asked = held_out | (np.arange(len(held_out)) % 2 == 0)
-    names = {
-        name for name, is_asked in zip(ladder.data.content_ids, asked, strict=True) if is_asked
-    }
+    names = {name for name, is_asked in zip(setup.data.content_ids, asked, strict=True) if is_asked}
     captions = {
         language: [caption for caption in listed if caption.content_id in names]
-        for language, listed in ladder.data.captions.items()
+        for language, listed in setup.data.captions.items()
     }
-    assert ladder.training_data.image_text is not None
+    assert setup.training_data.image_text is not None
 
     def pixels() -> Pixels:
         from polyglance.sources.images import load_image
 
         drawn = source.load_world().folder(source.TRAIN_ARTIST)
-        prepare = ladder.teacher.content.tower.preprocess  # type: ignore[attr-defined]
-        assert ladder.training_data.image_text is not None
+        prepare = setup.teacher.content.tower.preprocess  # type: ignore[attr-defined]
+        assert setup.training_data.image_text is not None
         return {
-            i: prepare(load_image(drawn / i)) for i in ladder.training_data.image_text.content_ids
+            i: prepare(load_image(drawn / i)) for i in setup.training_data.image_text.content_ids
         }
 
     def encode_test(side: Side) -> Vectors:
         from polyglance.sources.images import load_image
 
-        shown = [side.tower.preprocess(load_image(file.path)) for file in ladder.data.image_files]  # type: ignore[attr-defined]
+        shown = [side.tower.preprocess(load_image(file.path)) for file in setup.data.image_files]  # type: ignore[attr-defined]
         return affine.unit(side.through_head(side.tower.encode(shown, output=side.output)))
 
     return World(
         name="pictograms",
-        teacher=ladder.teacher,
-        data=replace(ladder.data, captions=captions),
-        contents=ladder.contents,
-        english=ladder.training_data.english,
-        parallel=ladder.training_data.parallel,
-        image_text=ladder.training_data.image_text,
+        teacher=setup.teacher,
+        data=replace(setup.data, captions=captions),
+        contents=setup.contents,
+        english=setup.training_data.english,
+        parallel=setup.training_data.parallel,
+        image_text=setup.training_data.image_text,
         groups={
             "others": others,
             "well": tuple(name for name in others if name not in low),
@@ -252,7 +250,7 @@ def pictograms(folder: Path, *, quick: bool) -> World:
         },
         folder=folder,
         cache=VectorCache(folder / "texts"),
-        shipped=ladder.tower,
+        shipped=setup.tower,
         pixels=pixels,
         encode_test=encode_test,
         quick=quick,

@@ -1,4 +1,4 @@
-"""`train` and `compare` from the command line: tables in, packs and a ladder out."""
+"""`train` and `compare` from the command line: tables in, packs and a comparison out."""
 
 import json
 import shutil
@@ -119,7 +119,7 @@ def test_captions_without_images(run, tables, model_folder, tmp_path):
     assert "--images INDEX" in err
 
 
-def test_compare_prints_the_ladder_and_what_to_take(
+def test_compare_prints_the_comparison_and_what_to_take(
     run, tables, english, model_folder, picture_folder, tmp_path
 ):
     data = tmp_path / "xtd10"
@@ -143,7 +143,7 @@ def test_compare_prints_the_ladder_and_what_to_take(
     assert "learnt from and in xtd10 as well: 72 texts (allow)" in out
     assert out.splitlines()[-1].startswith("Take ridge")
     written = json.loads((tmp_path / "ladder" / "compare.json").read_text())
-    assert [rung["name"] for rung in written["rungs"]] == ["teacher", "ridge"]
+    assert [entry["name"] for entry in written["entries"]] == ["teacher", "ridge"]
     assert (tmp_path / "ladder" / "report.html").is_file()
     code, _, err = run(*argv, "--out", tmp_path / "ladder", "--set", "seed=3")
     assert "the form is recipe.field=value" in err

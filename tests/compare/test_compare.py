@@ -1,4 +1,4 @@
-"""A ladder says what to take: the cheapest of those that the best does not clearly beat."""
+"""A comparison says what to take: the cheapest of those that the best does not clearly beat."""
 
 import dataclasses
 import json
@@ -16,54 +16,56 @@ from polyglance.recipes.data.training_data import TrainingData
 
 
 @pytest.fixture(scope="module")
-def climbed(teacher, tmp_path_factory):
+def measured(teacher, tmp_path_factory):
     out = tmp_path_factory.mktemp("ladder")
-    shared = compare_world.ladder(teacher, out, translator=compare_world.translate)
+    shared = compare_world.setup(teacher, out, translator=compare_world.translate)
     return shared, *compare.compare(shared, ["ridge", "distill", "uclip"])
 
 
-def rung(comparison, name):
-    return next(each for each in comparison.rungs if each.name == name)
+def entry(comparison, name):
+    return next(each for each in comparison.entries if each.name == name)
 
 
-def test_every_way_is_measured_and_gains(climbed):
-    _, comparison, _ = climbed
-    assert [each.name for each in comparison.rungs] == [
+def test_every_way_is_measured_and_gains(measured):
+    _, comparison, _ = measured
+    assert [each.name for each in comparison.entries] == [
         "teacher",
         "translate",
         "ridge",
         "distill",
         "uclip",
     ]
-    teacher = rung(comparison, "teacher")
+    teacher = entry(comparison, "teacher")
     assert teacher.scores["test"]["others"].mean < 0.3
     for name in ("translate", "ridge", "distill", "uclip"):
-        assert rung(comparison, name).gain["test"].low > 0.2
+        assert entry(comparison, name).gain["test"].low > 0.2
         # English goes to the teacher, whatever was trained.
-        assert rung(comparison, name).scores["test"]["English"] == teacher.scores["test"]["English"]
+        assert (
+            entry(comparison, name).scores["test"]["English"] == teacher.scores["test"]["English"]
+        )
 
 
-def test_translating_perfectly_is_as_good_as_english(climbed):
-    _, comparison, _ = climbed
-    scores = rung(comparison, "translate").scores["test"]
+def test_translating_perfectly_is_as_good_as_english(measured):
+    _, comparison, _ = measured
+    scores = entry(comparison, "translate").scores["test"]
     assert scores["others"].mean == pytest.approx(scores["English"].mean)
 
 
-def test_costs_are_told(climbed):
-    _, comparison, _ = climbed
-    ridge = rung(comparison, "ridge")
+def test_costs_are_told(measured):
+    _, comparison, _ = measured
+    ridge = entry(comparison, "ridge")
     assert ridge.num_trainable_parameters == 40 * 24 + 24
     assert ridge.size_bytes > 984 * 4
     assert ridge.query_milliseconds > 0
     assert ridge.data == "English text"
-    assert rung(comparison, "uclip").content == "head"
-    low, high = rung(comparison, "distill").seed_spread["test"]
-    assert low <= rung(comparison, "distill").scores["test"]["others"].mean <= high
+    assert entry(comparison, "uclip").content == "head"
+    low, high = entry(comparison, "distill").seed_spread["test"]
+    assert low <= entry(comparison, "distill").scores["test"]["others"].mean <= high
 
 
-def test_a_mean_is_that_of_the_languages(climbed):
-    _, comparison, results = climbed
-    ridge = rung(comparison, "ridge")
+def test_a_mean_is_that_of_the_languages(measured):
+    _, comparison, results = measured
+    ridge = entry(comparison, "ridge")
     others = [v for name, v in ridge.by_language["test"].items() if name != "eng_Latn"]
     assert ridge.scores["test"]["others"].mean == pytest.approx(np.mean(others))
     rows = {
@@ -71,21 +73,21 @@ def test_a_mean_is_that_of_the_languages(climbed):
         for row in results
         if row.model == "teacher" and row.direction == "text_to_content"
     }
-    assert rung(comparison, "teacher").by_language["test"] == pytest.approx(rows)
+    assert entry(comparison, "teacher").by_language["test"] == pytest.approx(rows)
 
 
-def test_the_advice_names_a_level_way_from_the_cheapest_data(climbed):
-    _, comparison, _ = climbed
+def test_the_advice_names_a_level_way_from_the_cheapest_data(measured):
+    _, comparison, _ = measured
     named = comparison.advice.split()[1].rstrip(":")
     assert comparison.advice.startswith("Take ")
-    best = max(comparison.rungs, key=lambda each: each.dev_scores["others"].mean)
-    taken = rung(comparison, named)
+    best = max(comparison.entries, key=lambda each: each.dev_scores["others"].mean)
+    taken = entry(comparison, named)
     assert data_cost(taken.data) <= data_cost(best.data)
     assert taken.on_front
 
 
-def test_what_chooses_is_in_no_figure(climbed):
-    shared, comparison, results = climbed
+def test_what_chooses_is_in_no_figure(measured):
+    shared, comparison, results = measured
     assert (comparison.num_dev, comparison.num_contents) == (14, 72)
     assert {row.split for row in results} == {"test"}
     assert {row.num_queries for row in results if row.direction == "text_to_content"} == {58}
@@ -96,16 +98,16 @@ def test_what_chooses_is_in_no_figure(climbed):
     assert (both.sum(axis=0) == 1).all()
 
 
-def test_the_advice_is_chosen_on_dev_alone(climbed):
+def test_the_advice_is_chosen_on_dev_alone(measured):
     """The best on the reported items is not taken where the other items say otherwise."""
-    _, comparison, _ = climbed
-    ridge, distill = rung(comparison, "ridge"), rung(comparison, "distill")
+    _, comparison, _ = measured
+    ridge, distill = entry(comparison, "ridge"), entry(comparison, "distill")
     better = dataclasses.replace(ridge.dev_scores["others"], mean=2.0)
     worse = dataclasses.replace(ridge.scores["test"]["others"], mean=0.0)
     one = dataclasses.replace(
         ridge, dev_scores={"others": better}, scores={"test": {"others": worse}}
     )
-    told = dataclasses.replace(comparison, rungs=(one, distill))
+    told = dataclasses.replace(comparison, entries=(one, distill))
     hits = {name: climbed_of(low) for name, low in (("ridge", 0.9), ("distill", 0.1))}
     assert entries.advice_of(told, hits).startswith("Take ridge: R@10 0.0 %")
 
@@ -120,21 +122,21 @@ def climbed_of(rate):
         clusters=np.arange(40),
         by_seed=values.mean(axis=0, keepdims=True),
     )
-    return entries.Climbed(data="", hits={scoring.CHOSEN_ON: hits}, results=(), packs=())
+    return entries.Measured(data="", hits={scoring.CHOSEN_ON: hits}, results=(), packs=())
 
 
 def test_a_task_too_small_to_choose_on(teacher, tmp_path):
     few = compare_world.retrieval_data().only(
         compare_world.retrieval_data().content_ids[:19], reason="few"
     )
-    shared = compare_world.ladder(teacher, tmp_path, data=few)
+    shared = compare_world.setup(teacher, tmp_path, data=few)
     with pytest.raises(errors.ConfigError, match="has 19 items"):
         compare.compare(shared, ["ridge"])
 
 
-def test_the_front_holds_no_dominated_way(climbed):
-    _, comparison, _ = climbed
-    ridge = rung(comparison, "ridge")
+def test_the_front_holds_no_dominated_way(measured):
+    _, comparison, _ = measured
+    ridge = entry(comparison, "ridge")
     worse = dataclasses.replace(
         ridge, name="worse", training_seconds=ridge.training_seconds + 9, data="parallel text"
     )
@@ -142,59 +144,59 @@ def test_the_front_holds_no_dominated_way(climbed):
     assert marked == {"ridge": True, "worse": False}
 
 
-def test_what_was_trained_is_not_trained_again(climbed, monkeypatch):
-    shared, first, _ = climbed
+def test_what_was_trained_is_not_trained_again(measured, monkeypatch):
+    shared, first, _ = measured
 
     def refuse(*_, **__):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(run, "train", refuse)
     again, _ = compare.compare(shared, ["ridge", "distill", "uclip"])
-    assert [each.scores for each in again.rungs] == [each.scores for each in first.rungs]
+    assert [each.scores for each in again.entries] == [each.scores for each in first.entries]
 
 
 def test_a_way_without_its_data_is_left_out_and_said(teacher, tmp_path):
     nothing = TrainingData(english=compare_world.training_data(teacher).english)
-    shared = compare_world.ladder(teacher, tmp_path, training_data=nothing, seeds=(0,))
+    shared = compare_world.setup(teacher, tmp_path, training_data=nothing, seeds=(0,))
     comparison, _ = compare.compare(shared, ["ridge", "distill"])
-    assert [each.name for each in comparison.rungs] == ["teacher", "ridge"]
+    assert [each.name for each in comparison.entries] == ["teacher", "ridge"]
     assert "parallel text" in comparison.skipped["distill"]
 
 
 def test_an_unknown_recipe_and_no_seed(teacher, tmp_path):
-    shared = compare_world.ladder(teacher, tmp_path)
+    shared = compare_world.setup(teacher, tmp_path)
     with pytest.raises(errors.UnknownNameError, match="rigde"):
         compare.compare(shared, ["rigde"])
     with pytest.raises(errors.ConfigError, match="no seed"):
         compare.compare(dataclasses.replace(shared, seeds=()), ["ridge"])
 
 
-def test_it_is_written_as_plain_json(climbed, tmp_path):
-    _, comparison, _ = climbed
+def test_it_is_written_as_plain_json(measured, tmp_path):
+    _, comparison, _ = measured
     entries.write(comparison, tmp_path / "compare.json")
     read = json.loads((tmp_path / "compare.json").read_text())
     assert read["advice"] == comparison.advice
-    assert read["rungs"][2]["scores"]["test"]["others"]["mean"] == pytest.approx(
-        rung(comparison, "ridge").scores["test"]["others"].mean
+    assert read["entries"][2]["scores"]["test"]["others"]["mean"] == pytest.approx(
+        entry(comparison, "ridge").scores["test"]["others"].mean
     )
 
 
-def test_the_report_shows_the_ladder(climbed, tmp_path):
+def test_the_report_shows_the_comparison(measured, tmp_path):
     from polyglance.report import page
 
-    _, comparison, results = climbed
+    _, comparison, results = measured
     path = page.write_report(
         tmp_path / "report.html",
         title="Which recipe?",
         results=results,
-        model_order=[each.name for each in comparison.rungs],
+        model_order=[each.name for each in comparison.entries],
         baseline="teacher",
         facts={},
         comparison=comparison.as_json(),
     )
     text = path.read_text(encoding="utf-8")
     assert comparison.advice in text
-    assert text.count("★") == 1 + sum(each.on_front for each in comparison.rungs)
+    assert text.count("★") == 1 + sum(each.on_front for each in comparison.entries)
 
 
 class TestCommandTranslator:
@@ -216,9 +218,9 @@ class TestCommandTranslator:
             CommandTranslator(command="head -n 1")(["a", "b"], "deu_Latn")
 
 
-def test_a_way_that_is_worse_than_the_teacher_is_never_on_the_front(climbed):
-    _, comparison, _ = climbed
-    ridge = rung(comparison, "ridge")
+def test_a_way_that_is_worse_than_the_teacher_is_never_on_the_front(measured):
+    _, comparison, _ = measured
+    ridge = entry(comparison, "ridge")
     lost = dataclasses.replace(
         ridge, name="lost", dev_gain=dataclasses.replace(ridge.dev_gain, mean=-0.1)
     )

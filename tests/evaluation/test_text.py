@@ -215,7 +215,7 @@ def several(languages):
 
 def speakers(tower):
     side = Side(tower, "fake:counting")
-    return dual_encoder.TextSpeakers(DIM, lambda: side, None)
+    return dual_encoder.TextRouter(DIM, lambda: side, None)
 
 
 def test_each_text_is_encoded_once_and_one_language_later_costs_one_language(tmp_path):
@@ -255,6 +255,6 @@ def test_a_pack_in_a_space_of_its_own_is_not_compared_with_the_teacher_s_english
             return "teacher" if language == "eng_Latn" else "pack"
 
     pack: LanguagePack = OwnSpace()
-    encoder = dual_encoder.TextSpeakers(teacher.dim, lambda: teacher.text, pack)
+    encoder = dual_encoder.TextRouter(teacher.dim, lambda: teacher.text, pack)
     with pytest.raises(errors.LanguageError, match="their vectors do not compare"):
         measure(encoder, bitext([("A", "a")]))

@@ -87,10 +87,10 @@ def tuned(reference, texts, *, method="weights", languages=()):
     """A tower some steps away from its base: all weights, or a part for each language."""
     base = load_tower(reference, modality="text")
     if method == "weights":
-        made = live.LiveTransformer.copy_of(base, reference)
+        made = live.TrainableTransformer.copy_of(base, reference)
     else:
         settings = {"reduction": 4} if method == "adapters" else {"rank": 2, "alpha": 4}
-        made = live.LiveAdapters(
+        made = live.TrainableAdapters(
             base, reference, languages=tuple(languages), method=method, settings=settings
         )
     tags = [languages[i % len(languages)] if languages else "eng_Latn" for i in range(len(texts))]
@@ -102,7 +102,7 @@ def tuned(reference, texts, *, method="weights", languages=()):
         # Not the length, which some towers hold at one.
         made.forward(prepared, torch.arange(len(texts)))[:, ::2].sum().backward()
         optimizer.step()
-    return made.frozen()[0]
+    return made.export()[0]
 
 
 @pytest.fixture(scope="session")

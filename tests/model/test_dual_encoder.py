@@ -98,7 +98,7 @@ def test_mixed_languages_go_each_to_its_speaker(teacher, pack):
 
 
 def test_without_a_pack_the_teacher_answers_everything(teacher):
-    speakers = dual_encoder.TextSpeakers(teacher.dim, lambda: teacher.text, None)
+    speakers = dual_encoder.TextRouter(teacher.dim, lambda: teacher.text, None)
     assert speakers.speaker("deu_Latn") == "teacher"
 
 

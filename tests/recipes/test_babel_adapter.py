@@ -146,7 +146,7 @@ def test_the_temperature_learns_with_lit_alone(teacher):
 
 def test_the_temperature_of_lit_is_held_at_its_least_and_can_leave_it(teacher):
     chosen = BabelAdapterConfig(**FAST, objective="lit")
-    live = babel_adapter.LiveAdapters(
+    live = babel_adapter.TrainableAdapters(
         teacher.text.tower,
         teacher.text.reference,
         languages=LANGUAGES,

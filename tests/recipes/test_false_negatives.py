@@ -151,7 +151,7 @@ def test_a_trunk_learns_at_its_own_rate(teacher, bert, recipe):
 def test_a_text_that_is_cut_keeps_its_last_token(bert):
     """The token that ends a text is where CLIP reads its vector."""
     tower = bert.tower
-    learning = text.LiveTransformer.copy_of(tower, bert.reference, max_tokens=4)
+    learning = text.TrainableTransformer.copy_of(tower, bert.reference, max_tokens=4)
     whole, short = tower.token_rows(["big red ring big red", "red"], None)
     prepared = learning.prepare(["big red ring big red", "red"], None)
     assert list(prepared.rows) == [[*whole[:3], whole[-1]], short]

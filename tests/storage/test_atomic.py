@@ -371,7 +371,7 @@ def test_an_interrupt_while_waiting_leaves_no_descriptor(tmp_path, monkeypatch):
 
     with lock.hold():
         before = len(os.listdir("/proc/self/fd"))
-        monkeypatch.setattr(atomic.time, "sleep", interrupted)
+        monkeypatch.setattr(locks.time, "sleep", interrupted)
         with pytest.raises(KeyboardInterrupt), other.hold(wait_seconds=5):
             pass
         assert len(os.listdir("/proc/self/fd")) == before

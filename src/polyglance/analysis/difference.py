@@ -8,7 +8,7 @@ from pathlib import Path
 from polyglance.encoding import embed
 from polyglance.evaluation import paired_test, per_query, run
 from polyglance.evaluation.paired_test import Contestant, Correction, Pairing
-from polyglance.model.dual_encoder import DualEncoder, TextSpeakers, load_side
+from polyglance.model.dual_encoder import DualEncoder, TextRouter, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.records import Quarantined
 from polyglance.storage import locations
@@ -22,15 +22,15 @@ def load_encoder(model: str, *, pack: str | Path | None) -> DualEncoder:
     return encoder if pack is None else encoder.with_pack(LanguagePack.load(pack))
 
 
-def load_speakers(model: str, *, pack: str | Path | None) -> TextSpeakers:
+def load_speakers(model: str, *, pack: str | Path | None) -> TextRouter:
     """The text side of a model by its reference, with a pack or without."""
     text = load_side(model, "text")
-    return TextSpeakers(text.dim, lambda: text, None if pack is None else LanguagePack.load(pack))
+    return TextRouter(text.dim, lambda: text, None if pack is None else LanguagePack.load(pack))
 
 
 def difference(
-    first: DualEncoder | TextSpeakers,
-    second: DualEncoder | TextSpeakers,
+    first: DualEncoder | TextRouter,
+    second: DualEncoder | TextRouter,
     *,
     data: TaskData,
     images: Path | None,

@@ -19,7 +19,7 @@ HELP = """Measure several recipes side by side and say which to take.
 
 \b
 Every recipe has the same model, tower, data, languages and seeds. Without
---model the ladder stands in the world of the demo, which needs no file.
+--model the comparison is made in the world of the demo, which needs no file.
 """
 
 
@@ -55,7 +55,7 @@ def command(
     ] = None,
     as_json: options.JsonOutput = False,
 ) -> None:
-    """Climb the ladder; leaves compare.json, results.jsonl, packs and report.html in --out."""
+    """Train and measure every entry; --out gets compare.json, results.jsonl, packs, report.html."""
     options.claim(out, "COMPARISON")
     options.claim_cache()
     from polyglance import compare, errors
@@ -78,20 +78,20 @@ def command(
     screening.require_policy(leakage)
     row = get_task(task)
     if model is None:
-        from polyglance.demo.comparison import pictograms_ladder
+        from polyglance.demo.comparison import pictograms_comparison
 
         if task != "pictograms":
             raise errors.ConfigError(
                 f"no model for the task {task}", hint="name one: --model hf:NAME, or a folder"
             )
-        ladder = pictograms_ladder(
+        setup = pictograms_comparison(
             out, languages=chosen, seeds=range(seeds), settings=fields, translator=translate
         )
     else:
         loaded = row.load(data, chosen)
         if not isinstance(loaded, RetrievalData):
             raise errors.ConfigError(
-                f"the ladder is measured by retrieval; {task} is {row.kind}",
+                f"a comparison is measured by retrieval; {task} is {row.kind}",
                 hint="choose a retrieval task: polyglance eval --list",
             )
         teacher = DualEncoder.load(model)
@@ -99,7 +99,7 @@ def command(
         screened = files.read(teacher).screened(
             [loaded], images=task_images, teacher=teacher, policy=leakage
         )
-        ladder = compare.Ladder(
+        setup = compare.ComparisonSetup(
             teacher=teacher,
             data=loaded,
             contents=contents,
@@ -113,7 +113,7 @@ def command(
             cache=training_data.text_cache(),
             translator=translate,
         )
-    comparison, rows = compare.compare(ladder, ways)
+    comparison, rows = compare.compare(setup, ways)
     entries.write(comparison, out / "compare.json")
     (out / "results.jsonl").unlink(missing_ok=True)
     schema.append_results(out / "results.jsonl", rows)
@@ -161,30 +161,30 @@ def _settings(given: list[str], *, ways: Sequence[str]) -> dict[str, dict[str, s
 
 
 def _print(comparison: Comparison) -> None:
-    """The ladder in 80 columns, and what to take."""
+    """The comparison in 80 columns, and what to take."""
     split = comparison.main_split
     typer.echo(
         f"Text to image, R@10 in per cent: {comparison.task} ({split}), "
         f"{len(comparison.languages)} languages"
     )
     typer.echo(f"{'way':<14}{'but English':>19}{'English':>8}{'train':>9}{'size':>9}{'query':>9}")
-    for rung in comparison.rungs:
-        scores = rung.scores[split]
+    for entry in comparison.entries:
+        scores = entry.scores[split]
         others, english = scores.get("others"), scores.get("English")
         typer.echo(
-            f"{rung.name:<14}"
+            f"{entry.name:<14}"
             + (
                 f"{100 * others.mean:6.1f} [{100 * others.low:.1f}, {100 * others.high:.1f}]"
                 if others
                 else "-"
             ).rjust(19)
             + (f"{100 * english.mean:.1f}" if english else "-").rjust(8)
-            + (f"{rung.training_seconds:,.1f} s" if rung.training_seconds else "-").rjust(9)
-            + (f"{rung.size_bytes / 2**20:.1f} MB" if rung.size_bytes else "-").rjust(9)
-            + f"{rung.query_milliseconds:,.0f} ms".rjust(9)
-            + ("  *" if rung.on_front else "")
+            + (f"{entry.training_seconds:,.1f} s" if entry.training_seconds else "-").rjust(9)
+            + (f"{entry.size_bytes / 2**20:.1f} MB" if entry.size_bytes else "-").rjust(9)
+            + f"{entry.query_milliseconds:,.0f} ms".rjust(9)
+            + ("  *" if entry.on_front else "")
         )
-        typer.secho(f"  from {rung.data}; {rung.num_trainable_parameters:,} parameters", dim=True)
+        typer.secho(f"  from {entry.data}; {entry.num_trainable_parameters:,} parameters", dim=True)
     typer.secho("* no other way is as good in score, training, data and query time", dim=True)
     for name, reason in comparison.skipped.items():
         typer.secho(f"left out: {name}: {reason}", dim=True)
@@ -211,7 +211,7 @@ def _report(comparison: Comparison, rows: list[Result], out: Path) -> None:
             out / "report.html",
             title="Which recipe?",
             results=rows,
-            model_order=[rung.name for rung in comparison.rungs],
+            model_order=[entry.name for entry in comparison.entries],
             baseline=TEACHER,
             facts={
                 "commands": ["polyglance compare ..."],

@@ -21,10 +21,10 @@ from polyglance import errors, progress
 from polyglance.compare.entries import (
     TEACHER,
     TRANSLATE,
-    Climbed,
     Comparison,
+    Measured,
     advice_of,
-    rung_of,
+    entry_of,
     with_front,
 )
 from polyglance.compare.scoring import CHOSEN_ON, stacked, with_dev_split
@@ -47,8 +47,8 @@ Translator = Callable[[Sequence[str], str], list[str]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Ladder:
-    """What all rungs share.
+class ComparisonSetup:
+    """What all entries of a comparison share.
 
     Attributes:
         teacher: The dual encoder that learns languages.
@@ -79,50 +79,52 @@ class Ladder:
     leakage: Mapping[str, Any] = field(default_factory=dict)
 
 
-def compare(ladder: Ladder, ways: Sequence[str]) -> tuple[Comparison, list[Result]]:
-    """Train and measure every rung of the ladder.
+def compare(setup: ComparisonSetup, ways: Sequence[str]) -> tuple[Comparison, list[Result]]:
+    """Train and measure every entry of a comparison.
 
     Args:
-        ladder: What all rungs share.
+        setup: What all entries share.
         ways: Names of recipes; the teacher alone always stands first, and translating behind it
             where there is a translator.
 
     Returns:
-        The comparison, and each rung's results by language of the first seed.
+        The comparison, and each entry's results by language of the first seed.
 
     Raises:
         UnknownNameError: For a recipe that does not exist.
         ConfigError: Without a seed.
     """
-    require_known(ways, settings=ladder.settings, seeds=ladder.seeds)
-    ladder = dataclasses.replace(ladder, data=with_dev_split(ladder.data))
-    names = [TEACHER, *([TRANSLATE] if ladder.translator else []), *ways]
-    climbed: dict[str, Climbed] = {}
+    require_known(ways, settings=setup.settings, seeds=setup.seeds)
+    setup = dataclasses.replace(setup, data=with_dev_split(setup.data))
+    names = [TEACHER, *([TRANSLATE] if setup.translator else []), *ways]
+    measured: dict[str, Measured] = {}
     skipped: dict[str, str] = {}
     with progress.bar("comparing", total=len(names)) as advance:
         for name in names:
             try:
-                climbed[name] = _climb(ladder, name)
+                measured[name] = _measure(setup, name)
             except (errors.TrainingError, errors.UnavailableError, errors.ConfigError) as error:
                 skipped[name] = error.message
             advance(1)
-    rungs = with_front([rung_of(name, found, climbed[TEACHER]) for name, found in climbed.items()])
+    entries = with_front(
+        [entry_of(name, found, measured[TEACHER]) for name, found in measured.items()]
+    )
     comparison = Comparison(
-        task=ladder.data.task,
-        main_split=next(iter(ladder.data.splits)),
-        num_dev=int(ladder.data.splits[CHOSEN_ON].sum()),
-        leakage=ladder.leakage,
-        languages=tuple(ladder.data.captions),
-        num_contents=len(ladder.data.content_ids),
-        seeds=tuple(ladder.seeds),
-        rungs=tuple(rungs),
+        task=setup.data.task,
+        main_split=next(iter(setup.data.splits)),
+        num_dev=int(setup.data.splits[CHOSEN_ON].sum()),
+        leakage=setup.leakage,
+        languages=tuple(setup.data.captions),
+        num_contents=len(setup.data.content_ids),
+        seeds=tuple(setup.seeds),
+        entries=tuple(entries),
         skipped=skipped,
         advice="",
-        model=ladder.teacher.reference,
-        tower=None if ladder.tower is None else ladder.tower.reference,
+        model=setup.teacher.reference,
+        tower=None if setup.tower is None else setup.tower.reference,
     )
-    told = dataclasses.replace(comparison, advice=advice_of(comparison, climbed))
-    return told, [row for found in climbed.values() for row in found.results]
+    told = dataclasses.replace(comparison, advice=advice_of(comparison, measured))
+    return told, [row for found in measured.values() for row in found.results]
 
 
 def require_known(
@@ -147,42 +149,42 @@ def require_known(
         build_config(get_recipe(name), fields)
 
 
-def _climb(ladder: Ladder, name: str) -> Climbed:
+def _measure(setup: ComparisonSetup, name: str) -> Measured:
     if name == TEACHER:
-        return _measured(ladder, [ladder.teacher], name=name, data="nothing")
+        return _measured(setup, [setup.teacher], name=name, data="nothing")
     if name == TRANSLATE:
-        assert ladder.translator is not None
-        speaker = _Translating(ladder.teacher, ladder.translator)
-        return _measured(ladder, [speaker], name=name, data="a translator")
+        assert setup.translator is not None
+        speaker = _Translating(setup.teacher, setup.translator)
+        return _measured(setup, [speaker], name=name, data="a translator")
     packs, sizes = [], []
-    for seed in ladder.seeds:
-        folder = _trained(ladder, name, seed)
+    for seed in setup.seeds:
+        folder = _trained(setup, name, seed)
         packs.append(LanguagePack.load(folder))
         sizes.append(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
-    models = [ladder.teacher.with_pack(pack, reencode=True) for pack in packs]
-    found = _measured(ladder, models, name=name, data=get_recipe(name).data)
+    models = [setup.teacher.with_pack(pack, reencode=True) for pack in packs]
+    found = _measured(setup, models, name=name, data=get_recipe(name).data)
     return dataclasses.replace(found, packs=packs, size_bytes=max(sizes))
 
 
-def _trained(ladder: Ladder, name: str, seed: int) -> Path:
+def _trained(setup: ComparisonSetup, name: str, seed: int) -> Path:
     """The folder of a way's pack, trained unless it is there from an earlier run."""
     recipe = get_recipe(name)
-    given = {**ladder.settings.get(name, {}), "seed": str(seed)}
+    given = {**setup.settings.get(name, {}), "seed": str(seed)}
     config = build_config(recipe, given)
-    parts = [name, repr(config), ladder.teacher.space_id, ladder.teacher.text.space_id]
-    parts.append(ladder.tower.tower.fingerprint if ladder.tower else "")
-    parts.append(ladder.training_data.fingerprint())
+    parts = [name, repr(config), setup.teacher.space_id, setup.teacher.text.space_id]
+    parts.append(setup.tower.tower.fingerprint if setup.tower else "")
+    parts.append(setup.training_data.fingerprint())
     digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
-    folder = ladder.out / "packs" / f"{name}-{seed}-{digest}"
+    folder = setup.out / "packs" / f"{name}-{seed}-{digest}"
     if not (folder / PACK_FILE).is_file():
         pack = train_recipe(
             recipe,
-            ladder.training_data,
-            teacher=ladder.teacher,
+            setup.training_data,
+            teacher=setup.teacher,
             config=config,
-            tower=tower_for(recipe, ladder.tower),
-            cache=ladder.cache,
-            about={"leakage": ladder.leakage} if ladder.leakage else None,
+            tower=tower_for(recipe, setup.tower),
+            cache=setup.cache,
+            about={"leakage": setup.leakage} if setup.leakage else None,
         )
         pack.save(folder)
     return folder
@@ -224,45 +226,47 @@ class _Translating:
 
 
 def _measured(
-    ladder: Ladder, models: Sequence[DualEncoder | _Translating], *, name: str, data: str
-) -> Climbed:
+    setup: ComparisonSetup, models: Sequence[DualEncoder | _Translating], *, name: str, data: str
+) -> Measured:
     """Score every language with the model of every seed."""
     parts: dict[tuple[str, str], list[retrieval.Part]] = {}
     results: list[Result] = []
     for number, model in enumerate(models):
-        contents = _contents(ladder, model)
-        for language in ladder.data.captions:
+        contents = _contents(setup, model)
+        for language in setup.data.captions:
             scored = retrieval.score_language(
                 model,
-                ladder.data,
+                setup.data,
                 language=language,
                 contents=contents(language),
-                cache=ladder.cache,
+                cache=setup.cache,
             )
             for part in scored:
                 if part.direction == "text_to_content":
                     parts.setdefault((part.split, language), []).append(part)
             if number == 0:
                 told = [part for part in scored if part.split != CHOSEN_ON]
-                results += _results(ladder, model, told, language=language, name=name)
+                results += _results(setup, model, told, language=language, name=name)
     splits = list(dict.fromkeys(split for split, _ in parts))
-    return Climbed(
+    return Measured(
         data=data,
         hits={split: stacked(parts, split) for split in splits},
         results=results,
         packs=(),
-        query_milliseconds=_latency(ladder, models[0]),
+        query_milliseconds=_latency(setup, models[0]),
     )
 
 
-def _contents(ladder: Ladder, model: DualEncoder | _Translating) -> Callable[[str], Vectors]:
+def _contents(
+    setup: ComparisonSetup, model: DualEncoder | _Translating
+) -> Callable[[str], Vectors]:
     if isinstance(model, _Translating):
-        return lambda language: ladder.contents
-    return run.contents_by_language(model, ladder.data, ladder.contents, images=ladder.images)
+        return lambda language: setup.contents
+    return run.contents_by_language(model, setup.data, setup.contents, images=setup.images)
 
 
 def _results(
-    ladder: Ladder,
+    setup: ComparisonSetup,
     model: DualEncoder | _Translating,
     parts: Sequence[retrieval.Part],
     *,
@@ -271,13 +275,13 @@ def _results(
 ) -> list[Result]:
     whose = model.teacher if isinstance(model, _Translating) else model
     identity = run.model_id(whose) + ("+translator" if whose is not model else "")
-    return retrieval.results_of(ladder.data, language, parts=parts, name=name, model_id=identity)
+    return retrieval.results_of(setup.data, language, parts=parts, name=name, model_id=identity)
 
 
-def _latency(ladder: Ladder, model: DualEncoder | _Translating) -> float:
+def _latency(setup: ComparisonSetup, model: DualEncoder | _Translating) -> float:
     """Median milliseconds from one query to its vector, in a language other than English."""
-    others = [name for name in ladder.data.captions if name != ENGLISH] or [ENGLISH]
-    asked = [caption.text for caption in ladder.data.captions[others[0]]][: LATENCY_QUERIES + 1]
+    others = [name for name in setup.data.captions if name != ENGLISH] or [ENGLISH]
+    asked = [caption.text for caption in setup.data.captions[others[0]]][: LATENCY_QUERIES + 1]
     seconds = []
     for text in asked:
         started = time.perf_counter()

@@ -39,7 +39,7 @@ DATA_ORDER = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rung:
+class Entry:
     """One way, measured.
 
     Attributes:
@@ -56,7 +56,7 @@ class Rung:
         size_bytes: Of the pack on disk; a tower it refers to is not in it.
         query_milliseconds: Median time from one query to its vector.
         content: What it does to the content side.
-        on_front: Whether no other rung is as good in score, seconds, data and query time.
+        on_front: Whether no other entry is as good in score, seconds, data and query time.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Rung:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A comparison: all rungs, measured.
+    """A comparison: all entries, measured.
 
     Attributes:
         task: Which task.
@@ -86,7 +86,7 @@ class Comparison:
         languages: Which ones were measured.
         num_contents: M.
         seeds: Which ones.
-        rungs: As asked.
+        entries: As asked.
         skipped: Ways that could not be taken, and why.
         advice: What to take, in one sentence.
         model: Reference of the teacher.
@@ -100,7 +100,7 @@ class Comparison:
     languages: tuple[str, ...]
     num_contents: int
     seeds: tuple[int, ...]
-    rungs: tuple[Rung, ...]
+    entries: tuple[Entry, ...]
     skipped: Mapping[str, str]
     advice: str
     model: str
@@ -113,7 +113,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Climbed:
+class Measured:
     """Raw findings of one way: hits by split, results of the first seed, packs of all."""
 
     data: str
@@ -124,13 +124,13 @@ class Climbed:
     query_milliseconds: float = 0.0
 
 
-def rung_of(name: str, climbed: Climbed, teacher: Climbed) -> Rung:
+def entry_of(name: str, measured: Measured, teacher: Measured) -> Entry:
     """A way's findings in figures, beside the teacher's on the same draws."""
     scores: dict[str, dict[str, Score]] = {}
     gain: dict[str, Score] = {}
     by_language: dict[str, dict[str, float]] = {}
     spread: dict[str, tuple[float, float]] = {}
-    for split, hits in climbed.hits.items():
+    for split, hits in measured.hits.items():
         drawn = hits.drawn()
         scores[split] = _by_group(hits, drawn)
         by_language[split] = dict(zip(hits.languages, drawn.means.tolist(), strict=True))
@@ -139,12 +139,12 @@ def rung_of(name: str, climbed: Climbed, teacher: Climbed) -> Rung:
             by_seed = hits.by_seed[:, others].mean(axis=1)
             spread[split] = (float(by_seed.min()), float(by_seed.max()))
             gain[split] = difference(hits, teacher.hits[split])
-    manifests = [pack.manifest for pack in climbed.packs]
+    manifests = [pack.manifest for pack in measured.packs]
     for by_split in (by_language, spread):
         by_split.pop(CHOSEN_ON, None)
-    return Rung(
+    return Entry(
         name=name,
-        data=climbed.data,
+        data=measured.data,
         scores=scores,
         dev_scores=scores.pop(CHOSEN_ON, {}),
         dev_gain=gain.pop(CHOSEN_ON, None),
@@ -153,8 +153,8 @@ def rung_of(name: str, climbed: Climbed, teacher: Climbed) -> Rung:
         seed_spread=spread,
         num_trainable_parameters=manifests[0].num_trainable_parameters if manifests else 0,
         training_seconds=float(np.mean([m.training_seconds for m in manifests] or [0.0])),
-        size_bytes=climbed.size_bytes,
-        query_milliseconds=climbed.query_milliseconds,
+        size_bytes=measured.size_bytes,
+        query_milliseconds=measured.query_milliseconds,
         content=manifests[0].content if manifests else "unchanged",
     )
 
@@ -175,54 +175,54 @@ def data_cost(data: str) -> int:
     return max(place for place, part in enumerate(DATA_ORDER) if part in data)
 
 
-def with_front(rungs: Sequence[Rung]) -> list[Rung]:
-    """Mark the rungs that no other one dominates in score, seconds, data and query time.
+def with_front(entries: Sequence[Entry]) -> list[Entry]:
+    """Mark the entries that no other one dominates in score, seconds, data and query time.
 
     Scores are those of the items that choose. A way that is worse than the teacher alone is never
     marked, however quick its queries are.
     """
 
-    def costs(rung: Rung) -> tuple[float, ...]:
-        score = rung.dev_scores.get("others") or next(iter(rung.dev_scores.values()))
+    def costs(entry: Entry) -> tuple[float, ...]:
+        score = entry.dev_scores.get("others") or next(iter(entry.dev_scores.values()))
         # Query times are told apart from a millisecond on; below, they are the machine's noise.
         return (
             -score.mean,
-            rung.training_seconds,
-            data_cost(rung.data),
-            round(rung.query_milliseconds),
+            entry.training_seconds,
+            data_cost(entry.data),
+            round(entry.query_milliseconds),
         )
 
     found = []
-    for rung in rungs:
-        own = costs(rung)
+    for entry in entries:
+        own = costs(entry)
         dominated = any(
             all(a <= b for a, b in zip(costs(other), own, strict=True)) and costs(other) != own
-            for other in rungs
+            for other in entries
         )
-        gains = rung.name == TEACHER or rung.dev_gain is None or rung.dev_gain.mean > 0
-        found.append(dataclasses.replace(rung, on_front=gains and not dominated))
+        gains = entry.name == TEACHER or entry.dev_gain is None or entry.dev_gain.mean > 0
+        found.append(dataclasses.replace(entry, on_front=gains and not dominated))
     return found
 
 
-def advice_of(comparison: Comparison, climbed: Mapping[str, Climbed]) -> str:
+def advice_of(comparison: Comparison, measured: Mapping[str, Measured]) -> str:
     """What to take: the cheapest of those that the best one does not clearly beat.
 
     Chosen on the items set apart; what is said of it is measured on the others.
     """
     split = comparison.main_split
-    trained = [rung for rung in comparison.rungs if rung.dev_gain and rung.name != TEACHER]
+    trained = [entry for entry in comparison.entries if entry.dev_gain and entry.name != TEACHER]
     if not trained:
         return "Nothing but the teacher could be measured; see what was skipped and why."
-    best = max(trained, key=lambda rung: rung.dev_scores["others"].mean)
+    best = max(trained, key=lambda entry: entry.dev_scores["others"].mean)
     level = [
-        rung
-        for rung in trained
-        if difference(climbed[best.name].hits[CHOSEN_ON], climbed[rung.name].hits[CHOSEN_ON]).low
+        entry
+        for entry in trained
+        if difference(measured[best.name].hits[CHOSEN_ON], measured[entry.name].hits[CHOSEN_ON]).low
         <= 0
     ]
     take = min(
         level,
-        key=lambda rung: (data_cost(rung.data), rung.training_seconds),
+        key=lambda entry: (data_cost(entry.data), entry.training_seconds),
     )
     if take.dev_gain is None or take.dev_gain.low <= 0:
         return (

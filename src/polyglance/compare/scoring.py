@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.evaluation import retrieval
-from polyglance.languages import registry as languages
+from polyglance.languages import registry
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import bootstrap
 from polyglance.recipes.data.dev_sets import in_fixed_order
@@ -81,7 +81,7 @@ class Hits:
         )
 
     def columns(self, members: Sequence[str]) -> NDArray[np.int64]:
-        """The places of some languages."""
+        """The places of some registry."""
         return np.array([self.languages.index(name) for name in members], np.int64)
 
 
@@ -121,7 +121,7 @@ def groups_of(names: Sequence[str]) -> dict[str, list[str]]:
     found = {"English": [name for name in names if name == ENGLISH], "others": others}
     by_script: dict[str, list[str]] = {}
     for name in others:
-        by_script.setdefault(languages.get_language(name).script, []).append(name)
+        by_script.setdefault(registry.get_language(name).script, []).append(name)
     found |= {script: members for script, members in by_script.items() if len(members) > 1}
     return {name: members for name, members in found.items() if members}
 

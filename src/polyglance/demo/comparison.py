@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from polyglance import errors
-from polyglance.compare import Ladder, Translator
+from polyglance.compare import ComparisonSetup, Translator
 from polyglance.demo import english_model, towers
 from polyglance.encoding import embed
 from polyglance.heads.affine import Vectors
@@ -53,14 +53,14 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def pictograms_ladder(
+def pictograms_comparison(
     out: Path,
     *,
     languages: Sequence[str] | None,
     seeds: Sequence[int],
     settings: Mapping[str, Mapping[str, str]],
     translator: Translator | None = None,
-) -> Ladder:
+) -> ComparisonSetup:
     """Model, task and training_data of the pictograms.
 
     Args:
@@ -89,7 +89,7 @@ def pictograms_ladder(
     screened = leakage.screen(
         _training_data(world, teacher, chosen, out), [leakage.of_task(data)], policy="allow"
     )
-    return Ladder(
+    return ComparisonSetup(
         teacher=teacher,
         data=_with_fitted_as_seen(data, screened.training_data),
         contents=_contents(teacher, data, _encoded(teacher, data, out / "test-images")),

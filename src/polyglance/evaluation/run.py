@@ -15,7 +15,7 @@ from polyglance.encoding.cache import ImageCache
 from polyglance.evaluation import identity
 from polyglance.heads import affine
 from polyglance.heads.affine import Vectors
-from polyglance.model.dual_encoder import DualEncoder, TextSpeakers, load_side
+from polyglance.model.dual_encoder import DualEncoder, TextRouter, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side, SpaceTower
 from polyglance.records import Quarantined
@@ -34,7 +34,7 @@ NAMED_DROPPED = 5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AtHand(Generic[Contents]):
+class Subset(Generic[Contents]):
     """A task on what is at hand of its content.
 
     Attributes:
@@ -100,7 +100,7 @@ def evaluate(
     )
     if not isinstance(texts, ContentData):
         text = load(model, "text")
-        speakers = TextSpeakers(text.dim, lambda: text, loaded)
+        speakers = TextRouter(text.dim, lambda: text, loaded)
         whose = _identity(_text_parts(text, loaded))
         rows = scored(speakers, texts, languages=languages, model_id=whose)
         return _some(rows, task=task, languages=languages or texts.languages)
@@ -112,7 +112,7 @@ def evaluate(
         encoder = encoder.with_pack(loaded, reencode=reencode)
     if isinstance(texts, ClassificationData | NeighbourData):
         texts = texts.with_images(images)
-    there = content_at_hand(encoder, texts, images=images)
+    there = subset_at_hand(encoder, texts, images=images)
     found = there.data
     dropped_names = there.dropped_names
     if isinstance(found, ClassificationData):
@@ -198,13 +198,13 @@ def content_vectors(
     encoder: DualEncoder, data: Contents, *, images: Path | None
 ) -> tuple[Contents, Vectors]:
     """The content items at hand and their unit vectors (M, D); see `content_at_hand`."""
-    there = content_at_hand(encoder, data, images=images)
+    there = subset_at_hand(encoder, data, images=images)
     return there.data, there.vectors
 
 
-def content_at_hand(
+def subset_at_hand(
     encoder: DualEncoder, data: Contents, *, images: Path | None
-) -> AtHand[Contents]:
+) -> Subset[Contents]:
     """The content items at hand and their vectors, each encoded once, ever.
 
     Raises:
@@ -219,7 +219,7 @@ def content_at_hand(
     if hasattr(tower, "ids"):
         data = data.only(list(tower.ids), reason="vectors_missing")
         given = encoder.encode_contents(data.content_ids)
-        return AtHand(data=data, vectors=given, contents_id=identity.vectors_id(given))
+        return Subset(data=data, vectors=given, contents_id=identity.vectors_id(given))
     named = _image_files(data, images)
     listed, damaged_tars = named.images, named.damaged_tars
     data = data.only([item.id for item in listed], reason="images_missing")
@@ -239,7 +239,7 @@ def content_at_hand(
     }
     row_of = {name: row for row, name in enumerate(found.ids)}
     rows = [row_of[name] for name in data.content_ids]
-    return AtHand(
+    return Subset(
         data=data,
         contents_id=identity.keys_id(found.keys[row] for row in rows),
         vectors=affine.unit(side.through_head(found.vectors[rows])),

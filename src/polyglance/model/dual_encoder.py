@@ -127,13 +127,13 @@ class DualEncoder:
         languages: Sequence[str] | None,
         cache: VectorCache | None = None,
     ) -> Vectors:
-        """Texts to float32 (N, D), unit; see `TextSpeakers.encode_texts`."""
+        """Texts to float32 (N, D), unit; see `TextRouter.encode_texts`."""
         return self.speakers.encode_texts(texts, languages=languages, cache=cache)
 
     @property
-    def speakers(self) -> TextSpeakers:
+    def speakers(self) -> TextRouter:
         """Who answers in which language."""
-        return TextSpeakers(self.dim, lambda: self.text, self.pack)
+        return TextRouter(self.dim, lambda: self.text, self.pack)
 
     def contents_for(self, language: str | None, contents: Vectors) -> Vectors:
         """The vectors that a query in a language is compared with.
@@ -196,7 +196,7 @@ class DualEncoder:
 
 
 @dataclass(frozen=True, eq=False)
-class TextSpeakers:
+class TextRouter:
     """The text encoders of a space: a pack, and the teacher's own text side.
 
     Attributes:

@@ -41,7 +41,7 @@ from polyglance.recipes.data.image_text import ImageText
 from polyglance.recipes.data.targets import Lessons, gather
 from polyglance.records import Pair
 from polyglance.towers.trainable import tuned
-from polyglance.towers.trainable.text import LiveAdapters
+from polyglance.towers.trainable.text import TrainableAdapters
 
 # As CLIP: the inverse temperature stops at a hundred.
 LEAST_TEMPERATURE = 0.01
@@ -107,7 +107,7 @@ class _Learner(nn.Module):
         config: Settings.
     """
 
-    def __init__(self, live: LiveAdapters, side: Side, config: BabelAdapterConfig) -> None:
+    def __init__(self, live: TrainableAdapters, side: Side, config: BabelAdapterConfig) -> None:
         super().__init__()
         self.adapters = live.module
         self.log_scale = nn.Parameter(
@@ -170,7 +170,7 @@ def train(
     lessons = gather(pairs, image_text, side=side, objective=config.objective, cache=cache)
     agreement = None if tower is None else _agreement(lessons, teacher, side.reference)
     learner, report = fit(lessons, side=side, config=config, run=run)
-    learnt, reference = learner.live.frozen()
+    learnt, reference = learner.live.export()
     manifest = PackManifest(
         recipe="babel-adapter",
         space_id=teacher.space_id,
@@ -211,7 +211,7 @@ def fit(
     settings = {"reduction": config.reduction}
     if config.method != "adapter":
         settings = {"rank": config.rank, "alpha": config.alpha}
-    live = LiveAdapters(
+    live = TrainableAdapters(
         side.tower,
         side.reference,
         languages=sorted(set(lessons.languages)),

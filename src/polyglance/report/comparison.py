@@ -9,7 +9,7 @@ from typing import Any
 from polyglance.report import wording
 
 
-def ladder_section(comparison: Mapping[str, Any] | None) -> str:
+def comparison_section(comparison: Mapping[str, Any] | None) -> str:
     """The section of a comparison; empty without one.
 
     Args:
@@ -18,8 +18,8 @@ def ladder_section(comparison: Mapping[str, Any] | None) -> str:
     if comparison is None:
         return ""
     split = comparison["main_split"]
-    groups = list(comparison["rungs"][0]["scores"][split]) if comparison["rungs"] else []
-    rows = "".join(_row(rung, split=split, groups=groups) for rung in comparison["rungs"])
+    groups = list(comparison["entries"][0]["scores"][split]) if comparison["entries"] else []
+    rows = "".join(_row(entry, split=split, groups=groups) for entry in comparison["entries"])
     heads = "".join(
         f'<th scope="col" class="num">{escape(title)}</th>'
         for title in (
@@ -39,9 +39,9 @@ def ladder_section(comparison: Mapping[str, Any] | None) -> str:
         for name, reason in comparison["skipped"].items()
     )
     return (
-        '<section class="task ladder"><h2>The ladder</h2>'
+        '<section class="task comparison"><h2>The comparison</h2>'
         f"<p class=lead>{escape(comparison['advice'])}</p>"
-        '<div class="scroller" role="region" tabindex="0" aria-label="The ladder of recipes">'
+        '<div class="scroller" role="region" tabindex="0" aria-label="The comparison of recipes">'
         '<table class="models"><thead><tr><th scope="col">Way</th><th scope="col">Learns from</th>'
         f"{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
         f'<p class="hint">Text to image, R@10 in per cent with 95&nbsp;% intervals over images, '
@@ -57,20 +57,20 @@ def _seeds(seeds: Sequence[int]) -> str:
     return "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds averaged"
 
 
-def _row(rung: Mapping[str, Any], *, split: str, groups: Sequence[str]) -> str:
-    scores, gain = rung["scores"][split], rung["gain"].get(split)
+def _row(entry: Mapping[str, Any], *, split: str, groups: Sequence[str]) -> str:
+    scores, gain = entry["scores"][split], entry["gain"].get(split)
     cells = [_score(scores.get(group)) for group in groups]
     cells.append("–" if gain is None else _signed(gain))
-    seconds, size = rung["training_seconds"], rung["size_bytes"]
+    seconds, size = entry["training_seconds"], entry["size_bytes"]
     cells.append(f"{seconds:,.1f} s" if seconds else "–")
-    cells.append(f"{rung['num_trainable_parameters']:,}")
+    cells.append(f"{entry['num_trainable_parameters']:,}")
     cells.append(f"{size / 2**20:,.1f} MB" if size else "–")
-    cells.append(f"{rung['query_milliseconds']:.1f} ms")
-    star = " ★" if rung["on_front"] else ""
+    cells.append(f"{entry['query_milliseconds']:.1f} ms")
+    star = " ★" if entry["on_front"] else ""
     numbers = "".join(f'<td class="num">{cell}</td>' for cell in cells)
     return (
-        f'<tr><th scope="row">{escape(rung["name"])}{star}</th>'
-        f"<td>{escape(rung['data'])}</td>{numbers}</tr>"
+        f'<tr><th scope="row">{escape(entry["name"])}{star}</th>'
+        f"<td>{escape(entry['data'])}</td>{numbers}</tr>"
     )
 
 

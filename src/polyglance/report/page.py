@@ -21,7 +21,7 @@ from polyglance.report import (
     wording,
 )
 from polyglance.report import (
-    comparison as ladder,
+    comparison as comparison_table,
 )
 from polyglance.report.tables import Section
 from polyglance.results.schema import Result
@@ -53,7 +53,7 @@ def write_report(
         facts: How to make the numbers again: `commands`, `versions`, `seconds`, ...
         notes: Plain sentences to be read with the numbers.
         modality: What the content items are.
-        comparison: A ladder of recipes (`compare.Comparison.as_json()`), shown first.
+        comparison: A comparison of recipes (`compare.Comparison.as_json()`), shown first.
 
     Returns:
         `path`.
@@ -76,7 +76,7 @@ def write_report(
         facts=facts,
         notes=notes,
         modality=modality,
-        before=ladder.ladder_section(comparison),
+        before=comparison_table.comparison_section(comparison),
         behind=task_pairs.pairs_section(
             pairs, sections, modality=modality, legend=_legend(slots, labels=labels)
         ),

@@ -19,7 +19,7 @@ from polyglance.model import dual_encoder
 from polyglance.search import pack_columns, places, thumbnails
 from polyglance.search.indexing import absolute
 from polyglance.storage import atomic, identity, locks, versions
-from polyglance.storage import repair as store_repair
+from polyglance.storage import repair as table_repair
 from polyglance.storage.repair import Finding
 from polyglance.storage.store import LOCK_NAME, MANIFEST_NAME, Store
 
@@ -70,7 +70,7 @@ def check(index: Path, *, repair: bool = False, new_model: str | None = None) ->
             # Nothing of it is touched: it may be the only copy that its owner has.
             return Report(num_rows=0, findings=(another,))
         found += _manifest(index, repair=repair)
-        found += store_repair.examine(index, repair=repair, unit=_is_index(index))
+        found += table_repair.examine(index, repair=repair, unit=_is_index(index))
         found += _columns(index, repair=repair)
     if any(not one.mended and not one.harmless for one in found):
         return Report(num_rows=0, findings=tuple(found))
@@ -141,7 +141,7 @@ def _columns(index: Path, *, repair: bool) -> list[Finding]:
                 said = f"the column {path.name} of a pack: {another.said}"
                 found.append(Finding(said, mendable=False))
                 continue
-            wrong = store_repair.examine(path, repair=False, unit=True)
+            wrong = table_repair.examine(path, repair=False, unit=True)
         except errors.PolyglanceError as error:
             wrong = [Finding(error.message)]
         bad = [one for one in wrong if not one.harmless]

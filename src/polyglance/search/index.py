@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.heads.affine import Vectors
-from polyglance.model.dual_encoder import TextSpeakers, load_side
+from polyglance.model.dual_encoder import TextRouter, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.model.same_space import require_equivalent
 from polyglance.model.side import Side, SpaceTower
@@ -167,7 +167,7 @@ class Index:
         where = self._condition(filters)
         return len(self.store) if where is None else len(self.nearest.passing(where))
 
-    def speakers(self, pack: LanguagePack | None) -> TextSpeakers:
+    def speakers(self, pack: LanguagePack | None) -> TextRouter:
         """Who answers queries to this index; the teacher's tower is loaded only if it must answer.
 
         Args:
@@ -179,7 +179,7 @@ class Index:
         teacher = cache(lambda: self.side("text"))
         if pack is not None and pack.manifest.space_id != self.space_id:
             self._require_model_space(pack)
-            alone = TextSpeakers(self.store.facts.dim, teacher, None)
+            alone = TextRouter(self.store.facts.dim, teacher, None)
             require_equivalent(
                 self.model,
                 pack.manifest.teacher,
@@ -187,7 +187,7 @@ class Index:
                 encode=lambda texts: alone.encode_texts(texts, languages=None),
                 look=lambda pictures: SpaceTower(self.side("content")).encode(pictures),
             )
-        return TextSpeakers(self.store.facts.dim, teacher, pack)
+        return TextRouter(self.store.facts.dim, teacher, pack)
 
     def _require_model_space(self, pack: LanguagePack) -> None:
         """Refuse a pack of another space where the vectors lie in one that their owner named.

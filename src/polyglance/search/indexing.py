@@ -246,7 +246,7 @@ def _reported(
 
 def open_index(
     out: Path, *, model: str, source: Path, found: Gathered
-) -> tuple[Store, LaterTower | SpaceTower]:
+) -> tuple[Store, LazyTower | SpaceTower]:
     """Open an index or make it; of one that exists the model is not loaded yet.
 
     Raises:
@@ -257,7 +257,7 @@ def open_index(
         store = Store.open(out)
         own_source.require_own(store, place, kind="pictures", count_in=partial(_count_in, found))
         if store.extra_facts.get("model") == reference and _may_be(store, reference):
-            return store, LaterTower(store.facts, reference)
+            return store, LazyTower(store.facts, reference)
     tower = SpaceTower(load_side(reference, "content"))
     there = (Path(out) / MANIFEST_NAME).exists()
     store = Store.open_or_create(
@@ -282,7 +282,7 @@ def _size_of(image: ImageFile) -> int | None:
         return None
 
 
-class LaterTower:
+class LazyTower:
     """The tower of an index that exists, loaded when something is to be encoded.
 
     Args:

@@ -40,7 +40,7 @@ class Said(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Assumption:
+class Interpretation:
     """In which language a text was read, and who answered it.
 
     Attributes:
@@ -72,7 +72,7 @@ class Encoded:
     """
 
     vector: Vectors
-    assumption: Assumption
+    assumption: Interpretation
 
 
 def encode(texts: Sequence[Said], voices: Voices) -> list[list[Encoded]]:
@@ -103,7 +103,7 @@ def encode(texts: Sequence[Said], voices: Voices) -> list[list[Encoded]]:
     ]
 
 
-def assume(said: Said, *, voices: Voices) -> list[tuple[Voice, Assumption]]:
+def assume(said: Said, *, voices: Voices) -> list[tuple[Voice, Interpretation]]:
     """The encoders that a text is given to, each with a language; the likeliest first.
 
     Guesses that would give the very same vector are one reading: a voice that does not use the
@@ -129,7 +129,7 @@ def assume(said: Said, *, voices: Voices) -> list[tuple[Voice, Assumption]]:
     found = [
         (
             voice,
-            Assumption(
+            Interpretation(
                 text=said.text,
                 language=first.language,
                 speaker=voice.speaker,
@@ -161,7 +161,7 @@ def combinations(
     return sorted(weighed, key=lambda pair: -pair[1])[:MAX_READINGS]
 
 
-def _assumption(text: str, language: str | None, voice: Voice, share: float) -> Assumption:
-    return Assumption(
+def _assumption(text: str, language: str | None, voice: Voice, share: float) -> Interpretation:
+    return Interpretation(
         text=text, language=language, speaker=voice.speaker, pack=voice.name, share=share
     )

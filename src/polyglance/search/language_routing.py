@@ -18,7 +18,7 @@ from pathlib import Path
 
 from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH, Direction, all_languages, get_language
-from polyglance.model.dual_encoder import TextSpeakers
+from polyglance.model.dual_encoder import TextRouter
 from polyglance.model.manifest import LanguageScore, Speaker
 from polyglance.model.pack import LanguagePack
 from polyglance.search.index import Index
@@ -57,7 +57,7 @@ class Voice:
         speakers: The pack with the teacher behind it, or the teacher alone.
     """
 
-    def __init__(self, name: str | None, speakers: TextSpeakers) -> None:
+    def __init__(self, name: str | None, speakers: TextRouter) -> None:
         self.name = name
         self.pack = speakers.pack
         self.speaker: Speaker = "teacher" if self.pack is None else "pack"

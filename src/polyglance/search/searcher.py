@@ -29,7 +29,7 @@ from polyglance.search import interpretations
 from polyglance.search.filters import Filters
 from polyglance.search.fusion import Hit
 from polyglance.search.index import Index
-from polyglance.search.interpretations import Assumption, Encoded, Said
+from polyglance.search.interpretations import Encoded, Interpretation, Said
 from polyglance.search.language_routing import LanguageRow, Voices
 from polyglance.search.looks import Look, column_of, hits_of, notes_on_nothing, require_top
 from polyglance.search.queries import Picture, PictureVector, Query, Term, parse
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Ask",
-    "Assumption",
     "Encoded",
     "Filters",
     "Hit",
+    "Interpretation",
     "LanguageRow",
     "Query",
     "Searcher",
@@ -73,7 +73,7 @@ class Answer:
     """
 
     hits: tuple[Hit, ...]
-    assumed: tuple[Assumption, ...]
+    assumed: tuple[Interpretation, ...]
     seconds: float
     notes: tuple[str, ...] = ()
 
@@ -243,7 +243,7 @@ class Searcher:
             if term.text is not None
         ]
         encoded = iter(interpretations.encode(texts, self._voices))
-        looks: list[tuple[Look, tuple[Assumption, ...]] | errors.PolyglanceError] = []
+        looks: list[tuple[Look, tuple[Interpretation, ...]] | errors.PolyglanceError] = []
         for ask in asks:
             read = [next(encoded) if term.text is not None else None for term in ask.query.terms]
             try:
@@ -384,7 +384,7 @@ def _cancelling() -> errors.InputError:
 
 
 def _answer(
-    ask: Ask, hits: tuple[Hit, ...], assumed: tuple[Assumption, ...], index: Index
+    ask: Ask, hits: tuple[Hit, ...], assumed: tuple[Interpretation, ...], index: Index
 ) -> Answer:
     notes = () if hits else notes_on_nothing(index, ask.filters)
     return Answer(hits=hits, assumed=assumed, seconds=0.0, notes=(*ask.query.notes, *notes))
@@ -423,7 +423,7 @@ def _projected(vector: Vectors, pack: LanguagePack) -> Vectors:
     return projected
 
 
-def _assumptions(ways: Sequence[Way]) -> tuple[Assumption, ...]:
+def _assumptions(ways: Sequence[Way]) -> tuple[Interpretation, ...]:
     """What was assumed of each text, term by term, the likeliest first."""
     by_term = zip(*(chosen for chosen, _ in ways), strict=True)
     return tuple(

@@ -26,7 +26,7 @@ from polyglance.search import searcher as service
 from polyglance.search.filters import Filters
 from polyglance.search.index import Index
 from polyglance.search.queries import PictureVector, Query
-from polyglance.search.searcher import Answer, Ask, Assumption, Hit, Searcher
+from polyglance.search.searcher import Answer, Ask, Hit, Interpretation, Searcher
 from polyglance.serve import freshness
 from polyglance.serve.pictures import Pictures
 
@@ -303,7 +303,7 @@ def language_id(given: str | None) -> str | None:
     return normalise_language(given) if given else None
 
 
-def _assumed(one: Assumption) -> dict[str, Any]:
+def _assumed(one: Interpretation) -> dict[str, Any]:
     return {
         "text": one.text,
         "language": one.language,

@@ -5,7 +5,7 @@ after those were synced, so that what it names outlives a power cut; a newer ver
 not name yet is a killed writer's. Files of a table never change, so each is read once when it is
 noted. When a store is opened, all sizes are compared, and the bytes of the smallest files up to
 `READ_BYTES` in all, in a thread beside whatever else is loaded (CRC-32, 1.8 GB/s a core): an index
-of 60,000 x 768 is read whole, of a larger one the manifest and all but the largest files.
+of 60,000 x 768 is read whole, of a larger one the manifest and all but the largest atomic.
 `check-index` reads everything.
 """
 
@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polyglance import errors
-from polyglance.storage import atomic as files
-from polyglance.storage import manifests, schema
+from polyglance.storage import atomic, manifests, schema
 from polyglance.storage.manifest_fields import Count
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def note(store: Path, table: lance.LanceDataset, *, folder: Path) -> Sums:
             found[name] = (os.path.getsize(folder / name), crc_of(folder / name, sync=True))
             synced.add((folder / name).parent)
     for each in (*sorted(synced), folder):
-        files.sync_folder(each)
+        atomic.sync_folder(each)
     sums = Sums(version=table.version, files=found)
     listed = {name: list(both) for name, both in found.items()}
     content = {"version": sums.version, "files": listed}
@@ -174,7 +173,7 @@ def damages(
     Args:
         folder: The table's.
         sums: What is noted; files that it does not name are passed over.
-        names: Which files.
+        names: Which atomic.
         limit_bytes: So much is read, the smallest files first; of the others sizes alone.
     """
     found, budget = [], limit_bytes
@@ -196,7 +195,7 @@ def damages(
 
 
 def refuse(store: Path, found: list[Damage]) -> None:
-    """Refuse a table with damaged files.
+    """Refuse a table with damaged atomic.
 
     Raises:
         StoreError: Names the first, and the command that repairs.

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.storage import atomic as files
-from polyglance.storage import manifest_fields, manifests
+from polyglance.storage import atomic, manifest_fields, manifests
 
 MANIFEST = "polyglance.manifest"
 KIND, SCHEMA_VERSION = "files-made", 1
@@ -53,10 +52,10 @@ def write(folder: Path, texts: Mapping[str, str], *, form: str) -> list[Path]:
         DiskFullError: No room; what is there stays.
     """
     made = {}
-    with files.folder_in_one_step(folder, marker=is_own) as making:
+    with atomic.folder_in_one_step(folder, marker=is_own) as making:
         for name, text in texts.items():
             (making / name).parent.mkdir(parents=True, exist_ok=True)
-            files.write_text(making / name, text)
+            atomic.write_text(making / name, text)
             data = (making / name).read_bytes()
             made[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         manifests.write_manifest(
@@ -86,7 +85,7 @@ def stranger(folder: Path) -> str:
     kept = {parent for name in made for parent in Path(name).parents}
     for path in _below(folder):
         place, name = folder / path, path.as_posix()
-        if name == MANIFEST or files.is_temporary(path.name):
+        if name == MANIFEST or atomic.is_temporary(path.name):
             continue
         if place.is_symlink() or (name not in made and path not in kept):
             return f"its {MANIFEST} does not name {name}"

@@ -327,7 +327,8 @@ def _is_run(path: Path) -> bool:
 
 def _is_comparison(path: Path) -> bool:
     """A comparison; one that was stopped has packs alone, and those of earlier ones."""
-    if isinstance(said := _json_of(path / "compare.json"), dict) and "rungs" in said:
+    said = _json_of(path / "compare.json")
+    if isinstance(said, dict) and not {"entries", "rungs"}.isdisjoint(said):  # rungs: until 0.1.0
         return True
     packs = path / "packs"
     return _names(path) == {"packs"} and all(

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polyglance import errors
-from polyglance.storage import checksums, schema
-from polyglance.storage import versions as store_versions
+from polyglance.storage import checksums, schema, versions
 from polyglance.storage.checksums import Sums
 from polyglance.storage.identity import TABLE_NAME
 
@@ -135,7 +134,7 @@ def _newest(this: _Table) -> lance.LanceDataset:
 
 
 def _opened(this: _Table, version: int) -> lance.LanceDataset:
-    table = store_versions.open_version(this.store, this.folder, version=version)
+    table = versions.open_version(this.store, this.folder, version=version)
     with schema.reading(this.store):
         checksums.names_of(table, this.folder)
     return table

@@ -29,10 +29,10 @@ from numpy.typing import NDArray
 from polyglance import errors
 from polyglance.storage import atomic, checksums, guard, locks
 from polyglance.storage import (
-    identity as store_facts,
+    identity as store_identity,
 )
 from polyglance.storage import (
-    schema as store_rows,
+    schema as store_schema,
 )
 from polyglance.storage.identity import TABLE_NAME, StoreFacts, StoreManifest
 
@@ -98,7 +98,7 @@ class Store:
         """
         import lance
 
-        schema = store_rows.schema_of(facts.dim, extra_columns or {})
+        schema = store_schema.schema_of(facts.dim, extra_columns or {})
         with atomic.disk_errors(f"the store {path}"):
             path = Path(path)
             path.mkdir(parents=True, exist_ok=True)
@@ -107,15 +107,15 @@ class Store:
                     raise errors.StoreError(
                         f"there is a store at {path} already", hint="open it, or give a new folder"
                     )
-                store_facts.require_no_table(path)
+                store_identity.require_no_table(path)
                 shutil.rmtree(path / TABLE_NAME, ignore_errors=True)
                 (path / checksums.NAME).unlink(missing_ok=True)  # of the table that went
-                table_id = store_facts.new_table_id()
-                content = store_facts.content(facts, extra_facts or {}, table_id=table_id)
+                table_id = store_identity.new_table_id()
+                content = store_identity.content(facts, extra_facts or {}, table_id=table_id)
                 table = lance.write_dataset(schema.empty_table(), _uri(path))
-                store_facts.note(table, content)
+                store_identity.note(table, content)
                 checksums.note(path, table, folder=path / TABLE_NAME)
-                store_facts.write(path / MANIFEST_NAME, content)
+                store_identity.write(path / MANIFEST_NAME, content)
         return cls.open(path)
 
     @classmethod
@@ -132,18 +132,18 @@ class Store:
             StoreError: It is damaged or lacks its manifest, is of another schema version, or has
                 another store's table.
         """
-        if store_facts.is_address(path):
+        if store_identity.is_address(path):
             address = str(path)
-            said = store_facts.noted_at(address)
+            said = store_identity.noted_at(address)
             return cls(Path(os.devnull, address), said, address=address)
         path = Path(path).absolute()  # the folder that is meant now, wherever the process goes
         if not (path / MANIFEST_NAME).exists():
-            store_facts.require_no_table(path)
+            store_identity.require_no_table(path)
             raise errors.UnavailableError(
                 f"there is no store at {path} (no {MANIFEST_NAME} in it)",
                 hint="check the path; polyglance index makes an index, polyglance embed a store",
             )
-        return cls(path, store_facts.read(path / MANIFEST_NAME))
+        return cls(path, store_identity.read(path / MANIFEST_NAME))
 
     @classmethod
     def open_or_create(
@@ -181,7 +181,7 @@ class Store:
             SpaceMismatchError: Another space.
             StoreError: Another tower, modality, output or width.
         """
-        store_facts.require_same(self.facts, facts, place=self.path)
+        store_identity.require_same(self.facts, facts, place=self.path)
 
     def __len__(self) -> int:
         return int(self._dataset.count_rows())
@@ -213,7 +213,7 @@ class Store:
         if self.address is None:
             return self._guard.is_current()
         try:
-            with store_rows.reading(self.address):
+            with store_schema.reading(self.address):
                 return bool(self._dataset.latest_version == self._dataset.version)
         except errors.StoreError:
             return True
@@ -242,7 +242,7 @@ class Store:
         for name in names:
             if name not in allowed:
                 raise errors.unknown_name("column", name, allowed=allowed)
-        with store_rows.reading(self.address or self.path):
+        with store_schema.reading(self.address or self.path):
             table = self.table.to_table(columns=list(names))
             return {name: table[name].to_pylist() for name in names}
 
@@ -278,9 +278,9 @@ class Store:
         distinct, inverse = np.unique(rows, return_inverse=True)
         if not len(distinct):
             return np.empty((0, self.facts.dim), dtype=np.float32)
-        with store_rows.reading(self.address or self.path):
+        with store_schema.reading(self.address or self.path):
             taken = self.table.take(distinct.tolist(), columns=["vector"])["vector"]
-            parts = [store_rows.matrix(chunk) for chunk in taken.chunks]
+            parts = [store_schema.matrix(chunk) for chunk in taken.chunks]
             return np.concatenate(parts)[inverse]  # (N, D)
 
     def blocks(self, rows: int = READ_ROWS) -> Iterator[tuple[list[str], Vectors]]:
@@ -292,7 +292,7 @@ class Store:
         Yields:
             Ids and float32 (rows, D).
         """
-        with store_rows.reading(self.address or self.path):
+        with store_schema.reading(self.address or self.path):
             scanner = self.table.scanner(
                 columns=["id", "vector"],
                 batch_size=rows,
@@ -301,7 +301,7 @@ class Store:
                 fragment_readahead=1,
             )
             for batch in scanner.to_batches():
-                yield batch["id"].to_pylist(), store_rows.matrix(batch["vector"])
+                yield batch["id"].to_pylist(), store_schema.matrix(batch["vector"])
 
     def data_id(self) -> str:
         """Which content is in the table, whatever its order, ids or tower: a hash of its keys."""
@@ -360,11 +360,11 @@ class Store:
         changed = extra_facts is not None and dict(extra_facts) != dict(self.extra_facts)
         with self.writing():
             self.extra_facts = dict(extra_facts if extra_facts is not None else self.extra_facts)
-            content = store_facts.content(self.facts, self.extra_facts, table_id=self._table_id)
-            if store_facts.note(self._dataset, content, again=changed):
+            content = store_identity.content(self.facts, self.extra_facts, table_id=self._table_id)
+            if store_identity.note(self._dataset, content, again=changed):
                 self.refresh()
             if changed:
-                store_facts.write(self.path / MANIFEST_NAME, content)
+                store_identity.write(self.path / MANIFEST_NAME, content)
 
     def append(
         self,
@@ -390,7 +390,7 @@ class Store:
         """
         import lance
 
-        table = store_rows.table_of(
+        table = store_schema.table_of(
             ids, keys, vectors=vectors, extra=extra or {}, schema=self._dataset.schema
         )
         with self.writing():
@@ -421,7 +421,7 @@ class Store:
         Replaced rows move to the end of the table. Arguments and errors as for `append`, except
         that ids may be in the table.
         """
-        table = store_rows.table_of(
+        table = store_schema.table_of(
             ids, keys, vectors=vectors, extra=extra or {}, schema=self._dataset.schema
         )
         with self.writing():
@@ -478,9 +478,9 @@ class Store:
         """All vectors, filled in batch by batch, so that memory peaks at one copy."""
         found = np.empty((len(self), self.facts.dim), dtype=np.float32)  # (N, D)
         filled = 0
-        with store_rows.reading(self.address or self.path):
+        with store_schema.reading(self.address or self.path):
             for batch in self.table.to_batches(columns=["vector"], batch_size=READ_ROWS):
-                found[filled : filled + len(batch)] = store_rows.matrix(batch["vector"])
+                found[filled : filled + len(batch)] = store_schema.matrix(batch["vector"])
                 filled += len(batch)
         return found
 
@@ -494,8 +494,8 @@ class Store:
         import lance
 
         if self.address is not None:
-            with store_rows.reading(self.address):
-                return lance.dataset(store_facts.table_at(self.address))
+            with store_schema.reading(self.address):
+                return lance.dataset(store_identity.table_at(self.address))
         return self._guard.open()
 
 

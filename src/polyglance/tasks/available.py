@@ -16,7 +16,7 @@ from polyglance.records import ImageFile
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AtHand:
+class Subset:
     """The part of a task that is left.
 
     Attributes:
@@ -45,7 +45,7 @@ class _Task(Protocol):
     def num_dropped(self) -> Mapping[str, int]: ...
 
 
-def at_hand(task: _Task, found: Collection[str], *, reason: str) -> AtHand:
+def at_hand(task: _Task, found: Collection[str], *, reason: str) -> Subset:
     """Split a task's M content items by what there is; the caller checks whether any is left.
 
     Args:
@@ -61,7 +61,7 @@ def at_hand(task: _Task, found: Collection[str], *, reason: str) -> AtHand:
     """
     there = set(found)
     keep = np.array([content_id in there for content_id in task.content_ids], bool)
-    return AtHand(
+    return Subset(
         keep=keep,
         content_ids=tuple(content_id for content_id in task.content_ids if content_id in there),
         image_files=tuple(file for file in task.image_files if file.id in there),

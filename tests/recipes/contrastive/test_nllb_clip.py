@@ -282,13 +282,13 @@ def test_the_language_reaches_the_tokenizer_of_nllb(teacher, tmp_path, monkeypat
     same = [Caption(name, "chat", language) for name in IDS for language in ("deu_Latn", ENGLISH)]
     data = image_text.join(same, content_ids=IDS, contents=teacher.encode_contents(pictures(1)))
     tokenised = []
-    prepare = text.LiveTransformer.prepare
+    prepare = text.TrainableTransformer.prepare
 
     def watched(self, texts, languages):
         tokenised.append(prepare(self, texts, languages))
         return tokenised[-1]
 
-    monkeypatch.setattr(text.LiveTransformer, "prepare", watched)
+    monkeypatch.setattr(text.TrainableTransformer, "prepare", watched)
     config = NllbClipConfig(**{**SMALL, "num_steps": 3})
     pack = nllb_clip.train(data, teacher=teacher, config=config, tower=tower)
     german, english = tokenised[0].rows[:2]

@@ -109,7 +109,7 @@ def test_related_texts_count_less(teacher, side):
     related = [Pair(phrase, ENGLISH, phrase.split()[1], ENGLISH) for phrase in TAUGHT]
     data = parallel_text.group(PAIRS, related)
     targets = teacher.encode_texts(data.english, languages=None)
-    live = transformer.LiveTransformer.copy_of(side.tower, side.reference)
+    live = transformer.TrainableTransformer.copy_of(side.tower, side.reference)
     head = transformer.start_of_head(data, targets, side=side)
     student = transformer._Student(live, head, to_unit=False)
     losses = []

@@ -85,7 +85,9 @@ def load(make_checkpoint, tmp_path_factory):
 def learnt(base, reference, *, kind="adapters", languages=LANGUAGES):
     """Adapters as if they had learnt: drawn at random, not zero."""
     settings = SETTINGS[kind]
-    made = live.LiveAdapters(base, reference, languages=languages, method=kind, settings=settings)
+    made = live.TrainableAdapters(
+        base, reference, languages=languages, method=kind, settings=settings
+    )
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in made.module.parameters():
@@ -131,7 +133,7 @@ class TestEveryFamily:
 
     def test_other_languages_keep_every_bit(self, family, load, texts):
         base, reference = load(family)
-        tower, _ = learnt(base, reference).frozen()
+        tower, _ = learnt(base, reference).export()
         spoken, languages = mixed(texts)
         got = tower.encode(spoken, languages=languages)
         wanted = base.encode(texts, languages=[OTHER] * len(texts))
@@ -207,7 +209,7 @@ def test_sixteen_is_the_reduction_and_one_the_narrowest():
 
 def test_threads_do_not_mix(load, texts):
     base, reference = load("ours")
-    tower, _ = learnt(base, reference).frozen()
+    tower, _ = learnt(base, reference).export()
     wanted = {name: tower.encode(texts, languages=[name] * len(texts)) for name in LANGUAGES}
     wrong = []
 
@@ -242,24 +244,24 @@ def test_languages_are_asked_for(load, texts):
     with pytest.raises(errors.LanguageError, match="no languages given"):
         made.prepare(texts, None)
     with pytest.raises(errors.LanguageError, match="no languages given"):
-        made.frozen()[0].encode(texts)
+        made.export()[0].encode(texts)
 
 
 def test_long_texts_are_cut_before_their_last_token(load):
     base, reference = load("clip")
     for tower in (
-        live.LiveAdapters(
+        live.TrainableAdapters(
             base, reference, languages=LANGUAGES, method="adapters", settings={"reduction": 4},
             max_tokens=6,
         ),
-        live.LiveTransformer.copy_of(base, reference, max_tokens=6),
+        live.TrainableTransformer.copy_of(base, reference, max_tokens=6),
     ):  # fmt: skip
         long, short = tower.prepare(["abcdefghijkl", "ab"], ["deu_Latn", "deu_Latn"]).rows
         assert len(long) == 6
         assert len(short) < 6
         assert long[-1] == short[-1] == base.token_rows(["a"], None)[0][-1]
     # SigLIP reads every text at full length.
-    fixed = live.LiveTransformer.copy_of(*load("siglip"), max_tokens=6)
+    fixed = live.TrainableTransformer.copy_of(*load("siglip"), max_tokens=6)
     assert len(fixed.prepare(["a"], None).rows[0]) == 20
 
 
@@ -267,7 +269,7 @@ def test_what_cannot_take_adapters_is_refused(load):
     base, reference = load("ours")
     with pytest.raises(errors.ConfigError, match="reduction 0"):
         adapters.insert(base, languages=LANGUAGES, reduction=0)
-    tower, _ = learnt(base, reference).frozen()
+    tower, _ = learnt(base, reference).export()
     with pytest.raises(errors.ConfigError, match="has adapters of deu_Latn, fra_Latn"):
         tuned.torch_tower(tower)
     flat = copy.copy(base)
@@ -287,7 +289,7 @@ def peft():
 def test_low_rank_changes_choose_their_rows(family, load, texts, peft):
     base, reference = load(family)
     made = learnt(base, reference, kind="lora")
-    tower, _ = made.frozen()
+    tower, _ = made.export()
     spoken, languages = mixed(texts)
     got = tower.encode(spoken, languages=languages)
     english = base.encode(texts, languages=[OTHER] * len(texts))
@@ -304,7 +306,7 @@ def test_low_rank_changes_choose_their_rows(family, load, texts, peft):
 
 def test_languages_may_share_one_low_rank_change(load, texts, peft):
     base, reference = load("ours")
-    tower, _ = learnt(base, reference, kind="shared-lora").frozen()
+    tower, _ = learnt(base, reference, kind="shared-lora").export()
     one, two = (tower.encode(texts, languages=[name] * len(texts)) for name in LANGUAGES)
     np.testing.assert_array_equal(one, two)
     assert np.abs(one - base.encode(texts)).max() > 1e-3
@@ -328,5 +330,5 @@ def test_rows_of_like_length_go_together_and_come_back_in_order(load):
     rows = torch.randperm(120, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         got = made.forward(made.prepare(texts, languages), rows).numpy()
-    wanted = made.frozen()[0].encode(texts, languages=languages)
+    wanted = made.export()[0].encode(texts, languages=languages)
     np.testing.assert_allclose(got, wanted[rows.numpy()], atol=1e-5)

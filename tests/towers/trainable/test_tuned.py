@@ -32,18 +32,20 @@ def reference(make_checkpoint, tmp_path):
 
 def trained(base, reference, texts, *, only=""):
     """A few steps away from the base."""
-    made = text.LiveTransformer.copy_of(base, reference)
+    made = text.TrainableTransformer.copy_of(base, reference)
     for name, parameter in made.module.named_parameters():
         parameter.requires_grad_(only in name)
     _descend(made, texts)
-    return made.frozen()[0]
+    return made.export()[0]
 
 
 def adapted(base, reference, texts, *, method="adapters", settings=None):
     settings = settings or {"reduction": 4}
-    made = text.LiveAdapters(base, reference, languages=(GERMAN,), method=method, settings=settings)
+    made = text.TrainableAdapters(
+        base, reference, languages=(GERMAN,), method=method, settings=settings
+    )
     _descend(made, texts)
-    return made.frozen()[0]
+    return made.export()[0]
 
 
 def _descend(made, texts):
@@ -214,19 +216,21 @@ def test_what_cannot_learn_is_refused(reference, texts):
     import small_world
 
     with pytest.raises(errors.ConfigError, match="WordTower is no transformer"):
-        text.LiveTransformer.copy_of(small_world.load_reference("fake:teacher"), "fake:teacher")
+        text.TrainableTransformer.copy_of(
+            small_world.load_reference("fake:teacher"), "fake:teacher"
+        )
     base = load_tower(reference, modality="text")
-    made = text.LiveTransformer.copy_of(base, reference)
+    made = text.TrainableTransformer.copy_of(base, reference)
     made.module.requires_grad_(False)
     with pytest.raises(errors.TrainingError, match="no parameter of the tower learnt"):
-        made.frozen()
+        made.export()
 
 
 def test_a_sentence_tower_learns_through_every_layer(reference, texts):
     """Our own BERT runs faster where nothing learns; that must not cost a gradient."""
     base = load_tower(reference, modality="text")
     base.encode(texts)
-    made = text.LiveTransformer.copy_of(base, reference)
+    made = text.TrainableTransformer.copy_of(base, reference)
     made.module.train()
     made.forward(made.prepare(texts, None), torch.arange(len(texts))).square().sum().backward()
     assert all(parameter.grad is not None for parameter in made.module.parameters())

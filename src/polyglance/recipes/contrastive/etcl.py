@@ -48,7 +48,7 @@ class EtclConfig:
     Attributes:
         stage: `mural` on English captions and translations, `etcl` on triples, both one after the
             other, or `fine-tuning` on image-text pairs of all languages.
-        image_projection: `frozen` leaves the content side unchanged, `behind` learns a linear map
+        image_projection: `export` leaves the content side unchanged, `behind` learns a linear map
             on its vectors.
         optimizer: A row of `training.optimizers`: `adamw`, or the paper's `lamb`.
         num_mural_steps: Steps of the pre-training.

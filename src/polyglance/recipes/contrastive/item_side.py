@@ -152,7 +152,7 @@ def by_live_tower(data: ImageText, *, teacher: DualEncoder, pixels: Pixels | Non
         return show
 
     def after() -> Side:
-        tower, reference = live.frozen()
+        tower, reference = live.export()
         return Side(tower, reference, None if head is None else map_of(head), side.head_input)
 
     return Shown(rows_of=rows_of, head=head, trunk=live.module, side=after)

@@ -33,7 +33,7 @@ from polyglance.recipes.contrastive.text_side import TowerConfig
 from polyglance.recipes.data.english_text import probe_vectors
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.records import Pair
-from polyglance.towers.trainable.text import LiveText
+from polyglance.towers.trainable.text import TrainableText
 from polyglance.training import distributed, gradient_cache
 
 # As CLIP: beyond a hundred the softmax is so sharp that training breaks.
@@ -68,7 +68,7 @@ class JointNet(nn.Module):
 
     def __init__(
         self,
-        live: LiveText,
+        live: TrainableText,
         *,
         projection: nn.Linear | None,
         unit_input: bool = False,
@@ -255,7 +255,7 @@ def make_pack(
             net's content head is part of it.
         started: `time.perf_counter()` at the beginning.
     """
-    tower, reference = net.live.frozen()
+    tower, reference = net.live.export()
     content_head = None
     if net.content_head is not None and content_side is None:
         content_head = learning_text.map_of(net.content_head)

@@ -45,7 +45,7 @@ class NllbClipConfig:
     Attributes:
         regime: `projection` learns what is behind a frozen text tower, which then encodes each
             text once; `text-encoder` the text tower as well; `full` the image tower besides.
-        image_projection: `frozen` leaves the content side unchanged, `behind` learns a linear map
+        image_projection: `export` leaves the content side unchanged, `behind` learns a linear map
             on its vectors, `trained` the image projection itself (with `ImageText.features`).
             With `full` it does not count: the image tower's own learns.
         objective: `contrastive` as CLIP, or `sigmoid` as SigLIP.

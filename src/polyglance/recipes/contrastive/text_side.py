@@ -19,7 +19,7 @@ from polyglance.model.side import Side
 from polyglance.towers import Tower
 from polyglance.towers.tiny import ngrams
 from polyglance.towers.tiny.tower import TinyTextTower
-from polyglance.towers.trainable.text import LiveNgrams, LiveText, LiveTransformer
+from polyglance.towers.trainable.text import TrainableNgrams, TrainableText, TrainableTransformer
 
 
 class TowerConfig(Protocol):
@@ -76,7 +76,7 @@ class FrozenText:
         """Rows (B,) to (B, D)."""
         return prepared[rows]
 
-    def frozen(self) -> tuple[Tower, str]:
+    def export(self) -> tuple[Tower, str]:
         """The tower, as it was."""
         return self.side.tower, self.side.reference
 
@@ -88,7 +88,7 @@ def live_text(
     trunk_learns: bool,
     config: TowerConfig,
     cache: VectorCache | None,
-) -> LiveText:
+) -> TrainableText:
     """The text tower of a training, which leaves the given one untouched.
 
     Args:
@@ -107,17 +107,17 @@ def live_text(
                 "no text tower was given, and only what is behind it is to learn",
                 hint="give a multilingual text tower, or choose another regime",
             )
-        return LiveNgrams(
+        return TrainableNgrams(
             num_buckets=config.num_buckets, width=config.width, dim=dim, dropout=config.dropout
         )
     if not trunk_learns:
         return FrozenText(side, cache)
     if isinstance(side.tower, TinyTextTower):
         return _ngrams_again(side.tower, dropout=config.dropout)
-    return LiveTransformer.copy_of(side.tower, side.reference, max_tokens=config.max_tokens)
+    return TrainableTransformer.copy_of(side.tower, side.reference, max_tokens=config.max_tokens)
 
 
-def _ngrams_again(tower: TinyTextTower, *, dropout: float) -> LiveNgrams:
+def _ngrams_again(tower: TinyTextTower, *, dropout: float) -> TrainableNgrams:
     """A tiny tower's module, dequantised from 8 bits."""
     if tower.ending != "linear":
         raise errors.ConfigError(
@@ -126,7 +126,7 @@ def _ngrams_again(tower: TinyTextTower, *, dropout: float) -> LiveNgrams:
         )
     tensors = tower.tensors
     num_buckets, width = tensors["table"].shape
-    live = LiveNgrams(num_buckets=num_buckets, width=width, dim=tower.dim, dropout=dropout)
+    live = TrainableNgrams(num_buckets=num_buckets, width=width, dim=tower.dim, dropout=dropout)
     with torch.no_grad():
         for name, weight in (("table", live.net.table.weight), ("keys", live.net.keys.weight)):
             matrix = ngrams.dequantise_rows(tensors[name], tensors[f"{name}_scale"])
@@ -136,7 +136,7 @@ def _ngrams_again(tower: TinyTextTower, *, dropout: float) -> LiveNgrams:
     return live
 
 
-def text_projection(side: Side | None, live: LiveText, *, dim: int) -> nn.Linear | None:
+def text_projection(side: Side | None, live: TrainableText, *, dim: int) -> nn.Linear | None:
     """What is behind the text tower at the start.
 
     A head that the tower has is trained on. Without one the projection is linear without bias:
@@ -168,12 +168,12 @@ def text_projection(side: Side | None, live: LiveText, *, dim: int) -> nn.Linear
     return projection
 
 
-def rate_factors(live: LiveText, config: TowerConfig) -> dict[str, float]:
+def rate_factors(live: TrainableText, config: TowerConfig) -> dict[str, float]:
     """Rates against that of the projections, by parameter.
 
     The layer behind an n-gram table learns at a quarter of its rate, as in `distill`.
     """
-    if not isinstance(live, LiveNgrams):
+    if not isinstance(live, TrainableNgrams):
         return {"tower.": config.trunk_rate / config.projection_rate}
     table = config.ngram_rate / config.projection_rate
     return {"tower.table": table, "tower.keys": table / 4, "tower.log_scale": table / 10}

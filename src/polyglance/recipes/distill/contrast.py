@@ -25,7 +25,7 @@ from polyglance.heads.affine import Vectors
 from polyglance.losses import objectives
 from polyglance.recipes.data.parallel_text import GroupedText
 from polyglance.recipes.distill.config import DistillConfig
-from polyglance.towers.trainable.text import LiveNgrams
+from polyglance.towers.trainable.text import TrainableNgrams
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,7 +86,7 @@ def train_tower(
     *,
     config: DistillConfig,
     run: training.RunFolder | None = None,
-) -> tuple[LiveNgrams, training.TrainReport]:
+) -> tuple[TrainableNgrams, training.TrainReport]:
     """Train a small tower with a linear end.
 
     Args:
@@ -99,7 +99,7 @@ def train_tower(
         TrainingError: For batches of one text, which would have nothing to choose among.
     """
     aims = aims_of(data, targets)
-    live = LiveNgrams(
+    live = TrainableNgrams(
         num_buckets=config.num_buckets,
         width=config.dim,
         dim=targets.shape[1],

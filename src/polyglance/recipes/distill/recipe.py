@@ -146,7 +146,7 @@ def _small(
     """A small tower of n-grams."""
     if config.ending_for(len(data.english)) == "contrast":
         live, report = contrast.train_tower(data, targets, config=config, run=run)
-        tower, reference = live.frozen()
+        tower, reference = live.export()
         return transformer.Imitator(
             Side(tower, reference), report, linear.count_parameters(live.module)
         )

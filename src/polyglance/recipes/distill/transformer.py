@@ -27,7 +27,7 @@ from polyglance.losses import objectives
 from polyglance.model.side import Side
 from polyglance.recipes.data.parallel_text import GroupedText
 from polyglance.recipes.distill.config import DistillConfig
-from polyglance.towers.trainable.text import LiveTransformer
+from polyglance.towers.trainable.text import TrainableTransformer
 
 # The closed form that a new head starts from, in units of the tower's mean variance.
 START_PENALTY = 1e-2
@@ -57,7 +57,9 @@ class _Student(nn.Module):
         to_unit: Whether the head takes vectors at length one.
     """
 
-    def __init__(self, live: LiveTransformer, head: AffineMap | None, *, to_unit: bool) -> None:
+    def __init__(
+        self, live: TrainableTransformer, head: AffineMap | None, *, to_unit: bool
+    ) -> None:
         super().__init__()
         self.tower = live.module
         self.head = None
@@ -100,7 +102,7 @@ def imitate(
     Raises:
         ConfigError: For a tower that cannot be trained, a nonlinear head, or one of another width.
     """
-    live = LiveTransformer.copy_of(side.tower, side.reference, max_tokens=config.max_tokens)
+    live = TrainableTransformer.copy_of(side.tower, side.reference, max_tokens=config.max_tokens)
     head = start_of_head(data, targets, side=side, cache=cache)
     to_unit = side.head is not None and side.head_input == "unit"
     student = _Student(live, head, to_unit=to_unit)
@@ -118,7 +120,7 @@ def imitate(
         run=run if run is None or head is None else run.about(start="map fitted on the data"),
         label="distilled transformer",
     )
-    tower, reference = live.frozen()
+    tower, reference = live.export()
     learnt = None if student.head is None else student.head.cpu().fold()
     return Imitator(
         Side(tower, reference, learnt, "unit" if to_unit else "raw"),

@@ -21,7 +21,7 @@ from polyglance.towers.trainable import tuned_images
 from polyglance.towers.trainable.assembled import TorchImageTower
 
 
-class LiveImages(Protocol):
+class TrainableImages(Protocol):
     """An image tower while it learns.
 
     Attributes:
@@ -36,12 +36,12 @@ class LiveImages(Protocol):
         """B arrays of the tower's `preprocess` to (B, D), raw, with gradient."""
         ...
 
-    def frozen(self) -> tuple[Tower, str]:
+    def export(self) -> tuple[Tower, str]:
         """What was learnt, as a frozen tower, and the reference it will have inside a pack."""
         ...
 
 
-def live_images(tower: Tower, reference: str) -> LiveImages:
+def live_images(tower: Tower, reference: str) -> TrainableImages:
     """A copy of an image tower, ready to learn; the given one stays as it is.
 
     Args:
@@ -52,11 +52,11 @@ def live_images(tower: Tower, reference: str) -> LiveImages:
         ConfigError: For a tower of another kind.
     """
     if isinstance(tower, TinyImageTower):
-        return LiveTinyImages(tower)
+        return TrainableTinyImages(tower)
     if isinstance(tower, tuned_images.TunedImageTower):
-        return LiveTorchImages(tower.tower, tower.base)
+        return TrainableTorchImages(tower.tower, tower.base)
     if isinstance(tower, TorchImageTower):
-        return LiveTorchImages(tower, reference)
+        return TrainableTorchImages(tower, reference)
     raise errors.ConfigError(
         f"{reference} is a {type(tower).__name__}, which cannot learn; tiny towers and those of "
         "hf: and openclip: can",
@@ -64,7 +64,7 @@ def live_images(tower: Tower, reference: str) -> LiveImages:
     )
 
 
-class LiveTinyImages:
+class TrainableTinyImages:
     """The small convolution, trained on.
 
     Args:
@@ -81,12 +81,12 @@ class LiveTinyImages:
         vectors: Tensor = self.net(torch.from_numpy(np.stack(arrays)))
         return vectors
 
-    def frozen(self) -> tuple[Tower, str]:
+    def export(self) -> tuple[Tower, str]:
         """A `tiny` tower."""
         return TinyImageTower(self.net), "tiny:./image"
 
 
-class LiveTorchImages:
+class TrainableTorchImages:
     """An image tower of a published model, trained on from its weights.
 
     Args:
@@ -104,7 +104,7 @@ class LiveTorchImages:
         """Preprocessed arrays to (B, D)."""
         return self.tower.forward(self.tower.collate(arrays))
 
-    def frozen(self) -> tuple[Tower, str]:
+    def export(self) -> tuple[Tower, str]:
         """A `tuned-image` tower: the base's reference and the tensors now."""
         found = tuned_images.TunedImageTower(self.tower, base=self.reference)
         return found, "tuned-image:./image"

@@ -27,7 +27,7 @@ from polyglance.towers.trainable import tuned
 from polyglance.towers.trainable.assembled import TorchTextTower
 
 
-class LiveText(Protocol):
+class TrainableText(Protocol):
     """A text tower while it learns.
 
     Attributes:
@@ -46,12 +46,12 @@ class LiveText(Protocol):
         """Rows (B,) of prepared texts to (B, D), raw, with gradient."""
         ...
 
-    def frozen(self) -> tuple[Tower, str]:
+    def export(self) -> tuple[Tower, str]:
         """What was learnt, as a frozen tower, and the reference it will have inside a pack."""
         ...
 
 
-class LiveNgrams:
+class TrainableNgrams:
     """A fresh tower of hashed n-grams with a linear end; see `towers.tiny`.
 
     Args:
@@ -76,7 +76,7 @@ class LiveNgrams:
         vectors: Tensor = self.net(ngrams.select(prepared, rows.numpy()))
         return vectors
 
-    def frozen(self) -> tuple[Tower, str]:
+    def export(self) -> tuple[Tower, str]:
         """A `tiny` tower in 8 bits."""
         return text_tower_from(self.net, ending="linear"), "tiny:./tower"
 
@@ -91,7 +91,7 @@ class TokenRows:
         return len(self.rows)
 
 
-class LiveTransformer:
+class TrainableTransformer:
     """A transformer that is trained on from its weights.
 
     Args:
@@ -117,7 +117,7 @@ class LiveTransformer:
     @classmethod
     def copy_of(
         cls, tower: Tower, reference: str, *, max_tokens: int | None = None
-    ) -> LiveTransformer:
+    ) -> TrainableTransformer:
         """Train a copy; the given tower stays as it is.
 
         Args:
@@ -144,13 +144,13 @@ class LiveTransformer:
         """Rows to (B, D)."""
         return _forward(self.tower, prepared, rows)
 
-    def frozen(self) -> tuple[Tower, str]:
+    def export(self) -> tuple[Tower, str]:
         """A `tuned` tower: the base's reference and the tensors that learnt."""
         found = tuned.from_trained(self.tower, base=self.reference, also=self.also)
         return found, "tuned:./tower"
 
 
-class LiveAdapters:
+class TrainableAdapters:
     """Adapters or low-rank changes that learn inside a transformer that does not.
 
     `module` holds them alone. So a checkpoint is small, and the transformer stays in evaluation
@@ -202,7 +202,7 @@ class LiveAdapters:
         """Rows to (B, D): mixed languages in one pass."""
         return _forward(self.routed.tower, prepared, rows)
 
-    def frozen(self) -> tuple[Tower, str]:
+    def export(self) -> tuple[Tower, str]:
         """A `tuned` tower: the base's reference and the adapters."""
         found = tuned.from_adapted(self.routed, base=self.base, tuning=self.tuning)
         return found, "tuned:./tower"
