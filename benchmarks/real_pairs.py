@@ -27,7 +27,7 @@ from polyglance.metrics import retrieval
 from polyglance.recipes import ranking
 from polyglance.recipes.data import english_text
 from polyglance.records import Caption
-from polyglance.sources import captions
+from polyglance.sources import captions, multi30k
 from polyglance.towers import load_tower
 
 SPACE_WIDTH = 256
@@ -171,7 +171,7 @@ def _contrastive_heads(
 
 def _multilingual_tower(forbidden: list[str]) -> ranking.TinyTextTower:
     """Translation ranking on Multi30K without the lines of dev and test photos."""
-    lines = captions.read_multi30k(SHARED / "multi30k", "train", languages=["en", "de", "fr", "cs"])
+    lines = multi30k.read_multi30k(SHARED / "multi30k", "train", languages=["en", "de", "fr", "cs"])
     kept = lines.leaving_out(forbidden)
     say(f"photos: {len(lines.images) - len(kept.images):,} lines of dev and test photos left out")
     others = [language for language in kept.lines if language != ENGLISH]

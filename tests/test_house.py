@@ -24,7 +24,7 @@ FLOORS = (
 
 FILES = sorted(SOURCE.rglob("*.py"))
 MOST_ROOT_ENTRIES = 30
-MOST_LINES = 510
+MOST_LINES = 505
 
 
 def name_of(path):

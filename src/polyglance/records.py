@@ -41,17 +41,6 @@ class ScoredPair:
 
 
 @dataclass(frozen=True, slots=True)
-class Triplet:
-    """A content item with captions in two languages."""
-
-    content_id: str
-    text_a: str
-    language_a: str
-    text_b: str
-    language_b: str
-
-
-@dataclass(frozen=True, slots=True)
 class LabelSet:
     """The names of classes in one language; `class_indices[i]` is named `labels[i]`."""
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from polyglance import errors, evaluation
 from polyglance.encoding import embed
 from polyglance.evaluation.text import bootstrap_spearman
-from polyglance.metrics import bootstrap, retrieval
+from polyglance.metrics import bootstrap, draws, retrieval
 from polyglance.model import dual_encoder
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
@@ -159,7 +159,7 @@ class TestSimilarity:
 
 def _drawn_one_by_one(first, second):
     """The same 40 draws, each made as a list and correlated by the plain function."""
-    (weights,) = bootstrap.weight_parts(3, num_draws=40, num_clusters=len(first))
+    (weights,) = draws.weight_parts(3, num_draws=40, num_clusters=len(first))
     for weight in weights.astype(int):
         drawn = np.repeat(np.arange(len(first)), weight)
         constant = any(len(set(values[drawn])) == 1 for values in (first, second))

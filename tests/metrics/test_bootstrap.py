@@ -7,7 +7,7 @@ import pytest
 from scipy import special
 
 from polyglance.errors import ConfigError, InputError
-from polyglance.metrics import bootstrap
+from polyglance.metrics import draws
 from polyglance.metrics.bootstrap import (
     bootstrap_means,
     clustered_bootstrap,
@@ -31,13 +31,13 @@ def test_a_draw_is_the_mean_of_all_rows_of_the_drawn_clusters(monkeypatch):
     values, clusters = make_rows(num_clusters=7, seed=0, columns=3)
     shuffled = np.random.default_rng(1).permutation(len(values))
     weights = []
-    whole = bootstrap._draw_weights
+    whole = draws._draw_weights
 
     def recorded(random, **sizes):
         weights.append(whole(random, **sizes))
         return weights[-1]
 
-    monkeypatch.setattr(bootstrap, "_draw_weights", recorded)
+    monkeypatch.setattr(draws, "_draw_weights", recorded)
     found = bootstrap_means(values[shuffled], clusters=clusters[shuffled], seed=2, num_draws=5)
     for draw, times in zip(found.draws, weights[0], strict=True):
         assert times.sum() == 7
@@ -92,14 +92,14 @@ def test_the_same_seed_gives_the_same_interval_and_names_do_as_numbers_do():
 def test_drawing_in_parts_changes_nothing(monkeypatch):
     values, clusters = make_rows(num_clusters=12, seed=12, columns=2)
     whole = bootstrap_means(values, clusters=clusters, seed=13, num_draws=50)
-    monkeypatch.setattr(bootstrap, "WEIGHT_BUDGET", 12 * 7)
+    monkeypatch.setattr(draws, "WEIGHT_BUDGET", 12 * 7)
     parts = bootstrap_means(values, clusters=clusters, seed=13, num_draws=50)
     assert parts.draws == pytest.approx(whole.draws)
 
 
 def test_a_draw_is_the_least_part(monkeypatch):
-    monkeypatch.setattr(bootstrap, "WEIGHT_BUDGET", 5)
-    parts = list(bootstrap.weight_parts(3, num_draws=4, num_clusters=12))
+    monkeypatch.setattr(draws, "WEIGHT_BUDGET", 5)
+    parts = list(draws.weight_parts(3, num_draws=4, num_clusters=12))
     assert [part.shape for part in parts] == [(1, 12)] * 4
 
 

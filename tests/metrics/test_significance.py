@@ -9,7 +9,7 @@ import pytest
 from polyglance import errors
 from polyglance.languages import registry
 from polyglance.metrics import retrieval
-from polyglance.metrics.bootstrap import weight_parts
+from polyglance.metrics.draws import weight_parts
 from polyglance.metrics.intervals import expanded_tail
 from polyglance.metrics.significance import (
     benjamini_hochberg,

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from polyglance import errors
 from polyglance.records import Caption, Pair
 from polyglance.sources import captions
+from polyglance.sources import multi30k as multi30k_form
+from polyglance.sources import xtd as xtd_form
 from shared_data import SHARED, needs_shared
 
 
@@ -108,7 +110,7 @@ def xtd(tmp_path):
 
 @pytest.mark.parametrize("language", ["jp", "ja", "jpn_Jpan", "Japanese"])
 def test_xtd_by_any_code(xtd, language):
-    assert captions.read_xtd(xtd / "xtd10", language) == [
+    assert xtd_form.read_xtd(xtd / "xtd10", language) == [
         Caption("1.jpg", "犬\u2028だ", "jpn_Jpan"),
         Caption("2.jpg", "猫", "jpn_Jpan"),
     ]
@@ -116,37 +118,37 @@ def test_xtd_by_any_code(xtd, language):
 
 def test_xtd_200_takes_its_names_from_beside_or_as_told(xtd):
     expected = [Caption("1.jpg", "Hund", "deu_Latn"), Caption("2.jpg", "Katze", "deu_Latn")]
-    assert captions.read_xtd(xtd / "xtd200", "de") == expected
+    assert xtd_form.read_xtd(xtd / "xtd200", "de") == expected
     (xtd / "xtd10" / "test_image_names.txt").rename(xtd / "names.txt")
-    assert captions.read_xtd(xtd / "xtd200", "de", images_path=xtd / "names.txt") == expected
+    assert xtd_form.read_xtd(xtd / "xtd200", "de", images_path=xtd / "names.txt") == expected
     with pytest.raises(errors.UnavailableError, match=r"test_image_names\.txt"):
-        captions.read_xtd(xtd / "xtd200", "de")
+        xtd_form.read_xtd(xtd / "xtd200", "de")
 
 
 def test_xtd_that_does_not_fit(xtd):
     with pytest.raises(errors.InputError, match="after 1 captions; expected 2, one for each line"):
-        captions.read_xtd(xtd / "xtd10", "de")
+        xtd_form.read_xtd(xtd / "xtd10", "de")
     with pytest.raises(errors.InputError, match=r"fra_Latn\.txt, line 2: the caption: ' '"):
-        captions.read_xtd(xtd / "xtd200", "fr")
+        xtd_form.read_xtd(xtd / "xtd200", "fr")
     with pytest.raises(
         errors.LanguageError, match=r"no captions in 'ko' \(kor_Hang\); it has: deu"
     ):
-        captions.read_xtd(xtd / "xtd200", "ko")
+        xtd_form.read_xtd(xtd / "xtd200", "ko")
     with pytest.raises(errors.UnavailableError, match=r"no files \*\.txt"):
-        captions.read_xtd(xtd / "absent", "ko")
+        xtd_form.read_xtd(xtd / "absent", "ko")
 
 
 def test_xtd_as_babel_imagenet_ships_it(tmp_path):
     content = {"images": ["1.jpg", "2.jpg"], "captions": {"jp": [["犬"], ["猫", "ねこ"]]}}
     path = write(tmp_path / "xtd.json", json.dumps(content))
-    found = captions.read_xtd_json(path, "ja")
+    found = xtd_form.read_xtd_json(path, "ja")
     assert [(caption.content_id, caption.text) for caption in found] == [
         ("1.jpg", "犬"),
         ("2.jpg", "猫"),
         ("2.jpg", "ねこ"),
     ]
     with pytest.raises(errors.LanguageError, match="it has: jpn_Jpan"):
-        captions.read_xtd_json(path, "de")
+        xtd_form.read_xtd_json(path, "de")
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_xtd_as_babel_imagenet_ships_it(tmp_path):
 def test_xtd_json_that_does_not_fit(tmp_path, content, said):
     path = write(tmp_path / "xtd.json", json.dumps(content))
     with pytest.raises(errors.InputError, match=said):
-        captions.read_xtd_json(path, "de")
+        xtd_form.read_xtd_json(path, "de")
 
 
 def test_xm3600(tmp_path):
@@ -191,20 +193,20 @@ def multi30k(tmp_path):
 
 
 def test_multi30k_is_parallel(multi30k):
-    found = captions.read_multi30k(multi30k, "val", languages=["de", "eng_Latn"])
+    found = multi30k_form.read_multi30k(multi30k, "val", languages=["de", "eng_Latn"])
     assert found.images == ("11.jpg", "22.jpg")
     assert list(found.lines) == ["deu_Latn", "eng_Latn"]
     assert found.pairs("deu_Latn", "eng_Latn")[1] == Pair(
         "eine Katze", "deu_Latn", "a cat", "eng_Latn"
     )
     with pytest.raises(errors.InputError, match="after 1 captions; expected 2"):
-        captions.read_multi30k(multi30k, "val", languages=["fr"])
+        multi30k_form.read_multi30k(multi30k, "val", languages=["fr"])
     with pytest.raises(errors.UnavailableError, match=r"train\.images\.txt"):
-        captions.read_multi30k(multi30k, "train", languages=["en"])
+        multi30k_form.read_multi30k(multi30k, "train", languages=["en"])
 
 
 def test_lines_about_photos_of_flickr8k_can_be_left_out(multi30k):
-    found = captions.read_multi30k(multi30k, "val", languages=["de", "en"])
+    found = multi30k_form.read_multi30k(multi30k, "val", languages=["de", "en"])
     left = found.leaving_out({"11_abc.jpg", "2_x.jpg"})
     assert left.images == ("22.jpg",)
     assert left.lines == {"deu_Latn": ("eine Katze",), "eng_Latn": ("a cat",)}
@@ -265,14 +267,14 @@ def test_the_publishers_xtd_files():
     names = captions.read_lines(SHARED / "xtd10" / "test_image_names.txt")
     codes = ["de", "en", "es", "fr", "it", "jp", "ko", "pl", "ru", "tr", "zh"]
     for code in codes:
-        found = captions.read_xtd(SHARED / "xtd10", code)
+        found = xtd_form.read_xtd(SHARED / "xtd10", code)
         assert [caption.content_id for caption in found] == names
-        babel = captions.read_xtd_json(SHARED / "babel_imagenet" / "xtd.json", code)
+        babel = xtd_form.read_xtd_json(SHARED / "babel_imagenet" / "xtd.json", code)
         assert [caption.content_id for caption in babel] == names
         assert {caption.language for caption in found} == {c.language for c in babel}
     files = sorted(path.stem for path in (SHARED / "xtd200").glob("*.txt"))
     for code in files[::20]:
-        found = captions.read_xtd(SHARED / "xtd200", code)
+        found = xtd_form.read_xtd(SHARED / "xtd200", code)
         assert [caption.content_id for caption in found] == names
         assert {caption.language for caption in found} == {code}
 
@@ -289,7 +291,7 @@ def test_the_publishers_xm3600_files():
 
 @needs_shared
 def test_the_publishers_multi30k_and_flickr8k_files():
-    lines = captions.read_multi30k(SHARED / "multi30k", "val", languages=["en", "cs"])
+    lines = multi30k_form.read_multi30k(SHARED / "multi30k", "val", languages=["en", "cs"])
     assert len(lines.images) == len(lines.lines["ces_Latn"]) == 1014
     test = captions.read_flickr8k(SHARED / "flickr8k", "en", split="test")
     assert len({caption.content_id for caption in test}) == 1000

@@ -16,6 +16,7 @@ from polyglance.encoding.embed import VectorCache
 from polyglance.evaluation.encoders import Encoder, unit_vectors
 from polyglance.heads.affine import Vectors
 from polyglance.metrics import bootstrap, retrieval
+from polyglance.metrics.draws import weight_parts
 from polyglance.metrics.relevance import Relevance
 from polyglance.results.schema import Direction, Result
 from polyglance.tasks.text import BitextData, SimilarityData
@@ -192,7 +193,7 @@ def bootstrap_spearman(
     >>> found.mean, round(found.low, 9)
     (1.0, 1.0)
     """
-    parts = bootstrap.weight_parts(seed, num_draws=num_draws, num_clusters=len(first))
+    parts = weight_parts(seed, num_draws=num_draws, num_clusters=len(first))
     draws = np.concatenate([_weighted_spearman(part, first, second) for part in parts])
     whole = _weighted_spearman(np.ones((1, len(first))), first, second)
     return bootstrap.interval_of(draws, mean=float(whole[0]), num_clusters=len(first))

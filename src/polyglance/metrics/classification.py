@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance.heads.affine import Vectors
-from polyglance.metrics import bootstrap
+from polyglance.metrics import draws
 from polyglance.metrics.bootstrap import DEFAULT_DRAWS, Doubles
 from polyglance.metrics.ranking import rank_statistics
 from polyglance.metrics.retrieval import hits_at_k
@@ -98,7 +98,7 @@ def drawn_macro_f1(guesses: Guesses, *, seed: int, num_draws: int = DEFAULT_DRAW
         seed: Of the draws.
         num_draws: B.
     """
-    parts = bootstrap.weight_parts(seed, num_draws=num_draws, num_clusters=len(guesses.truth))
+    parts = draws.weight_parts(seed, num_draws=num_draws, num_clusters=len(guesses.truth))
     return np.concatenate([_macro_f1(guesses, weights) for weights in parts])
 
 

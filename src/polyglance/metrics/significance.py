@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.metrics import bootstrap
+from polyglance.metrics import bootstrap, draws
 from polyglance.metrics.bootstrap import DEFAULT_CONFIDENCE, DEFAULT_DRAWS, Interval
 
 Doubles = NDArray[np.float64]
@@ -157,7 +157,7 @@ def correlate(
     x, y = _points(first, second, clusters)
     _, groups = np.unique(np.asarray(clusters), return_inverse=True)
     num_clusters = int(groups.max()) + 1
-    drawn = bootstrap.weight_parts(seed, num_draws=num_draws, num_clusters=num_clusters)
+    drawn = draws.weight_parts(seed, num_draws=num_draws, num_clusters=num_clusters)
     # (1 + B, N): the first row is no draw.
     weights = np.concatenate([np.ones((1, len(x))), *(part[:, groups] for part in drawn)])
 

@@ -6,8 +6,7 @@ A caption file that does not fit says the file, the line and what was expected.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,49 +21,6 @@ from polyglance.sources.text_lines import read_table as read_table
 
 XTD_NAMES = "test_image_names.txt"
 XTD_PREFIX = "test_1kcaptions_"
-
-
-@dataclass(frozen=True, slots=True)
-class ParallelLines:
-    """The same captions in several languages, line by line.
-
-    Attributes:
-        images: The image of each line.
-        lines: Language to its lines.
-    """
-
-    images: tuple[str, ...]
-    lines: Mapping[str, tuple[str, ...]]
-
-    def pairs(self, language_a: str, language_b: str) -> list[Pair]:
-        """The lines of two of the languages side by side."""
-        both = zip(self.lines[language_a], self.lines[language_b], strict=True)
-        return [Pair(text_a, language_a, text_b, language_b) for text_a, text_b in both]
-
-    def leaving_out(self, images: Collection[str]) -> ParallelLines:
-        """Without the lines about certain photos: Multi30K and Flickr8k share some.
-
-        Args:
-            images: Image names of either data set.
-
-        Returns:
-            The other lines; how many went is the difference in length.
-        """
-        gone = {photo_number(name) for name in images}
-        kept = [row for row, name in enumerate(self.images) if photo_number(name) not in gone]
-        return ParallelLines(
-            tuple(self.images[row] for row in kept),
-            {name: tuple(rows[row] for row in kept) for name, rows in self.lines.items()},
-        )
-
-
-def photo_number(name: str) -> str:
-    """The number that Flickr gave a photo, by which Multi30K and Flickr8k names agree.
-
-    >>> photo_number("1000268201_693b08cb0e.jpg"), photo_number("1000268201.jpg")
-    ('1000268201', '1000268201')
-    """
-    return name.partition("_")[0].partition(".")[0]
 
 
 def read_caption_table(
@@ -159,129 +115,6 @@ def read_splits(path: Path) -> dict[str, str]:
     """Image to split, from a table with the columns `image` and `split`."""
     rows = read_table(path, ("image", "split"))
     return {row[0]: row[1] for row in rows}
-
-
-def read_multi30k_captions(
-    folder: Path, split: str, language: str, *, set_aside: SetAside | None = None
-) -> list[Caption]:
-    """The captions of Multi30K task 1 in one language: `SPLIT.LANG.gz`, a line a photo.
-
-    Args:
-        folder: As for `read_multi30k`.
-        split: As for `read_multi30k`.
-        language: Which captions.
-        set_aside: As for `read_caption_lines`.
-
-    Raises:
-        UnavailableError, LanguageError, InputError: As `read_multi30k`.
-    """
-    raw, listed = multi30k_files(folder, split)
-    path, known = _file_of_language(raw, f"{split}.*.gz", language=language, dataset="multi30k")
-    return read_caption_lines(
-        path,
-        images=read_lines(listed),
-        images_path=listed,
-        language=known,
-        set_aside=set_aside,
-    )
-
-
-def read_multi30k(folder: Path, split: str, *, languages: Sequence[str]) -> ParallelLines:
-    """Multi30K task 1, parallel, and the photo of each line.
-
-    Args:
-        folder: The release's `data/task1`, with `raw/SPLIT.LANG.gz` and `image_splits/SPLIT.txt`;
-            or a folder of its files, where the list may be called `SPLIT.images.txt`, too.
-        split: `train`, `val`, `test_2016_flickr`, ...
-        languages: Which languages, in the order wanted.
-
-    Raises:
-        UnavailableError: No such split.
-        LanguageError: A language that the folder lacks.
-        InputError: Files of different length.
-    """
-    images = read_lines(multi30k_files(folder, split)[1])
-    lines = {}
-    for language in languages:
-        captions = read_multi30k_captions(folder, split, language)
-        known = normalise_language(language, dataset="multi30k")
-        lines[known] = tuple(caption.text for caption in captions)
-    return ParallelLines(tuple(images), lines)
-
-
-def multi30k_files(folder: Path, split: str) -> tuple[Path, Path]:
-    """Where Multi30K's captions are, and the list of a split's photos, which may be absent."""
-    raw, lists = Path(folder) / "raw", Path(folder) / "image_splits"
-    lists = lists if lists.is_dir() else Path(folder)
-    published = lists / f"{split}.txt"
-    listed = published if published.is_file() else lists / f"{split}.images.txt"
-    return raw if raw.is_dir() else Path(folder), listed
-
-
-def read_xtd(
-    folder: Path,
-    language: str,
-    *,
-    images_path: Path | None = None,
-    images: Sequence[str] | None = None,
-    set_aside: SetAside | None = None,
-) -> list[Caption]:
-    """XTD captions, one an image: `test_1kcaptions_LANG.txt`, or `LANG.txt` as in XTD-200.
-
-    Args:
-        folder: The data set.
-        language: Which captions.
-        images_path: The image names; None means `test_image_names.txt` in the folder, or, as
-            XTD-200 comes without one, in the folder `xtd10` beside it.
-        images: What was read from `images_path`, where that is no list of names.
-        set_aside: As for `read_caption_lines`.
-
-    Raises:
-        UnavailableError: No image names.
-        LanguageError: A language that the folder lacks.
-        InputError: Another number of captions than of images.
-    """
-    folder = Path(folder)
-    if images_path is None:
-        own, beside = folder / XTD_NAMES, folder.parent / "xtd10" / XTD_NAMES
-        images_path = beside if beside.exists() and not own.exists() else own
-    path, known = _file_of_language(folder, "*.txt", language=language, dataset="xtd")
-    names = read_lines(images_path) if images is None else images
-    return read_caption_lines(
-        path, images=names, images_path=images_path, language=known, set_aside=set_aside
-    )
-
-
-def read_xtd_json(path: Path, language: str, *, set_aside: SetAside | None = None) -> list[Caption]:
-    """XTD as Babel-ImageNet ships it: `{"images": [...], "captions": {"de": [[...], ...]}}`.
-
-    Args:
-        path: The file.
-        language: Which captions.
-        set_aside: Told of each image without a caption; None stops at the first.
-
-    Raises:
-        InputError: Another form, or another number of captions than of images.
-        LanguageError: A language that the file lacks.
-    """
-    found = read_json(path)
-    images = found.get("images") if isinstance(found, dict) else None
-    by_code = found.get("captions") if isinstance(found, dict) else None
-    if not isinstance(images, list) or not isinstance(by_code, dict):
-        raise _wrong_form(path, 'an object with the lists "images" and "captions"')
-    code, known = _code_of_language(by_code, language=language, dataset="xtd", where=str(path))
-    rows = by_code[code]
-    if not isinstance(rows, list) or len(rows) != len(images):
-        given = len(rows) if isinstance(rows, list) else type(rows).__name__
-        raise _wrong_form(path, f"{len(images)} captions in {code!r}, one an image, not {given}")
-    captions = []
-    for number, (image, texts) in enumerate(zip(images, rows, strict=True), 1):
-        with entry_of(path, f"{code!r}, image {number}", set_aside):
-            listed: list[Any] = texts if isinstance(texts, list) and texts else [None]
-            for text in listed:
-                _require_text(text, "the caption")
-            captions += [Caption(image, text, known) for text in listed]
-    return captions
 
 
 def read_xm3600(folder: Path, language: str, *, set_aside: SetAside | None = None) -> list[Caption]:

@@ -16,7 +16,7 @@ import numpy as np
 from polyglance import errors
 from polyglance.records import Caption, Quarantined
 from polyglance.results.schema import CaptionPolicy
-from polyglance.sources import captions, coco_json, numbered_captions, wit, xflickrco
+from polyglance.sources import captions, coco_json, multi30k, numbered_captions, wit, xflickrco, xtd
 from polyglance.sources.text_lines import SetAside
 from polyglance.tasks.fetching import pinned_files
 from polyglance.tasks.retrieval import Metric, RetrievalData
@@ -139,7 +139,7 @@ def load_flickr30k_200(folder: Path | None, languages: list[str] | None) -> Retr
         languages,
         pattern="*.txt",
         dataset="xtd",
-        read=lambda language, set_aside: captions.read_xtd(
+        read=lambda language, set_aside: xtd.read_xtd(
             where, language, images_path=names, images=images, set_aside=set_aside
         ),
     )
@@ -150,26 +150,26 @@ def load_multi30k(folder: Path | None, languages: list[str] | None) -> Retrieval
     """Multi30K task 1: the test of 2016, or the validation set where that is not there.
 
     Args:
-        folder: As `captions.read_multi30k` takes it.
+        folder: As `multi30k.read_multi30k` takes it.
         languages: Which ones; None takes all that are there.
     """
     where = _required(folder, "multi30k")
     there = [
-        split for split in MULTI30K_SPLITS if captions.multi30k_files(where, split)[1].is_file()
+        split for split in MULTI30K_SPLITS if multi30k.multi30k_files(where, split)[1].is_file()
     ]
     if not there:
-        listed = captions.multi30k_files(where, next(iter(MULTI30K_SPLITS)))[1]
+        listed = multi30k.multi30k_files(where, next(iter(MULTI30K_SPLITS)))[1]
         raise errors.UnavailableError(
             f"there is no list of test photos {listed}",
             hint="give the folder data/task1 of the release, or one with its raw and image_splits",
         )
     split = there[0]
     rows, aside = _by_language(
-        captions.multi30k_files(where, split)[0],
+        multi30k.multi30k_files(where, split)[0],
         languages,
         pattern=f"{split}.*.gz",
         dataset="multi30k",
-        read=lambda language, set_aside: captions.read_multi30k_captions(
+        read=lambda language, set_aside: multi30k.read_multi30k_captions(
             where, split, language, set_aside=set_aside
         ),
     )
@@ -295,7 +295,7 @@ def _load_xtd(folder: Path | None, languages: list[str] | None, *, task: str) ->
         languages,
         pattern="*.txt",
         dataset="xtd",
-        read=lambda language, set_aside: captions.read_xtd(where, language, set_aside=set_aside),
+        read=lambda language, set_aside: xtd.read_xtd(where, language, set_aside=set_aside),
     )
     return _data(task, rows, set_aside=aside)
 
