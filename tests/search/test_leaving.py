@@ -94,7 +94,7 @@ def test_it_leaves_whatever_becomes_of_what_is_gone(build, photos, tmp_path, pol
     assert set(held(tmp_path)).isdisjoint(DISK)
 
 
-def test_an_emptied_root_is_an_error_until_it_shall_be_forgotten(build, photos, tmp_path):
+def test_an_emptied_root_is_an_error_until_it_is_to_be_forgotten(build, photos, tmp_path):
     shutil.rmtree(photos)
     photos.mkdir()
     with pytest.raises(errors.InputError, match="no image in"):

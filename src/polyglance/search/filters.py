@@ -100,7 +100,7 @@ class Filters:
         if lacking:
             raise errors.ConfigError(
                 f"the index does not know the {', '.join(lacking)} of its items, by which the "
-                "answers shall be chosen",
+                "answers are to be chosen",
                 hint="leave that filter out; given vectors have no files",
             )
 

@@ -113,7 +113,7 @@ class Term:
         if not (0 < abs(self.weight) < float("inf")):
             raise errors.InputError(
                 f"the weight {self.weight}; it must be a number other than 0",
-                hint="leave out what shall not count",
+                hint="leave out what is not to count",
             )
 
 
