@@ -252,7 +252,11 @@ def test_english_without_a_score_is_measured_by_the_teacher(
     )
     assert [row.values for row in alone] == [row.values for row in routed]
     assert {row.model for row in alone} == {str(model_folder)}
-    assert {row.model for row in routed} == {f"{model_folder} + {tmp_path / 'pack'}"}
+    assert {(row.model, row.pack) for row in routed} == {
+        (str(model_folder), str(tmp_path / "pack"))
+    }
+    assert routed[0].called == f"{model_folder} + {tmp_path / 'pack'}"
+    assert {(row.pack, row.called) for row in alone} == {("", str(model_folder))}
     contents = teacher.encode_contents([small_world.draw("big red ring")])
     with_pack = teacher.with_pack(trained_pack(teacher))
     assert with_pack.speakers.speaker("eng_Latn") == "teacher"

@@ -219,7 +219,7 @@ def test_two_models_of_one_name_are_told_apart_by_their_fingerprints(good, tmp_p
             row, model_id="f" * 32, values={name: value / 2 for name, value in row.values.items()}
         )
         for row in ROWS
-        if row.model == "hf:a/b"
+        if row.called == "hf:a/b"
     ]
     schema.append_results(other, moved)
     run = ["report", str(good), str(other), "--out", str(tmp_path / "r.html")]

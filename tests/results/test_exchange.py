@@ -379,13 +379,13 @@ def test_the_manifest_names_each_file_and_no_reader_minds_it(written, run, tmp_p
 def test_the_old_folder_stays_until_the_new_one_is_whole(written, tmp_path, monkeypatch):
     written("mteb", RETRIEVED)
     before = names_of(tmp_path / "out")
-    write = exchange.files.write_manifest
+    write = made_files.manifests.write_manifest
 
     def late(path, *args, **options):
         write(path, *args, **options)
         (tmp_path / "out" / "mine.json").write_text("{}")  # somebody puts a file there by now
 
-    monkeypatch.setattr(exchange.files, "write_manifest", late)
+    monkeypatch.setattr(made_files.manifests, "write_manifest", late)
     code, _, err = written("mteb", RETRIEVED[:1], "--force")
     assert (code, "is never replaced" in err) == (2, True)
     assert names_of(tmp_path / "out") == {*before, "mine.json"}
@@ -394,7 +394,7 @@ def test_the_old_folder_stays_until_the_new_one_is_whole(written, tmp_path, monk
     def full(*args, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(exchange.files, "write_manifest", full)
+    monkeypatch.setattr(made_files.manifests, "write_manifest", full)
     assert written("mteb", RETRIEVED[:1], "--force")[0] != 0
     assert names_of(tmp_path / "out") == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["given.jsonl", "out"]

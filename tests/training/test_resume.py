@@ -233,7 +233,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 def test_two_at_once_are_refused(tmp_path):
     with pytest.raises(Killed):
         go(tmp_path / "run", killed_at=5)
-    lock = checkpoints.files.FolderLock(tmp_path / "run" / checkpoints.LOCK_FILE, owner="it")
+    lock = checkpoints.locks.FolderLock(tmp_path / "run" / checkpoints.LOCK_FILE, owner="it")
     with lock.hold(), pytest.raises(errors.StoreError, match="is being written by process"):
         go(tmp_path / "run")
 

@@ -68,7 +68,7 @@ def result_table(
         shown = [(row.metric, row.direction, next(iter(row.values))) for row in rows[:1]]
     lines = [
         task,
-        typer.style(f"of {rows[0].model}", dim=True),
+        typer.style(f"of {rows[0].called}", dim=True),
         f"{'language':<{LANGUAGE_WIDTH}}{'':<{ASKED_WIDTH}}"
         + "".join(f"{heading:>{CELL_WIDTH}}" for heading, _, _ in shown),
     ]

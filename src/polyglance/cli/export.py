@@ -95,7 +95,7 @@ def _own(paths: list[Path], *, pack: LanguagePack, encoder: DualEncoder) -> tupl
     if not own:
         raise errors.ResultError(
             f"none of the {len(rows):,} results is of this model with this pack ({wanted}); they "
-            f"are of {', '.join(sorted({row.model for row in rows})[:5]) or 'nothing'}",
+            f"are of {', '.join(sorted({row.called for row in rows})[:5]) or 'nothing'}",
             hint=f"measure it: polyglance eval {encoder.reference} --pack PACK",
         )
     return own

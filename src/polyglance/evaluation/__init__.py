@@ -71,6 +71,7 @@ def evaluate(
     contents: Vectors | Callable[[str], Vectors] | None = None,
     contents_id: str = "",
     name: str,
+    pack: str = "",
     model_id: str,
     languages: Sequence[str] | None = None,
     out: Path | None = None,
@@ -91,6 +92,7 @@ def evaluate(
         contents_id: Fingerprint of the contents' bytes, so that a changed image under an old name
             is measured anew; empty takes that of `contents`, where they are vectors.
         name: How the model is called in results.
+        pack: How its pack is called there; empty where it has none.
         model_id: Fingerprint of model and pack.
         languages: Which ones; None takes all that the task has.
         out: File of results to add to.
@@ -135,7 +137,7 @@ def evaluate(
                     set_aside(Quarantined(language, LACKING))
                     rows = []
                 rows = [
-                    replace(row, dropped_names=dict(dropped_names), score_id=score_id)
+                    replace(row, pack=pack, dropped_names=dict(dropped_names), score_id=score_id)
                     for row in rows
                 ]
                 if out is not None and rows:

@@ -92,11 +92,15 @@ def evaluate(
     texts = load_task(task, data) if isinstance(task, str) else task
     images, out = (None if one is None else Path(one) for one in (images, out))
     task = texts.task
-    name = model if pack is None else f"{model} + {pack}"
     loaded = None if pack is None else LanguagePack.load(pack)
     cache = embed.VectorCache(locations.cache_folder() / "texts")
     scored = functools.partial(
-        evaluation.evaluate, name=name, out=out, cache=cache, set_aside=set_aside
+        evaluation.evaluate,
+        name=model,
+        pack="" if pack is None else str(pack),
+        out=out,
+        cache=cache,
+        set_aside=set_aside,
     )
     if not isinstance(texts, ContentData):
         text = load(model, "text")

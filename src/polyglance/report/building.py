@@ -58,7 +58,7 @@ def _check_models(rows: Sequence[Result], *, model_order: Sequence[str], baselin
             "no results were given; a report needs one at least",
             hint="run polyglance eval MODEL --task TASK --out FILE first",
         )
-    found = {row.model for row in rows}
+    found = {row.called for row in rows}
     for model in sorted(found - set(model_order)):
         raise errors.unknown_name("model among the results", model, allowed=model_order)
     if baseline not in model_order:
@@ -115,7 +115,7 @@ def _view(members: Sequence[Result], *, key: ViewKey, model_order: Sequence[str]
         number = row.values[value]
         if math.isfinite(number):
             low, high = row.intervals.get(value, (None, None))
-            figures.setdefault(row.model, {})[row.language] = Figure(number, low, high)
+            figures.setdefault(row.called, {})[row.language] = Figure(number, low, high)
     if not figures:
         return None
     candidates = [row.num_candidates for row in members]
@@ -135,10 +135,10 @@ def _one_each(rows: Sequence[Result]) -> list[Result]:
     """Every row once; refuses two that say different things of one thing."""
     found: dict[tuple[str, ...], Result] = {}
     for row in rows:
-        known = found.setdefault((row.model, row.language, *row.kind), row)
+        known = found.setdefault((row.called, row.language, *row.kind), row)
         if known != row:
             raise errors.ResultError(
-                f"two results of {row.model!r} on {row.task} {row.split}, {row.language}, "
+                f"two results of {row.called!r} on {row.task} {row.split}, {row.language}, "
                 f"{row.direction}, which differ; a report takes one",
                 hint="leave one of the two out, or give the two models different names",
             )
@@ -149,10 +149,10 @@ def _model_ids(rows: Sequence[Result]) -> dict[str, str]:
     """The fingerprint of each model; refuses two models under one name."""
     found: dict[str, str] = {}
     for row in rows:
-        known = found.setdefault(row.model, row.model_id)
+        known = found.setdefault(row.called, row.model_id)
         if known != row.model_id:
             raise errors.ResultError(
-                f"two models are called {row.model!r}: {known[:12]} and {row.model_id[:12]}; "
+                f"two models are called {row.called!r}: {known[:12]} and {row.model_id[:12]}; "
                 "a name means one",
                 hint=f"call one of them otherwise: polyglance report --rename "
                 f"{row.model_id[:12]}=NAME; or leave the old results out",
@@ -168,8 +168,9 @@ def _data_ids(rows: Sequence[Result]) -> dict[str, str]:
         known = by_kind.setdefault((row.language, *row.kind), row)
         if known.data_id != row.data_id:
             raise errors.ResultError(
-                f"{known.model!r} and {row.model!r} were measured on other texts or content items "
-                f"of {row.task} in {row.language} ({known.data_id[:12]} and {row.data_id[:12]}); "
+                f"{known.called!r} and {row.called!r} were measured on other texts or content "
+                f"items of {row.task} in {row.language} ({known.data_id[:12]} and "
+                f"{row.data_id[:12]}); "
                 "only numbers of the same data may stand side by side",
                 hint="measure both on the same files, or report them apart",
             )

@@ -45,7 +45,7 @@ class Gathered:
     @property
     def models(self) -> list[str]:
         """Names of the models, in the order of their first result."""
-        return list(dict.fromkeys(row.model for row in self.rows))
+        return list(dict.fromkeys(row.called for row in self.rows))
 
 
 def gather(paths: Sequence[Path]) -> Gathered:
@@ -90,11 +90,10 @@ def commands(gathered: Gathered) -> list[str]:
     """
     made = []
     for path, rows in gathered.by_file.items():
-        by_run: dict[tuple[str, str], list[Result]] = {}
+        by_run: dict[tuple[str, str, str], list[Result]] = {}
         for row in rows:
-            by_run.setdefault((row.model, row.task), []).append(row)
-        for (name, task), members in by_run.items():
-            model, _, pack = name.partition(" + ")
+            by_run.setdefault((row.model, row.pack, row.task), []).append(row)
+        for (model, pack, task), members in by_run.items():
             words = ["polyglance", "eval", model, *(["--pack", pack] if pack else [])]
             words += ["--task", task]
             for variant in dict.fromkeys(row.variant for row in members if row.variant):
@@ -137,7 +136,7 @@ def renamed(gathered: Gathered, renames: Sequence[str]) -> tuple[Gathered, list[
     Raises:
         ConfigError: For another form, or an OLD that means no model or several.
     """
-    models = dict.fromkeys((row.model, row.model_id) for row in gathered.rows)
+    models = dict.fromkeys((row.called, row.model_id) for row in gathered.rows)
     new_names: dict[tuple[str, str], str] = {}
     for rename in renames:
         # A reference may hold the sign itself, as in ?space=NAME.
@@ -159,7 +158,10 @@ def renamed(gathered: Gathered, renames: Sequence[str]) -> tuple[Gathered, list[
         new_names[meant[0]] = new
     by_file = {
         path: [
-            replace(row, model=new_names.get((row.model, row.model_id), row.model)) for row in rows
+            replace(row, model=new_names[who], pack="")
+            if (who := (row.called, row.model_id)) in new_names
+            else row
+            for row in rows
         ]
         for path, rows in gathered.by_file.items()
     }

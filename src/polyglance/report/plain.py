@@ -150,7 +150,7 @@ def _csv_rows(result: Result) -> Iterable[list[object]]:
             json.dumps(dict(result.num_dropped), ensure_ascii=False),
             result.captions_duplicated,
             result.prompts_taken,
-            result.model,
+            result.called,
             result.model_id,
             result.data_id,
             result.code_version,

@@ -57,10 +57,10 @@ def to_objects(rows: Iterable[Result]) -> list[dict[str, Any]]:
         task = CLASSIFICATION if row.direction == "content_to_class" else RETRIEVAL
         ours = {name: getattr(row, name) for name in OUR_KEYS}
         found = made.setdefault(
-            (task, row.task, row.model, row.language, *ours.values()),
+            (task, row.task, row.called, row.language, *ours.values()),
             {
                 "dataset": row.task,
-                "model": row.model,
+                "model": row.called,
                 "pretrained": row.model_id,
                 "task": task,
                 "metrics": {},

@@ -33,7 +33,7 @@ def to_files(rows: Sequence[Result]) -> dict[str, str]:
     for row in rows:
         parts = (row.task, row.variant, row.direction, row.metric, row.caption_policy)
         task = " ".join(part for part in parts if part not in ("", "none"))
-        path = f"{_slug(row.model)}/{_slug(row.model_id)}/{_slug(task)}.json"
+        path = f"{_slug(row.called)}/{_slug(row.model_id)}/{_slug(task)}.json"
         found = made.setdefault(
             path,
             {

@@ -42,13 +42,13 @@ class Distinct:
             rows: Its results, in its order.
         """
         listed = list(rows)
-        newest = {(row.model_id, row.model, row.language, *row.kind): row for row in listed}
+        newest = {(row.model_id, row.called, row.language, *row.kind): row for row in listed}
         said = []
         if older := len(listed) - len(newest):
             said.append(f"{path}: {older:,} {MEASURED_ANEW}")
         kept, others, same = [], 0, 0
         for row in newest.values():
-            key = (row.model_id, row.data_id, row.model, row.language, *row.kind)
+            key = (row.model_id, row.data_id, row.called, row.language, *row.kind)
             known = self._seen.get(key)
             if known is None:
                 self._seen[key] = row

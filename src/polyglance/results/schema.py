@@ -67,7 +67,8 @@ class Result:
         num_candidates: How many could be found.
         num_dropped: What could not take part, by reason.
         dropped_names: What some of that is called, and why it could not, by reason.
-        model: How the model is called.
+        model: How the model is called; its reference, where it has one.
+        pack: How its language pack is called; empty where there is none.
         model_id: Fingerprint of model and pack.
         data_id: Fingerprint of texts and contents.
         score_id: Fingerprint of all that a score is computed from: model, texts, the bytes of the
@@ -93,6 +94,7 @@ class Result:
     num_candidates: manifest_fields.Count
     num_dropped: Mapping[str, manifest_fields.Count] = field(default_factory=dict)
     model: str
+    pack: str = ""
     model_id: str
     data_id: str
     score_id: str = ""
@@ -104,6 +106,14 @@ class Result:
     most_repeated_caption: str = ""
     most_repeated_times: manifest_fields.Count = 0
     dropped_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def called(self) -> str:
+        """What model and pack together are called, for people.
+
+        A name for tables; whoever needs one of the two takes the field.
+        """
+        return f"{self.model} + {self.pack}" if self.pack else self.model
 
     def comparable_with(self, other: Result) -> bool:
         """Whether the two may be set beside each other: same task, split, metric, policy..."""
@@ -327,7 +337,7 @@ def _crc_of(text: str) -> str:
 
 def _place(row: Result) -> tuple[str, ...]:
     """What two rows of one measurement share."""
-    return (row.model_id, row.model, row.data_id, row.score_id, row.language, *row.kind)
+    return (row.model_id, row.called, row.data_id, row.score_id, row.language, *row.kind)
 
 
 def _read_lines(data: bytes, path: Path) -> Whole:

@@ -42,7 +42,8 @@ class Policy:
     def __post_init__(self) -> None:
         if self.keep_missing and self.forget:
             raise errors.ConfigError(
-                "rows of missing files are to be kept and to be forgotten", hint="give one of the two"
+                "rows of missing files are to be kept and forgotten",
+                hint="give one of the two",
             )
         if not 0 <= self.max_removed <= 1:
             raise errors.ConfigError(
