@@ -182,11 +182,11 @@ def test_stopped_once_or_twice_there_is_one_line_and_no_wait(times, clean_up_sec
 LEAVING = """
 import sys, time
 from pathlib import Path
-from polyglance.storage import files
+from polyglance.storage import atomic
 import polyglance.cli
 from polyglance.cli import endings
 def answer(arguments):
-    with files.folder_in_one_step(Path(arguments[0]), marker="a") as making:
+    with atomic.folder_in_one_step(Path(arguments[0]), marker="a") as making:
         (making / "a").write_text("half")
         print("begun", flush=True)
         time.sleep(60)
