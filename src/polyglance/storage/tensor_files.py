@@ -27,7 +27,7 @@ FETCH_AGAIN = "fetch the whole folder again, or make it again"
 def write(path: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
     """Write NumPy arrays.
 
-    The library makes the file for the owner alone; `files.folder_in_one_step` gives it the rights
+    The library makes the file for the owner alone; `atomic.folder_in_one_step` gives it the rights
     of the others in its folder.
 
     Raises:
