@@ -13,13 +13,14 @@ pytestmark = pytest.mark.slow
 TIMEOUT_SECONDS = 5
 WORK = f"""
 import sys, time, torch
-from polyglance import errors, processes
-with processes.connected(timeout_seconds={TIMEOUT_SECONDS}):
-    processes.gather_rows(torch.zeros(1))
-    if processes.rank() == 1:
+from polyglance import errors
+from polyglance.training import distributed
+with distributed.connected(timeout_seconds={TIMEOUT_SECONDS}):
+    distributed.gather_rows(torch.zeros(1))
+    if distributed.rank() == 1:
         time.sleep(600)
     try:
-        processes.gather_rows(torch.zeros(1))
+        distributed.gather_rows(torch.zeros(1))
     except errors.TrainingError as error:
         print(error, flush=True)
 """
