@@ -21,9 +21,14 @@ DECIDES = frozenset({"pyproject.toml", "covering.py"})
 # Files and folders below `SOURCE`, by what they decide; a test resolves each.
 AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "recipes": ("recipes", "losses", "heads/closed_form.py"),
+        "recipes": ("recipes", "generation", "losses", "heads/closed_form.py"),
         "evaluation": ("evaluation", "tasks", "metrics", "results/schema.py"),
-        "search": ("search", "languages/detection.py", "storage/ann_index.py"),
+        "search": (
+            "search",
+            "languages/detection.py",
+            "storage/ann_index.py",
+            "storage/ann_build.py",
+        ),
         "packs": ("model", "heads/affine.py", "heads/linear.py", "heads/mlp.py"),
     }
 )
