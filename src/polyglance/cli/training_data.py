@@ -298,26 +298,18 @@ def load_tasks(names: list[str] | None, folder: Path | None) -> list[TaskTexts]:
     return [load_task(name, folder) for name in names or []]
 
 
-def _inside(folder: Path | None, name: str) -> Path | None:
-    """The folder of a task in a folder of such folders."""
-    from polyglance.tasks import get_task
-
-    named = [] if folder is None else [folder / (get_task(name).folder or name), folder / name]
-    return next((path for path in named if path.is_dir()), None)
-
-
 def _every_task(folder: Path | None) -> list[TaskTexts]:
     """All tasks of a folder of folders; those that cannot be read are told on the error stream."""
     from polyglance import errors
     from polyglance.records import Quarantined
-    from polyglance.tasks import TASKS
+    from polyglance.tasks import TASKS, folder_of, load_task
 
     found: list[TaskTexts] = []
     aside: list[Quarantined] = []
     for name in TASKS:
-        if (place := _inside(folder, name)) is not None:
+        if folder_of(name, folder) is not None:
             try:
-                found.append(TASKS[name].load(place, None))
+                found.append(load_task(name, folder))
             except errors.PolyglanceError as error:
                 aside.append(Quarantined(f"task {name}", error.message))
     tell_set_aside(aside)
@@ -340,6 +332,5 @@ def text_side(tower: str | None) -> Side | None:
 def text_cache() -> VectorCache:
     """Where text vectors are kept for this user."""
     from polyglance.encoding import embed
-    from polyglance.storage import locations
 
-    return embed.VectorCache(locations.cache_folder() / "texts")
+    return embed.VectorCache()

@@ -14,7 +14,7 @@ from polyglance.tasks.retrieval_rows import RETRIEVAL
 from polyglance.tasks.rows import ContentData, Task, TaskData
 from polyglance.tasks.text_rows import TEXT
 
-__all__ = ["TASKS", "ContentData", "Task", "TaskData", "get_task", "load_task"]
+__all__ = ["TASKS", "ContentData", "Task", "TaskData", "folder_of", "get_task", "load_task"]
 
 TASKS: Mapping[str, Task] = MappingProxyType({**RETRIEVAL, **CLASSIFICATION, **TEXT})
 
@@ -30,6 +30,17 @@ def get_task(name: str) -> Task:
     return TASKS[name]
 
 
+def folder_of(name: str, root: str | Path | None) -> Path | None:
+    """The folder of a task in a folder of such folders; None where there is none."""
+    return next((path for path in _named(name, root) if path.is_dir()), None)
+
+
+def _named(name: str, root: str | Path | None) -> list[Path]:
+    """How the folder of a task may be called, the publisher's name first."""
+    folders = (get_task(name).folder or name, name)
+    return [] if root is None else [Path(root) / folder for folder in folders]
+
+
 def load_task(name: str, root: str | Path | None = None, *, download: bool = False) -> TaskData:
     """A task's texts in all its languages, so that the comparison never depends on which are asked.
 
@@ -43,9 +54,8 @@ def load_task(name: str, root: str | Path | None = None, *, download: bool = Fal
         UnavailableError: Its files are not where `root` leads.
     """
     row = get_task(name)
-    folder = None if root is None else Path(root)
-    inside = [] if folder is None else [folder / (row.folder or name), folder / name]
-    where = next((path for path in inside if path.is_dir()), folder)
+    found = folder_of(name, root)
+    where = found or (None if root is None else Path(root))
     if download and row.files:
-        where = fetch_task(name, row, folder=inside[0] if where == folder and inside else where)
+        where = fetch_task(name, row, folder=found or next(iter(_named(name, root)), None))
     return replace(row.load(where, None), task=name)  # type: ignore[type-var]
