@@ -11,7 +11,6 @@ from polyglance.evaluation.paired_test import Contestant, Correction, Pairing
 from polyglance.model.dual_encoder import DualEncoder, TextRouter, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.records import Quarantined
-from polyglance.storage import locations
 from polyglance.tasks import ContentData, TaskData
 from polyglance.tasks.classification import ClassificationData
 
@@ -71,7 +70,7 @@ def difference(
         languages=list(data.languages if languages is None else languages),
         k=k,
         correction=correction,
-        cache=embed.VectorCache(locations.cache_folder() / "texts"),
+        cache=embed.VectorCache(),
     )
 
 

@@ -52,7 +52,7 @@ def command(
     from polyglance.encoding import embed
     from polyglance.evaluation import run
     from polyglance.report import analysis_page
-    from polyglance.storage import atomic, locations
+    from polyglance.storage import atomic
     from polyglance.tasks import get_task
     from polyglance.tasks.retrieval import RetrievalData
     from polyglance.training import seeds
@@ -83,7 +83,7 @@ def command(
         method=way,
         num_pairs=num_pairs,
         seed=seed,
-        cache=embed.VectorCache(locations.cache_folder() / "texts"),
+        cache=embed.VectorCache(),
     )
     out.mkdir(parents=True, exist_ok=True)
     atomic.write_text(out / "analysis.json", json.dumps(found.as_json(), ensure_ascii=False))

@@ -25,7 +25,7 @@ from polyglance.recipes import m2m, ridge
 from polyglance.recipes.data import english_text
 from polyglance.search import index, indexing
 from polyglance.sources import pictograms
-from polyglance.storage import locations, manifests
+from polyglance.storage import manifests
 from polyglance.tasks import retrieval_loaders
 from polyglance.towers import Tower, load_tower
 
@@ -103,7 +103,7 @@ def _bench(world: pictograms.World, model: DualEncoder, out: Path) -> Bench:
         test_contents=index.Index(out / "index").store.vectors(test.content_ids),
         dev=dev,
         dev_contents=model.contents_from_raw(store.vectors(dev.content_ids)),
-        cache=embed.VectorCache(locations.cache_folder() / "texts"),
+        cache=embed.VectorCache(),
     )
 
 

@@ -25,7 +25,6 @@ from polyglance.recipes.data import held_out, image_text, pseudo_pairs
 from polyglance.recipes.data.training_data import TrainingData
 from polyglance.records import Caption
 from polyglance.sources import pictograms
-from polyglance.storage import locations
 from polyglance.storage.store import Store
 from polyglance.tasks import leakage, retrieval_loaders
 from polyglance.tasks.retrieval import RetrievalData
@@ -102,7 +101,7 @@ def pictograms_comparison(
             name: {**SETTINGS.get(name, {}), **settings.get(name, {})}
             for name in {*SETTINGS, *settings}
         },
-        cache=embed.VectorCache(locations.cache_folder() / "texts"),
+        cache=embed.VectorCache(),
         translator=translator,
     )
 

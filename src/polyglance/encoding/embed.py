@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from polyglance import errors, progress
 from polyglance.encoding import media
 from polyglance.records import ImageFile, Output, Quarantined
-from polyglance.storage import atomic
+from polyglance.storage import atomic, locations
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.schema import check_shape, unusable_rows
 from polyglance.storage.store import MANIFEST_NAME, Store
@@ -62,11 +62,11 @@ class VectorCache:
     """A folder with a text store for each tower and output, made when it is first asked for.
 
     Args:
-        folder: Where.
+        folder: Where; None for the user's cache.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = locations.cache_folder() / "texts" if folder is None else Path(folder)
         self._stores: dict[str, Store] = {}
 
     def store_of(self, tower: Tower, *, output: Output = "embedding") -> Store:

@@ -21,7 +21,6 @@ from polyglance.model.side import Side, SpaceTower
 from polyglance.records import Quarantined
 from polyglance.results.schema import Result
 from polyglance.sources import named_pictures
-from polyglance.storage import locations
 from polyglance.tasks import ContentData, TaskData, load_task
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
@@ -93,7 +92,7 @@ def evaluate(
     images, out = (None if one is None else Path(one) for one in (images, out))
     task = texts.task
     loaded = None if pack is None else LanguagePack.load(pack)
-    cache = embed.VectorCache(locations.cache_folder() / "texts")
+    cache = embed.VectorCache()
     scored = functools.partial(
         evaluation.evaluate,
         name=model,
