@@ -36,11 +36,11 @@ def by_hit_rates():
 
 
 def by_both_ways():
-    """Asked the other way round: each candidate is a query of its own matrix."""
+    """Each query by itself, in the pass that asks in both directions."""
     found = []
     for scores, right in zip(SCORES, RIGHT, strict=True):
         both = retrieval.retrieval_both_ways(
-            CANDIDATES[[right]] * 0 + scores,
+            scores[None],
             CANDIDATES,
             relevance=np.array([right]),
             ks=(1,),
