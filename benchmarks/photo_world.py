@@ -81,7 +81,7 @@ class PhotoWorld:
     """Photos, what people say of them, and a model that knows English.
 
     Attributes:
-        split_of: Photo to `train`, `dev` or `test`.
+        split_of: Decoded to `train`, `dev` or `test`.
         captions: Language to the captions of all splits.
         parallel: To train text sides on.
         teacher: The English-only dual encoder.
@@ -176,7 +176,7 @@ def parallel_text(
 
     Args:
         said: Language to its captions of all splits.
-        split_of: Photo to its split.
+        split_of: Decoded to its split.
     """
     unseen = {name for name, split in split_of.items() if split != "train"}
     lines = multi30k.read_multi30k(MULTI30K, "train", languages=[ENGLISH, *MULTI30K_LANGUAGES])

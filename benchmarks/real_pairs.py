@@ -87,7 +87,7 @@ def pictograms() -> RealWorld:
     )
     from polyglance.sources.images import load_image
 
-    files = world.image_files(source.TEST_ARTIST)
+    files = world.media_files(source.TEST_ARTIST)
     contents = teacher.encode_contents([load_image(file.path) for file in files])
     seen = [i for i, concept in enumerate(world.concepts) if not concept.held_out]
     queries = {}

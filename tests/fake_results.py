@@ -67,7 +67,7 @@ def _rows(model: str, language: str, task: str) -> Iterator[Result]:
                 num_dropped={
                     "captions_repeated": int(difficulty * 40),
                     "captions_without_content": 0,
-                    "images_missing": 3,
+                    "items_missing": 3,
                 },
                 model=model.partition(" + ")[0],
                 pack=model.partition(" + ")[2],

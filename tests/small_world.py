@@ -83,7 +83,7 @@ def draw(phrase, *, seed=0):
     return picture
 
 
-class WordTower:
+class WordTower(towers.Tower):
     """A text tower that adds up fixed random vectors of the words it knows."""
 
     modality = "text"
@@ -105,7 +105,7 @@ class WordTower:
         return rng.standard_normal(self.dim)
 
 
-class PixelTower:
+class PixelTower(towers.Tower):
     """An image tower that gives the pixels of an 8 x 8 thumbnail."""
 
     modality = "image"

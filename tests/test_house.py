@@ -113,7 +113,7 @@ PUBLIC = {
     "polyglance.model.dual_encoder": {"DualEncoder", "TextRouter", "load_side"},
     "polyglance.model.manifest": {"LanguageScore", "PackManifest"},
     "polyglance.model.pack": {"LanguagePack"},
-    "polyglance.encoding.embed": {"EmbedReport", "VectorCache", "embed_images", "embed_texts"},
+    "polyglance.encoding.embed": {"EmbedReport", "VectorCache", "embed_media", "embed_texts"},
     "polyglance.evaluation": {"Encoder", "evaluate"},
     "polyglance.results.exchange": {"FORMS", "read", "write"},
     "polyglance.export": {"FORMS", "Exported", "Order", "export"},
@@ -137,7 +137,7 @@ PUBLIC = {
     "polyglance.search.indexing": {"IndexReport", "build"},
     "polyglance.search.thumbnails": {"Thumbnails", "thumbnail"},
     "polyglance.storage.store": {"Store", "StoreFacts"},
-    "polyglance.towers": {"TOWERS", "ImageTower", "Tower", "load_tower", "parse_reference"},
+    "polyglance.towers": {"TOWERS", "Tower", "items_of", "load_tower", "parse_reference"},
     "polyglance.metrics.retrieval": {
         "hit_rates_at_k",
         "retrieval_both_ways",

@@ -226,7 +226,7 @@ def pictograms(folder: Path, *, quick: bool) -> World:
     def encode_test(side: Side) -> Vectors:
         from polyglance.sources.images import load_image
 
-        shown = [side.tower.preprocess(load_image(file.path)) for file in setup.data.image_files]  # type: ignore[attr-defined]
+        shown = [side.tower.preprocess(load_image(file.path)) for file in setup.data.media_files]  # type: ignore[attr-defined]
         return affine.unit(side.through_head(side.tower.encode(shown, output=side.output)))
 
     return World(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Modality = Literal["image", "text", "audio"]
 Output = Literal["embedding", "pre_projection"]
@@ -58,18 +59,48 @@ class PromptSet:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFile:
-    """An image on disk, under the id it is known by.
+class MediaFile:
+    """An item on disk, under the id it is known by.
 
     Attributes:
         id: Its name.
         path: The file.
         span: Offset and length of its bytes inside the file (a member of a tar); None for all.
+        modality: What it is.
     """
 
     id: str
     path: Path
     span: tuple[int, int] | None = None
+    modality: Modality = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """When and where; None where the file does not say.
+
+    Attributes:
+        taken_at: By the camera's clock, without a zone.
+        latitude: Degrees, north positive, -90 to 90.
+        longitude: Degrees, east positive, -180 to 180.
+    """
+
+    taken_at: datetime | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a file holds.
+
+    Attributes:
+        item: An upright RGB image of PIL, or a `sources.sounds.Sound`: what towers preprocess.
+        taken: When and where it was recorded.
+    """
+
+    item: Any
+    taken: Taken = Taken()
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,8 +148,8 @@ def test_the_task_s_own_metric_comes_first():
 
 def test_what_was_dropped_is_said_once_or_where_it_is_most():
     rows = [
-        row("deu_Latn", 0.5, num_dropped={"images_missing": 3, "repeats": 0}),
-        row("mya_Mymr", 0.5, num_dropped={"images_missing": 3, "repeats": 27}),
+        row("deu_Latn", 0.5, num_dropped={"items_missing": 3, "repeats": 0}),
+        row("mya_Mymr", 0.5, num_dropped={"items_missing": 3, "repeats": 27}),
     ]
     printed = "\n".join(table(rows))
     assert printed.count("images missing: 3") == 1

@@ -11,12 +11,13 @@ from PIL import Image
 from polyglance import errors
 from polyglance.encoding import embed, media
 from polyglance.encoding.batches import MAX_ENCODERS, BatchEncoder
-from polyglance.records import ImageFile
+from polyglance.records import MediaFile
+from polyglance.towers import Tower
 
 DIM = 4
 
 
-class Slow:
+class Slow(Tower):
     """Gives each item's number back, the first batch last; counts who is at work at once."""
 
     modality, dim, uses_language = "image", DIM, False
@@ -82,13 +83,13 @@ def images(tmp_path):
         colour += number % 10 != 9
         picture = Image.new("RGB", (8, 8), (colour // 200, colour % 200, 77))
         picture.save(tmp_path / f"{number:03}.png")
-    return [ImageFile(path.name, path) for path in sorted(tmp_path.glob("*.png"))]
+    return [MediaFile(path.name, path, modality="image") for path in sorted(tmp_path.glob("*.png"))]
 
 
 def test_every_row_has_its_own_vector(images, tmp_path):
     tower = Slow()
-    store = embed.open_image_store(tmp_path / "store", tower)
-    report = embed.embed_images(images, tower, store=store, num_threads=3)
+    store = embed.open_media_store(tmp_path / "store", tower)
+    report = embed.embed_media(images, tower, store=store, num_threads=3)
     assert report.new == len(images)
     assert 1 < tower.most <= 3
     expected = [tower.preprocess(Image.open(image.path)) for image in images]
@@ -104,13 +105,13 @@ def test_what_was_encoded_before_an_error_is_kept(images, tmp_path):
             return super().encode(items)
 
     tower, before = Failing(), torch.get_num_threads()
-    store = embed.open_image_store(tmp_path / "store", tower)
+    store = embed.open_media_store(tmp_path / "store", tower)
     with pytest.raises(RuntimeError, match="no more memory"):
-        embed.embed_images(images, tower, store=store, num_threads=2)
+        embed.embed_media(images, tower, store=store, num_threads=2)
     assert torch.get_num_threads() == before
     kept = len(store)
     assert 0 < kept < len(images)
-    again = embed.embed_images(images, Slow(), store=store, num_threads=2)
+    again = embed.embed_media(images, Slow(), store=store, num_threads=2)
     assert (again.new, again.known, len(store)) == (len(images) - kept, kept, len(images))
 
 
@@ -122,8 +123,8 @@ def test_a_bad_vector_sets_its_picture_and_its_copies_aside(images, tmp_path):
             return vectors
 
     tower = Odd()
-    store = embed.open_image_store(tmp_path / "store", tower)
-    report = embed.embed_images(images, tower, store=store, num_threads=2)
+    store = embed.open_media_store(tmp_path / "store", tower)
+    report = embed.embed_media(images, tower, store=store, num_threads=2)
     colours = [tower.preprocess(Image.open(image.path))[1] for image in images]
     bad = [image.id for image, colour in zip(images, colours, strict=True) if colour == 9]
     assert len(bad) > 1
@@ -139,9 +140,9 @@ def test_batches_that_run_when_something_fails_are_waited_for_and_kept(images, t
             time.sleep(0.3)
             return super().encode(items)
 
-    store = embed.open_image_store(tmp_path / "store", Failing())
+    store = embed.open_media_store(tmp_path / "store", Failing())
     with pytest.raises(RuntimeError, match="no more memory"):
-        embed.embed_images(images, Failing(), store=store, num_threads=3)
+        embed.embed_media(images, Failing(), store=store, num_threads=3)
     assert len(store) >= media.ENCODE_ROWS
 
 
@@ -152,9 +153,9 @@ def test_vectors_of_another_form_cost_their_batch_alone(images, tmp_path, thread
             found = super().encode(items)
             return found.astype(np.float64) if any(item[1] == 150 for item in items) else found
 
-    store = embed.open_image_store(tmp_path / "store", Doubles())
+    store = embed.open_media_store(tmp_path / "store", Doubles())
     with pytest.raises(errors.VectorError, match="float64"):
-        embed.embed_images(images, Doubles(), store=store, num_threads=threads)
+        embed.embed_media(images, Doubles(), store=store, num_threads=threads)
     assert len(store) >= 2 * media.ENCODE_ROWS
 
 

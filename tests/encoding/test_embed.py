@@ -16,9 +16,10 @@ from PIL import Image
 
 from polyglance import errors
 from polyglance.encoding import embed, media
-from polyglance.records import ImageFile
-from polyglance.sources.walking import find_images
+from polyglance.records import MediaFile
+from polyglance.sources.walking import find_media
 from polyglance.storage.store import Store
+from polyglance.towers import Tower
 
 DIM = 8
 
@@ -30,7 +31,7 @@ def vector_of(data):
     return np.random.default_rng(seed).standard_normal(DIM, dtype=np.float32)
 
 
-class TextTower:
+class TextTower(Tower):
     """Deterministic; counts what it was asked; `bad` texts get NaN."""
 
     modality = "text"
@@ -60,7 +61,7 @@ class LanguageTower(TextTower):
     uses_language = True
 
 
-class ImageTower:
+class ImageTower(Tower):
     """Sees the mean colour; one that is all black gets a zero vector."""
 
     modality = "image"
@@ -105,8 +106,8 @@ def gallery(tmp_path):
 
 
 def run_images(gallery, path, tower, **options):
-    store = embed.open_image_store(path, tower)
-    return store, embed.embed_images(find_images(gallery), tower, store=store, **options)
+    store = embed.open_media_store(path, tower)
+    return store, embed.embed_media(find_media(gallery, "image"), tower, store=store, **options)
 
 
 # Texts
@@ -334,7 +335,7 @@ def test_images_become_rows(gallery, tmp_path):
     tower = ImageTower()
     store, report = run_images(gallery, tmp_path / "s", tower)
     assert (report.new, report.known, report.quarantined) == (10, 0, ())
-    assert store.ids() == [image.id for image in find_images(gallery)]
+    assert store.ids() == [image.id for image in find_media(gallery, "image")]
     for row in range(10):
         found = store.vectors([f"{row}.png"])[0]
         np.testing.assert_allclose(found, tower.expected((row + 1, 2 * row, 100)), rtol=1e-6)
@@ -342,16 +343,16 @@ def test_images_become_rows(gallery, tmp_path):
     for identity, path, size, mtime_ns in zip(*columns.values(), strict=True):
         assert Path(path) == gallery / identity
         assert (size, mtime_ns) == (Path(path).stat().st_size, Path(path).stat().st_mtime_ns)
-    assert all(name.startswith("read-images") for name in tower.threads)
+    assert all(name.startswith("read-items") for name in tower.threads)
     assert not (tmp_path / "s" / "quarantine.jsonl").exists()
 
 
 def test_unchanged_files_are_not_even_read(gallery, tmp_path, monkeypatch):
     run_images(gallery, tmp_path / "s", ImageTower())
-    tower, images = ImageTower(), find_images(gallery)
-    store = embed.open_image_store(tmp_path / "s", tower)
+    tower, images = ImageTower(), find_media(gallery, "image")
+    store = embed.open_media_store(tmp_path / "s", tower)
     monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail(f"{self} was read"))
-    report = embed.embed_images(images, tower, store=store)
+    report = embed.embed_media(images, tower, store=store)
     assert (report.new, report.known) == (0, 10)
     assert tower.calls == []
 
@@ -414,9 +415,9 @@ def test_a_vector_that_went_while_its_copy_was_read_is_made_again(gallery, tmp_p
     tower = ImageTower()
     store, _ = run_images(gallery, tmp_path / "s", tower)
     with store.writing():
-        run = media.ImageRun(store, tower)
-        copy = ImageFile("copy.png", gallery / "0.png")
-        read = media.read_image(copy, preprocess=None, known_keys=run.known_keys)
+        run = media.MediaRun(store, tower)
+        copy = MediaFile("copy.png", gallery / "0.png", modality="image")
+        read = media.read_item(copy, preprocess=None, known_keys=run.known_keys)
         assert read.item is None
         run.known_keys.clear()  # as if the row with that content had just been replaced
         run.take(read)
@@ -434,10 +435,10 @@ def test_what_cannot_be_read_is_set_aside_and_the_rest_goes_on(gallery, tmp_path
     (gallery / "black too.png").write_bytes((gallery / "black.png").read_bytes())
     with open(os.path.join(os.fsencode(gallery), b"caf\xe9.png"), "wb") as file:
         file.write((gallery / "1.png").read_bytes())
-    tower, images = ImageTower(), find_images(gallery)
+    tower, images = ImageTower(), find_media(gallery, "image")
     (gallery / "gone.png").unlink()
-    store = embed.open_image_store(tmp_path / "s", tower)
-    report = embed.embed_images(images, tower, store=store)
+    store = embed.open_media_store(tmp_path / "s", tower)
+    report = embed.embed_media(images, tower, store=store)
     reasons = {one.id: one.reason for one in report.quarantined}
     assert report.new == 10
     assert reasons.pop("cut.png").startswith("cut.png cannot be read as an image: ")
@@ -467,17 +468,17 @@ def test_what_is_mended_leaves_the_quarantine(gallery, tmp_path):
 def test_a_row_stays_where_its_file_cannot_be_read_any_more(gallery, tmp_path):
     run_images(gallery, tmp_path / "s", ImageTower())
     (gallery / "0.png").write_bytes(b"")
-    images = find_images(gallery)
+    images = find_media(gallery, "image")
     (gallery / "1.png").unlink()
     tower = ImageTower()
-    store = embed.open_image_store(tmp_path / "s", tower)
-    report = embed.embed_images(images, tower, store=store)
+    store = embed.open_media_store(tmp_path / "s", tower)
+    report = embed.embed_media(images, tower, store=store)
     assert [one.id for one in report.quarantined] == ["0.png", "1.png"]
     assert (report.new, report.known, len(store)) == (0, 8, 10)
 
 
 def test_a_tower_without_preprocessing_gets_the_images(gallery, tmp_path):
-    class Plain:
+    class Plain(Tower):
         modality, dim, space_id, fingerprint = "image", DIM, "space", "plain"
         uses_language = False
 
@@ -491,13 +492,13 @@ def test_a_tower_without_preprocessing_gets_the_images(gallery, tmp_path):
 
 def test_ids_twice_and_stores_without_columns_are_refused(gallery, tmp_path):
     tower = ImageTower()
-    image = find_images(gallery)[0]
-    store = embed.open_image_store(tmp_path / "s", tower)
+    image = find_media(gallery, "image")[0]
+    store = embed.open_media_store(tmp_path / "s", tower)
     with pytest.raises(errors.InputError, match=r"the image id '0\.png' was given 2 times"):
-        embed.embed_images([image, image], tower, store=store)
+        embed.embed_media([image, image], tower, store=store)
     bare = Store.create(tmp_path / "t", embed.facts_of(tower))
     with pytest.raises(errors.StoreError, match="lacks the columns mtime_ns, path, size"):
-        embed.embed_images([image], tower, store=bare)
+        embed.embed_media([image], tower, store=bare)
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, RuntimeError])
@@ -515,14 +516,14 @@ def test_what_was_encoded_survives_an_interrupt(gallery, tmp_path, monkeypatch, 
     with pytest.raises(failure):
         run_images(gallery, tmp_path / "s", tower)
     assert len(Store.open(tmp_path / "s")) == 6
-    assert not [t for t in threading.enumerate() if t.name.startswith("read-images")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("read-items")]
     _, report = run_images(gallery, tmp_path / "s", ImageTower())
     assert (report.new, report.known) == (4, 6)
 
 
 def test_an_interrupt_in_an_append_leaves_a_table_that_opens(gallery, tmp_path, monkeypatch):
     tower = ImageTower()
-    store = embed.open_image_store(tmp_path / "s", tower)
+    store = embed.open_media_store(tmp_path / "s", tower)
     write = lance.write_dataset
 
     def interrupted(*args, **kwargs):
@@ -531,17 +532,17 @@ def test_an_interrupt_in_an_append_leaves_a_table_that_opens(gallery, tmp_path, 
 
     monkeypatch.setattr(lance, "write_dataset", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        embed.embed_images(find_images(gallery), tower, store=store)
+        embed.embed_media(find_media(gallery, "image"), tower, store=store)
     monkeypatch.undo()
     assert sorted(Store.open(tmp_path / "s").ids()) == [f"{row}.png" for row in range(10)]
-    assert embed.embed_images(find_images(gallery), tower, store=store).known == 10
+    assert embed.embed_media(find_media(gallery, "image"), tower, store=store).known == 10
 
 
 def test_a_full_disk_keeps_what_was_committed(gallery, tmp_path, monkeypatch):
     monkeypatch.setattr(media, "ENCODE_ROWS", 2)
     monkeypatch.setattr(media, "APPEND_ROWS", 2)
     tower = ImageTower()
-    store = embed.open_image_store(tmp_path / "s", tower)
+    store = embed.open_media_store(tmp_path / "s", tower)
     write, writes = lance.write_dataset, []
 
     def full(*args, **kwargs):
@@ -552,10 +553,10 @@ def test_a_full_disk_keeps_what_was_committed(gallery, tmp_path, monkeypatch):
 
     monkeypatch.setattr(lance, "write_dataset", full)
     with pytest.raises(errors.DiskFullError):
-        embed.embed_images(find_images(gallery), tower, store=store)
+        embed.embed_media(find_media(gallery, "image"), tower, store=store)
     monkeypatch.undo()
     assert len(store) == 4
-    assert embed.embed_images(find_images(gallery), tower, store=store).new == 6
+    assert embed.embed_media(find_media(gallery, "image"), tower, store=store).new == 6
 
 
 def test_a_slow_tower_is_appended_by_time(gallery, tmp_path, monkeypatch):
@@ -590,11 +591,14 @@ def test_ten_thousand_unchanged_files_take_no_torch(tmp_path):
     program = (
         "import sys\n"
         "from pathlib import Path; from polyglance.encoding import embed\n"
-        "from polyglance.sources.walking import find_images\n"
-        "class Tower: modality, dim, space_id = 'image', 8, 'space'\n"
-        "tower = Tower(); tower.fingerprint, tower.uses_language = 'image-tower', False\n"
-        "store = embed.open_image_store(Path(sys.argv[2]), tower)\n"
-        "report = embed.embed_images(find_images(Path(sys.argv[1])), tower, store=store)\n"
+        "from polyglance.sources.walking import find_media\n"
+        "from polyglance.towers import Tower\n"
+        "class Unasked(Tower):\n"
+        "    modality, dim, space_id, fingerprint = 'image', 8, 'space', 'image-tower'\n"
+        "    def encode(self, items, **options): raise AssertionError\n"
+        "tower = Unasked()\n"
+        "store = embed.open_media_store(Path(sys.argv[2]), tower)\n"
+        "report = embed.embed_media(find_media(Path(sys.argv[1]), 'image'), tower, store=store)\n"
         "assert report.known == 10_000, report\n"
         "assert not {'torch', 'transformers', 'rich'} & set(sys.modules)\n"
     )

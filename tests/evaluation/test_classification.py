@@ -159,11 +159,11 @@ def test_resumes_by_language_and_way_of_asking(teacher, contents, tmp_path):
 
 def test_a_language_without_a_picture_has_no_result(teacher, contents):
     rows = measure(
-        teacher, contents[:3], task().only([f"0-{s}" for s in SEEDS], reason="images_missing")
+        teacher, contents[:3], task().only([f"0-{s}" for s in SEEDS], reason="items_missing")
     )
     assert {row.language for row in rows} == {"eng_Latn"}
     assert rows[0].num_dropped["languages_without_images"] == 2
-    assert rows[0].num_dropped["images_missing"] == 71 * 3
+    assert rows[0].num_dropped["items_missing"] == 71 * 3
 
 
 def test_a_tower_is_told_the_language_not_the_variety_of_a_data_set(teacher, contents):

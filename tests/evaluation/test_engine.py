@@ -109,16 +109,16 @@ def test_vectors_of_another_width(teacher):
 
 
 def test_missing_images_drop_their_captions_and_are_counted(teacher, contents):
-    data = task().only(IDS[3:], reason="images_missing")
+    data = task().only(IDS[3:], reason="items_missing")
     rows = measure(teacher, contents[3:], data)
-    assert rows[0].num_dropped["images_missing"] == 3
+    assert rows[0].num_dropped["items_missing"] == 3
     assert rows[0].num_dropped["captions_without_content"] == 3
     assert rows[0].num_candidates == len(IDS) - 3
 
 
 def test_no_image_at_all():
     with pytest.raises(errors.UnavailableError, match="not one of the 72 images"):
-        task().only([], reason="images_missing")
+        task().only([], reason="items_missing")
 
 
 def test_a_constant_model_is_exactly_at_chance(contents):

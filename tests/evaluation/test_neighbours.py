@@ -61,16 +61,16 @@ def folder_of_vectors(folder, ids, numbers):
 def test_through_the_engine(tmp_path):
     ids = ["train/a", "val/a", "train/b", "val/b"]
     folder = folder_of_vectors(tmp_path, ids, [1, 1, 2, 2])
-    data = NeighbourData(task="n").with_images(folder)
+    data = NeighbourData(task="n").with_items(folder, "image")
     contents = np.array([[1, 0], [0.8, 0.6], [0, 1], [0.9, 0.1]], np.float32)
     (row,) = evaluation.evaluate(None, data, contents=contents, name="m", model_id="m")
     assert row.values == {"hit_rate_at_1": 0.5}
     assert (row.direction, row.num_queries, row.num_candidates) == ("content_to_content", 2, 2)
-    fewer = data.only(ids[:3], reason="images_missing")
-    assert fewer.num_dropped == {"images_missing": 1}
+    fewer = data.only(ids[:3], reason="items_missing")
+    assert fewer.num_dropped == {"items_missing": 1}
     assert fewer.data_id("eng_Latn") != data.data_id("eng_Latn")
     with pytest.raises(errors.UnavailableError, match="none to be found"):
-        data.only(["val/a"], reason="images_missing")
+        data.only(["val/a"], reason="items_missing")
 
 
 def test_classes_are_the_same_in_both_parts(tmp_path):
@@ -79,7 +79,7 @@ def test_classes_are_the_same_in_both_parts(tmp_path):
     for name in ("train/n1", "train/n2", "val/n2"):
         (tmp_path / name).mkdir(parents=True)
         Image.new("RGB", (2, 2)).save(tmp_path / name / "x.png")
-    data = NeighbourData(task="n").with_images(tmp_path)
+    data = NeighbourData(task="n").with_items(tmp_path, "image")
     assert dict(zip(data.content_ids, data.classes.tolist(), strict=True)) == {
         "train/n1/x.png": 0,
         "train/n2/x.png": 1,
@@ -89,6 +89,8 @@ def test_classes_are_the_same_in_both_parts(tmp_path):
 
 def test_a_folder_without_both_parts(tmp_path):
     with pytest.raises(errors.InputError, match="train/ and in val/"):
-        NeighbourData(task="n").with_images(folder_of_vectors(tmp_path, ["train/a", "b"], [0, 0]))
+        NeighbourData(task="n").with_items(
+            folder_of_vectors(tmp_path, ["train/a", "b"], [0, 0]), "image"
+        )
     with pytest.raises(errors.UnavailableError, match="does not bring"):
-        NeighbourData(task="n").with_images(None)
+        NeighbourData(task="n").with_items(None, "image")

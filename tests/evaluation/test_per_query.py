@@ -127,7 +127,7 @@ def test_differences_are_those_of_clusters(data):
 
 def test_a_language_without_a_picture_of_its_classes_is_left_out():
     data = classes()
-    few = data.only(["11-a", "11-b"], reason="images_missing")
+    few = data.only(["11-a", "11-b"], reason="items_missing")
     models = [
         Contestant(encoder=Noisy(noise), contents=lambda language: pictures()[-2:])
         for noise in (0.4, 0.8)

@@ -119,7 +119,7 @@ def test_average_recall_has_the_interval_of_what_each_picture_gives_to_both_dire
 
 
 def test_one_picture_has_values_and_no_intervals(by_hand):
-    data = task().only([task().content_ids[0]], reason="images_missing")
+    data = task().only([task().content_ids[0]], reason="items_missing")
     rows = measure(data, GivenTexts(), languages=["eng_Latn"])
     for row in rows:
         assert row.values["hit_rate_at_1"] == row.values["average_recall"] == 1.0
@@ -168,11 +168,11 @@ def test_missing_images_never_shift_captions(missing):
     data = task(captions=one_each)
     exact = GivenTexts(noise=0.0)
     there = [name for name in data.content_ids if int(name.split(".")[0]) not in missing]
-    fewer = data.only(there, reason="images_missing")
+    fewer = data.only(there, reason="items_missing")
     for row in measure(fewer, exact, languages=["deu_Latn"]):
         # Without noise every caption finds its own picture; shifted, hardly any would.
         assert row.values["hit_rate_at_1"] == 1.0
-        assert row.num_dropped["images_missing"] == len(missing)
+        assert row.num_dropped["items_missing"] == len(missing)
         lost = sum(1 + (number < 15) for number in missing)
         assert row.num_dropped["captions_without_content"] == lost
         assert row.num_candidates == (

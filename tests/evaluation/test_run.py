@@ -104,7 +104,7 @@ def test_a_picture_is_encoded_once_for_all_tasks_and_places(
 def test_one_tar_and_what_it_lacks(model_folder, tars):
     row = run(model_folder, images=tars / "00000.tar")[0]
     assert row.num_candidates == 40
-    assert row.num_dropped["images_missing"] == 32
+    assert row.num_dropped["items_missing"] == 32
     assert row.num_dropped["captions_without_content"] == 32
 
 
@@ -113,9 +113,9 @@ def test_a_damaged_member_drops_its_pair_and_the_others_go_on(model_folder, tmp_
     rows[3] = (rows[3][0], rows[3][1][:60])
     write_tar(tmp_path / "one.tar", rows)
     row = run(model_folder, images=tmp_path / "one.tar")[0]
-    assert row.num_dropped["images_missing"] == 0
-    assert row.num_dropped["images_damaged"] == 1
-    (said,) = row.dropped_names["images_damaged"]
+    assert row.num_dropped["items_missing"] == 0
+    assert row.num_dropped["items_damaged"] == 1
+    (said,) = row.dropped_names["items_damaged"]
     assert said.startswith(f"{IDS[3]}: ")
     assert row.num_candidates == 71
 
@@ -128,8 +128,8 @@ def test_a_tar_that_is_cut_is_named(model_folder, tars, tmp_path):
     assert row.num_dropped["tars_damaged"] == 1
     (said,) = row.dropped_names["tars_damaged"]
     assert said.startswith("00001.tar: ")
-    assert row.num_candidates == 72 - row.num_dropped["images_missing"] - len(
-        row.dropped_names.get("images_damaged", ())
+    assert row.num_candidates == 72 - row.num_dropped["items_missing"] - len(
+        row.dropped_names.get("items_damaged", ())
     )
     assert schema.read_results(out)[0] == row
     table = eval_tables.result_table("shapes", [row])
@@ -332,8 +332,8 @@ def test_names_that_fit_two_pictures_are_counted_and_told(model_folder, picture_
     (picture_folder / "more").mkdir()
     small_world.draw(small_world.PHRASES[5], seed=98).save(picture_folder / "more" / IDS[3])
     row = run(model_folder, images=picture_folder)[0]
-    assert row.num_dropped["names_of_several_images"] == 1
-    (said,) = row.dropped_names["names_of_several_images"]
+    assert row.num_dropped["names_of_several_items"] == 1
+    (said,) = row.dropped_names["names_of_several_items"]
     assert said.startswith(f"{IDS[3]}: fits several pictures")
 
 

@@ -17,6 +17,7 @@ from polyglance.model.side import Side
 from polyglance.records import Pair, ScoredPair
 from polyglance.results import schema
 from polyglance.tasks.text import BitextData, SimilarityData
+from polyglance.towers import Tower
 
 DIM = 6
 
@@ -189,7 +190,7 @@ class TestWhatAnEncoderGives:
             measure(Short(), bitext([("A", "a")]))
 
 
-class CountingTower:
+class CountingTower(Tower):
     """A text tower that counts what it encodes."""
 
     modality, dim, uses_language = "text", DIM, False

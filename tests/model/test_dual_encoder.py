@@ -320,6 +320,5 @@ def test_a_side_seen_as_a_tower_prepares_and_encodes_as_its_tower_and_head_do(te
 
 @pytest.mark.parametrize("said", [{}, {"encodes_in_threads": True}, {"encodes_in_threads": False}])
 def test_whether_a_side_encodes_in_threads_is_its_tower_s_to_say(said):
-    tower = small_world.PixelTower()
-    vars(tower).update(said)
+    tower = type("Said", (small_world.PixelTower,), said)()
     assert SpaceTower(Side(tower, "x")).encodes_in_threads is bool(said.get("encodes_in_threads"))

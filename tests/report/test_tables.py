@@ -200,7 +200,7 @@ def test_drops_count_once_a_language():
     assert by_reason["captions_repeated"].total == sum(repeated.values())
     assert by_reason["captions_repeated"].most == max(repeated.values())
     assert repeated[by_reason["captions_repeated"].most_language] == max(repeated.values())
-    assert by_reason["images_missing"].total == 3 * 12
+    assert by_reason["items_missing"].total == 3 * 12
     assert "captions_without_content" not in by_reason
 
 

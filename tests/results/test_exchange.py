@@ -26,7 +26,7 @@ def result(**changed):
         "intervals": {"hit_rate_at_10": (0.4, 0.6)},
         "num_queries": 1000,
         "num_candidates": 1000,
-        "num_dropped": {"images_missing": 3},
+        "num_dropped": {"items_missing": 3},
         "model": "hf:openai/clip",
         "model_id": "abc",
         "data_id": "d",

@@ -150,10 +150,10 @@ def test_a_place_that_cannot_be_written_is_no_full_disk(tmp_path):
 
 
 def test_a_name_of_broken_bytes_can_be_told(tmp_path):
-    row = replace(ROWS[0], dropped_names={"images_damaged": ("bad\udcff.jpg: cut",)})
+    row = replace(ROWS[0], dropped_names={"items_damaged": ("bad\udcff.jpg: cut",)})
     schema.append_results(tmp_path / "r.jsonl", [row])
     (read,) = schema.read_results(tmp_path / "r.jsonl")
-    assert read.dropped_names == {"images_damaged": ("bad?.jpg: cut",)}
+    assert read.dropped_names == {"items_damaged": ("bad?.jpg: cut",)}
 
 
 def test_the_form_is_that_of_before(path):

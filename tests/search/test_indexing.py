@@ -22,7 +22,7 @@ from polyglance.search import indexing, thumbnails
 from polyglance.search import metadata as rows
 from polyglance.search.index import Index
 from polyglance.search.leaving import Policy
-from polyglance.sources import images, walking
+from polyglance.sources import formats, images, walking
 from polyglance.sources.skipped import Skipped, Why
 from polyglance.storage.store import Store
 
@@ -148,14 +148,14 @@ def test_nothing_leaves_where_the_root_went_while_it_was_read(
 ):
     build()
     (picture_folder / FIRST).unlink()
-    embed_images = embed.embed_images
+    embed_media = embed.embed_media
 
     def pulled(*args, **options):
-        report = embed_images(*args, **options)
+        report = embed_media(*args, **options)
         picture_folder.rename(tmp_path / "elsewhere")
         return report
 
-    monkeypatch.setattr(embed, "embed_images", pulled)
+    monkeypatch.setattr(embed, "embed_media", pulled)
     with pytest.raises(errors.InputError, match="went away while it was indexed"):
         build()
     assert len(opened(tmp_path)) == NUM
@@ -199,7 +199,7 @@ def test_rows_of_a_folder_that_cannot_be_listed_stay(build, picture_folder, tmp_
     ]
     assert opened(tmp_path).missing(["sub/copy.png"]) == []
     with pytest.raises(errors.InputError, match="sub: the folder cannot be listed"):
-        walking.find_images(picture_folder)
+        walking.find_media(picture_folder, "image")
     monkeypatch.undo()
     assert build().quarantined == ()
     assert embed.read_quarantine(opened(tmp_path)) == []
@@ -250,7 +250,7 @@ def test_heic_without_its_extra_is_counted_and_its_rows_stay(
     report = build()
     assert (report.new, report.skipped, report.quarantined) == (NUM + 1, (), ())
     assert thumbnails.thumbnail(opened(tmp_path), "phone.heic")
-    monkeypatch.setattr(walking, "readable_suffixes", lambda: walking.SUFFIXES)
+    monkeypatch.setattr(formats, "readable_suffixes", lambda modality: formats.SUFFIXES)
     report = build()
     assert (report.known, report.skipped, report.removed) == (NUM, (SKIPPED_HEIC,), ())
     assert opened(tmp_path).missing(["phone.heic"]) == []
@@ -299,8 +299,8 @@ def old_index(picture_folder, model_folder, path):
 
     tower = SpaceTower(load_side(str(model_folder), "content"))
     facts = {"model": str(model_folder), "folder": str(picture_folder)}
-    store = embed.open_image_store(path, tower, extra_facts=facts)
-    embed.embed_images(walking.find_images(picture_folder), tower, store=store)
+    store = embed.open_media_store(path, tower, extra_facts=facts)
+    embed.embed_media(walking.find_media(picture_folder, "image"), tower, store=store)
     return store
 
 

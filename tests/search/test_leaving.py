@@ -150,7 +150,7 @@ def test_another_folder_in_the_place_of_an_absent_one_is_refused(build, photos, 
     other = tmp_path / "other"
     other.mkdir()
     (other / "0.png").write_bytes(png("white") + b"longer")
-    with pytest.raises(errors.StoreError, match="0 of its 13 pictures are in"):
+    with pytest.raises(errors.StoreError, match="0 of its 13 images are in"):
         build(other)
     assert len(held(tmp_path)) == 13
 

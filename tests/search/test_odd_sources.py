@@ -12,7 +12,7 @@ from PIL import Image
 from picture_files import make_tar, png, with_exif
 from polyglance import errors
 from polyglance.encoding import embed, media
-from polyglance.records import ImageFile
+from polyglance.records import MediaFile
 from polyglance.search import indexing
 from polyglance.search.index import Index
 from polyglance.sources.skipped import Why
@@ -74,7 +74,9 @@ def test_loose_pictures_and_tars_together(build, tmp_path):
 
 def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.png")
-    read = media.read_image(ImageFile("a.png", tmp_path / "a.png"), preprocess=None, known_keys=())
+    read = media.read_item(
+        MediaFile("a.png", tmp_path / "a.png", modality="image"), preprocess=None, known_keys=()
+    )
     assert read.reason == "it is no file any more"
 
 

@@ -81,7 +81,7 @@ def test_one_shared_picture_makes_no_folder_an_index_s_own(photos, tmp_path, sai
     for i in range(3):
         shutil.copy(tmp_path / "unmounted" / f"{i}.png", other)
     (other / "3.png").write_bytes(png("white") + b"longer")  # the name alone is not enough
-    with pytest.raises(errors.StoreError, match=r"3 of its 8 pictures are in .*other, and .* 50%"):
+    with pytest.raises(errors.StoreError, match=r"3 of its 8 images are in .*other, and .* 50%"):
         build(other, tmp_path / "index")
     assert said == []
     (tmp_path / "unmounted").rename(photos)
@@ -99,7 +99,7 @@ def test_half_of_the_rows_are_enough_and_the_move_is_said(photos, tmp_path, said
     report = build(other, tmp_path / "index")
     assert (report.known, len(report.absent)) == (4, 4)
     assert len(said) == 1
-    assert f"{photos} is not there any more; 4 of 8 pictures" in said[0]
+    assert f"{photos} is not there any more; 4 of 8 images" in said[0]
     assert str(other) in said[0]
     build(other, tmp_path / "index")
     assert len(said) == 1
@@ -120,7 +120,7 @@ def test_pictures_are_no_move_of_vectors_with_their_names(photos, tmp_path):
     build(photos, tmp_path / "index")
     shutil.rmtree(photos)
     named = vectors(tmp_path / "v", *(f"{i}.png" for i in range(8)))
-    with pytest.raises(errors.StoreError, match="8 rows of pictures"):
+    with pytest.raises(errors.StoreError, match="8 rows of images"):
         build(named, tmp_path / "index")
 
 

@@ -105,7 +105,7 @@ def test_a_pack_with_another_tower_needs_reencode(teacher, index_folder, picture
     with pytest.raises(errors.SpaceMismatchError, match="another content tower"):
         teacher.with_pack(pack)
     assert teacher.with_pack(pack, reencode=True).pack is pack
-    report = pack_columns.reencode(base, pack, images=walking.find_images(picture_folder))
+    report = pack_columns.reencode(base, pack, items=walking.find_media(picture_folder, "image"))
     assert report.new == 72
     found = pack_columns.Column(base, pack).vectors
     assert found.shape == (72, 5)
@@ -128,7 +128,7 @@ def test_through_a_vector_index_it_answers_as_without(
 ):
     base, pack = Store.open(copied), pack_of(teacher, content=content)
     if content == "new-tower":
-        pack_columns.reencode(base, pack, images=walking.find_images(picture_folder))
+        pack_columns.reencode(base, pack, items=walking.find_media(picture_folder, "image"))
     queries = affine.unit(np.random.default_rng(3).standard_normal((6, 5), np.float32))
     some = Filters(max_bytes=sorted(base.columns(["size"])["size"])[40])
     exact = Index(copied)
@@ -159,8 +159,8 @@ def test_a_column_where_none_is_needed(teacher, index_folder):
     base, plain = Store.open(index_folder), pack_of(teacher, content="unchanged")
     with pytest.raises(errors.ConfigError, match="only one with a head"):
         pack_columns.project(base, plain)
-    with pytest.raises(errors.ConfigError, match="no picture again"):
-        pack_columns.reencode(base, plain, images=[])
+    with pytest.raises(errors.ConfigError, match="no item again"):
+        pack_columns.reencode(base, plain, items=[])
 
 
 def test_a_manifest_that_promises_a_part_it_lacks(teacher):
@@ -224,15 +224,15 @@ def test_a_picture_that_changed_must_be_encoded_again(
 ):
     pack = pack_of(teacher, content="new-tower")
     pack_columns.reencode(
-        Store.open(index_folder), pack, images=walking.find_images(picture_folder)
+        Store.open(index_folder), pack, items=walking.find_media(picture_folder, "image")
     )
     changed = sorted(picture_folder.glob("*.png"))[3]
     small_world.draw("big red circle", seed=77).save(changed)
     build(picture_folder, model=str(model_folder), out=index_folder)
-    with pytest.raises(errors.SpaceMismatchError, match="not all pictures"):
+    with pytest.raises(errors.SpaceMismatchError, match="not all items"):
         pack_columns.column_store(Store.open(index_folder), pack)
     pack_columns.reencode(
-        Store.open(index_folder), pack, images=walking.find_images(picture_folder)
+        Store.open(index_folder), pack, items=walking.find_media(picture_folder, "image")
     )
     assert len(pack_columns.column_store(Store.open(index_folder), pack)) == 72
 

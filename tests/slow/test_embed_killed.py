@@ -14,7 +14,7 @@ from PIL import Image
 
 from polyglance import errors
 from polyglance.encoding import embed, media
-from polyglance.sources.walking import find_images
+from polyglance.sources.walking import find_media
 from polyglance.storage.store import Store
 
 pytestmark = pytest.mark.slow
@@ -26,11 +26,13 @@ TOWERS = """
 import hashlib, time
 import numpy as np
 
+from polyglance.towers import Tower
+
 def vector_of(data):
     seed = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
     return np.random.default_rng(seed).standard_normal(16, dtype=np.float32)
 
-class Tower:
+class Slow(Tower):
     dim, space_id, fingerprint, uses_language = 16, "space", "tower", False
     def __init__(self, modality, seconds):
         self.modality, self.seconds = modality, seconds
@@ -47,23 +49,23 @@ import signal, sys
 from pathlib import Path
 import lance  # before "begun": the kills shall meet the work
 from polyglance.encoding import embed, media
-from polyglance.sources.walking import find_images
+from polyglance.sources.walking import find_media
 from polyglance.storage.store import Store
-from towers import Tower
+from towers import Slow
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 folder, modality = Path(sys.argv[1]), sys.argv[2]
 media.ENCODE_ROWS, media.APPEND_ROWS = 4, 8
 embed.MAX_FRAGMENTS = 8
-tower = Tower(modality, 0.02)
+tower = Slow(modality, 0.02)
 print("begun", flush=True)
 if modality == "text":
     store = Store.open_or_create(folder / "texts", embed.facts_of(tower))
     texts = (folder / "texts.txt").read_text().split("\\n")
     embed.embed_texts(texts, tower, store=store, block_rows=50)
 else:
-    store = embed.open_image_store(folder / "images", tower)
-    embed.embed_images(find_images(folder / "photos"), tower, store=store)
+    store = embed.open_media_store(folder / "images", tower)
+    embed.embed_media(find_media(folder / "photos", "image"), tower, store=store)
 print("done", flush=True)
 """
 
@@ -189,7 +191,7 @@ def test_a_disk_that_is_full(world, small_disk):
     with pytest.raises(errors.DiskFullError):
         embed.embed_texts(["one more"], tower, store=store)
     with pytest.raises(errors.DiskFullError):
-        embed.open_image_store(small_disk / "t", tower)
+        embed.open_media_store(small_disk / "t", tower)
     (small_disk / "fill").unlink()
     assert embed.embed_texts(["one more"], tower, store=store).new == 1
 
@@ -200,14 +202,14 @@ def test_images_on_a_disk_that_is_full(world, small_disk, monkeypatch):
     monkeypatch.setattr(media, "APPEND_ROWS", 8)
     monkeypatch.setattr(media, "ENCODE_ROWS", 8)
     tower = Tower("image", 0)
-    store = embed.open_image_store(small_disk / "s", tower)
-    images = find_images(world / "photos")
-    assert embed.embed_images(images[:40], tower, store=store).new == 40
+    store = embed.open_media_store(small_disk / "s", tower)
+    images = find_media(world / "photos", "image")
+    assert embed.embed_media(images[:40], tower, store=store).new == 40
     with pytest.raises(OSError, match="No space left"):
         (small_disk / "fill").write_bytes(b"x" * 4_000_000)
     with pytest.raises(errors.DiskFullError):
-        embed.embed_images(images, tower, store=store)
+        embed.embed_media(images, tower, store=store)
     assert len(Store.open(small_disk / "s")) == 40
     Path(small_disk / "fill").unlink()
-    report = embed.embed_images(images, tower, store=store)
+    report = embed.embed_media(images, tower, store=store)
     assert (report.new, report.known) == (NUM_IMAGES - 40, 40)

@@ -16,7 +16,7 @@ from polyglance.encoding import embed
 from polyglance.heads import affine
 from polyglance.search import indexing, thumbnails
 from polyglance.search.searcher import Searcher
-from polyglance.sources.walking import find_images
+from polyglance.sources.walking import find_media
 from polyglance.storage.store import Store
 
 pytestmark = pytest.mark.slow
@@ -98,7 +98,7 @@ def test_killed_twenty_times_every_row_is_there_once(world):
 
     assert len(set(sizes)) > 2, f"the kills fell outside the work: {sizes}"
     store = Store.open(index)
-    assert sorted(store.ids()) == [image.id for image in find_images(photos)]
+    assert sorted(store.ids()) == [image.id for image in find_media(photos, "image")]
     assert len(store) == NUM_IMAGES
     for identity, vector in zip(store.ids(), store.vectors(), strict=True):
         # The same picture in a batch of another size: the last bits may differ.
@@ -128,7 +128,7 @@ def test_searched_while_it_is_indexed(world):
         time.sleep(0.02)
     searcher, sizes = Searcher(index), []
     queries = affine.unit(np.random.default_rng(0).standard_normal((3, 384), dtype=np.float32))
-    there = {image.id for image in find_images(world / "photos")}
+    there = {image.id for image in find_media(world / "photos", "image")}
     while process.poll() is None:
         searcher.refresh()
         for hits in searcher.rank(queries, top=NUM_IMAGES, alike=None):

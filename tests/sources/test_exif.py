@@ -17,9 +17,9 @@ TAKEN = datetime(2021, 5, 4, 3, 2, 1)
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_time_and_place_of_a_photo(form):
     data = with_exif(form)
-    photo = images.decode_photo(data, name="x")
+    photo = images.decode(data, name="x")
     assert photo.taken == exif.Taken(taken_at=TAKEN, latitude=-33.86, longitude=-151.2)
-    assert photo.image.size == (40, 60)
+    assert photo.item.size == (40, 60)
     assert images.read_taken(io.BytesIO(data)) == photo.taken
 
 

@@ -12,8 +12,9 @@ from PIL import Image, features
 
 from picture_files import png_header
 from polyglance import errors
+from polyglance.sources.formats import SUFFIXES
 from polyglance.sources.images import FORMATS, MAX_PIXELS, decode_image, load_image
-from polyglance.sources.walking import SUFFIXES, find_images
+from polyglance.sources.walking import find_media
 
 
 def encoded(image, form, **options):
@@ -39,7 +40,7 @@ def test_find_images_walks_folders_in_the_order_of_ids(tmp_path):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / ".thumbnails").mkdir()
     (tmp_path / ".thumbnails" / "t.png").write_bytes(b"x")
-    found = find_images(tmp_path)
+    found = find_media(tmp_path, "image")
     assert [image.id for image in found] == ["a-b.gif", "a/b/c.webp", "a/z.png", "b.JPG"]
     assert [image.path for image in found] == [tmp_path / image.id for image in found]
 
@@ -58,20 +59,20 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path):
     (root / "dangling.png").symlink_to(outside / "absent.png")
     (root / "folder.png").symlink_to(root)
     os.mkfifo(root / "pipe.png")
-    assert [image.id for image in find_images(root)] == ["again.png", "own.png"]
+    assert [image.id for image in find_media(root, "image")] == ["again.png", "own.png"]
 
 
 def test_a_name_that_is_no_utf8_is_shown_escaped(tmp_path):
     with open(os.path.join(os.fsencode(tmp_path), b"caf\xe9.png"), "wb") as file:
         file.write(b"x")
-    assert [image.id for image in find_images(tmp_path)] == ["caf\\xe9.png"]
+    assert [image.id for image in find_media(tmp_path, "image")] == ["caf\\xe9.png"]
 
 
 def test_an_empty_or_absent_folder_is_an_error(tmp_path):
     with pytest.raises(errors.InputError, match=r"there is no image in .*\.jpg"):
-        find_images(tmp_path)
+        find_media(tmp_path, "image")
     with pytest.raises(errors.InputError, match="not a folder"):
-        find_images(tmp_path / "absent")
+        find_media(tmp_path / "absent", "image")
 
 
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
@@ -87,7 +88,7 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
     with pytest.raises(
         errors.InputError, match="locked: the folder cannot be listed: Permission denied"
     ):
-        find_images(tmp_path)
+        find_media(tmp_path, "image")
 
 
 def test_every_suffix_has_a_format():

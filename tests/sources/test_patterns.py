@@ -45,10 +45,10 @@ def photos(tmp_path):
     ],
 )
 def test_it_is_named_with_what_was_meant(photos, pattern, meant):
-    found = gather(photos, exclude=[pattern])
+    found = gather(photos, "image", exclude=[pattern])
     assert found.idle == (Idle(pattern, meant),)
     if meant is not None and "*" not in meant:
-        assert gather(photos, exclude=[meant]).idle == ()
+        assert gather(photos, "image", exclude=[meant]).idle == ()
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_it_is_named_with_what_was_meant(photos, pattern, meant):
     ],
 )
 def test_what_leaves_something_out_is_not(photos, exclude):
-    assert gather(photos, exclude=exclude).idle == ()
+    assert gather(photos, "image", exclude=exclude).idle == ()
 
 
 @pytest.mark.parametrize("pattern", ["", "/", "./", ".", "//"])
@@ -95,5 +95,5 @@ def test_of_a_table_of_downloads(photos):
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table({"path": ["sub/c.png", "Trips/b.png"]}), photos / "t.parquet")
-    found = gather(photos / "t.parquet", exclude=["SUB/*", "b.png"])
+    found = gather(photos / "t.parquet", "image", exclude=["SUB/*", "b.png"])
     assert found.idle == (Idle("SUB/*", "sub/*"),)

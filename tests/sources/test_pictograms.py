@@ -143,8 +143,8 @@ def test_the_task_has_both_splits(packages, monkeypatch):
     data = tasks.get_task("pictograms").load(None, ["deu_Latn"])
     assert set(data.captions) == {"deu_Latn"}
     assert data.splits["held_out"].sum() == 1
-    assert data.image_files[0].path.is_file()
-    assert data.image_files[0].path.parent.name == pictograms.TEST_ARTIST
+    assert data.media_files[0].path.is_file()
+    assert data.media_files[0].path.parent.name == pictograms.TEST_ARTIST
     with pytest.raises(errors.LanguageError, match="fra_Latn"):
         tasks.get_task("pictograms").load(None, ["fra_Latn"])
 

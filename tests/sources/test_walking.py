@@ -8,7 +8,7 @@ import pytest
 
 from picture_files import make_tar, png
 from polyglance import errors
-from polyglance.sources import walking
+from polyglance.sources import formats, walking
 from polyglance.sources.patterns import Patterns
 from polyglance.sources.skipped import REASONS, Skipped, Why, summary
 from polyglance.sources.walking import survey_folder
@@ -21,7 +21,7 @@ def put(root, *names, content=b"x"):
 
 
 def ids(found):
-    return [image.id for image in found.images]
+    return [image.id for image in found.items]
 
 
 def skipped(found):
@@ -32,7 +32,7 @@ def test_every_file_is_an_image_a_tar_or_has_a_reason(tmp_path):
     put(tmp_path, "a.png", "b/c.JPG", "raw.CR2", "v.mp4", "notes.txt", "x.tar.gz", ".hidden.png")
     put(tmp_path, "@eaDir/a.png/THUMB.jpg", "#recycle/gone.png", "Thumbs/t.jpg", ".git/o.png")
     put(tmp_path, "lost+found/x.png", "sub/$RECYCLE.BIN/x.png", "s.tar", "noname")
-    found = survey_folder(tmp_path)
+    found = survey_folder(tmp_path, "image")
     assert ids(found) == ["a.png", "b/c.JPG"]
     assert [tar.id for tar in found.tars] == ["s.tar"]
     assert skipped(found) == {
@@ -73,7 +73,7 @@ def test_links_pipes_and_sockets_have_their_reasons(tmp_path):
     os.mkfifo(root / "pipe.tar")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(root / "socket.png"))
-        found = survey_folder(root)
+        found = survey_folder(root, "image")
     assert ids(found) == ["in.png", "own.png"]
     by_why = {}
     for name, why in skipped(found).items():
@@ -90,7 +90,7 @@ def test_links_pipes_and_sockets_have_their_reasons(tmp_path):
 def test_a_linked_root_and_a_folder_called_as_a_picture(tmp_path):
     put(tmp_path, "real/dir.jpg/inside.png", "real/dir.tar/inside.png")
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    found = survey_folder(tmp_path / "link")
+    found = survey_folder(tmp_path / "link", "image")
     assert ids(found) == ["dir.jpg/inside.png", "dir.tar/inside.png"]
     assert found.skipped == ()
 
@@ -114,7 +114,7 @@ def test_folders_deeper_than_recursion_and_than_paths(tmp_path):
     (tmp_path / "long").mkdir()
     nest(tmp_path / "short", name="d", depth=sys.getrecursionlimit() + 200)
     nest(tmp_path / "long", name="d" * 100, depth=60)
-    found = survey_folder(tmp_path)
+    found = survey_folder(tmp_path, "image")
     assert [name.rpartition("/")[2] for name in ids(found)] == ["a.png", "deep.png"]
     assert [one.reason for one in found.unlisted] == [
         "the folder cannot be listed: File name too long"
@@ -142,7 +142,7 @@ def test_a_disk_that_fails_in_the_middle_of_a_list(tmp_path, monkeypatch):
             raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "scandir", lambda f: Failing(f) if f.endswith("bad") else scandir(f))
-    found = survey_folder(tmp_path)
+    found = survey_folder(tmp_path, "image")
     assert ids(found) == ["a.png", "good/c.png"]
     assert [(one.id, one.reason[-18:]) for one in found.unlisted] == [("bad", "Input/output error")]
 
@@ -152,21 +152,21 @@ def test_two_files_under_one_id(tmp_path):
         file.write(b"x")
     put(tmp_path, "caf\\xe9.png")
     put(tmp_path, "e\u0301.png", "\u00e9.png", "A.png", "a.png")  # twins for the eye alone
-    found = survey_folder(tmp_path)
+    found = survey_folder(tmp_path, "image")
     assert sorted(ids(found)) == sorted(
         ["A.png", "a.png", "caf\\xe9.png", "e\u0301.png", "\u00e9.png"]
     )
-    assert [image.path.name for image in found.images if "caf" in image.id] == ["caf\\xe9.png"]
+    assert [image.path.name for image in found.items if "caf" in image.id] == ["caf\\xe9.png"]
     assert [(one.id, one.why) for one in found.skipped] == [("caf\\xe9.png", Why.CLASH)]
 
 
 @pytest.mark.parametrize("suffix", [".heic", ".HEIF", ".jxl", ".jp2", ".psd", ".tga", ""])
 def test_what_is_inside_decides_the_format(tmp_path, monkeypatch, suffix):
-    monkeypatch.setattr(walking, "readable_suffixes", lambda: walking.SUFFIXES)
+    monkeypatch.setattr(formats, "readable_suffixes", lambda modality: formats.SUFFIXES)
     put(tmp_path, f"picture{suffix}", content=png("red"))
     put(tmp_path, "raw.dng", content=b"II*\0" + b"\0" * 99)
     put(tmp_path, "phone.heic", content=b"\0\0\0\x18ftypheic" + b"\0" * 99)
-    found = survey_folder(tmp_path)
+    found = survey_folder(tmp_path, "image")
     assert ids(found) == [f"picture{suffix}"]
     assert skipped(found) == {"raw.dng": Why.FORMAT, "phone.heic": Why.HEIC}
 
@@ -179,7 +179,7 @@ def test_our_folders_are_known_by_their_manifests(tmp_path, kind):
     put(tmp_path, "a.png", "ours/thumbnails/ab/x.jpg", "theirs/b.png")
     (tmp_path / "ours" / OURS[kind]).write_text(f'{{"kind": "{kind}"}}')
     (tmp_path / "theirs" / OURS[kind]).write_text('{"kind": "shop"}')
-    found = survey_folder(tmp_path)
+    found = survey_folder(tmp_path, "image")
     assert ids(found) == ["a.png", "theirs/b.png"]
     assert skipped(found)["ours/"] is Why.OURS
 
@@ -200,7 +200,7 @@ def test_an_index_in_the_very_folder_of_the_pictures(tmp_path):
     own = f"thumbnails/ab/{'0' * 30}.jpg"
     put(tmp_path, "a.png", own, "thumbnails/2020/original.jpg", "thumbnails/ab/mine.jpg")
     (tmp_path / "store.json").write_text('{"kind": "store"}')
-    found = survey_folder(tmp_path)
+    found = survey_folder(tmp_path, "image")
     assert ids(found) == ["a.png", "thumbnails/2020/original.jpg", "thumbnails/ab/mine.jpg"]
     assert skipped(found) == {"store.json": Why.OURS, own: Why.OURS}
 
@@ -208,7 +208,7 @@ def test_an_index_in_the_very_folder_of_the_pictures(tmp_path):
 def test_an_index_with_a_damaged_manifest_is_known_by_its_table(tmp_path):
     put(tmp_path, "a.png", "index/thumbnails/ab/x.jpg", "index/vectors.lance/data/x.lance")
     (tmp_path / "index" / "store.json").write_text("{" * 5000)
-    assert ids(survey_folder(tmp_path)) == ["a.png"]
+    assert ids(survey_folder(tmp_path, "image")) == ["a.png"]
 
 
 def test_patterns_leave_out_names_and_paths(tmp_path):
@@ -221,10 +221,10 @@ def test_patterns_leave_out_names_and_paths(tmp_path):
         "2020/d.gif",
         "caf\u00e9/e.png",
     )
-    found = survey_folder(tmp_path, exclude=["raw/", "2019/*", "cafe\u0301"])
+    found = survey_folder(tmp_path, "image", exclude=["raw/", "2019/*", "cafe\u0301"])
     assert ids(found) == ["2020/d.gif", "a.png"]
     assert set(skipped(found).values()) == {Why.EXCLUDED}
-    assert ids(survey_folder(tmp_path, exclude=["*.png"])) == ["2019/d.gif", "2020/d.gif"]
+    assert ids(survey_folder(tmp_path, "image", exclude=["*.png"])) == ["2019/d.gif", "2020/d.gif"]
     assert not Patterns([]).match("a.png")
     assert Patterns(["./2019/d.gif"]).match("2019/d.gif")
 
@@ -232,10 +232,10 @@ def test_patterns_leave_out_names_and_paths(tmp_path):
 def test_the_error_says_what_is_there_instead(tmp_path):
     put(tmp_path, "00000.tar.gz", "a.mp4")
     with pytest.raises(errors.InputError, match=r"no image in .*1 video \(.mp4 1\)") as caught:
-        walking.find_images(tmp_path)
+        walking.find_media(tmp_path, "image")
     assert "gunzip" in caught.value.hint
     with pytest.raises(errors.InputError, match="is not a folder"):
-        survey_folder(tmp_path / ("x" * 5000))
+        survey_folder(tmp_path / ("x" * 5000), "image")
 
 
 def test_every_reason_reads():
@@ -247,4 +247,4 @@ def test_every_reason_reads():
 
 def test_tars_are_listed(tmp_path):
     make_tar(tmp_path / "s" / "0.TAR", {"a.png": png("red")})
-    assert [tar.id for tar in survey_folder(tmp_path).tars] == ["s/0.TAR"]
+    assert [tar.id for tar in survey_folder(tmp_path, "image").tars] == ["s/0.TAR"]

@@ -32,9 +32,9 @@ def test_samples_with_their_captions(tmp_path):
         },
     )
     make_tar(tmp_path / "b.tar", {"0001.png": png("black")})
-    shards = webdataset.read_shards(tmp_path)
+    shards = webdataset.read_shards(tmp_path, "image")
     assert [shard.problem for shard in shards] == [None, None]
-    samples = {sample.image.id: sample for sample in webdataset.all_samples(shards)}
+    samples = {sample.item.id: sample for sample in webdataset.all_samples(shards)}
     assert list(samples) == [
         "a/00000/0001.png",
         "a/00000/0002.JPG",
@@ -44,7 +44,7 @@ def test_samples_with_their_captions(tmp_path):
         "b/0001.png",
     ]
     first = samples["a/00000/0001.png"]
-    assert webdataset.read_span(first.image.path, first.image.span) == png("red")
+    assert webdataset.read_span(first.item.path, first.item.span) == png("red")
     assert webdataset.describe(first) == {"caption": "a red square", "url": "there"}
     assert webdataset.describe(samples["a/00000/0002.JPG"])["caption"] == "from json"
     assert webdataset.describe(samples["a/00000/0005.png"]) == {}
@@ -55,11 +55,11 @@ def test_a_shard_that_is_cut_gives_what_is_whole(tmp_path):
     path = make_tar(tmp_path / "s.tar", {f"{i}.png": png((i, 0, 0)) for i in range(9)})
     whole = path.read_bytes()
     path.write_bytes(whole[: 512 * 7])  # a member is a header and a block
-    shard = webdataset.read_shards(path)[0]
+    shard = webdataset.read_shards(path, "image")[0]
     assert 3 <= len(shard.samples) <= 4
     assert "cut" in shard.problem
     path.write_bytes(b"x" * 2000)
-    assert webdataset.read_shards(path)[0].samples == ()
+    assert webdataset.read_shards(path, "image")[0].samples == ()
 
 
 def test_links_in_a_tar_are_no_pictures(tmp_path):
@@ -67,12 +67,12 @@ def test_links_in_a_tar_are_no_pictures(tmp_path):
         info = tarfile.TarInfo("0.png")
         info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(info)
-    assert webdataset.read_shards(tmp_path / "l.tar")[0].samples == ()
+    assert webdataset.read_shards(tmp_path / "l.tar", "image")[0].samples == ()
 
 
 def test_no_tar(tmp_path):
     with pytest.raises(errors.InputError, match="no tar in"):
-        webdataset.find_shards(tmp_path)
+        webdataset.find_shards(tmp_path, "image")
 
 
 def test_a_span_behind_the_end(tmp_path):
@@ -82,11 +82,11 @@ def test_a_span_behind_the_end(tmp_path):
 
 
 def shard_of(tmp_path, members):
-    return webdataset.read_shard(make_tar(tmp_path / "s.tar", members), name="s")
+    return webdataset.read_shard(make_tar(tmp_path / "s.tar", members), "image", name="s")
 
 
 def names(shard):
-    return [sample.image.id for sample in shard.samples]
+    return [sample.item.id for sample in shard.samples]
 
 
 def skipped(shard):
@@ -104,7 +104,7 @@ def test_dotted_names_and_second_pictures(tmp_path):
         "0001.left.txt": b"left",
     }
     shard = shard_of(tmp_path, members)
-    captions = {s.image.id: webdataset.describe(s).get("caption") for s in shard.samples}
+    captions = {s.item.id: webdataset.describe(s).get("caption") for s in shard.samples}
     assert captions == {
         "s/photo.2020.01.png": "dotted",
         "s/0001.png": "plain",
@@ -131,7 +131,7 @@ def test_what_a_tar_holds_besides_is_told(tmp_path):
         "/abs.png": png("red"),
     }
     path = make_tar(tmp_path / "s.tar", members)
-    shard = webdataset.read_shard(path, name="s", exclude=Patterns(["out.*"]))
+    shard = webdataset.read_shard(path, "image", name="s", exclude=Patterns(["out.*"]))
     assert names(shard) == ["s/a.png", "s/phone.heic", "s//abs.png"]
     assert skipped(shard) == {
         "s/b.txt": Why.OTHER,
@@ -156,9 +156,9 @@ def test_members_that_are_no_files_and_members_twice(tmp_path):
             info = tarfile.TarInfo("a" * 150 + ".png")
             info.size = len(png(colour))
             tar.addfile(info, io.BytesIO(png(colour)))
-    shard = webdataset.read_shard(tmp_path / "s.tar", name="s")
+    shard = webdataset.read_shard(tmp_path / "s.tar", "image", name="s")
     (sample,) = shard.samples
-    assert webdataset.read_span(sample.image.path, sample.image.span) == png("blue")
+    assert webdataset.read_span(sample.item.path, sample.item.span) == png("blue")
     assert set(skipped(shard).values()) == {Why.SPECIAL, Why.CLASH}
 
 
@@ -167,16 +167,16 @@ def test_damage_in_the_middle_and_joined_tars_are_told(tmp_path):
     whole = bytearray(path.read_bytes())
     whole[1024 * 4 : 1024 * 4 + 512] = b"x" * 512
     path.write_bytes(whole)
-    shard = webdataset.read_shard(path, name="s")
+    shard = webdataset.read_shard(path, "image", name="s")
     assert len(shard.samples) == 4
     assert "damaged at byte 4,096" in shard.problem
     good = make_tar(tmp_path / "g.tar", {"0.png": png("red")}).read_bytes()
     path.write_bytes(good + good)
-    assert "tars were joined" in webdataset.read_shard(path, name="s").problem
+    assert "tars were joined" in webdataset.read_shard(path, "image", name="s").problem
     path.write_bytes(gzip.compress(good))
-    assert "gunzip" in webdataset.read_shard(path, name="s").problem
+    assert "gunzip" in webdataset.read_shard(path, "image", name="s").problem
     path.write_bytes(b"")
-    assert "cut" in webdataset.read_shard(path, name="s").problem
+    assert "cut" in webdataset.read_shard(path, "image", name="s").problem
 
 
 def test_a_member_of_negative_size_ends_the_reading(tmp_path):
@@ -186,7 +186,7 @@ def test_a_member_of_negative_size_ends_the_reading(tmp_path):
     info = sum(data[:148]) + 8 * 32 + sum(data[156:512])
     data[148:156] = b"%06o\0 " % info
     path.write_bytes(data)
-    assert "-256 bytes" in webdataset.read_shard(path, name="s").problem
+    assert "-256 bytes" in webdataset.read_shard(path, "image", name="s").problem
 
 
 DAMAGED_FIELDS = {
@@ -220,7 +220,7 @@ def test_a_tar_cut_in_a_caption(tmp_path):
     path = make_tar(tmp_path / "s.tar", {"0.png": png("red"), "0.txt": b"z" * 3000})
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b"zzz") + 700])
-    shard = webdataset.read_shard(path, name="s")
+    shard = webdataset.read_shard(path, "image", name="s")
     said = []
     assert webdataset.describe(shard.samples[0], remark=said.append) == {}
     assert "cut" in shard.problem

@@ -91,7 +91,7 @@ def test_data_id_knows_texts_prompts_and_pictures():
             data().asked_as("labels"),
             data(classes=np.array([0, 1, 1])),
             data(prompts={"deu_Latn": PromptSet("deu_Latn", ("das {}",))}),
-            data().only(["x"], reason="images_missing"),
+            data().only(["x"], reason="items_missing"),
         )
     }
     assert len(seen) == 5
@@ -99,27 +99,27 @@ def test_data_id_knows_texts_prompts_and_pictures():
 
 
 def test_missing_pictures_are_dropped_and_counted():
-    fewer = data().only(["y"], reason="images_missing")
+    fewer = data().only(["y"], reason="items_missing")
     assert (fewer.content_ids, fewer.classes.tolist()) == (("y",), [1])
-    assert fewer.num_dropped == {"images_missing": 2}
+    assert fewer.num_dropped == {"items_missing": 2}
     assert fewer.num_languages_without_images == 1  # German names no cat
-    with pytest.raises(errors.UnavailableError, match="not one of the 3 images"):
-        data().only([], reason="images_missing")
+    with pytest.raises(errors.UnavailableError, match="not one of the 3 items"):
+        data().only([], reason="items_missing")
 
 
 def test_pictures_come_from_a_folder(tmp_path):
     bare = data(content_ids=(), classes=np.empty(0, np.int64))
-    with pytest.raises(errors.UnavailableError, match="does not bring its pictures") as caught:
-        bare.with_images(None)
+    with pytest.raises(errors.UnavailableError, match="does not bring its images") as caught:
+        bare.with_items(None, "image")
     assert "--images" in caught.value.hint
     np.save(tmp_path / "labels.npy", np.array([2, 0]))
     (tmp_path / "ids.txt").write_text("x\ny\n")
-    found = bare.with_images(tmp_path)
+    found = bare.with_items(tmp_path, "image")
     assert (found.content_ids, found.classes.tolist()) == (("x", "y"), [2, 0])
-    assert found.with_images(None) is found
+    assert found.with_items(None, "image") is found
     (empty,) = found.without_pictures["classes_without_pictures"]
     assert (empty.id, empty.reason) == (f"class {bare.names[1]}", "no picture")
-    fewer = found.only(["y"], reason="images_missing")
+    fewer = found.only(["y"], reason="items_missing")
     assert len(fewer.without_pictures["classes_without_pictures"]) == 2
 
 

@@ -11,7 +11,7 @@ from polyglance import errors
 from polyglance.languages.registry import ENGLISH
 from polyglance.recipes.data import image_text
 from polyglance.recipes.data.training_data import TrainingData
-from polyglance.records import Caption, ImageFile, Pair
+from polyglance.records import Caption, MediaFile, Pair
 from polyglance.tasks import leakage
 from polyglance.tasks.text import BitextData
 
@@ -38,7 +38,9 @@ def training_data(teacher):
 
 
 def test_normal_forms_are_found_in_every_part(data, training_data):
-    found = leakage.screen(training_data, [leakage.of_task(data)], policy="leave-out")
+    found = leakage.screen(
+        training_data, [leakage.of_task(data, modality="image")], policy="leave-out"
+    )
     # Hindi words have no case, but the full stop is another spelling still.
     assert found.facts["checked_against"]["shapes"] == {
         "texts": 0,
@@ -64,10 +66,12 @@ def test_normal_forms_are_found_in_every_part(data, training_data):
 def test_images_by_their_bytes_whatever_they_are_called(data, training_data, tmp_path):
     for number, name in enumerate(data.content_ids):
         (tmp_path / name).write_bytes(b"picture %d" % number)
-    tested = leakage.of_task(replace(data, captions={ENGLISH: []}), images=tmp_path)
+    tested = leakage.of_task(
+        replace(data, captions={ENGLISH: []}), items=tmp_path, modality="image"
+    )
     own = tmp_path / "training"
     own.mkdir()
-    files = [ImageFile("other-name.png", own / "x.png")]
+    files = [MediaFile("other-name.png", own / "x.png", modality="image")]
     files[0].path.write_bytes(b"picture 3")
     key = leakage.content_key(files[0].path.read_bytes())
     keys = {training_data.image_text.content_ids[5]: key}
@@ -81,7 +85,7 @@ def test_images_by_their_bytes_whatever_they_are_called(data, training_data, tmp
 
 
 def test_precomputed_vectors_by_id(data, training_data):
-    tested = leakage.of_task(replace(data, captions={ENGLISH: []}), by_id=True)
+    tested = leakage.of_task(replace(data, captions={ENGLISH: []}), modality="image", by_id=True)
     ids = list(training_data.image_text.content_ids)
     found = leakage.screen(
         training_data, [tested], policy="leave-out", item_keys={i: i for i in ids}, bank_ids=ids
@@ -90,7 +94,7 @@ def test_precomputed_vectors_by_id(data, training_data):
 
 
 def test_refused_allowed_and_unknown(data, training_data):
-    tested = leakage.of_task(data)
+    tested = leakage.of_task(data, modality="image")
     with pytest.raises(errors.TrainingError, match="shapes: 0 texts as they stand, 12 in another"):
         leakage.screen(training_data, [tested], policy="refuse")
     allowed = leakage.screen(training_data, [tested], policy="allow")
@@ -105,7 +109,7 @@ def test_refused_allowed_and_unknown(data, training_data):
 def test_texts_of_translation_tasks():
     pairs = {"deu_Latn": [Pair("ein Hund", "deu_Latn", "a dog", ENGLISH)]}
     task = BitextData(task="tatoeba", pairs=pairs, num_empty={})
-    found = leakage.of_task(task)
+    found = leakage.of_task(task, modality="image")
     assert found.texts == {("deu_Latn", "ein Hund"), (ENGLISH, "a dog")}
 
 

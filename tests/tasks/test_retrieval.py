@@ -47,7 +47,7 @@ def test_unknown_task():
 
 def test_data_id_changes_with_texts_and_contents(tmp_path):
     data = tasks.get_task("flickr8k").load(flickr8k(tmp_path / "f"), None)
-    fewer = data.only(["b.jpg"], reason="images_missing")
+    fewer = data.only(["b.jpg"], reason="items_missing")
     ids = {data.data_id("eng_Latn"), data.data_id("zho_Hans"), fewer.data_id("eng_Latn")}
     assert len(ids) == 3
 

@@ -79,7 +79,7 @@ def _with_contents(
 ) -> tuple[TaskData, list[Contestant]]:
     """The task on what both models have, and either's vectors of it."""
     if isinstance(data, ClassificationData):
-        data = data.with_images(images)
+        data = data.with_items(images, first.content.tower.modality)
     data, _ = run.content_vectors(first, data, images=images)
     data, vectors = run.content_vectors(second, data, images=images)
     # The first again, on what both have: its vectors come from the store now.

@@ -1,7 +1,8 @@
-"""The command `polyglance embed`: vectors in a store that training, evaluation and search read."""
+"""The commands `polyglance embed`: vectors in a store that training, evaluation and search read."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +12,10 @@ from polyglance.cli import left_out, options
 
 if TYPE_CHECKING:
     from polyglance.encoding.embed import EmbedReport
+    from polyglance.records import Modality
 
 app = typer.Typer(
-    help="Encode images or texts once, into a store.",
+    help="Encode images, sounds or texts once, into a store.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -23,36 +25,63 @@ TowerOption = Annotated[
 SHOWN_QUARANTINED = 10
 
 
-@app.command("images", help="Encode the pictures of a folder.")
+Folder = Annotated[Path, typer.Argument(help="Folder with the files; subfolders too.")]
+
+
+@app.command("images", help="Encode the images of a folder.")
 def embed_images(
-    folder: Annotated[Path, typer.Argument(help="Folder with pictures; subfolders too.")],
+    folder: Folder,
     tower: TowerOption,
     out: options.Out,
     exclude: left_out.Exclude = None,
     list_skipped: left_out.ListSkipped = False,
 ) -> None:
-    """Raw vectors of the pictures into a store."""
+    """Raw vectors of the images into a store."""
+    _embed_folder(folder, "image", tower=tower, out=out, exclude=exclude, list_all=list_skipped)
+
+
+@app.command("audio", help="Encode the sounds of a folder.")
+def embed_audio(
+    folder: Folder,
+    tower: TowerOption,
+    out: options.Out,
+    exclude: left_out.Exclude = None,
+    list_skipped: left_out.ListSkipped = False,
+) -> None:
+    """Raw vectors of the sounds into a store."""
+    _embed_folder(folder, "audio", tower=tower, out=out, exclude=exclude, list_all=list_skipped)
+
+
+def _embed_folder(
+    folder: Path,
+    modality: Modality,
+    *,
+    tower: str,
+    out: Path,
+    exclude: Sequence[str] | None,
+    list_all: bool,
+) -> None:
     options.claim(out, "INDEX")
     from polyglance.encoding import embed
     from polyglance.search import places
     from polyglance.sources import patterns, walking
     from polyglance.towers import load_tower
 
-    found = walking.survey_folder(folder, exclude=exclude or ())
-    if not found.images:
-        raise walking.no_image(folder, found.skipped)
-    loaded = load_tower(tower, modality="image")
-    store = embed.open_image_store(out, loaded)
+    found = walking.survey_folder(folder, modality, exclude=exclude or ())
+    if not found.items:
+        raise walking.nothing_found(folder, found.skipped, modality)
+    loaded = load_tower(tower, modality=modality)
+    store = embed.open_media_store(out, loaded)
     places.require_no_index(store)
-    report = embed.embed_images(found.images, loaded, store=store)
+    report = embed.embed_media(found.items, loaded, store=store)
     aside = (*report.quarantined, *found.unlisted)
     whole = embed.EmbedReport(new=report.new, known=report.known, quarantined=aside)
-    print_report(whole, out, list_all=list_skipped)
+    print_report(whole, out, list_all=list_all)
     left_out.name_some("tars not looked into", [tar.id for tar in found.tars])
-    taken = [one.id for one in (*found.images, *found.tars)]
+    taken = [one.id for one in (*found.items, *found.tars)]
     out_of_it = [one.id for one in found.skipped]
     left_out.print_idle(patterns.idle(exclude or (), root=folder, taken=taken, left_out=out_of_it))
-    left_out.print_skipped(found.skipped, list_all=list_skipped)
+    left_out.print_skipped(found.skipped, list_all=list_all)
 
 
 @app.command("text", help="Encode the texts of a file, one a line.")

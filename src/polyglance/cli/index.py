@@ -1,4 +1,4 @@
-"""The command `polyglance index`: makes a folder of pictures searchable."""
+"""The command `polyglance index`: makes a folder of images or sounds searchable."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from polyglance.search.indexing import IndexReport
     from polyglance.storage.ann_index import IndexFacts
 
-HELP = "Index pictures, or vectors that exist; resumes."
+HELP = "Index images or sounds, or vectors that exist; resumes."
 
 
 def command(
     source: Annotated[
         Path,
         typer.Argument(
-            help="Folder with pictures, subfolders too; a .tar or a folder of them (webdataset); "
-            "a .parquet of downloads; a folder of vectors (clip-retrieval's, or vectors.npy)."
+            help="Folder with images or sounds (what --model reads), subfolders too; a .tar or a "
+            "folder of them (webdataset); a .parquet of downloads; a folder of vectors "
+            "(clip-retrieval's, or vectors.npy)."
         ),
     ],
     model: options.Model,
@@ -62,7 +63,7 @@ def command(
     ] = None,
     reencode: Annotated[
         bool,
-        typer.Option("--reencode", help="Encode every picture again for a pack's content tower."),
+        typer.Option("--reencode", help="Encode every item again for a pack's content tower."),
     ] = False,
     drop: Annotated[bool, typer.Option("--drop", help="Remove the pack's column.")] = False,
 ) -> None:
@@ -99,7 +100,7 @@ def print_report(report: IndexReport, out: Path, *, list_skipped: bool) -> None:
     print_rows(rows, out, list_all=list_skipped)
     if report.num_tars:
         num_tars = f"{report.num_tars:,} tar{'s' if report.num_tars > 1 else ''}"
-        typer.echo(f"{report.num_in_tars:,} of the pictures are in {num_tars}")
+        typer.echo(f"{report.num_in_tars:,} of the {report.kind} are in {num_tars}")
     left_out.name_some("moved", [f"{old} -> {new}" for old, new in report.moved])
     left_out.name_some("gone, removed from the index", report.removed)
     left_out.name_some("left out now, removed from the index", report.left_out)
@@ -122,14 +123,14 @@ def _print_vector_index(facts: IndexFacts | None) -> None:
         texts = "" if facts.recall_texts is None else f", of texts {facts.recall_texts:.1%}"
         typer.echo(
             f"vector index over {facts.num_rows:,} rows in {facts.seconds:.0f} s: finds "
-            f"{facts.recall_rows:.1%} of the ten nearest of pictures{texts}"
+            f"{facts.recall_rows:.1%} of the ten nearest of items{texts}"
         )
 
 
 def _load_pack(
     pack: str | None, *, model: str, space: str | None, reencode: bool, drop: bool
 ) -> LanguagePack | None:
-    """The pack whose column is asked for, before a picture is encoded.
+    """The pack whose column is asked for, before an item is encoded.
 
     Raises:
         ConfigError: What is asked does not go with it, or there is none.
@@ -158,7 +159,7 @@ def _load_pack(
     elif loaded.manifest.content == "new-tower":
         raise errors.ConfigError(
             f"the pack {pack} brings another content tower ({loaded.manifest.content_tower}), by "
-            "which every picture must be encoded again",
+            "which every item must be encoded again",
             hint="ask for that: --reencode",
         )
     of_folder = space is None and (Path(model) / MODEL_FILE).is_file()
@@ -187,7 +188,8 @@ def _pack_column(
         found = pack_columns.drop(base, loaded)
         typer.echo(f"the column of {pack} is removed" if found else f"{pack} had no column")
     elif reencode:
-        report = pack_columns.build(base, loaded, images=gather(source, exclude=exclude).images)
+        there = gather(source, base.facts.modality, exclude=exclude)
+        report = pack_columns.build(base, loaded, items=there.items)
         print_report(report.rows, pack_columns.column_path(out, loaded))
         _print_vector_index(report.vector_index)
     elif loaded.manifest.content == "unchanged":

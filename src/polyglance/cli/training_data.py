@@ -195,10 +195,15 @@ class Given:
         """
         from polyglance.tasks import leakage
 
-        by_id = hasattr(teacher.content.tower, "ids")
+        tower = teacher.content.tower
         return leakage.screen(
             self.training_data,
-            [leakage.of_task(test, images=images, by_id=by_id) for test in tests],
+            [
+                leakage.of_task(
+                    test, items=images, modality=tower.modality, by_id=tower.ids is not None
+                )
+                for test in tests
+            ],
             policy=policy,  # type: ignore[arg-type]  # checked there
             item_keys=dict(zip(self.items.ids, self.items.keys, strict=True)),
             bank_ids=self.items.ids,
@@ -236,8 +241,8 @@ def content_vectors(
     import numpy as np
 
     from polyglance import errors
-    from polyglance.encoding.cache import ImageCache
-    from polyglance.sources import images as image_source
+    from polyglance.encoding.cache import MediaCache
+    from polyglance.sources.walking import find_media
     from polyglance.storage.store import MANIFEST_NAME, Store
 
     if images is None:
@@ -251,11 +256,11 @@ def content_vectors(
             )
         return Items(ids=store.ids(), vectors=store.vectors(), keys=store.keys())
     tower = teacher.content.tower
-    if hasattr(tower, "ids"):
+    if tower.ids is not None:
         # Vectors computed elsewhere: what was encoded is all that there is.
         ids = list(tower.ids)
         return Items(ids=ids, vectors=teacher.encode_contents(ids), keys=ids)
-    found = ImageCache().encode(image_source.find_images(images), tower)
+    found = MediaCache().encode(find_media(images, tower.modality), tower)
     for one in found.quarantined:
         set_aside(one)
     vectors = teacher.contents_from_raw(found.vectors)

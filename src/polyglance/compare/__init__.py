@@ -194,7 +194,7 @@ def tower_for(recipe: Recipe, tower: Side | None) -> Side | None:
     """The tower as a recipe takes it: fresh where it is trained on, none where it cannot be."""
     if tower is None or recipe.tower == "needed":
         return tower
-    if recipe.tower == "own" or not hasattr(tower.tower, "token_rows"):
+    if recipe.tower == "own" or not tower.tower.trainable:
         return None
     return Side(load_tower(tower.reference, modality="text"), tower.reference)
 

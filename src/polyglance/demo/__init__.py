@@ -95,8 +95,8 @@ def _bench(world: pictograms.World, model: DualEncoder, out: Path) -> Bench:
     dev = retrieval_loaders.pictograms_of(world, pictograms.TRAIN_ARTIST).only(
         seen, reason="held_out"
     )
-    store = embed.open_image_store(out / "dev-images", model.content.tower)
-    embed.embed_images(dev.image_files, model.content.tower, store=store)
+    store = embed.open_media_store(out / "dev-images", model.content.tower)
+    embed.embed_media(dev.media_files, model.content.tower, store=store)
     return Bench(
         teacher=model,
         test=test,

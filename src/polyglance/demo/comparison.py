@@ -86,7 +86,9 @@ def pictograms_comparison(
     data = replace(data, captions={name: data.captions[name] for name in chosen})
     # Names of seen concepts are learnt and tested by design; held-out ones are in no training.
     screened = leakage.screen(
-        _training_data(world, teacher, chosen, out), [leakage.of_task(data)], policy="allow"
+        _training_data(world, teacher, chosen, out),
+        [leakage.of_task(data, modality=teacher.content.tower.modality)],
+        policy="allow",
     )
     return ComparisonSetup(
         teacher=teacher,
@@ -146,8 +148,8 @@ def _training_data(
 
 def _encoded(teacher: DualEncoder, data: RetrievalData, folder: Path) -> Store:
     """One artist's images, encoded once."""
-    store = embed.open_image_store(folder, teacher.content.tower)
-    embed.embed_images(data.image_files, teacher.content.tower, store=store)
+    store = embed.open_media_store(folder, teacher.content.tower)
+    embed.embed_media(data.media_files, teacher.content.tower, store=store)
     return store
 
 

@@ -98,9 +98,9 @@ class BatchEncoder:
     def _begin(self) -> None:
         """Share out the cores; only here, since the tower may not be loaded before."""
         self._begun = True
-        if self._wanted > 1 and getattr(self._tower, "encodes_in_threads", False):
+        if self._wanted > 1 and self._tower.encodes_in_threads:
             _CORES.share_out(self._wanted)
-            self._threads = ThreadPoolExecutor(self._wanted, thread_name_prefix="encode-images")
+            self._threads = ThreadPoolExecutor(self._wanted, thread_name_prefix="encode-items")
             self.num_ahead = self._wanted
 
     def _encode(self, items: Sequence[Any]) -> Vectors:

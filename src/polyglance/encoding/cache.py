@@ -1,6 +1,6 @@
-"""The cache of images: one store a tower, so that an image is encoded once for every task.
+"""The cache of items: one store a tower, so that an item is encoded once for every task.
 
-Legend: N images, D width.
+Legend: N items, D width.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from pathlib import Path
 
 from polyglance.encoding import embed
 from polyglance.heads.affine import Vectors
-from polyglance.records import ImageFile, Quarantined
+from polyglance.records import MediaFile, Quarantined
 from polyglance.storage import locations
 from polyglance.towers import Tower
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class EncodedImages:
-    """The vectors of images that can be read.
+class EncodedItems:
+    """The vectors of items that can be read.
 
     Attributes:
         ids: N, as they were given, in that order.
         vectors: Float32 (N, D), raw, as the tower gave them.
         keys: Content keys, N.
-        quarantined: The images that cannot be read, and why.
+        quarantined: The items that cannot be read, and why.
     """
 
     ids: list[str]
@@ -35,7 +35,7 @@ class EncodedImages:
     quarantined: tuple[Quarantined, ...]
 
 
-class ImageCache:
+class MediaCache:
     """A folder with a store of vectors for each tower.
 
     Rows are known by the place of the file, under which it is not opened again while its size and
@@ -46,45 +46,45 @@ class ImageCache:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = locations.cache_folder() / "images" if folder is None else Path(folder)
+        self.folder = locations.cache_folder() / "items" if folder is None else Path(folder)
 
-    def encode(self, images: Sequence[ImageFile], tower: Tower) -> EncodedImages:
+    def encode(self, items: Sequence[MediaFile], tower: Tower) -> EncodedItems:
         """Encode what is not known yet, and give the vectors of all; resumes.
 
         Args:
-            images: Files with distinct ids.
-            tower: An image tower; what is asked of it is its embedding.
+            items: Files with distinct ids.
+            tower: An item tower; what is asked of it is its embedding.
 
         Raises:
             StoreError: Another process has been writing for long.
             DiskFullError: No room; what was appended stays.
         """
         name = hashlib.blake2b(tower.fingerprint.encode(), digest_size=12).hexdigest()
-        store = embed.open_image_store(self.folder / name, tower)
-        placed = {image.id: _place(image) for image in images}
-        first = {placed[image.id]: image for image in reversed(images)}
-        report = embed.embed_images(
-            [replace(image, id=place) for place, image in first.items()],
+        store = embed.open_media_store(self.folder / name, tower)
+        placed = {item.id: _place(item) for item in items}
+        first = {placed[item.id]: item for item in reversed(items)}
+        report = embed.embed_media(
+            [replace(item, id=place) for place, item in first.items()],
             tower,
             store=store,
             wait_seconds=embed.CACHE_WAIT_SECONDS,
         )
         why = {one.id: one.reason for one in report.quarantined}
-        ids = [image.id for image in images if placed[image.id] not in why]
+        ids = [item.id for item in items if placed[item.id] not in why]
         places = [placed[identity] for identity in ids]
-        return EncodedImages(
+        return EncodedItems(
             ids=ids,
             vectors=store.vectors(places),
             keys=store.keys(places),
             quarantined=tuple(
-                Quarantined(image.id, why[placed[image.id]])
-                for image in images
-                if placed[image.id] in why
+                Quarantined(item.id, why[placed[item.id]])
+                for item in items
+                if placed[item.id] in why
             ),
         )
 
 
-def _place(image: ImageFile) -> str:
+def _place(item: MediaFile) -> str:
     """The full path of a file; of a member of a tar with where it begins."""
-    path = os.path.abspath(image.path)
-    return path if image.span is None else f"{path}#{image.span[0]}"
+    path = os.path.abspath(item.path)
+    return path if item.span is None else f"{path}#{item.span[0]}"

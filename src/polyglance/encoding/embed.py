@@ -1,4 +1,4 @@
-"""Encoding of texts and images into a store, once, resumed after any stop.
+"""Encoding of texts and items into a store, once, resumed after any stop.
 
 Legend: N rows, D width.
 
@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from polyglance import errors, progress
 from polyglance.encoding import media
-from polyglance.records import ImageFile, Output, Quarantined
+from polyglance.records import MediaFile, Output, Quarantined
+from polyglance.sources.formats import FORMATS
 from polyglance.storage import atomic, locations
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.schema import check_shape, unusable_rows
@@ -111,14 +112,14 @@ def facts_of(tower: Tower, *, output: Output = "embedding", dim: int | None = No
     )
 
 
-def open_image_store(
+def open_media_store(
     path: Path, tower: Tower, *, extra_facts: Mapping[str, Any] | None = None
 ) -> Store:
-    """Open the store of an image tower's embeddings, or make it; as `Store.open_or_create`."""
+    """Open the store of an item tower's embeddings, or make it; as `Store.open_or_create`."""
     return Store.open_or_create(
         path,
         facts_of(tower),
-        extra_columns=media.image_columns(),
+        extra_columns=media.media_columns(),
         extra_facts=extra_facts,
     )
 
@@ -207,7 +208,7 @@ def text_vectors(
         ConfigError: Both `store` and `cache`, or a store of another output.
         LanguageError, InputError, StoreError, DiskFullError: As `embed_texts`.
     """
-    if not getattr(tower, "worth_storing", True):
+    if not tower.worth_storing:
         # Such a tower encodes faster than a store reads.
         cache = None
     if store is not None and cache is not None:
@@ -238,8 +239,8 @@ def text_vectors(
     return store.vectors(keys)  # (N, D)
 
 
-def embed_images(
-    images: Sequence[ImageFile],
+def embed_media(
+    items: Sequence[MediaFile],
     tower: Tower,
     *,
     store: Store,
@@ -247,16 +248,16 @@ def embed_images(
     look: media.Look | None = None,
     wait_seconds: float = 0.0,
 ) -> EmbedReport:
-    """Encode the images that a store lacks; reading and preprocessing run ahead in threads.
+    """Encode the items that a store lacks; reading and preprocessing run ahead in threads.
 
     A file whose path, size and time are those of its row is not even opened. One whose content is
     known under any id is not encoded again. An id whose content changed gets a new row in the place
     of the old; where the changed file cannot be read, the old row stays.
 
     Args:
-        images: N files with distinct ids.
-        tower: An image tower; one with `preprocess` has that run in the threads.
-        store: Of this tower, as `open_image_store` makes it.
+        items: N files with distinct ids.
+        tower: Of their modality; its `preprocess` runs in the threads.
+        store: Of this tower, as `open_media_store` makes it.
         num_threads: How many read ahead, and how many batches are encoded at once, 1 or more.
         look: Is shown each file that is read, and fills further columns of the store.
         wait_seconds: How long to wait for another process that is writing the store.
@@ -265,29 +266,34 @@ def embed_images(
         Counts of files; what could not be read is set aside, and the others go on.
 
     Raises:
-        InputError: An id twice.
+        InputError: An id twice, or a file of another modality.
         StoreError: The store is another tower's, lacks a column, or is being written by another.
         DiskFullError: No room; what was appended stays.
     """
     require_tower(store, tower)
-    if len({image.id for image in images}) != len(images):
-        twice, count = Counter(image.id for image in images).most_common(1)[0]
+    noun = FORMATS[tower.modality].noun
+    if other := next((item for item in items if item.modality != tower.modality), None):
         raise errors.InputError(
-            f"the image id {twice!r} was given {count} times; ids are unique",
-            hint="give each image once",
+            f"{other.id} is of the modality {other.modality}; the tower reads {tower.modality}",
+            hint="give files that the tower reads, or another tower",
+        )
+    if len({item.id for item in items}) != len(items):
+        twice, count = Counter(item.id for item in items).most_common(1)[0]
+        raise errors.InputError(
+            f"the {noun} id {twice!r} was given {count} times; ids are unique",
+            hint=f"give each {noun} once",
         )
     with store.writing(wait_seconds=wait_seconds):
-        run = media.ImageRun(store, tower, num_threads=num_threads, look=look)
-        changed = [image for image in images if not run.is_unchanged(image)]
-        preprocess = getattr(tower, "preprocess", None)
+        run = media.MediaRun(store, tower, num_threads=num_threads, look=look)
+        changed = [item for item in items if not run.is_unchanged(item)]
         ahead = media.read_ahead(
             changed,
-            preprocess=preprocess,
+            preprocess=tower.preprocess,
             known_keys=run.known_keys,
             num_threads=num_threads,
             look=look,
         )
-        with _bar("images", total=len(changed)) as advance, closing(run), closing(ahead):
+        with _bar(f"{noun}s", total=len(changed)) as advance, closing(run), closing(ahead):
             try:
                 for read in ahead:
                     run.take(read)
@@ -297,11 +303,11 @@ def embed_images(
                 # Ctrl-C as well: what was encoded is kept, unless the write itself was hit.
                 run.keep_encoded()
                 raise
-        set_aside(store, run.quarantined, tried=[image.id for image in images])
+        set_aside(store, run.quarantined, tried=[item.id for item in items])
         _compact_if_scattered(store)
     return EmbedReport(
         new=run.num_new,
-        known=len(images) - run.num_new - len(run.quarantined),
+        known=len(items) - run.num_new - len(run.quarantined),
         quarantined=tuple(run.quarantined),
     )
 

@@ -1,8 +1,8 @@
-"""Reading of image files for a store: skip, copy a vector, encode, or set aside.
+"""Reading of item files for a store: skip, copy a vector, encode, or set aside.
 
 Legend: D width.
 
-Threads read, hash, decode and preprocess ahead of the tower (`read_ahead`); `ImageRun` takes what
+Threads read, hash, decode and preprocess ahead of the tower (`read_ahead`); `MediaRun` takes what
 they bring, has it encoded in batches, and appends less often than it encodes, since every append
 is a version of the table.
 """
@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.encoding.batches import BatchEncoder
-from polyglance.records import ImageFile, Quarantined
-from polyglance.sources.images import Photo, decode_photo
+from polyglance.records import Decoded, MediaFile, Quarantined
+from polyglance.sources import decoders
 from polyglance.sources.webdataset import read_span
 from polyglance.storage.schema import unusable_rows
 from polyglance.storage.store import Store
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 
 Vectors = NDArray[np.float32]
 KEY = re.compile(r"[0-9a-f]{32}")
-Preprocess = Callable[[Any], NDArray[Any]]
+Preprocess = Callable[[Any], Any]
 
 ENCODE_ROWS = 64
-# A file is read whole before it is decoded; no image that can be decoded has more.
+# A file is read whole before it is decoded; no item that can be decoded has more.
 MOST_BYTES = 1 << 30
-# An append comes after so many rows or seconds: a kill costs at most that, and a million images
+# An append comes after so many rows or seconds: a kill costs at most that, and a million items
 # make a thousand versions, not sixteen thousand.
 APPEND_ROWS = 1024
 APPEND_SECONDS = 30.0
@@ -55,14 +55,14 @@ class Look(Protocol):
     """A callback that sees each file while its bytes are in memory, in the reading threads."""
 
     def __call__(
-        self, file: ImageFile, *, data: bytes, photo: Photo | None, key: str
+        self, file: MediaFile, *, data: bytes, decoded: Decoded | None, key: str
     ) -> Mapping[str, Any]:
         """Look at one file.
 
         Args:
             file: Which.
             data: Its bytes.
-            photo: What they show; None where the content was known and not decoded.
+            decoded: What they hold; None where the content was known and not decoded.
             key: The content key.
 
         Returns:
@@ -71,15 +71,15 @@ class Look(Protocol):
         ...
 
 
-def image_columns() -> dict[str, pyarrow.DataType]:
-    """The columns that a store of images needs beyond its own."""
+def media_columns() -> dict[str, pyarrow.DataType]:
+    """The columns that a store of items needs beyond its own."""
     import pyarrow as pa
 
     return {"path": pa.string(), "size": pa.int64(), "mtime_ns": pa.int64()}
 
 
 @dataclass(frozen=True, slots=True)
-class ReadImage:
+class ReadItem:
     """A file that was read.
 
     Attributes:
@@ -92,7 +92,7 @@ class ReadImage:
         seen: Values of further columns.
     """
 
-    file: ImageFile
+    file: MediaFile
     size: int = 0
     mtime_ns: int = 0
     key: str = ""
@@ -106,18 +106,18 @@ class ReadImage:
         return os.path.abspath(self.file.path)
 
 
-def read_image(
-    file: ImageFile,
+def read_item(
+    file: MediaFile,
     *,
-    preprocess: Preprocess | None,
+    preprocess: Preprocess,
     known_keys: Collection[str],
     look: Look | None = None,
-) -> ReadImage:
+) -> ReadItem:
     """Read one file, and decode it unless its content is known.
 
     Args:
         file: Which.
-        preprocess: From an image to the array that the tower takes; None leaves the image.
+        preprocess: From a decoded item to what the tower takes.
         known_keys: Content that needs no decoding.
         look: Is shown the file.
 
@@ -127,24 +127,24 @@ def read_image(
     try:
         data, mtime_ns = _read(file)
     except UnicodeEncodeError:
-        return ReadImage(file, reason="its name is not valid UTF-8")
+        return ReadItem(file, reason="its name is not valid UTF-8")
     except OSError as error:
-        return ReadImage(file, reason=error.strerror or str(error))
+        return ReadItem(file, reason=error.strerror or str(error))
     key = content_key(data)
-    item = photo = None
+    item = decoded = None
     if key not in known_keys:
         try:
-            photo = decode_photo(data, name=file.id)
-            item = photo.image if preprocess is None else preprocess(photo.image)
+            decoded = decoders.decode(data, name=file.id, modality=file.modality)
+            item = preprocess(decoded.item)
         except errors.InputError as error:
-            return ReadImage(file, reason=error.message)
+            return ReadItem(file, reason=error.message)
         except (ValueError, ArithmeticError, MemoryError) as error:  # for an odd shape
-            return ReadImage(file, reason=f"preprocessing failed: {errors.first_line(error)}")
-    seen = {} if look is None else look(file, data=data, photo=photo, key=key)
-    return ReadImage(file, len(data), mtime_ns, key, item, seen=seen)
+            return ReadItem(file, reason=f"preprocessing failed: {errors.first_line(error)}")
+    seen = {} if look is None else look(file, data=data, decoded=decoded, key=key)
+    return ReadItem(file, len(data), mtime_ns, key, item, seen=seen)
 
 
-def _read(file: ImageFile) -> tuple[bytes, int]:
+def _read(file: MediaFile) -> tuple[bytes, int]:
     """The bytes of a file, and when it was last changed.
 
     Raises:
@@ -185,18 +185,18 @@ def require_key(key: str, *, place: Path | str) -> None:
 
 
 def read_ahead(
-    images: Sequence[ImageFile],
+    items: Sequence[MediaFile],
     *,
-    preprocess: Preprocess | None,
+    preprocess: Preprocess,
     known_keys: Collection[str],
     num_threads: int,
     look: Look | None = None,
-) -> Generator[ReadImage, None, None]:
+) -> Generator[ReadItem, None, None]:
     """Read files in threads, in order, at most a batch ahead of who takes them.
 
     Args:
-        images: Which.
-        preprocess: See `read_image`.
+        items: Which.
+        preprocess: See `read_item`.
         known_keys: Looked at while it grows.
         num_threads: How many, 1 or more.
         look: Is shown each file.
@@ -204,14 +204,14 @@ def read_ahead(
     Yields:
         What was read. Closing the iterator ends the threads.
     """
-    executor = ThreadPoolExecutor(max_workers=num_threads, thread_name_prefix="read-images")
-    read = partial(read_image, preprocess=preprocess, known_keys=known_keys, look=look)
-    waiting: deque[Future[ReadImage]] = deque()
-    rest = iter(images)
+    executor = ThreadPoolExecutor(max_workers=num_threads, thread_name_prefix="read-items")
+    read = partial(read_item, preprocess=preprocess, known_keys=known_keys, look=look)
+    waiting: deque[Future[ReadItem]] = deque()
+    rest = iter(items)
     try:
         while True:
-            for image in islice(rest, ENCODE_ROWS + num_threads - len(waiting)):
-                waiting.append(executor.submit(read, image))
+            for item in islice(rest, ENCODE_ROWS + num_threads - len(waiting)):
+                waiting.append(executor.submit(read, item))
             if not waiting:
                 return
             yield waiting.popleft().result()
@@ -219,11 +219,11 @@ def read_ahead(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-class ImageRun:
-    """One run over image files; its caller is the store's writer.
+class MediaRun:
+    """One run over item files; its caller is the store's writer.
 
     Args:
-        store: With `image_columns()`.
+        store: With `media_columns()`.
         tower: Encodes what is new.
         num_threads: Batches that are encoded at once at most.
         look: Is shown what has to be read a second time.
@@ -243,9 +243,9 @@ class ImageRun:
         names = ["id", "key", "path", "size", "mtime_ns"]
         if lacking := sorted(set(names[2:]) - set(store.extra_columns)):
             raise errors.StoreError(
-                f"the store {store.path} lacks the columns {', '.join(lacking)}; a store of images "
+                f"the store {store.path} lacks the columns {', '.join(lacking)}; a store of items "
                 "has path, size and mtime_ns",
-                hint="give a new folder; open_image_store makes the columns",
+                hint="give a new folder; open_media_store makes the columns",
             )
         table = store.columns(names)
         self._key_of = dict(zip(table["id"], table["key"], strict=True))
@@ -256,28 +256,28 @@ class ImageRun:
         self._encoder = BatchEncoder(
             tower, output=output, dim=store.facts.dim, num_threads=num_threads
         )
-        self._to_encode: dict[str, ReadImage] = {}  # by key: distinct content
+        self._to_encode: dict[str, ReadItem] = {}  # by key: distinct content
         self._encoding: deque[tuple[list[str], Future[Vectors]]] = deque()  # their keys
         self._on_way: set[str] = set()  # all of these
-        self._rows: list[ReadImage] = []  # to be written, with the vector of their key
+        self._rows: list[ReadItem] = []  # to be written, with the vector of their key
         self._vector_of: dict[str, Vectors] = {}  # encoded since the last append
         self._bad: dict[str, str] = {}  # content without a usable vector
         self._last_append = time.monotonic()
         self._writing = False
 
-    def is_unchanged(self, image: ImageFile) -> bool:
+    def is_unchanged(self, item: MediaFile) -> bool:
         """Whether the row of a file has its path, size and time."""
-        mark = self._mark_of.get(image.id)
+        mark = self._mark_of.get(item.id)
         if mark is None:
             return False
         try:
-            now = os.stat(image.path)
+            now = os.stat(item.path)
         except OSError:
             return False
-        size = now.st_size if image.span is None else image.span[1]
-        return bool(mark == (os.path.abspath(image.path), size, now.st_mtime_ns))
+        size = now.st_size if item.span is None else item.span[1]
+        return bool(mark == (os.path.abspath(item.path), size, now.st_mtime_ns))
 
-    def take(self, read: ReadImage) -> None:
+    def take(self, read: ReadItem) -> None:
         """Take one file; encodes and appends when there is enough."""
         if read.reason is not None:
             self.quarantined.append(Quarantined(read.file.id, read.reason))
@@ -285,9 +285,8 @@ class ImageRun:
         if self._is_new(read.key):
             if read.item is None and read.key not in self._to_encode:
                 # Its content was known when it was read; the row that had it has changed since.
-                preprocess = getattr(self._tower, "preprocess", None)
-                again = read_image(read.file, preprocess=preprocess, known_keys=(), look=self._look)
-                self.take(again)
+                prepare = self._tower.preprocess
+                self.take(read_item(read.file, preprocess=prepare, known_keys=(), look=self._look))
                 return
             self._to_encode.setdefault(read.key, read)
         self._rows.append(replace(read, item=None))  # pixels are held until they are encoded
@@ -395,7 +394,7 @@ class ImageRun:
         stored = self._store.vectors([self.known_keys[key] for key in copied])
         return {**self._vector_of, **dict(zip(copied, stored, strict=True))}
 
-    def _note(self, read: ReadImage) -> None:
+    def _note(self, read: ReadItem) -> None:
         """Note the row that was just written."""
         identity, before = read.file.id, self._key_of.get(read.file.id)
         if before != read.key:

@@ -13,6 +13,7 @@ from polyglance.encoding.embed import VectorCache, text_vectors
 from polyglance.heads.affine import Vectors
 from polyglance.metrics import retrieval
 from polyglance.records import Modality, Output
+from polyglance.towers.base import Tower
 
 # Half precision keeps lengths to about 0.001.
 LENGTH_TOLERANCE = 0.01
@@ -60,11 +61,10 @@ class FunctionEncoder:
         return retrieval.unit_rows(text_vectors(texts, self.tower, cache=cache))
 
 
-class _FunctionTower:
+class _FunctionTower(Tower):
     """A function as a tower, so that a cache knows whose vectors it keeps."""
 
     modality: Modality = "text"
-    uses_language = False
 
     def __init__(self, function: Callable[[list[str]], ArrayLike], *, model_id: str) -> None:
         self.function = function

@@ -11,16 +11,17 @@ from typing import Generic, Literal, TypeVar
 
 from polyglance import errors, evaluation
 from polyglance.encoding import embed
-from polyglance.encoding.cache import ImageCache
+from polyglance.encoding.cache import MediaCache
 from polyglance.evaluation import identity
 from polyglance.heads import affine
 from polyglance.heads.affine import Vectors
 from polyglance.model.dual_encoder import DualEncoder, TextRouter, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side, SpaceTower
-from polyglance.records import Quarantined
+from polyglance.records import Modality, Quarantined
 from polyglance.results.schema import Result
 from polyglance.sources import named_pictures
+from polyglance.sources.formats import FORMATS
 from polyglance.tasks import ContentData, TaskData, load_task
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
@@ -114,7 +115,7 @@ def evaluate(
     if loaded is not None:
         encoder = encoder.with_pack(loaded, reencode=reencode)
     if isinstance(texts, ClassificationData | NeighbourData):
-        texts = texts.with_images(images)
+        texts = texts.with_items(images, content.tower.modality)
     there = subset_at_hand(encoder, texts, images=images)
     found = there.data
     dropped_names = there.dropped_names
@@ -219,26 +220,26 @@ def subset_at_hand(
         # space before it is stored.
         side = Side(SpaceTower(side), side.reference)
     tower = side.tower
-    if hasattr(tower, "ids"):
+    if tower.ids is not None:
         data = data.only(list(tower.ids), reason="vectors_missing")
         given = encoder.encode_contents(data.content_ids)
         return Subset(data=data, vectors=given, contents_id=identity.vectors_id(given))
-    named = _image_files(data, images)
-    listed, damaged_tars = named.images, named.damaged_tars
-    data = data.only([item.id for item in listed], reason="images_missing")
-    found = ImageCache().encode(listed, tower)
+    named = _media_files(data, images, modality=tower.modality)
+    listed, damaged_tars = named.items, named.damaged_tars
+    data = data.only([item.id for item in listed], reason="items_missing")
+    found = MediaCache().encode(listed, tower)
     if found.quarantined:
-        data = data.only(found.ids, reason="images_damaged")
+        data = data.only(found.ids, reason="items_damaged")
     if damaged_tars:
         dropped = {**data.num_dropped, "tars_damaged": len(damaged_tars)}
         data = replace(data, num_dropped=dropped)  # type: ignore[type-var]
     if named.ambiguous:
-        dropped = {**data.num_dropped, "names_of_several_images": len(named.ambiguous)}
+        dropped = {**data.num_dropped, "names_of_several_items": len(named.ambiguous)}
         data = replace(data, num_dropped=dropped)  # type: ignore[type-var]
     aside = {
-        "images_damaged": found.quarantined,
+        "items_damaged": found.quarantined,
         "tars_damaged": damaged_tars,
-        "names_of_several_images": named.ambiguous,
+        "names_of_several_items": named.ambiguous,
     }
     row_of = {name: row for row, name in enumerate(found.ids)}
     rows = [row_of[name] for name in data.content_ids]
@@ -301,14 +302,17 @@ def _identity(parts: Sequence[str]) -> str:
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def _image_files(data: ContentData, folder: Path | None) -> named_pictures.Named:
-    """Where the pictures are: the task's own, or files of those names."""
-    if data.image_files:
-        return named_pictures.Named(images=data.image_files, damaged_tars=())
+def _media_files(
+    data: ContentData, folder: Path | None, *, modality: Modality
+) -> named_pictures.Named:
+    """Where the items are: the task's own files, or files of those names."""
+    if data.media_files:
+        return named_pictures.Named(items=data.media_files, damaged_tars=())
     if folder is None:
+        nouns = f"{FORMATS[modality].noun}s"
         raise errors.UnavailableError(
-            f"{data.task} does not bring its {len(data.content_ids)} pictures",
-            hint="say where they are: --images FOLDER (pictures, or tars of them); or give "
+            f"{data.task} does not bring its {len(data.content_ids)} {nouns}",
+            hint=f"say where they are: --images FOLDER ({nouns}, or tars of them); or give "
             "their vectors: --image-vectors",
         )
-    return named_pictures.find_named(folder, data.content_ids)
+    return named_pictures.find_named(folder, data.content_ids, modality)

@@ -11,6 +11,7 @@ from polyglance.model import card
 from polyglance.results.schema import Result
 from polyglance.storage import locations
 from polyglance.towers import parse_reference
+from polyglance.towers.trainable.tuned import TunedTower
 
 FILE = "README.md"
 # What a hub calls the task, by who asks whom.
@@ -120,8 +121,9 @@ def _measured(results: Sequence[Result]) -> Iterator[str]:
 def _base_models(order: Order) -> list[str]:
     """The hub names among teacher and tower; folders of this disk are left out."""
     manifest = order.pack.manifest
-    tuning = getattr(order.pack.side.tower, "tuning", None)
-    references = [manifest.teacher, manifest.tower, *([tuning.base] if tuning else [])]
+    tower = order.pack.side.tower
+    base = [tower.tuning.base] if isinstance(tower, TunedTower) else []
+    references = [manifest.teacher, manifest.tower, *base]
     names = [
         parse_reference(reference).location
         for reference in references

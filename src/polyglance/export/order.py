@@ -20,6 +20,7 @@ from polyglance.model.pack import LanguagePack
 from polyglance.model.same_space import PROBE_TEXTS
 from polyglance.model.side import SpaceTower
 from polyglance.results.schema import Result
+from polyglance.towers.trainable.tuned import TunedTower
 
 # A unit vector's numbers are at most 1; this is the promise of every form.
 TOLERANCE = 1e-4
@@ -92,8 +93,8 @@ class Order:
     @property
     def languages_apart(self) -> tuple[str, ...]:
         """Languages that the text side has parts of their own for: adapters, low-rank changes."""
-        tuning = getattr(self.pack.side.tower, "tuning", None)
-        return () if tuning is None else tuple(tuning.languages)
+        tower = self.pack.side.tower
+        return tuple(tower.tuning.languages) if isinstance(tower, TunedTower) else ()
 
     def refuse_language(self, why: str) -> None:
         """Refuse a language where it selects nothing.

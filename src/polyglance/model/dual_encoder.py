@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from polyglance import errors
+from polyglance import errors, towers
 from polyglance.encoding.embed import VectorCache, text_vectors
 from polyglance.heads import affine
 from polyglance.heads.affine import Vectors
@@ -285,10 +285,26 @@ def load_side(
         # Before anything is loaded: it shows that another model was put in the place of this one.
         require_space(reference, facts.space_id, wanted=space_id)
         return _side_in(folder, facts, name)
-    # Sound models come with the towers that need them; until then content means pictures.
-    tower = load_tower(str(reference), modality="image" if name == "content" else "text")
+    modality: Modality = "text" if name == "text" else towers.items_of(str(reference))
+    tower = load_tower(str(reference), modality=modality)
     require_space(reference, tower.space_id, wanted=space_id)
     return Side(tower, str(reference))
+
+
+def modality_of(reference: str | Path) -> Modality:
+    """What the items of a dual encoder are, without loading it.
+
+    Args:
+        reference: A model folder, or `library:location`.
+
+    Raises:
+        StoreError: As `read_facts`.
+        UnknownNameError: No such library.
+    """
+    folder = Path(reference)
+    if (folder / MODEL_FILE).is_file():
+        return read_facts(folder).modality
+    return towers.items_of(str(reference))
 
 
 def read_facts(folder: Path) -> ModelFacts:

@@ -54,7 +54,7 @@ class Side:
         """Width of what the head takes: of the tower's vectors, or of its features."""
         if self.output == "embedding":
             return self.tower.dim
-        return int(getattr(self.tower, "pre_projection_dim", self.tower.dim))
+        return self.tower.pre_projection_dim or self.tower.dim
 
     @property
     def fingerprint(self) -> str:
@@ -94,14 +94,7 @@ class Side:
         if not location.startswith("./"):
             note_places(self.reference)
             return
-        save = getattr(self.tower, "save", None)
-        if save is None:
-            raise errors.StoreError(
-                f"{type(self.tower).__name__} cannot be written into a folder; "
-                "only towers with a save() can",
-                hint="refer to it by name instead, as in hf:NAME",
-            )
-        save(folder / location)
+        self.tower.save(folder / location)
 
 
 def load_tower_beside(folder: Path, reference: str, *, modality: Modality) -> Tower:
@@ -113,14 +106,12 @@ def load_tower_beside(folder: Path, reference: str, *, modality: Modality) -> To
     return load_tower(beside(folder, reference), modality=modality)
 
 
-class SpaceTower:
+class SpaceTower(Tower):
     """A side seen as one tower whose vectors are unit and in the space: what an index stores.
 
     Args:
         side: The tower and the head behind it.
     """
-
-    uses_language = False
 
     def __init__(self, side: Side) -> None:
         self.side = side
@@ -132,12 +123,11 @@ class SpaceTower:
     @property
     def encodes_in_threads(self) -> bool:
         """As the tower's."""
-        return getattr(self.side.tower, "encodes_in_threads", False)
+        return self.side.tower.encodes_in_threads
 
-    def preprocess(self, image: Any) -> Any:
-        """As the tower does it, where it does."""
-        prepare = getattr(self.side.tower, "preprocess", None)
-        return image if prepare is None else prepare(image)
+    def preprocess(self, item: Any) -> Any:
+        """As the tower does it."""
+        return self.side.tower.preprocess(item)
 
     def encode(
         self,

@@ -163,7 +163,7 @@ def _answers(
     cache: VectorCache | None,
 ) -> Answers | None:
     """Ask in one language; None where the text side cannot be asked these texts."""
-    if not set(texts) <= set(getattr(side.tower, "ids", texts)):
+    if side.tower.ids is not None and not set(texts) <= set(side.tower.ids):
         return None  # precomputed vectors, and not of these texts
     try:
         raw = text_vectors(

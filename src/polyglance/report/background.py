@@ -13,8 +13,8 @@ _REASONS = {
     "captions_beyond_first": "captions after the first of the same item",
     "captions_repeated": "captions that repeat another of the same item",
     "captions_without_content": "captions whose item is not at hand",
-    "images_damaged": "images that cannot be read",
-    "images_missing": "images that are missing",
+    "items_damaged": "items that cannot be read",
+    "items_missing": "items that are missing",
     "images_of_unnamed_classes": "images of a class that has no name in the language",
     "pairs_without_score": "pairs that people gave no score",
     "pairs_with_an_empty_side": "pairs with an empty side",
@@ -87,7 +87,7 @@ def _in_language(text: str, language: str) -> str:
 def reason_name(reason: str) -> str:
     """A reason in words.
 
-    >>> reason_name("images_missing"), reason_name("too_long")
+    >>> reason_name("items_missing"), reason_name("too_long")
     ('images that are missing', 'too long')
     """
     return _REASONS.get(reason, reason.replace("_", " "))

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyglance import errors
-from polyglance.records import ImageFile, Quarantined
+from polyglance.records import MediaFile, Modality, Quarantined
 from polyglance.search.scanned import Gathered
 from polyglance.sources import webdataset
+from polyglance.sources.formats import readable_suffixes
 from polyglance.sources.patterns import Patterns
 from polyglance.sources.skipped import Skipped, Why, summary
-from polyglance.sources.walking import readable_suffixes, valid_name
+from polyglance.sources.walking import valid_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,11 +27,12 @@ COLUMNS = ("path", "key", "url", "caption", "status")
 SUCCESS = "success"
 
 
-def from_downloads(table_path: Path, *, exclude: Patterns) -> Gathered:
+def from_downloads(table_path: Path, modality: Modality, *, exclude: Patterns) -> Gathered:
     """The files that a parquet of downloads names; see the module.
 
     Args:
         table_path: The parquet.
+        modality: What the files are.
         exclude: Which are left out, by their ids.
 
     Raises:
@@ -42,8 +44,8 @@ def from_downloads(table_path: Path, *, exclude: Patterns) -> Gathered:
             f"{table_path} has the columns {', '.join(columns)}; path or key is wanted",
             hint="name the file of each url in a column path, relative to the parquet",
         )
-    finder = _Finder(table_path, column="path" if "path" in columns else "key")
-    images: dict[str, ImageFile] = {}
+    finder = _Finder(table_path, modality, column="path" if "path" in columns else "key")
+    items: dict[str, MediaFile] = {}
     kept: dict[str, dict[str, str]] = {}
     skipped: list[Skipped] = []
     aside = list(finder.aside)
@@ -56,12 +58,12 @@ def from_downloads(table_path: Path, *, exclude: Patterns) -> Gathered:
             skipped.append(Skipped(given or f"row {number}", Why.NOT_DOWNLOADED, status or ""))
         elif exclude.match(found.id):
             skipped.append(Skipped(found.id, Why.EXCLUDED))
-        elif found.id in images:
+        elif found.id in items:
             skipped.append(Skipped(found.id, Why.CLASH, f"row {number} names it again"))
         else:
-            images[found.id] = found
+            items[found.id] = found
             kept[found.id] = {k: v for k in ("url", "caption") if (v := row.get(k))}
-    if not images:
+    if not items:
         said = "; ".join([*summary(skipped), *(f"{one.id}: {one.reason}" for one in aside[:1])])
         raise errors.InputError(
             f"none of the {len(rows)} files that {table_path} names is there ({said})",
@@ -69,7 +71,7 @@ def from_downloads(table_path: Path, *, exclude: Patterns) -> Gathered:
         )
     return Gathered(
         root=table_path.parent,
-        images=tuple(images[name] for name in sorted(images)),
+        items=tuple(items[name] for name in sorted(items)),
         describe=lambda file, remark: kept[file.id],
         set_aside=tuple(aside),
         skipped=tuple(skipped),
@@ -82,6 +84,7 @@ class _Finder:
 
     Args:
         table_path: The parquet.
+        modality: What the files are.
         column: Which column names files: `path` or `key`.
 
     Attributes:
@@ -89,17 +92,18 @@ class _Finder:
         num_tars: Tars that were looked into.
     """
 
-    def __init__(self, table_path: Path, *, column: str) -> None:
+    def __init__(self, table_path: Path, modality: Modality, *, column: str) -> None:
+        self.modality = modality
         self.root = os.path.abspath(table_path.parent)
         self.real_root = os.path.realpath(self.root)
         self.column = column
         self.aside: list[Quarantined] = []
         self.num_tars = 0
-        self._by_key: dict[str, ImageFile] = {}
+        self._by_key: dict[str, MediaFile] = {}
         if column == "key":
             self._list_keys(table_path)
 
-    def find(self, given: str | None) -> ImageFile | str:
+    def find(self, given: str | None) -> MediaFile | str:
         """The file that a row names, or why there is none."""
         if given is None:
             return f"its {self.column} is empty"
@@ -111,30 +115,31 @@ class _Finder:
         inside = os.path.relpath(os.path.realpath(path), self.real_root)
         if inside.startswith(".." + os.sep):
             return f"it lies outside {self.root}"
-        return ImageFile(valid_name(inside.replace(os.sep, "/")), Path(self.root, inside))
+        name = valid_name(inside.replace(os.sep, "/"))
+        return MediaFile(name, Path(self.root, inside), modality=self.modality)
 
     def _list_keys(self, table_path: Path) -> None:
-        """Pictures by the stem of their names, which is their key; loose ones before a tar's."""
+        """Items by the stem of their names, which is their key; loose ones before a tar's."""
         for folder in (table_path.with_suffix(""), table_path.parent):
-            for path in _pictures_of(folder):
+            for path in self._listed(folder):
                 identity = path.relative_to(table_path.parent).as_posix()
-                image = ImageFile(valid_name(identity), path)
-                self._by_key.setdefault(valid_name(path.stem), image)
+                item = MediaFile(valid_name(identity), path, modality=self.modality)
+                self._by_key.setdefault(valid_name(path.stem), item)
         tar = table_path.with_suffix(".tar")
         if tar.is_file():
             self.num_tars = 1
-            shard = webdataset.read_shard(tar, name=valid_name(tar.stem))
+            shard = webdataset.read_shard(tar, self.modality, name=valid_name(tar.stem))
             if shard.problem is not None:
                 self.aside.append(Quarantined(shard.name, shard.problem))
             for sample in shard.samples:
-                self._by_key.setdefault(Path(sample.image.id).stem, sample.image)
+                self._by_key.setdefault(Path(sample.item.id).stem, sample.item)
 
-
-def _pictures_of(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    suffixes = readable_suffixes()
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
+    def _listed(self, folder: Path) -> list[Path]:
+        """The items of a folder itself, sorted."""
+        if not folder.is_dir():
+            return []
+        suffixes = readable_suffixes(self.modality)
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
 
 
 def _read_rows(table_path: Path) -> tuple[list[dict[str, str | None]], list[str]]:

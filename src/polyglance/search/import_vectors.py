@@ -18,8 +18,8 @@ import numpy as np
 from polyglance import errors, progress
 from polyglance.encoding import embed, media
 from polyglance.heads import affine
-from polyglance.model.dual_encoder import load_side
-from polyglance.records import Quarantined
+from polyglance.model.dual_encoder import load_side, modality_of
+from polyglance.records import Modality, Quarantined
 from polyglance.search import leaving, own_source, places
 from polyglance.search.downloads import texts_of
 from polyglance.search.leaving import Leaving, Policy
@@ -79,7 +79,7 @@ def build_vectors(
     before = own_source.identity_of(source)
     facts = _facts_of(source, space=space, model=model)
     num_rows = 0
-    for part in _parts(source):  # all of them, before a row is written
+    for part in _parts(source, facts.modality):  # all of them, before a row is written
         _check(part, facts)
         num_rows += len(part.ids)
     if not num_rows and not policy.forget:
@@ -94,7 +94,7 @@ def build_vectors(
         table = store.columns(["id", "key", "path"])
         run = _Run(store, table)
         with progress.bar("vectors", total=None) as advance:
-            for part in _parts(source):  # one after the other: each holds its ids
+            for part in _parts(source, facts.modality):  # one after the other: each holds its ids
                 for start, extra in _blocks(part):
                     run.take(part, start, extra)
                     advance(min(BLOCK_ROWS, len(part.ids) - start))
@@ -178,13 +178,13 @@ def _columns(store: Store, extra: Mapping[str, list[Any]], rows: list[int]) -> d
     }
 
 
-def _parts(source: Path) -> Iterator[precomputed.Part]:
+def _parts(source: Path, modality: Modality) -> Iterator[precomputed.Part]:
     """The files of vectors, ids from whatever column of the metadata names rows."""
     column = None
     if table := next(iter(sorted((source / "metadata").glob("metadata_*.parquet"))), None):
         there = precomputed.columns_of(table)
         column = next((name for name in ID_COLUMNS if name in there), None)
-    return precomputed.read_parts(source, modality="image", id_column=column)
+    return precomputed.read_parts(source, modality=modality, id_column=column)
 
 
 def _blocks(part: precomputed.Part) -> Iterator[tuple[int, dict[str, list[Any]]]]:
@@ -209,13 +209,14 @@ def _blocks(part: precomputed.Part) -> Iterator[tuple[int, dict[str, list[Any]]]
 
 def _facts_of(source: Path, *, space: str, model: str) -> StoreFacts:
     """What the index will hold: of the model's space, or of the width of the first part."""
+    modality = modality_of(model)
     if space == MODEL_SPACE:
         side = load_side(model, "content")
         space, width = side.space_id, side.dim
     else:
-        shape = next(_parts(source)).vectors.shape
+        shape = next(_parts(source, modality)).vectors.shape
         width = int(shape[1]) if len(shape) == 2 else 0
-    return StoreFacts(modality="image", dim=width, fingerprint=space, space_id=space)
+    return StoreFacts(modality=modality, dim=width, fingerprint=space, space_id=space)
 
 
 def _check(part: precomputed.Part, facts: StoreFacts) -> None:
@@ -254,7 +255,12 @@ def _open(
             os.path.realpath(source),
             kind="vectors",
             count_in=lambda sizes: len(
-                {identity for part in _parts(source) for identity in part.ids if identity in sizes}
+                {
+                    identity
+                    for part in _parts(source, facts.modality)
+                    for identity in part.ids
+                    if identity in sizes
+                }
             ),
         )
         store.require(facts)

@@ -22,20 +22,20 @@ from polyglance.heads.affine import Vectors
 from polyglance.model import dual_encoder
 from polyglance.model.dual_encoder import MODEL_FILE, load_side
 from polyglance.model.side import SpaceTower
-from polyglance.records import ImageFile, Modality, Output, Quarantined
+from polyglance.records import Decoded, MediaFile, Output, Quarantined
 from polyglance.search import import_vectors, leaving, own_source, places, vector_index
 from polyglance.search import thumbnails as thumbnail_files
 from polyglance.search.leaving import Leaving, Policy
 from polyglance.search.metadata import add_index_columns, index_columns, looked_at
 from polyglance.search.scan import gather
 from polyglance.search.scanned import Describe, Gathered
-from polyglance.sources.images import Photo
 from polyglance.sources.patterns import Idle
 from polyglance.sources.skipped import Skipped
 from polyglance.storage import atomic
 from polyglance.storage.ann_index import IndexFacts
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.store import MANIFEST_NAME, Store
+from polyglance.towers.base import Tower
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +52,12 @@ class IndexReport:
         absent: Ids of the rows that were kept since their folder is gone or empty, or since more
             would go than may; see `leaving`.
         quarantined: What was set aside, and why.
-        remarks: What is damaged beside pictures that are indexed, as their captions.
+        remarks: What is damaged beside items that are indexed, as their captions.
         skipped: What was left out by a rule, and by which.
         num_tars: Tars that were looked into.
         num_in_tars: Pictures found in them.
         idle: The patterns that left nothing out.
-        kind: What the source holds.
+        kind: What the source holds: images, sounds or vectors.
         num_rows: Rows of the index after the run.
         vector_index: What was built of the vector index, and how well it finds; None where nothing
             had to be.
@@ -76,7 +76,7 @@ class IndexReport:
     num_tars: int = 0
     num_in_tars: int = 0
     idle: tuple[Idle, ...] = ()
-    kind: own_source.Kind = "pictures"
+    kind: str = "images"
     num_rows: int = 0
     vector_index: IndexFacts | None = None
 
@@ -105,7 +105,7 @@ def build(
     space: str | None = None,
     num_threads: int | None = None,
 ) -> IndexReport:
-    """Index pictures, or bring their index up to date, with its vector index; resumes.
+    """Index images or sounds, or bring their index up to date, with its vector index; resumes.
 
     Args:
         source: A folder, a tar or a folder of tars, or a parquet of downloads, see `scan`; or
@@ -115,7 +115,8 @@ def build(
         exclude: Patterns of what is left out, see `patterns.Patterns`.
         policy: Which rows may leave.
         thumbnails: Whether thumbnails are made on the way.
-        space: In which space vectors lie that are given; for pictures it is the model's.
+        space: In which space vectors lie that are given; what is encoded lies in the
+            model's.
         num_threads: Threads that decode while the tower encodes, and batches that it may encode at
             once; None for one a core.
 
@@ -124,7 +125,7 @@ def build(
         too: `IndexReport.require_rows` refuses that.
 
     Raises:
-        InputError: There is no picture, or the source went away meanwhile; no row is removed then.
+        InputError: There is no item, or the source went away meanwhile; no row is removed then.
         StoreError: An index of another model or source, or one that another process is writing.
         DiskFullError: No room; what was appended stays.
     """
@@ -133,7 +134,7 @@ def build(
         report = _of_vectors(source, model=model, out=out, policy=policy, space=space)
     else:
         _require_no_space(source, space)
-        report = _of_pictures(
+        report = _of_items(
             source,
             model=model,
             out=out,
@@ -159,15 +160,15 @@ def _require_no_exclude(source: Path, exclude: Sequence[str]) -> None:
 
 
 def _require_no_space(source: Path, space: str | None) -> None:
-    """Refuse a space where pictures are indexed."""
+    """Refuse a space where items are encoded."""
     if space is not None:
         raise errors.ConfigError(
             f"a space was given ({space}), and {source} holds no vectors",
-            hint="leave --space out: pictures are encoded into the space of --model",
+            hint="leave --space out: items are encoded into the space of --model",
         )
 
 
-def _of_pictures(
+def _of_items(
     source: Path,
     *,
     model: str,
@@ -177,23 +178,24 @@ def _of_pictures(
     thumbnails: bool,
     num_threads: int,
 ) -> IndexReport:
-    """As `build`, of pictures."""
+    """As `build`, of images or sounds."""
     before = own_source.identity_of(source)
-    found = gather(source, exclude=exclude, may_be_empty=policy.forget)
+    modality = dual_encoder.modality_of(absolute(model))
+    found = gather(source, modality, exclude=exclude, may_be_empty=policy.forget)
     store, tower = open_index(out, model=model, source=source, found=found)
     look = _Look(store.path, found.describe, thumbnails=thumbnails)
     with store.writing():
         add_index_columns(store)
         places.follow(store, absolute(model), folder=Path(os.path.realpath(source)), space_id=None)
         table = store.columns(["id", "key", "path"])
-        report = embed.embed_images(
-            found.images,
+        report = embed.embed_media(
+            found.items,
             tower,
             store=store,
             num_threads=num_threads,
             look=look,
         )
-        present = {image.id for image in found.images}
+        present = {item.id for item in found.items}
         left = leaving.decide(store, table, found=found, present=present, policy=policy)
         if left.going or left.absent:
             own_source.require_unchanged(source, before)
@@ -203,7 +205,8 @@ def _of_pictures(
             _drop_thumbnails(store, before=set(table["key"]))
         stale = [one.id for one in embed.read_quarantine(store) if one.id not in present]
         embed.set_aside(store, found.set_aside, tried=stale)
-    return _reported(report, left, found=found, remarks=look.remarks, num_rows=len(store))
+    reported = _reported(report, left, found=found, remarks=look.remarks, num_rows=len(store))
+    return replace(reported, kind=own_source.name_of("items", modality))
 
 
 def _of_vectors(
@@ -213,7 +216,7 @@ def _of_vectors(
     report, left, num_rows = import_vectors.build_vectors(
         source, model=absolute(model), space=space, out=out, policy=policy
     )
-    found = Gathered(root=source, images=())
+    found = Gathered(root=source, items=())
     reported = _reported(report, left, found=found, num_rows=num_rows)
     return replace(reported, kind="vectors")
 
@@ -239,7 +242,7 @@ def _reported(
         skipped=found.skipped,
         idle=found.idle,
         num_tars=found.num_tars,
-        num_in_tars=sum(image.span is not None for image in found.images),
+        num_in_tars=sum(item.span is not None for item in found.items),
         num_rows=num_rows,
     )
 
@@ -255,7 +258,7 @@ def open_index(
     reference, place = absolute(model), os.path.realpath(source)
     if (Path(out) / MANIFEST_NAME).exists():
         store = Store.open(out)
-        own_source.require_own(store, place, kind="pictures", count_in=partial(_count_in, found))
+        own_source.require_own(store, place, kind="items", count_in=partial(_count_in, found))
         if store.extra_facts.get("model") == reference and _may_be(store, reference):
             return store, LazyTower(store.facts, reference)
     tower = SpaceTower(load_side(reference, "content"))
@@ -270,19 +273,19 @@ def open_index(
 
 
 def _count_in(found: Gathered, sizes: Mapping[str, int]) -> int:
-    """How many of an index's rows are among the pictures that were found."""
-    known = (image for image in found.images if image.id in sizes)
-    return sum(_size_of(image) == sizes[image.id] for image in known)
+    """How many of an index's rows are among the items that were found."""
+    known = (item for item in found.items if item.id in sizes)
+    return sum(_size_of(item) == sizes[item.id] for item in known)
 
 
-def _size_of(image: ImageFile) -> int | None:
+def _size_of(item: MediaFile) -> int | None:
     try:
-        return image.span[1] if image.span else os.stat(image.path).st_size
+        return item.span[1] if item.span else os.stat(item.path).st_size
     except OSError:
         return None
 
 
-class LazyTower:
+class LazyTower(Tower):
     """The tower of an index that exists, loaded when something is to be encoded.
 
     Args:
@@ -290,10 +293,8 @@ class LazyTower:
         model: Reference of its model.
     """
 
-    uses_language = False
-
     def __init__(self, facts: StoreFacts, model: str) -> None:
-        self.modality: Modality = facts.modality
+        self.modality = facts.modality
         self.dim, self.space_id, self.fingerprint = facts.dim, facts.space_id, facts.fingerprint
         self._facts, self._model = facts, model
         self._loaded: SpaceTower | None = None
@@ -304,9 +305,9 @@ class LazyTower:
         """As the tower's, which is loaded for it."""
         return self._tower().encodes_in_threads
 
-    def preprocess(self, image: Any) -> Any:
+    def preprocess(self, item: Any) -> Any:
         """As the tower does it; in the threads that read, so that bad files alone load nothing."""
-        return self._tower().preprocess(image)
+        return self._tower().preprocess(item)
 
     def encode(
         self,
@@ -329,7 +330,7 @@ class LazyTower:
                 try:
                     loaded = SpaceTower(load_side(self._model, "content"))
                 except (errors.InputError, ValueError) as error:
-                    # It must not pass for a picture that cannot be read.
+                    # It must not pass for an item that cannot be read.
                     raise errors.StoreError(
                         f"the model {self._model} cannot be loaded: {error}", hint="check it"
                     ) from error
@@ -346,7 +347,7 @@ class _Look:
     """Makes the thumbnail of each file, and says what the index's columns hold of it.
 
     Attributes:
-        remarks: What is damaged beside the pictures, or could not be written of them.
+        remarks: What is damaged beside the items, or could not be written of them.
     """
 
     def __init__(self, index: Path, describe: Describe, *, thumbnails: bool) -> None:
@@ -354,17 +355,17 @@ class _Look:
         self.remarks: list[Quarantined] = []
 
     def __call__(
-        self, file: ImageFile, *, data: bytes, photo: Photo | None, key: str
+        self, file: MediaFile, *, data: bytes, decoded: Decoded | None, key: str
     ) -> Mapping[str, Any]:
         def remark(what: str) -> None:
             self.remarks.append(Quarantined(file.id, what))
 
-        if photo is not None and self._thumbnails:
+        if decoded is not None and self._thumbnails:
             try:
-                thumbnail_files.write(self._index, key, photo.image)
+                thumbnail_files.write(self._index, key, decoded.item, file.modality)
             except OSError as error:  # it is made when it is asked for
                 remark(f"its thumbnail cannot be written: {error.strerror or error}")
-        return {**looked_at(file, data=data, photo=photo), **self._describe(file, remark)}
+        return {**looked_at(file, data=data, decoded=decoded), **self._describe(file, remark)}
 
 
 def absolute(model: str) -> str:

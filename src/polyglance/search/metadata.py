@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from polyglance import progress
 from polyglance.encoding import media
-from polyglance.records import ImageFile
-from polyglance.sources.exif import Taken
-from polyglance.sources.images import Photo, read_taken
+from polyglance.records import Decoded, MediaFile, Modality, Taken
+from polyglance.sources.decoders import read_taken
 from polyglance.storage.store import Store
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def own_columns() -> dict[str, pyarrow.DataType]:
-    """The columns of an index beyond those of a store of images; all may be null."""
+    """The columns of an index beyond those of a store of items; all may be null."""
     import pyarrow as pa
 
     return {
@@ -41,18 +40,18 @@ def own_columns() -> dict[str, pyarrow.DataType]:
 
 def index_columns() -> dict[str, pyarrow.DataType]:
     """All columns of an index beyond those of any store."""
-    return {**media.image_columns(), **own_columns()}
+    return {**media.media_columns(), **own_columns()}
 
 
-def looked_at(file: ImageFile, *, data: bytes, photo: Photo | None) -> Mapping[str, Any]:
+def looked_at(file: MediaFile, *, data: bytes, decoded: Decoded | None) -> Mapping[str, Any]:
     """What the columns say of a file that was just read.
 
     Args:
         file: Which.
         data: Its bytes.
-        photo: What they show; None where they were not decoded.
+        decoded: What they hold; None where they were not decoded.
     """
-    taken = read_taken(io.BytesIO(data)) if photo is None else photo.taken
+    taken = read_taken(io.BytesIO(data), file.modality) if decoded is None else decoded.taken
     return {**asdict(taken), "offset": None if file.span is None else file.span[0]}
 
 
@@ -76,7 +75,7 @@ def add_index_columns(store: Store) -> int:
     taken: list[Taken] = []
     with progress.bar("time and place", total=len(store)) as advance:
         for path, size, mtime_ns in zip(*table.values(), strict=True):
-            taken.append(_taken(path, size=size, mtime_ns=mtime_ns))
+            taken.append(_taken(path, store.facts.modality, size=size, mtime_ns=mtime_ns))
             advance(1)
     store.add_columns(
         {
@@ -87,12 +86,12 @@ def add_index_columns(store: Store) -> int:
     return len(taken)
 
 
-def _taken(path: str, *, size: int, mtime_ns: int) -> Taken:
+def _taken(path: str, modality: Modality, *, size: int, mtime_ns: int) -> Taken:
     """Time and place of an unchanged file; nothing of one that is gone or has changed."""
     try:
         with open(path, "rb") as file:
             now = os.fstat(file.fileno())
             same = (now.st_size, now.st_mtime_ns) == (size, mtime_ns)
-            return read_taken(file) if same else Taken()
+            return read_taken(file, modality) if same else Taken()
     except OSError:
         return Taken()

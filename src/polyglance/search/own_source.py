@@ -1,8 +1,8 @@
 """The source of an index: one alone, followed where it was moved, never exchanged.
 
-One index a folder, and one kind of rows: pictures, or vectors that were given. Another source is
-refused while the index's own is there. Where that is gone, the new place must hold a share of the
-index's rows: one shared picture does not make two folders the same.
+One index a folder, and one kind of rows: items that were encoded, or vectors that were given.
+Another source is refused while the index's own is there. Where that is gone, the new place must
+hold a share of the index's rows: one shared item does not make two folders the same.
 """
 
 from __future__ import annotations
@@ -13,16 +13,23 @@ from pathlib import Path
 from typing import Literal
 
 from polyglance import errors, progress
+from polyglance.records import Modality
 from polyglance.search import places
+from polyglance.sources.formats import FORMATS
 from polyglance.storage.store import Store
 
 # So many of an index's rows, 0 to 1, must be found in another place that is taken for its own.
 LEAST_FOUND = 0.5
 
-Kind = Literal["pictures", "vectors"]
+Kind = Literal["items", "vectors"]
 # Behind a vector that was given there is no file.
-_ROWS: Mapping[Kind, str] = {"pictures": "path != ''", "vectors": "path = ''"}
-_OTHER: Mapping[Kind, Kind] = {"pictures": "vectors", "vectors": "pictures"}
+_ROWS: Mapping[Kind, str] = {"items": "path != ''", "vectors": "path = ''"}
+_OTHER: Mapping[Kind, Kind] = {"items": "vectors", "vectors": "items"}
+
+
+def name_of(kind: Kind, modality: Modality) -> str:
+    """What the rows of an index are called: images, sounds, or vectors."""
+    return kind if kind == "vectors" else f"{FORMATS[modality].noun}s"
 
 
 def require_own(
@@ -47,8 +54,9 @@ def require_own(
             hint="one index a folder: give another --out",
         )
     if count := store.table.count_rows(_ROWS[_OTHER[kind]]):
+        given, there = (name_of(one, store.facts.modality) for one in (kind, _OTHER[kind]))
         raise errors.StoreError(
-            f"the index {store.path} holds {count:,} rows of {_OTHER[kind]}; {place} holds {kind}",
+            f"the index {store.path} holds {count:,} rows of {there}; {place} holds {given}",
             hint="one index a folder, and one kind of rows: give another --out",
         )
     if other != place:
@@ -66,15 +74,15 @@ def _require_moved(
     """Refuse what is not an index's own source in another place."""
     table = store.columns(["id", "size"])
     sizes = dict(zip(table["id"], table["size"], strict=True))
-    found = count_in(sizes)
+    found, noun = count_in(sizes), name_of(kind, store.facts.modality)
     if found < LEAST_FOUND * len(sizes):
         raise errors.StoreError(
             f"the index {store.path} is of {other}, which is not there; {found:,} of its "
-            f"{len(sizes):,} {kind} are in {place}, and at least {LEAST_FOUND:.0%} must be",
+            f"{len(sizes):,} {noun} are in {place}, and at least {LEAST_FOUND:.0%} must be",
             hint=f"give another --out for {place}; or have {other} there (is a disk not mounted?)",
         )
     progress.say(
-        f"{other} is not there any more; {found:,} of {len(sizes):,} {kind} of the index are in "
+        f"{other} is not there any more; {found:,} of {len(sizes):,} {noun} of the index are in "
         f"{place}: it is followed there"
     )
 

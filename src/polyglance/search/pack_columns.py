@@ -1,7 +1,7 @@
 """Pack columns: vectors that a pack with its own content side adds to an index.
 
 The base column is never touched. A pack with a content head has every vector re-projected, block
-by block, in seconds; one with another content tower has every picture encoded again, which must be
+by block, in seconds; one with another content tower has every item encoded again, which must be
 asked for. A column lies in the index's folder under `packs/`, named after content side and space.
 
 Legend: M indexed items, D and E widths of the space and of the column.
@@ -23,7 +23,7 @@ from polyglance.encoding import embed
 from polyglance.heads.affine import Vectors
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import SpaceTower
-from polyglance.records import ImageFile
+from polyglance.records import MediaFile
 from polyglance.search import places, vector_index
 from polyglance.storage.ann_index import Found, IndexFacts, Nearest, Rows, is_among
 from polyglance.storage.identity import StoreFacts
@@ -59,30 +59,30 @@ class ColumnReport:
 
 
 def build(
-    base: Store, pack: LanguagePack, *, images: Sequence[ImageFile] | None = None
+    base: Store, pack: LanguagePack, *, items: Sequence[MediaFile] | None = None
 ) -> ColumnReport:
     """Bring the column of a pack up to date, with its vector index; resumes.
 
     Args:
         base: The index's store.
         pack: With a content side of its own.
-        images: The pictures of the index, to encode them again; None projects their vectors.
+        items: The files of the index, to encode them again; None projects their vectors.
 
     Raises:
         ConfigError: The pack's content side asks for the other way.
     """
-    if images is None:
+    if items is None:
         column, new = project(base, pack)
         rows = embed.EmbedReport(new=new, known=len(column) - new)
     else:
-        rows = reencode(base, pack, images=images)
+        rows = reencode(base, pack, items=items)
         column = Store.open(column_path(base.path, pack))
     facts = vector_index.bring_up_to_date(column, text_side=lambda: pack.side)
     return ColumnReport(rows=rows, num_rows=len(column), vector_index=facts)
 
 
 def project(base: Store, pack: LanguagePack) -> tuple[Store, int]:
-    """Bring the derived column of a pack up to date, without reading one picture.
+    """Bring the derived column of a pack up to date, without reading one item.
 
     Rows are keyed by content, so what changed in the index is projected anew and the rest is kept;
     stopped at any moment, the next run goes on.
@@ -131,14 +131,14 @@ def project(base: Store, pack: LanguagePack) -> tuple[Store, int]:
 
 
 def reencode(
-    base: Store, pack: LanguagePack, *, images: Sequence[ImageFile], num_threads: int = 2
+    base: Store, pack: LanguagePack, *, items: Sequence[MediaFile], num_threads: int = 2
 ) -> embed.EmbedReport:
-    """Encode every picture again with the content tower that a pack brings; resumes.
+    """Encode every item again with the content tower that a pack brings; resumes.
 
     Args:
         base: The index's store.
         pack: With another content tower.
-        images: The pictures of the index.
+        items: The files of the index.
         num_threads: Threads that decode, and batches that are encoded at once.
 
     Raises:
@@ -146,21 +146,21 @@ def reencode(
     """
     require_new_tower(pack)
     assert pack.content_side is not None
-    column = embed.open_image_store(column_path(base.path, pack), SpaceTower(pack.content_side))
-    return embed.embed_images(
-        images, SpaceTower(pack.content_side), store=column, num_threads=num_threads
+    column = embed.open_media_store(column_path(base.path, pack), SpaceTower(pack.content_side))
+    return embed.embed_media(
+        items, SpaceTower(pack.content_side), store=column, num_threads=num_threads
     )
 
 
 def require_new_tower(pack: LanguagePack) -> None:
-    """Refuse a pack by which no picture is to be encoded again.
+    """Refuse a pack by which no item is to be encoded again.
 
     Raises:
         ConfigError: It has no other content tower.
     """
     if pack.content_side is None:
         raise errors.ConfigError(
-            f"a pack whose content side is {pack.manifest.content}; it needs no picture again",
+            f"a pack whose content side is {pack.manifest.content}; it needs no item again",
             hint="leave --reencode out",
         )
 
@@ -173,7 +173,7 @@ def column_store(base: Store, pack: LanguagePack) -> Store:
         pack: Of its space, with a content side of its own.
 
     Raises:
-        SpaceMismatchError: For a pack with another content tower whose pictures are not encoded.
+        SpaceMismatchError: For a pack with another content tower whose items are not encoded.
     """
     if pack.manifest.content == "head":
         return project(base, pack)[0]
@@ -188,7 +188,7 @@ def column_store(base: Store, pack: LanguagePack) -> Store:
             return column
     raise errors.SpaceMismatchError(
         f"the pack brings another content tower ({pack.manifest.content_tower}), by which not all "
-        f"pictures of {base.address or base.path} are encoded",
+        f"items of {base.address or base.path} are encoded",
         hint="encode them again: polyglance index FOLDER --model MODEL --out INDEX --pack PACK "
         "--reencode"
         if base.address is None

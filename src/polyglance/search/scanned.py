@@ -1,4 +1,4 @@
-"""The result of a scan: the images, what is known of them, and what was left out."""
+"""The result of a scan: the items, what is known of them, and what was left out."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from polyglance.records import ImageFile, Quarantined
+from polyglance.records import MediaFile, Quarantined
 from polyglance.sources.patterns import Idle
 from polyglance.sources.skipped import REASONS, Skipped
 from polyglance.sources.webdataset import Remark
 
-Describe = Callable[[ImageFile, Remark], Mapping[str, Any]]
+Describe = Callable[[MediaFile, Remark], Mapping[str, Any]]
 
 
-def _nothing(file: ImageFile, remark: Remark) -> Mapping[str, Any]:
+def _nothing(file: MediaFile, remark: Remark) -> Mapping[str, Any]:
     del file, remark
     return {}
 
@@ -27,8 +27,8 @@ class Gathered:
 
     Attributes:
         root: The folder or file below which it lies.
-        images: With distinct ids.
-        describe: Caption and url of an image, where there are such; reads them when it is called,
+        items: With distinct ids.
+        describe: Caption and url of an item, where there are such; reads them when it is called,
             and makes a remark on what is damaged.
         set_aside: What could not be listed: a damaged tar, a row without its file.
         skipped: What was left out by a rule, and by which.
@@ -39,7 +39,7 @@ class Gathered:
     """
 
     root: Path
-    images: tuple[ImageFile, ...]
+    items: tuple[MediaFile, ...]
     describe: Describe = _nothing
     set_aside: tuple[Quarantined, ...] = ()
     skipped: tuple[Skipped, ...] = ()

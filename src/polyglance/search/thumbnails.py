@@ -13,13 +13,15 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from polyglance import errors
 from polyglance.encoding import media
+from polyglance.records import Modality
 from polyglance.sources import images
 from polyglance.sources.webdataset import read_span
 from polyglance.storage import atomic
@@ -69,8 +71,12 @@ def make(image: Image) -> bytes:
     return written.getvalue()
 
 
-def write(index: Path, key: str, image: Image) -> None:
-    """Make the thumbnail of a content unless it is there.
+# What can be shown small; of other items there is no thumbnail.
+MAKERS: Mapping[Modality, Callable[[Any], bytes]] = MappingProxyType({"image": make})
+
+
+def write(index: Path, key: str, item: Any, modality: Modality) -> None:
+    """Make the thumbnail of a decoded item unless it is there.
 
     It is renamed into place but not synced: a power cut may cost it, and it is made again.
 
@@ -78,8 +84,8 @@ def write(index: Path, key: str, image: Image) -> None:
         OSError: As for a full disk.
     """
     place = place_of(index, key)
-    if not is_there(place):
-        _put(place, make(image))
+    if modality in MAKERS and not is_there(place):
+        _put(place, MAKERS[modality](item))
 
 
 def keep(index: Path, key: str, jpeg: bytes) -> None:

@@ -1,8 +1,8 @@
-"""Readers of classed images: by folder, by a table, or by a file of numbers.
+"""Readers of classed items: by folder, by a table, or by a file of numbers.
 
     labels.npy beside ids.txt    precomputed vectors: the class index of each id
-    labels.tsv                   columns `image` and `class`: an index, or what a folder would say
-    CLASS/picture.jpg            as torchvision's ImageFolder; a class may lie deeper (SUN397)
+    labels.tsv                   columns `image` or `audio`, and `class`: index or folder name
+    CLASS/FILE                   as torchvision's ImageFolder; a class may lie deeper (SUN397)
     *.bin                        CIFAR's and STL-10's own binary files, see `binary_images`
 
 Legend: M content items, C classes.
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.records import ImageFile, Quarantined
+from polyglance.records import MediaFile, Modality, Quarantined
 from polyglance.sources import binary_images
 from polyglance.sources.labels import class_name
 from polyglance.sources.skipped import LINKS, REASONS
@@ -31,29 +31,30 @@ CLASS_INDEX = "imagenet_class_index.json"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ClassedImages:
-    """Pictures, or ids of vectors, with what their classes are called.
+class ClassedItems:
+    """Items, or ids of vectors, with what their classes are called.
 
     Attributes:
         ids: M ids.
         keys: M names of classes, as folders, a table or numbers give them.
-        image_files: The pictures that are there; empty where there are only ids of vectors.
+        media_files: The items that are there; empty where there are only ids of vectors.
         folder: Where they were found.
         links: Linked folders and files of it that were not followed, and why.
     """
 
     ids: tuple[str, ...]
     keys: tuple[str, ...]
-    image_files: tuple[ImageFile, ...]
+    media_files: tuple[MediaFile, ...]
     folder: Path
     links: tuple[Quarantined, ...] = ()
 
 
-def read_classed_images(folder: Path) -> ClassedImages:
-    """The pictures of a folder with their classes, in whichever of the forms it is.
+def read_classed_items(folder: Path, modality: Modality) -> ClassedItems:
+    """The items of a folder with their classes, in whichever of the forms it is.
 
     Args:
-        folder: Of the pictures, or of the vectors.
+        folder: Of the items, or of the vectors.
+        modality: What they are.
 
     Raises:
         InputError: For a folder without any of the forms, or numbers that do not fit the ids.
@@ -61,23 +62,24 @@ def read_classed_images(folder: Path) -> ClassedImages:
     folder = Path(folder)
     if (folder / "labels.npy").is_file():
         ids, keys = _numbered(folder)
-        return ClassedImages(ids=ids, keys=keys, image_files=(), folder=folder)
-    folder = binary_images.unpack(folder) or folder
+        return ClassedItems(ids=ids, keys=keys, media_files=(), folder=folder)
+    if modality == "image":
+        folder = binary_images.unpack(folder) or folder
     if (folder / "labels.tsv").is_file():
-        rows = read_table(folder / "labels.tsv", ("image", "class"))
+        rows = read_table(folder / "labels.tsv", (modality, "class"))
         class_of = _one_class_each(rows, path=folder / "labels.tsv")
-        listed = (ImageFile(image, folder / image) for image in class_of)
-        return ClassedImages(
+        listed = (MediaFile(item, folder / item, modality=modality) for item in class_of)
+        return ClassedItems(
             ids=tuple(class_of),
             keys=tuple(class_of.values()),
-            image_files=tuple(file for file in listed if file.path.is_file()),
+            media_files=tuple(file for file in listed if file.path.is_file()),
             folder=folder,
         )
-    found, left_out = find_and_survey(folder)
-    return ClassedImages(
-        ids=tuple(image.id for image in found),
-        keys=tuple(image.id.rpartition("/")[0] for image in found),
-        image_files=tuple(found),
+    found, left_out = find_and_survey(folder, modality)
+    return ClassedItems(
+        ids=tuple(item.id for item in found),
+        keys=tuple(item.id.rpartition("/")[0] for item in found),
+        media_files=tuple(found),
         folder=folder,
         links=tuple(
             Quarantined(one.id, REASONS[one.why].one) for one in left_out if one.why in LINKS
@@ -86,19 +88,19 @@ def read_classed_images(folder: Path) -> ClassedImages:
 
 
 def _one_class_each(rows: Sequence[tuple[str, ...]], *, path: Path) -> dict[str, str]:
-    """The class of each picture; one that is named twice is one, and of two classes refused."""
+    """The class of each item; one that is named twice is one, and of two classes refused."""
     class_of: dict[str, str] = {}
-    for number, (image, key) in enumerate(rows, 2):
-        if class_of.setdefault(image, key) != key:
+    for number, (item, key) in enumerate(rows, 2):
+        if class_of.setdefault(item, key) != key:
             raise errors.InputError(
-                f"{path}, line {number}: {image!r} is of the class {key!r}, and of "
-                f"{class_of[image]!r} before",
+                f"{path}, line {number}: {item!r} is of the class {key!r}, and of "
+                f"{class_of[item]!r} before",
                 hint="keep one line for each picture",
             )
     return class_of
 
 
-def class_indices(found: ClassedImages, *, names: Sequence[str]) -> NDArray[np.int64]:
+def class_indices(found: ClassedItems, *, names: Sequence[str]) -> NDArray[np.int64]:
     """The class index of each item, from what its folder or its row calls the class.
 
     Keys are, in this order: numbers from 0 to C - 1, or all of 1 to C; English names of classes;

@@ -10,9 +10,10 @@ import math
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
+
+from polyglance.records import Taken
 
 if TYPE_CHECKING:
     from PIL.Image import Exif
@@ -37,21 +38,6 @@ DAMAGED = (
     ValueError,
     struct.error,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """When and where; None where the file does not say.
-
-    Attributes:
-        taken_at: By the camera's clock, without a zone.
-        latitude: Degrees, north positive, -90 to 90.
-        longitude: Degrees, east positive, -180 to 180.
-    """
-
-    taken_at: datetime | None = None
-    latitude: float | None = None
-    longitude: float | None = None
 
 
 def taken_of(exif: Exif) -> Taken:

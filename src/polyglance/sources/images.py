@@ -12,7 +12,6 @@ import re
 import threading
 import warnings
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -20,12 +19,10 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from polyglance import errors
+from polyglance.records import Decoded, Taken
 from polyglance.sources import jpeg
-from polyglance.sources.exif import DAMAGED, Taken, taken_of
-from polyglance.sources.walking import HEAD_BYTES as HEAD_BYTES
-from polyglance.sources.walking import HEIC_INSTALL, is_heic
-from polyglance.sources.walking import find_images as find_images
-from polyglance.sources.walking import survey_folder as survey_folder
+from polyglance.sources.exif import DAMAGED, taken_of
+from polyglance.sources.formats import HEAD_BYTES, HEIC_INSTALL, is_heic
 from polyglance.storage import atomic
 
 if TYPE_CHECKING:
@@ -55,20 +52,13 @@ def load_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image:
     return decode_image(data, name=str(path), max_pixels=max_pixels)
 
 
-@dataclass(frozen=True, slots=True)
-class Photo:
-    """A decoded image: RGB, upright; and when and where it was taken."""
-
-    image: Image
-    taken: Taken
-
-
 def decode_image(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Image:
-    """Decode one image to RGB; see `decode_photo`."""
-    return decode_photo(data, name=name, max_pixels=max_pixels).image
+    """Decode one image to RGB; see `decode`."""
+    image: Image = decode(data, name=name, max_pixels=max_pixels).item
+    return image
 
 
-def decode_photo(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Photo:
+def decode(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Decoded:
     """Decode one image to RGB as a person would see it.
 
     EXIF rotation is applied; of an animation the first frame is taken; transparency is laid on
@@ -111,7 +101,7 @@ def decode_photo(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Pho
         raise _unreadable(name, errors.first_line(error)) from error
     if orientation in UNDO_ORIENTATION:
         rgb = rgb.transpose(pil.Transpose(UNDO_ORIENTATION[orientation]))
-    return Photo(rgb, taken)
+    return Decoded(rgb, taken)
 
 
 def read_taken(file: BinaryIO) -> Taken:

@@ -1,6 +1,6 @@
-"""Look-up of the pictures that a task names, in files of a folder and members of tars.
+"""Look-up of the items that a task names, in files of a folder and members of tars.
 
-A task knows a picture by its file name, with folders before it or without (`val2014/000123.jpg`).
+A task knows an item by its file name, with folders before it or without (`val2014/000123.jpg`).
 In a tar it may stand under a number instead (`000123.jpg`); then the `json` or `txt` beside it may
 say the name. Systems write names in other normal forms and cases (macOS takes an umlaut apart), so
 names are looked for without regard to either, and the one spelled as asked goes first.
@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from polyglance.records import ImageFile, Quarantined
-from polyglance.sources import images, webdataset
+from polyglance.records import MediaFile, Modality, Quarantined
+from polyglance.sources import formats, walking, webdataset
 
-# Where a sample's json says what its picture is called, the surest first.
+# Where a sample's json says what its item is called, the surest first.
 NAME_KEYS = ("file_name", "filename", "name", "image", "image_path", "path", "key", "url")
 
 
@@ -26,39 +26,40 @@ class Named:
     """What was found.
 
     Attributes:
-        images: Under the names that were asked for, in their order.
+        items: Under the names that were asked for, in their order.
         damaged_tars: Tars that could not be read to their end, and why; what they hold behind that
-            place is not among the pictures.
-        ambiguous: Names that fit two pictures of other content or more, and which one was taken.
+            place is not among the items.
+        ambiguous: Names that fit two items of other content or more, and which one was taken.
     """
 
-    images: tuple[ImageFile, ...]
+    items: tuple[MediaFile, ...]
     damaged_tars: tuple[Quarantined, ...]
     ambiguous: tuple[Quarantined, ...] = ()
 
 
-def find_named(place: Path, names: Sequence[str]) -> Named:
-    """Find pictures by their names, anywhere below a folder, loose or in tars, or in one tar.
+def find_named(place: Path, names: Sequence[str], modality: Modality) -> Named:
+    """Find items by their names, anywhere below a folder, loose or in tars, or in one tar.
 
     Args:
         place: The folder, or one tar.
         names: File names, with folders before them or without.
+        modality: What they are.
 
     Raises:
-        InputError: Where there is neither a picture nor a tar.
+        InputError: Where there is neither an item nor a tar.
     """
     tars = [place] if place.is_file() else list(place.rglob("*.tar"))
-    loose = images.survey_folder(place).images if tars and place.is_dir() else ()
+    loose = walking.survey_folder(place, modality).items if tars and place.is_dir() else ()
     if not tars:
-        loose = tuple(images.find_images(place))
-    shards = webdataset.read_shards(place) if tars else []
+        loose = tuple(walking.find_media(place, modality))
+    shards = webdataset.read_shards(place, modality) if tars else []
     asked_by_base: dict[str, list[str]] = {}
     for name in names:
         asked_by_base.setdefault(_parts(name)[-1], []).append(name)
-    there: dict[str, list[tuple[str, ImageFile]]] = {}
-    for said, image in _called(loose, shards, asked=asked_by_base):
-        there.setdefault(_parts(said)[-1], []).append((said, image))
-    found: list[ImageFile] = []
+    there: dict[str, list[tuple[str, MediaFile]]] = {}
+    for said, item in _called(loose, shards, asked=asked_by_base):
+        there.setdefault(_parts(said)[-1], []).append((said, item))
+    found: list[MediaFile] = []
     ambiguous: list[Quarantined] = []
     for name in names:
         base = _parts(name)[-1]
@@ -66,10 +67,11 @@ def find_named(place: Path, names: Sequence[str]) -> Named:
         if nearest:
             found.append(replace(nearest[0], id=name))
             if other := _of_other_content(nearest):
-                reason = f"fits several pictures; {nearest[0].id} was taken and not {other.id}"
+                noun = formats.FORMATS[modality].noun
+                reason = f"fits several {noun}s; {nearest[0].id} was taken and not {other.id}"
                 ambiguous.append(Quarantined(name, reason))
     return Named(
-        images=tuple(found),
+        items=tuple(found),
         damaged_tars=tuple(
             Quarantined(shard.path.name, shard.problem) for shard in shards if shard.problem
         ),
@@ -78,59 +80,59 @@ def find_named(place: Path, names: Sequence[str]) -> Named:
 
 
 def _called(
-    loose: Sequence[ImageFile],
+    loose: Sequence[MediaFile],
     shards: Sequence[webdataset.Shard],
     *,
     asked: Mapping[str, Sequence[str]],
-) -> Iterator[tuple[str, ImageFile]]:
-    """Every picture with what it is called, loose ones first."""
-    for image in loose:
-        yield image.id, image
+) -> Iterator[tuple[str, MediaFile]]:
+    """Every item with what it is called, loose ones first."""
+    for item in loose:
+        yield item.id, item
     for sample in webdataset.all_samples(shards):
-        # A number may look like another picture's name: what stands beside it is believed first.
+        # A number may look like another item's name: what stands beside it is believed first.
         said = next((name for name in _said_names(sample) if _parts(name)[-1] in asked), None)
-        yield said or sample.image.id, sample.image
+        yield said or sample.item.id, sample.item
 
 
 def _nearest(
-    name: str, there: Sequence[tuple[str, ImageFile]], *, is_alone: bool
-) -> list[ImageFile]:
-    """The pictures whose path ends most like a name; several where that leaves them level.
+    name: str, there: Sequence[tuple[str, MediaFile]], *, is_alone: bool
+) -> list[MediaFile]:
+    """The items whose path ends most like a name; several where that leaves them level.
 
     Args:
         name: What is asked for.
-        there: Pictures of that base name, whatever case and normal form, and what they are called.
+        there: Items of that base name, whatever case and normal form, and what they are called.
         is_alone: Whether no other name that is asked for has that base: else its folders and its
-            spelling must agree, so that no picture answers for two.
+            spelling must agree, so that no item answers for two.
     """
     wanted = _parts(name)
-    ranked: list[tuple[tuple[int, bool], ImageFile]] = []
-    for said, image in there:
+    ranked: list[tuple[tuple[int, bool], MediaFile]] = []
+    for said, item in there:
         parts = _parts(said)
         level = 0
         while level < min(len(wanted), len(parts)) and wanted[-1 - level] == parts[-1 - level]:
             level += 1
         is_spelled_so = _base_name(said) == _base_name(name)
         if is_alone or (level == len(wanted) and (is_spelled_so or len(wanted) > 1)):
-            ranked.append(((level, is_spelled_so), image))
+            ranked.append(((level, is_spelled_so), item))
     best = max((rank for rank, _ in ranked), default=None)
-    return [image for rank, image in ranked if rank == best]
+    return [item for rank, item in ranked if rank == best]
 
 
-def _of_other_content(level: Sequence[ImageFile]) -> ImageFile | None:
-    """The first of several pictures that does not hold what the first of all holds."""
+def _of_other_content(level: Sequence[MediaFile]) -> MediaFile | None:
+    """The first of several items that does not hold what the first of all holds."""
     if len(level) < 2:
         return None
     own = _content(level[0])
     return next((other for other in level[1:] if _content(other) != own), None)
 
 
-def _content(image: ImageFile) -> bytes | None:
-    """The bytes of a picture; None where they cannot be read, which is told when it is encoded."""
+def _content(item: MediaFile) -> bytes | None:
+    """The bytes of an item; None where they cannot be read, which is told when it is encoded."""
     try:
-        if image.span is not None:
-            return webdataset.read_span(image.path, image.span)
-        return image.path.read_bytes()
+        if item.span is not None:
+            return webdataset.read_span(item.path, item.span)
+        return item.path.read_bytes()
     except OSError:
         return None
 
@@ -146,13 +148,13 @@ def _parts(name: str) -> list[str]:
 
 
 def _said_names(sample: webdataset.Sample) -> list[str]:
-    """File names that stand beside a picture of a tar."""
+    """File names that stand beside an item of a tar."""
     said: list[str] = []
     try:
         facts = webdataset.facts_of(sample)
         said += [_base_name(facts[key]) for key in NAME_KEYS if isinstance(facts.get(key), str)]
         if "txt" in sample.fields:
-            text = webdataset.read_span(sample.image.path, sample.fields["txt"])
+            text = webdataset.read_span(sample.item.path, sample.fields["txt"])
             said.append(_base_name(text.decode("utf-8", "replace").strip()))
     except OSError:
         pass  # the tar is cut; that is said already

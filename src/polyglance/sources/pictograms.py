@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from polyglance import errors
 from polyglance.languages.registry import ENGLISH, normalise_language
-from polyglance.records import ImageFile
+from polyglance.records import MediaFile
 from polyglance.storage import atomic, locations
 
 Artist = Literal["google", "twitter"]
@@ -102,10 +102,13 @@ class World:
         """Folder of one artist's pictures."""
         return self.root / artist
 
-    def image_files(self, artist: Artist) -> tuple[ImageFile, ...]:
+    def media_files(self, artist: Artist) -> tuple[MediaFile, ...]:
         """One artist's pictures, in the order of the concepts."""
         folder = self.folder(artist)
-        return tuple(ImageFile(concept.id, folder / concept.id) for concept in self.concepts)
+        return tuple(
+            MediaFile(concept.id, folder / concept.id, modality="image")
+            for concept in self.concepts
+        )
 
     def held_out_names(self, language: str) -> frozenset[str]:
         """Normalised names of the held-out concepts: no training text may equal one."""

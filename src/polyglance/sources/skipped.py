@@ -20,6 +20,7 @@ class Why(Enum):
     """Why something is left out; the values are in the order of the summary."""
 
     FORMAT = "format"
+    SOUND_FORMAT = "sound-format"
     HEIC = "heic"
     VIDEO = "video"
     ARCHIVE = "archive"
@@ -36,7 +37,7 @@ class Why(Enum):
     OTHER = "other"
 
 
-# Pictures may lie behind these, and nobody chose to leave them out.
+# Items may lie behind these, and nobody chose to leave them out.
 LINKS = frozenset({Why.LINK_OUT, Why.LINKED_FOLDER, Why.LINK_BROKEN})
 
 
@@ -64,6 +65,12 @@ REASONS: dict[Why, Reason] = {
         "file in a picture format that is not read",
         "files in picture formats that are not read",
         "save them as JPEG or PNG",
+        by_suffix=True,
+    ),
+    Why.SOUND_FORMAT: Reason(
+        "file in a sound format that is not read",
+        "files in sound formats that are not read",
+        "save them as WAV or FLAC",
         by_suffix=True,
     ),
     Why.HEIC: Reason(

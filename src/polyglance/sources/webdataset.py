@@ -1,9 +1,9 @@
 """Samples of webdataset's tars: their members by place, so that none is unpacked.
 
 A shard is a plain tar in which `000.jpg`, `000.txt` and `000.json` stand side by side. Every
-picture in it is an item; what stands beside it shares its name, to the last dot (`a.b.txt` with
+item in it is an item; what stands beside it shares its name, to the last dot (`a.b.txt` with
 `a.b.jpg`), or to the first, as webdataset itself divides names (`000.txt` with `000.left.jpg`). A
-tar holds its members as they are, so a picture is a span of the shard, which any thread can read
+tar holds its members as they are, so an item is a span of the shard, which any thread can read
 without the others.
 """
 
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from polyglance import errors
-from polyglance.records import ImageFile
-from polyglance.sources import walking
+from polyglance.records import MediaFile, Modality
+from polyglance.sources import formats, walking
 from polyglance.sources.patterns import Patterns
 from polyglance.sources.skipped import Skipped, Why
 from polyglance.sources.walking import survey_folder, valid_name
@@ -28,7 +28,7 @@ from polyglance.sources.walking import survey_folder, valid_name
 Span = tuple[int, int]
 Remark = Callable[[str], None]
 
-# A caption or a json that is longer is no description of a picture.
+# A caption or a json that is longer is no description of an item.
 MOST_FIELD_BYTES = 1 << 20
 # What Python's reader raises for headers that are damaged.
 DAMAGED = (tarfile.TarError, OSError, EOFError, ValueError, ArithmeticError, LookupError)
@@ -40,11 +40,11 @@ class Sample:
     """One sample of a shard.
 
     Attributes:
-        image: The picture; its id is `shard/member`.
+        item: The item; its id is `shard/member`.
         fields: What stands beside it: suffix (`txt`, `json`, `cls`) to offset and length.
     """
 
-    image: ImageFile
+    item: MediaFile
     fields: Mapping[str, Span] = field(default_factory=dict)
 
 
@@ -55,8 +55,8 @@ class Shard:
     Attributes:
         name: As in the ids of its samples.
         path: The tar.
-        samples: With a picture, in the order of the file; their ids are distinct.
-        skipped: Members that are neither a picture nor beside one, and why they are left out.
+        samples: With an item, in the order of the file; their ids are distinct.
+        skipped: Members that are neither an item nor beside one, and why they are left out.
         problem: Why reading stopped early; None where it did not.
     """
 
@@ -67,7 +67,7 @@ class Shard:
     problem: str | None = None
 
 
-def find_shards(path: Path) -> list[ImageFile]:
+def find_shards(path: Path, modality: Modality) -> list[MediaFile]:
     """The tars that a path names: itself, or those of a folder and its subfolders, sorted by id.
 
     Raises:
@@ -75,37 +75,42 @@ def find_shards(path: Path) -> list[ImageFile]:
     """
     path = Path(path)
     if os.path.isfile(path):
-        return [ImageFile(valid_name(path.name), path)]
-    survey = survey_folder(path)
+        return [MediaFile(valid_name(path.name), path, modality=modality)]
+    survey = survey_folder(path, modality)
     if not survey.tars:
-        raise walking.no_image(path, survey.skipped, wanted="tar")
+        raise walking.nothing_found(path, survey.skipped, modality, wanted="tar")
     return list(survey.tars)
 
 
-def read_shards(path: Path) -> list[Shard]:
+def read_shards(path: Path, modality: Modality) -> list[Shard]:
     """List the samples of a tar, or of all tars of a folder; reads headers only.
 
     Args:
         path: A tar, or a folder; a shard is named by its path inside it, without `.tar`.
+        modality: What is looked for in it.
     """
-    return [read_shard(tar.path, name=shard_name(tar.id)) for tar in find_shards(path)]
+    tars = find_shards(path, modality)
+    return [read_shard(tar.path, modality, name=shard_name(tar.id)) for tar in tars]
 
 
 def shard_name(identity: str) -> str:
     """The name of a shard, by the id of its tar."""
     stem, suffix = os.path.splitext(identity)
-    return stem if suffix.lower() == walking.TAR_SUFFIX else identity
+    return stem if suffix.lower() == formats.TAR_SUFFIX else identity
 
 
-def read_shard(path: Path, *, name: str, exclude: Patterns | None = None) -> Shard:
+def read_shard(
+    path: Path, modality: Modality, *, name: str, exclude: Patterns | None = None
+) -> Shard:
     """List the samples of one tar; what comes after a damaged place is not seen.
 
     Args:
         path: The tar.
+        modality: What is looked for in it.
         name: What its ids are to begin with.
         exclude: Which members are left out, by their ids.
     """
-    listing = _Listing(name, exclude or Patterns(()))
+    listing = _Listing(name, exclude or Patterns(()), modality)
     problem = None
     try:
         with tarfile.open(path, "r:") as tar:
@@ -127,9 +132,9 @@ def read_shard(path: Path, *, name: str, exclude: Patterns | None = None) -> Sha
 class _Listing:
     """The members of a tar that was read so far."""
 
-    def __init__(self, shard: str, exclude: Patterns) -> None:
-        self.shard, self.exclude = shard, exclude
-        self.pictures: dict[str, Span] = {}  # name to place
+    def __init__(self, shard: str, exclude: Patterns, modality: Modality) -> None:
+        self.shard, self.exclude, self.modality = shard, exclude, modality
+        self.items: dict[str, Span] = {}  # name to place
         self.fields: dict[str, dict[str, Span]] = {}  # name without suffix to suffix to place
         self.left_out: list[Skipped] = []
 
@@ -151,11 +156,11 @@ class _Listing:
         why = self._why_not(member, identity, read_head)
         stem, suffix = os.path.splitext(name)
         span = (member.offset_data, member.size)
-        if why is None and name in self.pictures:
+        if why is None and name in self.items:
             # As a tar is unpacked, too: the later of two members takes the place of the earlier.
             self.left_out.append(Skipped(identity, Why.CLASH, "a later member has its name"))
         if why is None:
-            self.pictures[name] = span
+            self.items[name] = span
         elif why is Why.OTHER:
             self.fields.setdefault(stem, {})[suffix[1:].lower()] = span
         else:
@@ -164,7 +169,7 @@ class _Listing:
     def _why_not(
         self, member: tarfile.TarInfo, identity: str, read_head: Callable[[], bytes]
     ) -> Why | None:
-        """The reason to leave a member out; `OTHER` for what may stand beside a picture."""
+        """The reason to leave a member out; `OTHER` for what may stand beside an item."""
         if not member.isreg() or member.issparse():
             return Why.SPECIAL
         if self.exclude.match(identity):
@@ -176,21 +181,22 @@ class _Listing:
         if why := walking.why_by_name(base, is_folder=False):
             return why
         suffix = os.path.splitext(base)[1].lower()
-        if suffix == walking.TAR_SUFFIX:
+        if suffix == formats.TAR_SUFFIX:
             return Why.ARCHIVE
-        return walking.why_by_content(suffix, read_head)
+        return formats.why_by_content(suffix, self.modality, read_head)
 
     def samples(self, path: Path) -> list[Sample]:
-        """Each picture with what stands beside it; the nearer name wins."""
+        """Each item with what stands beside it; the nearer name wins."""
         found = []
-        for name, span in self.pictures.items():
+        for name, span in self.items.items():
             fields = {k: v for stem in _stems(name) for k, v in self.fields.get(stem, {}).items()}
-            found.append(Sample(image=ImageFile(f"{self.shard}/{name}", path, span), fields=fields))
+            file = MediaFile(f"{self.shard}/{name}", path, span, modality=self.modality)
+            found.append(Sample(item=file, fields=fields))
         return found
 
     def skipped(self) -> list[Skipped]:
-        """What was left out, with the side files that stand beside no picture."""
-        beside = {stem for name in self.pictures for stem in _stems(name)}
+        """What was left out, with the side files that stand beside no item."""
+        beside = {stem for name in self.items for stem in _stems(name)}
         alone = [
             Skipped(f"{self.shard}/{stem}.{suffix}".rstrip("."), Why.OTHER)
             for stem, suffixes in self.fields.items()
@@ -201,7 +207,7 @@ class _Listing:
 
 
 def _stems(name: str) -> tuple[str, ...]:
-    """The names under which a picture's side files stand, the nearest last.
+    """The names under which an item's side files stand, the nearest last.
 
     >>> _stems("a/photo.2020.jpg")
     ('a/photo', 'a/photo.2020')
@@ -214,7 +220,7 @@ def _stems(name: str) -> tuple[str, ...]:
 def _head_of(tar: tarfile.TarFile, offset: int) -> bytes:
     assert tar.fileobj is not None
     tar.fileobj.seek(offset)
-    return bytes(tar.fileobj.read(walking.HEAD_BYTES))
+    return bytes(tar.fileobj.read(formats.HEAD_BYTES))
 
 
 def _problem_of(path: Path, error: Exception) -> str:
@@ -263,13 +269,13 @@ def _nothing(what: str) -> None:
 
 
 def describe(sample: Sample, *, remark: Remark = _nothing) -> dict[str, str]:
-    """The caption and address that stand beside a picture, as far as they do.
+    """The caption and address that stand beside an item, as far as they do.
 
     `txt` is the caption, else `caption` in the `json`; `url` in the `json` is the address. What is
-    damaged costs the picture nothing.
+    damaged costs the item nothing.
 
     Args:
-        sample: The picture.
+        sample: The item.
         remark: Is told what could not be read as it is.
 
     Returns:
@@ -287,7 +293,7 @@ def describe(sample: Sample, *, remark: Remark = _nothing) -> dict[str, str]:
 
 
 def facts_of(sample: Sample, *, remark: Remark = _nothing) -> Mapping[str, Any]:
-    """The object in the `json` beside a picture; empty without one, or where it is no object."""
+    """The object in the `json` beside an item; empty without one, or where it is no object."""
     written = _field(sample, "json", remark)
     if not written:
         return {}
@@ -308,7 +314,7 @@ def _field(sample: Sample, suffix: str, remark: Remark) -> bytes:
         remark(f"its {suffix} has {span[1]:,} bytes; {MOST_FIELD_BYTES:,} are read at most")
         return b""
     try:
-        return read_span(sample.image.path, span)
+        return read_span(sample.item.path, span)
     except OSError as error:
         remark(f"its {suffix} cannot be read: {error.strerror or error}")
         return b""

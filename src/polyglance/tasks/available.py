@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance.records import ImageFile
+from polyglance.records import MediaFile
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,24 +22,24 @@ class Subset:
     Attributes:
         keep: Bool (M,), which content items.
         content_ids: Their N ids, in the task's order.
-        image_files: Their images, where the task brings them.
+        media_files: Their files, where the task brings them.
         num_dropped: What was dropped before, and the others under the reason given.
     """
 
     keep: NDArray[np.bool_]
     content_ids: tuple[str, ...]
-    image_files: tuple[ImageFile, ...]
+    media_files: tuple[MediaFile, ...]
     num_dropped: Mapping[str, int]
 
 
 class _Task(Protocol):
-    """What is asked of a task: its content items, their images, and what was dropped so far."""
+    """What is asked of a task: its content items, their files, and what was dropped so far."""
 
     @property
     def content_ids(self) -> Sequence[str]: ...
 
     @property
-    def image_files(self) -> Sequence[ImageFile]: ...
+    def media_files(self) -> Sequence[MediaFile]: ...
 
     @property
     def num_dropped(self) -> Mapping[str, int]: ...
@@ -51,19 +51,19 @@ def at_hand(task: _Task, found: Collection[str], *, reason: str) -> Subset:
     Args:
         task: Of any kind.
         found: The ids of what there is.
-        reason: Why the others are not there, as `images_missing`.
+        reason: Why the others are not there, as `items_missing`.
 
     >>> from types import SimpleNamespace
-    >>> task = SimpleNamespace(content_ids="abc", image_files=(), num_dropped={})
-    >>> left = at_hand(task, "ca", reason="images_missing")
+    >>> task = SimpleNamespace(content_ids="abc", media_files=(), num_dropped={})
+    >>> left = at_hand(task, "ca", reason="items_missing")
     >>> left.content_ids, dict(left.num_dropped)
-    (('a', 'c'), {'images_missing': 1})
+    (('a', 'c'), {'items_missing': 1})
     """
     there = set(found)
     keep = np.array([content_id in there for content_id in task.content_ids], bool)
     return Subset(
         keep=keep,
         content_ids=tuple(content_id for content_id in task.content_ids if content_id in there),
-        image_files=tuple(file for file in task.image_files if file.id in there),
+        media_files=tuple(file for file in task.media_files if file.id in there),
         num_dropped={**task.num_dropped, reason: int((~keep).sum())},
     )

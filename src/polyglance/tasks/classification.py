@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.languages.registry import ENGLISH
-from polyglance.records import ImageFile, LabelSet, PromptSet, Quarantined
+from polyglance.records import LabelSet, MediaFile, Modality, PromptSet, Quarantined
 from polyglance.results.schema import CaptionPolicy
 from polyglance.sources import class_images, labels
+from polyglance.sources.formats import FORMATS
 from polyglance.tasks.available import at_hand
 
 Variant = Literal["labels", "english", "translated", "best"]
@@ -65,9 +66,9 @@ class ClassificationData:
         variant: How classes are asked for: bare `labels`; labels in `english` templates; in
             `translated` ones; or `best`, as Babel-ImageNet reports: translated where there are
             such templates, else the better of the first two.
-        content_ids: M ids, in the order of the content vectors; empty until `with_images`.
+        content_ids: M ids, in the order of the content vectors; empty until `with_items`.
         classes: Int64 (M,), the class of each content item.
-        image_files: The pictures.
+        media_files: Their files.
         subset_sizes: On random subsets of how many classes accuracy is measured as well.
         num_dropped: What could not take part, by reason.
         set_aside: Files and lines that could not be used, and why.
@@ -83,7 +84,7 @@ class ClassificationData:
     variant: Variant = "best"
     content_ids: tuple[str, ...] = ()
     classes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    image_files: tuple[ImageFile, ...] = ()
+    media_files: tuple[MediaFile, ...] = ()
     subset_sizes: tuple[int, ...] = ()
     num_dropped: Mapping[str, int] = field(default_factory=dict)
     set_aside: tuple[Quarantined, ...] = ()
@@ -147,10 +148,11 @@ class ClassificationData:
             return dict(english)
         return translated or {"labels": BARE, **english}
 
-    def with_images(self, folder: Path | None) -> ClassificationData:
-        """The task on the pictures, or precomputed vectors, of a folder that says their classes.
+    def with_items(self, folder: Path | None, modality: Modality) -> ClassificationData:
+        """The task on the items, or precomputed vectors, of a folder that says their classes.
 
         Args:
+            modality: What they are.
             folder: As `sources.class_images` reads it; None where none was given.
 
         Raises:
@@ -161,16 +163,16 @@ class ClassificationData:
             return self
         if folder is None:
             raise errors.UnavailableError(
-                f"{self.task} does not bring its pictures",
-                hint="give a folder with one folder of pictures a class, or with labels.tsv "
-                "(columns image and class): --images FOLDER",
+                f"{self.task} does not bring its {FORMATS[modality].noun}s",
+                hint="give a folder with one folder a class, or with labels.tsv "
+                f"(columns {modality} and class): --images FOLDER",
             )
-        found = class_images.read_classed_images(folder)
+        found = class_images.read_classed_items(folder, modality)
         return replace(
             self,
             content_ids=found.ids,
             classes=class_images.class_indices(found, names=self.names),
-            image_files=found.image_files,
+            media_files=found.media_files,
             links=found.links,
         )
 
@@ -191,7 +193,7 @@ class ClassificationData:
 
         Args:
             content_ids: What there is.
-            reason: Why the others are not there, as `images_missing`.
+            reason: Why the others are not there, as `items_missing`.
 
         Raises:
             UnavailableError: Where none is at hand.
@@ -200,14 +202,14 @@ class ClassificationData:
         keep = left.keep
         if not keep.any():
             raise errors.UnavailableError(
-                f"not one of the {len(keep)} images of {self.task} is at hand",
+                f"not one of the {len(keep)} items of {self.task} is at hand",
                 hint="give the folder that holds them: --images FOLDER",
             )
         return replace(
             self,
             content_ids=left.content_ids,
             classes=self.classes[keep],
-            image_files=left.image_files,
+            media_files=left.media_files,
             num_dropped=left.num_dropped,
         )
 

@@ -18,7 +18,7 @@ from polyglance import errors
 from polyglance.encoding.media import content_key
 from polyglance.languages.registry import ENGLISH
 from polyglance.recipes.data.dev_sets import normal_form
-from polyglance.records import Caption, ImageFile
+from polyglance.records import Caption, MediaFile, Modality
 from polyglance.sources import named_pictures
 from polyglance.sources.webdataset import read_span
 from polyglance.tasks.retrieval import RetrievalData
@@ -64,20 +64,23 @@ class Screened:
     facts: Mapping[str, Any]
 
 
-def of_task(data: TaskData, *, images: Path | None = None, by_id: bool = False) -> TestData:
+def of_task(
+    data: TaskData, *, items: Path | None = None, modality: Modality, by_id: bool = False
+) -> TestData:
     """The texts and images of a task.
 
     Args:
         data: With its texts at hand.
-        images: Folder of its pictures, where it does not bring them.
-        by_id: Whether ids stand for images: of vectors that were computed elsewhere.
+        items: Folder of its items, where it does not bring them.
+        modality: What they are.
+        by_id: Whether ids stand for items: of vectors that were computed elsewhere.
     """
     texts = frozenset(_texts_of(data))
     return TestData(
         task=data.task,
         texts=texts,
         forms=frozenset((language, normal_form(text)) for language, text in texts),
-        images=frozenset(_images_of(data, images=images, by_id=by_id)) or None,
+        images=frozenset(_keys_of(data, folder=items, modality=modality, by_id=by_id)) or None,
     )
 
 
@@ -231,15 +234,18 @@ def _texts_of(data: TaskData) -> Iterable[Text]:
                     yield row.language_b, row.text_b
 
 
-def _images_of(data: TaskData, *, images: Path | None, by_id: bool) -> Iterable[str]:
+def _keys_of(
+    data: TaskData, *, folder: Path | None, modality: Modality, by_id: bool
+) -> Iterable[str]:
+    """Content keys, or ids, of a task's items."""
     if not isinstance(data, ContentData):
         return
     if by_id:
         yield from data.content_ids
         return
-    listed: Collection[ImageFile] = data.image_files
-    if not listed and images is not None:
-        listed = named_pictures.find_named(images, data.content_ids).images
+    listed: Collection[MediaFile] = data.media_files
+    if not listed and folder is not None:
+        listed = named_pictures.find_named(folder, data.content_ids, modality).items
     for file in listed:
         yield content_key(
             read_span(file.path, file.span) if file.span else Path(file.path).read_bytes()

@@ -1,4 +1,4 @@
-"""Data of nearest-neighbour tasks: pictures that look for pictures of their own class.
+"""Data of nearest-neighbour tasks: items that look for items of their own class.
 
 ETCL, appendix A.2: each validation picture of ImageNet takes the class of its nearest training
 picture. No text takes part; results stand under English because every result names a language.
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.languages.registry import ENGLISH
-from polyglance.records import ImageFile, Quarantined
+from polyglance.records import MediaFile, Modality, Quarantined
 from polyglance.results.schema import CaptionPolicy
 from polyglance.sources import class_images
+from polyglance.sources.formats import FORMATS
 from polyglance.tasks.available import at_hand
 
 TRAIN, VALIDATION = "train/", "val/"
@@ -28,14 +29,14 @@ TRAIN, VALIDATION = "train/", "val/"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NeighbourData:
-    """Pictures with classes, of which some ask and the others are found.
+    """Items with classes, of which some ask and the others are found.
 
     Attributes:
         task: Name of the task.
-        content_ids: M ids, in the order of the content vectors; empty until `with_images`. Those
+        content_ids: M ids, in the order of the content vectors; empty until `with_items`. Those
             that begin with `val/` ask, those that begin with `train/` are found.
-        classes: Int64 (M,), equal for pictures of one class.
-        image_files: The pictures.
+        classes: Int64 (M,), equal for items of one class.
+        media_files: Their files.
         num_dropped: What could not take part, by reason.
         set_aside: Files and lines that could not be used, and why.
         policy: There are no captions.
@@ -44,7 +45,7 @@ class NeighbourData:
     task: str
     content_ids: tuple[str, ...] = ()
     classes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    image_files: tuple[ImageFile, ...] = ()
+    media_files: tuple[MediaFile, ...] = ()
     num_dropped: Mapping[str, int] = field(default_factory=dict)
     set_aside: tuple[Quarantined, ...] = ()
     policy: CaptionPolicy = "none"
@@ -52,13 +53,14 @@ class NeighbourData:
 
     @property
     def asking(self) -> NDArray[np.bool_]:
-        """Bool (M,), which pictures ask."""
+        """Bool (M,), which items ask."""
         return np.array([name.startswith(VALIDATION) for name in self.content_ids], bool)
 
-    def with_images(self, folder: Path | None) -> NeighbourData:
-        """The task on the pictures, or precomputed vectors, of a folder that says their classes.
+    def with_items(self, folder: Path | None, modality: Modality) -> NeighbourData:
+        """The task on the items, or precomputed vectors, of a folder that says their classes.
 
         Args:
+            modality: What they are.
             folder: Holds `train/CLASS/...` and `val/CLASS/...`, or ids that begin so; None where
                 none was given.
 
@@ -70,15 +72,15 @@ class NeighbourData:
             return self
         if folder is None:
             raise errors.UnavailableError(
-                f"{self.task} does not bring its pictures",
+                f"{self.task} does not bring its {FORMATS[modality].noun}s",
                 hint="give the folder that holds train/ and val/: --images FOLDER",
             )
-        found = class_images.read_classed_images(folder)
+        found = class_images.read_classed_items(folder, modality)
         keys = [key.removeprefix(TRAIN).removeprefix(VALIDATION) for key in found.keys]
         parts = {name.partition("/")[0] + "/" for name in found.ids}
         if parts != {TRAIN, VALIDATION}:
             raise errors.InputError(
-                f"{folder} holds {', '.join(sorted(parts)[:5])}; pictures in train/ and in val/, "
+                f"{folder} holds {', '.join(sorted(parts)[:5])}; items in train/ and in val/, "
                 "and no others, are allowed",
                 hint="give the folder above train and val",
             )
@@ -86,7 +88,7 @@ class NeighbourData:
             self,
             content_ids=found.ids,
             classes=np.unique(keys, return_inverse=True)[1].astype(np.int64),
-            image_files=found.image_files,
+            media_files=found.media_files,
         )
 
     def data_id(self, language: str) -> str:
@@ -103,7 +105,7 @@ class NeighbourData:
 
         Args:
             content_ids: What there is.
-            reason: Why the others are not there, as `images_missing`.
+            reason: Why the others are not there, as `items_missing`.
 
         Raises:
             UnavailableError: Where either part has nothing at hand.
@@ -112,14 +114,14 @@ class NeighbourData:
         keep = left.keep
         if not (keep & self.asking).any() or not (keep & ~self.asking).any():
             raise errors.UnavailableError(
-                f"{self.task} has no picture at hand that asks, or none to be found",
+                f"{self.task} has no item at hand that asks, or none to be found",
                 hint="give the folder that holds train/ and val/: --images FOLDER",
             )
         return replace(
             self,
             content_ids=left.content_ids,
             classes=self.classes[keep],
-            image_files=left.image_files,
+            media_files=left.media_files,
             num_dropped=left.num_dropped,
         )
 

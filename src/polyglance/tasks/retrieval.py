@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.records import Caption, ImageFile, Quarantined
+from polyglance.records import Caption, MediaFile, Quarantined
 from polyglance.results.schema import CaptionPolicy
 from polyglance.tasks.available import at_hand
 
@@ -36,7 +36,7 @@ class RetrievalData:
         metric: What the data set's papers report, as in the table of tasks.
         candidates: What is searched in: all content items, so that languages compare; or those
             that are captioned in the language asked, where languages have content of their own.
-        image_files: The images, where the task brings them; empty where the user does.
+        media_files: Their files, where the task brings them; empty where the user does.
         num_dropped: What could not take part, by reason.
         set_aside: Files and lines that could not be used, and why.
     """
@@ -48,7 +48,7 @@ class RetrievalData:
     splits: Mapping[str, NDArray[np.bool_]]
     metric: Metric = "hit_rate"
     candidates: Candidates = "all"
-    image_files: tuple[ImageFile, ...] = ()
+    media_files: tuple[MediaFile, ...] = ()
     num_dropped: Mapping[str, int] = field(default_factory=dict)
     set_aside: tuple[Quarantined, ...] = ()
 
@@ -81,7 +81,7 @@ class RetrievalData:
 
         Args:
             content_ids: What there is.
-            reason: Why the others are not there, as `images_missing`.
+            reason: Why the others are not there, as `items_missing`.
 
         Raises:
             UnavailableError: Where none is at hand.
@@ -90,14 +90,14 @@ class RetrievalData:
         keep = left.keep
         if not keep.any():
             raise errors.UnavailableError(
-                f"not one of the {len(keep)} images of {self.task} is at hand; "
+                f"not one of the {len(keep)} items of {self.task} is at hand; "
                 f"the first is {self.content_ids[0]}",
                 hint="give the folder that holds files of those names: --images FOLDER",
             )
         return replace(
             self,
             content_ids=left.content_ids,
-            image_files=left.image_files,
+            media_files=left.media_files,
             splits={name: members[keep] for name, members in self.splits.items()},
             num_dropped=left.num_dropped,
         )

@@ -56,7 +56,7 @@ def pictograms_of(world: pictograms.World, artist: pictograms.Artist) -> Retriev
         },
         policy="unique",
         splits={"seen": ~held_out, "held_out": held_out},
-        image_files=world.image_files(artist),
+        media_files=world.media_files(artist),
     )
 
 

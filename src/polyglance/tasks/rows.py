@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol, Self, TypeVar, runtime_checkable
 
 from polyglance import errors
-from polyglance.records import ImageFile, Quarantined
+from polyglance.records import MediaFile, Quarantined
 from polyglance.results.schema import CaptionPolicy
 
 Kind = Literal["retrieval", "classification", "text"]
@@ -53,8 +53,8 @@ class ContentData(TaskData, Protocol):
         ...
 
     @property
-    def image_files(self) -> tuple[ImageFile, ...]:
-        """The images, where the task brings them; empty where the user does."""
+    def media_files(self) -> tuple[MediaFile, ...]:
+        """Their files, where the task brings them; empty where the user does."""
         ...
 
     @property

@@ -1,6 +1,4 @@
-"""The tower protocol and the table of towers; one file per library.
-
-Legend: N rows, D width.
+"""The table of towers; one file per library, and what all have in common in `base`.
 
 A reference names a tower: `library:location`, with options behind a question mark, as in
 `hf:openai/clip-vit-base-patch32`, `hf:xlm-roberta-base?pooling=mean`, `sentence:/a/folder`.
@@ -15,77 +13,28 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
-
-import numpy as np
-from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.records import Modality, Output
+from polyglance.records import Modality
 from polyglance.storage import locations
 from polyglance.towers import known_places
-
-Vectors = NDArray[np.float32]
-
-
-@runtime_checkable
-class Tower(Protocol):
-    """A frozen encoder of one modality.
-
-    Attributes:
-        modality: What it reads: `image`, `text` or `audio`.
-        dim: Width D of its embeddings.
-        space_id: Which space its embeddings lie in. The text tower of a dual encoder has the
-            `space_id` of its content tower; a text encoder alone has one of its own.
-        fingerprint: Which tower this is: canonical tensors and preprocessing. Keys the store.
-        uses_language: Whether `encode` needs `languages`.
-    """
-
-    modality: Modality
-    dim: int
-    space_id: str
-    fingerprint: str
-    uses_language: bool
-
-    def encode(
-        self,
-        items: Sequence[Any],
-        *,
-        languages: Sequence[str] | None = None,
-        output: Output = "embedding",
-    ) -> Vectors:
-        """Encode items: strings for text; PIL images or preprocessed arrays for images.
-
-        Args:
-            items: N items.
-            languages: N language ids, one a row; required where `uses_language`.
-            output: `pre_projection` asks for the features in front of the last projection.
-
-        Returns:
-            float32 (N, D), raw: not normalised, evaluation mode, no gradient.
-        """
-        ...
-
-
-@runtime_checkable
-class ImageTower(Tower, Protocol):
-    """An image tower also shows its preprocessing, so that threads can run it ahead of `encode`.
-
-    One of torch that may be asked by several threads at once says so by a true
-    `encodes_in_threads`.
-    """
-
-    def preprocess(self, image: Any) -> NDArray[Any]:
-        """One PIL image to the array that `encode` takes in its place; thread-safe."""
-        ...
+from polyglance.towers.base import Tower as Tower
 
 
 @dataclass(frozen=True)
 class TowerSource:
-    """Where a kind of tower is built: a function `load(reference, *, modality) -> Tower`."""
+    """Where a kind of tower is built: a function `load(reference, *, modality) -> Tower`.
+
+    Attributes:
+        module: Its module.
+        function: The function there.
+        items: What the dual encoders of this kind embed beside texts.
+        extra: The extra that installs its library; None where no extra is needed.
+    """
 
     module: str
     function: str
+    items: Modality = "image"
     extra: str | None = None
 
 
@@ -113,6 +62,12 @@ TOWERS: Mapping[str, TowerSource] = MappingProxyType(
         "tuned": TowerSource("polyglance.towers.trainable.tuned", "load"),
         "tuned-image": TowerSource("polyglance.towers.trainable.tuned_images", "load"),
     }
+)
+
+
+# Entry points of third parties, and what their dual encoders embed beside texts.
+GROUPS: Mapping[str, Modality] = MappingProxyType(
+    {"polyglance.towers": "image", "polyglance.audio_towers": "audio"}
 )
 
 
@@ -209,8 +164,23 @@ def load_tower(reference: str, *, modality: Modality) -> Tower:
         if source.extra is None or (error.name or "").startswith("polyglance"):
             raise
         raise errors.missing_extra(f"{parsed.library} towers", extra=source.extra) from error
-    tower: Tower = getattr(module, source.function)(parsed, modality=modality)
+    tower = getattr(module, source.function)(parsed, modality=modality)
+    if not isinstance(tower, Tower):
+        raise errors.ConfigError(
+            f"{source.module}:{source.function} gave {type(tower).__name__} for {reference}, which "
+            "is no tower",
+            hint="derive its class from polyglance.towers.Tower",
+        )
     return tower
+
+
+def items_of(reference: str) -> Modality:
+    """What the dual encoder of a reference embeds beside texts, without loading it.
+
+    Raises:
+        UnknownNameError: For an unknown library.
+    """
+    return _all_sources()[parse_reference(reference).library].items
 
 
 def _all_sources() -> Mapping[str, TowerSource]:
@@ -225,7 +195,8 @@ def _all_sources() -> Mapping[str, TowerSource]:
 def _registered() -> Mapping[str, TowerSource]:
     """What third parties registered; to look through all that is installed takes a while."""
     found: dict[str, TowerSource] = {}
-    for point in entry_points(group="polyglance.towers"):
-        module, _, function = point.value.partition(":")
-        found.setdefault(point.name, TowerSource(module, function))
+    for group, items in GROUPS.items():
+        for point in entry_points(group=group):
+            module, _, function = point.value.partition(":")
+            found.setdefault(point.name, TowerSource(module, function, items=items))
     return found

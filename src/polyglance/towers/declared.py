@@ -41,9 +41,8 @@ def languages_of(tower: Tower, reference: str) -> tuple[str, ...]:
         reference: How it is named; `?languages=de,fr` of precomputed vectors comes next, then what
             the folder of a checkpoint says.
     """
-    own = getattr(tower, "languages", None)
-    if own:
-        return known(own)
+    if tower.languages:
+        return known(tower.languages)
     parsed = parse_reference(reference)
     if "languages" in parsed.options:
         return known(parsed.options["languages"].split(","))

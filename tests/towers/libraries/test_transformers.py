@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from polyglance import errors
-from polyglance.towers import ImageTower, Tower, load_tower
+from polyglance.towers import Tower, load_tower
 from polyglance.towers.libraries import transformers as huggingface
 
 DUALS = {
@@ -66,7 +66,7 @@ class TestDualEncoders:
 
         folder = make_checkpoint(family)
         tower = load_tower(f"hf:{folder}", modality="image")
-        assert isinstance(tower, ImageTower)
+        assert isinstance(tower, Tower)
         rgb = [picture.convert("RGB") for picture in pictures]
         inputs = AutoImageProcessor.from_pretrained(folder, backend="pil")(rgb, return_tensors="pt")
         with torch.no_grad():

@@ -20,6 +20,7 @@ from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.side import Side
 from polyglance.recipes.contrastive.text_side import linear_from, map_of
 from polyglance.recipes.data.image_text import ImageText
+from polyglance.towers.trainable.assembled import TorchImageTower
 from polyglance.towers.trainable.images import live_images
 
 Pixels = Mapping[str, NDArray[Any]]
@@ -104,7 +105,7 @@ def _projection_of(side: Side) -> tuple[AffineMap, bool]:
     """
     if isinstance(side.head, AffineMap):
         return side.head, True
-    layer = getattr(getattr(side.tower, "module", None), "projection", None)
+    layer = side.tower.module.projection if isinstance(side.tower, TorchImageTower) else None
     if side.head is not None or not isinstance(layer, nn.Linear):
         raise errors.ConfigError(
             f"the content side {side.reference} ends in no linear projection that could learn",

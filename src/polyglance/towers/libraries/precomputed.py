@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.records import Modality, Output
-from polyglance.towers import Tower, TowerReference, Vectors
+from polyglance.towers import Tower, TowerReference
+from polyglance.towers.base import Vectors
 
 OPTIONS = ("space", "id_column", "languages")
 # Rows checked and read at a time; 16,384 x 1,024 of float32 are 64 MB.
@@ -53,7 +54,7 @@ class Part:
     metadata: Path | None = None
 
 
-class PrecomputedTower:
+class PrecomputedTower(Tower):
     """A tower that looks its vectors up.
 
     Args:
@@ -63,7 +64,6 @@ class PrecomputedTower:
         fingerprint: Of the files.
     """
 
-    uses_language = False
     # A store would hold the same once more.
     worth_storing = False
 

@@ -33,7 +33,8 @@ from polyglance.languages import text_forms
 from polyglance.languages.text_forms import TextForm
 from polyglance.records import Modality, Output
 from polyglance.storage import tensor_files
-from polyglance.towers import Tower, TowerReference, Vectors
+from polyglance.towers import Tower, TowerReference
+from polyglance.towers.base import Vectors
 from polyglance.towers.libraries import transformers
 from polyglance.towers.runtime import batching, bert, checkpoints, weights
 from polyglance.towers.runtime.pooling import PooledEncoder
@@ -120,7 +121,7 @@ class Chain:
         return "lower" if self.lower_case else "plain"
 
 
-class LibraryTower:
+class LibraryTower(Tower):
     """A text tower that sentence_transformers itself runs; repeats are still encoded once.
 
     Args:
@@ -130,7 +131,6 @@ class LibraryTower:
     """
 
     modality: Modality = "text"
-    uses_language = False
 
     def __init__(self, model: Any, *, name: str, prompt: str | None) -> None:
         self.module = model

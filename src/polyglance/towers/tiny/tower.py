@@ -62,7 +62,7 @@ class TinyFacts:
     languages: tuple[str, ...] = ()
 
 
-class TinyTextTower:
+class TinyTextTower(Tower):
     """A text tower of hashed n-grams in NumPy.
 
     Args:
@@ -76,7 +76,6 @@ class TinyTextTower:
     """
 
     modality: Modality = "text"
-    uses_language = False
     # 100,000 short texts a second: faster than a store reads them back.
     worth_storing = False
 
@@ -139,7 +138,7 @@ class TinyTextTower:
         _save(folder, self.tensors, facts)
 
 
-class TinyImageTower:
+class TinyImageTower(Tower):
     """An image tower: a small convolution.
 
     Args:
@@ -147,7 +146,6 @@ class TinyImageTower:
     """
 
     modality: Modality = "image"
-    uses_language = False
     encodes_in_threads = True
 
     def __init__(self, net: TinyImageNet) -> None:
@@ -160,11 +158,11 @@ class TinyImageTower:
         }
         self.fingerprint = self.space_id = fingerprint_of(self.tensors, "convolution")
 
-    def preprocess(self, image: Any) -> Vectors:
+    def preprocess(self, item: Any) -> Vectors:
         """One PIL image to (3, 64, 64); thread-safe."""
         from polyglance.towers.tiny import image_net
 
-        return image_net.preprocess(image)
+        return image_net.preprocess(item)
 
     def encode(
         self,

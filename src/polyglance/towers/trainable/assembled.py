@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from polyglance import errors
 from polyglance.records import Modality, Output
-from polyglance.towers import Vectors
+from polyglance.towers.base import Tower, Vectors
 from polyglance.towers.runtime import batching
 from polyglance.towers.trainable import pixels
 
@@ -71,7 +71,7 @@ class Identity:
     fingerprint: str
 
 
-class TorchTextTower:
+class TorchTextTower(Tower):
     """A text tower: encodes in evaluation mode, and offers `forward` with gradient.
 
     Args:
@@ -84,6 +84,8 @@ class TorchTextTower:
     """
 
     modality: Modality = "text"
+    trainable = True
+    pre_projection_dim: int
 
     def __init__(
         self,
@@ -157,7 +159,7 @@ class TorchTextTower:
             )
 
 
-class TorchImageTower:
+class TorchImageTower(Tower):
     """An image tower: PIL images or preprocessed arrays to vectors, in batches.
 
     Args:
@@ -169,7 +171,7 @@ class TorchImageTower:
     """
 
     modality: Modality = "image"
-    uses_language = False
+    pre_projection_dim: int
 
     def __init__(
         self,
@@ -194,9 +196,9 @@ class TorchImageTower:
         """Whether several threads gain anything: an accelerator takes one batch at a time."""
         return self.device.type == "cpu"
 
-    def preprocess(self, image: Any) -> NDArray[np.float32]:
+    def preprocess(self, item: Any) -> NDArray[np.float32]:
         """One PIL image to (C, H, W); thread-safe."""
-        return pixels.to_array(image, recipe=self.recipe)
+        return pixels.to_array(item, recipe=self.recipe)
 
     def encode(
         self,

@@ -31,11 +31,11 @@ from polyglance.storage.manifest_fields import Name
 from polyglance.towers import (
     Tower,
     TowerReference,
-    Vectors,
     beside,
     load_tower,
     note_places,
 )
+from polyglance.towers.base import Vectors
 from polyglance.towers.runtime import batching, weights
 from polyglance.towers.trainable import adapters
 from polyglance.towers.trainable.assembled import TorchTextTower
@@ -79,7 +79,7 @@ class TunedFacts(Tuning):
     libraries: Mapping[str, str]
 
 
-class TunedTower:
+class TunedTower(Tower):
     """A text tower that is its base but for some tensors.
 
     Args:
@@ -90,6 +90,8 @@ class TunedTower:
     """
 
     modality: Modality = "text"
+    trainable = True
+    pre_projection_dim: int
 
     def __init__(
         self,

@@ -24,11 +24,11 @@ from polyglance.storage.manifest_fields import Name
 from polyglance.towers import (
     Tower,
     TowerReference,
-    Vectors,
     beside,
     load_tower,
     note_places,
 )
+from polyglance.towers.base import Vectors
 from polyglance.towers.runtime import weights
 from polyglance.towers.trainable.assembled import TorchImageTower
 
@@ -49,7 +49,7 @@ class TunedImageFacts:
     base_fingerprint: Name
 
 
-class TunedImageTower:
+class TunedImageTower(Tower):
     """An image tower of a published model with other weights.
 
     Args:
@@ -58,7 +58,7 @@ class TunedImageTower:
     """
 
     modality: Modality = "image"
-    uses_language = False
+    pre_projection_dim: int
 
     def __init__(self, tower: TorchImageTower, *, base: str) -> None:
         self.tower, self.base = tower, base
@@ -79,9 +79,9 @@ class TunedImageTower:
         """As the base's."""
         return self.tower.encodes_in_threads
 
-    def preprocess(self, image: Any) -> NDArray[Any]:
+    def preprocess(self, item: Any) -> NDArray[Any]:
         """One PIL image to its array; thread-safe."""
-        return self.tower.preprocess(image)
+        return self.tower.preprocess(item)
 
     def encode(
         self,
