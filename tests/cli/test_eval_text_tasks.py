@@ -84,7 +84,7 @@ def test_pictures_that_are_not_there(run, model_folder, root):
     (root / "xtd10" / "test_1kcaptions_de.txt").write_text("\n".join(WORDS["deu_Latn"]))
     code, _, err = run("eval", model_folder, "--task", "xtd10", "--data", root)
     assert code == 2
-    assert "xtd10 does not bring its 4 pictures" in err
+    assert "xtd10 does not bring its 4 images" in err
     assert "--images" in err
 
 
@@ -152,7 +152,7 @@ def test_what_was_dropped_is_said_once_or_where_it_is_most():
         row("mya_Mymr", 0.5, num_dropped={"items_missing": 3, "repeats": 27}),
     ]
     printed = "\n".join(table(rows))
-    assert printed.count("images missing: 3") == 1
+    assert printed.count("items missing: 3") == 1
     assert "repeats: up to 27 (mya_Mymr), in 1 of 2 languages" in printed
 
 

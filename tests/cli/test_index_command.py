@@ -44,12 +44,12 @@ def test_pictures_that_cannot_be_read_at_all_are_a_fault(index, tmp_path):
         assert code == 2
         assert "0 new, 0 known" in out
         assert "a.jpg: a.jpg cannot be read as an image: zero bytes" in err
-        assert "none of the 2 pictures of" in err
+        assert "none of the 2 images of" in err
         aside = embed.read_quarantine(Store.open(tmp_path / "i"))
         assert sorted(one.id for one in aside) == ["a.jpg", "b.png"]
     report = indexing.build(folder, model=MODEL, out=tmp_path / "i")
     assert (len(report.quarantined), report.num_rows) == (2, 0)
-    with pytest.raises(errors.InputError, match="none of the 2 pictures"):
+    with pytest.raises(errors.InputError, match="none of the 2 images"):
         report.require_rows(folder)
     (folder / "c.png").write_bytes(png("red"))
     assert index(folder)[0] == 0
@@ -105,7 +105,7 @@ def test_a_file_of_no_vectors_is_a_fault(index, tmp_path):
         (("--pack", "typo"), "no language pack at typo"),
         (("--drop",), "none was given"),
         (("--reencode",), "none was given"),
-        (("--pack", "PACK", "--reencode"), "needs no picture again"),
+        (("--pack", "PACK", "--reencode"), "needs no item again"),
         (("--pack", "PACK", "--reencode", "--drop"), "one of them"),
     ],
 )

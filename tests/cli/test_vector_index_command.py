@@ -31,7 +31,7 @@ def test_it_is_built_measured_and_asked(run, picture_folder, model_folder, tmp_p
     facts = facts_of(Store.open(tmp_path / "index").table)
     assert code == 0
     assert "vector index over 72 rows" in out
-    assert f"{facts.recall_rows:.1%} of the ten nearest of pictures" in out
+    assert f"{facts.recall_rows:.1%} of the ten nearest of items" in out
     assert f"of texts {facts.recall_texts:.1%}" in out
     assert "vector index" not in run(*argv)[1]  # nothing new, nothing to build
     code, out, _ = run(

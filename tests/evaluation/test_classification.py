@@ -287,7 +287,7 @@ class TestCommand:
         argv = ("eval", model_folder, "--task", "babel-imagenet", "--data", world)
         code, _, err = run(*argv)
         assert code == 2
-        assert "does not bring its pictures" in err
+        assert "does not bring its images" in err
         assert "--images" in err
 
     @pytest.mark.parametrize("how", ["missing", "empty", "linked"])

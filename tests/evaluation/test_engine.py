@@ -117,7 +117,7 @@ def test_missing_images_drop_their_captions_and_are_counted(teacher, contents):
 
 
 def test_no_image_at_all():
-    with pytest.raises(errors.UnavailableError, match="not one of the 72 images"):
+    with pytest.raises(errors.UnavailableError, match="not one of the 72 items"):
         task().only([], reason="items_missing")
 
 

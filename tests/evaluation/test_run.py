@@ -186,7 +186,7 @@ def test_what_are_no_vectors(model_folder, vectors):
 
 
 def test_no_pictures_at_all(model_folder, tmp_path):
-    with pytest.raises(errors.UnavailableError, match="does not bring its 72 pictures") as caught:
+    with pytest.raises(errors.UnavailableError, match="does not bring its 72 images") as caught:
         run(model_folder)
     assert "--image-vectors" in caught.value.hint
     (tmp_path / "empty").mkdir()
@@ -334,7 +334,7 @@ def test_names_that_fit_two_pictures_are_counted_and_told(model_folder, picture_
     row = run(model_folder, images=picture_folder)[0]
     assert row.num_dropped["names_of_several_items"] == 1
     (said,) = row.dropped_names["names_of_several_items"]
-    assert said.startswith(f"{IDS[3]}: fits several pictures")
+    assert said.startswith(f"{IDS[3]}: fits several images")
 
 
 def test_one_picture_gives_values_and_says_that_there_is_no_interval(model_folder, tmp_path):

@@ -60,7 +60,7 @@ def test_another_source_of_any_kind_is_refused(photos, tmp_path, first, second):
     assert build(tmp_path / first, index).new == 0  # it is not locked out
 
 
-@pytest.mark.parametrize("first", ["pictures", "vectors"])
+@pytest.mark.parametrize("first", ["images", "vectors"])
 def test_a_folder_that_holds_another_kind_by_now_is_refused(photos, tmp_path, first):
     if first == "vectors":
         vectors(photos, "a", "b")
