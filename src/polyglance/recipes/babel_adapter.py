@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -33,10 +33,9 @@ from polyglance.languages.registry import ENGLISH
 from polyglance.losses import objectives
 from polyglance.metrics import retrieval
 from polyglance.model.dual_encoder import DualEncoder
-from polyglance.model.manifest import PackManifest
+from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
-from polyglance.recipes.data.english_text import probe_vectors
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.recipes.data.targets import Lessons, gather
 from polyglance.records import Pair
@@ -171,14 +170,11 @@ def train(
     agreement = None if tower is None else _agreement(lessons, teacher, side.reference)
     learner, report = fit(lessons, side=side, config=config, run=run)
     learnt, reference = learner.live.export()
-    manifest = PackManifest(
-        recipe="babel-adapter",
-        space_id=teacher.space_id,
-        teacher=teacher.reference,
-        tower=reference,
-        tower_fingerprint=learnt.fingerprint,
-        head_input=side.head_input,
-        config=asdict(config),
+    return new_pack(
+        "babel-adapter",
+        Side(learnt, reference, side.head, side.head_input),
+        teacher=teacher,
+        config=config,
         data={
             **lessons.facts(),
             "english_agreement_with_teacher": agreement,
@@ -187,9 +183,6 @@ def train(
         },
         num_trainable_parameters=linear.count_parameters(learner),
         training_seconds=time.perf_counter() - started,
-    )
-    return LanguagePack(
-        manifest, Side(learnt, reference, side.head, side.head_input), probe_vectors(teacher)
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -26,10 +26,9 @@ from polyglance.heads.mlp import NormName, ProjectionHead
 from polyglance.losses import objectives
 from polyglance.metrics import retrieval
 from polyglance.model.dual_encoder import DualEncoder
-from polyglance.model.manifest import PackManifest
+from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
-from polyglance.recipes.data.english_text import probe_vectors
 from polyglance.recipes.data.pseudo_pairs import Banks, PseudoPairs, gather
 from polyglance.training import half_precision
 
@@ -198,14 +197,11 @@ def train(
         cache=cache,
     )
     fitted = fit(pairs, config, run=run)
-    manifest = PackManifest(
-        recipe="uclip",
-        space_id=teacher.space_id,
-        teacher=teacher.reference,
-        tower=tower.reference,
-        tower_fingerprint=tower.tower.fingerprint,
-        content="head",
-        config=asdict(config),
+    return new_pack(
+        "uclip",
+        Side(tower.tower, tower.reference, fitted.text),
+        teacher=teacher,
+        config=config,
         data={
             "kind": "English text, an image bank and a text bank, unpaired",
             "num_english_texts": len(pairs),
@@ -216,9 +212,8 @@ def train(
         },
         num_trainable_parameters=fitted.num_trainable_parameters,
         training_seconds=fitted.seconds,
+        content_head=fitted.clip,
     )
-    side = Side(tower.tower, tower.reference, fitted.text)
-    return LanguagePack(manifest, side, probe_vectors(teacher), content_head=fitted.clip)
 
 
 def _constants(pairs: PseudoPairs) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:

@@ -77,7 +77,7 @@ def test_shuffled_pairs_are_at_chance(teacher, module):
             pairs=control,
             teacher=teacher,
             tower=multilingual(),
-            config={},
+            config=config,
         )
         scores.append(hit_rate_at_10(teacher.with_pack(pack), "deu_Latn"))
     assert np.mean(scores) < 2 * CHANCE

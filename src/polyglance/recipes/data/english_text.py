@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, cast
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,8 @@ from polyglance.heads import affine
 from polyglance.heads.affine import AffineMap, Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
-from polyglance.model import same_space
 from polyglance.model.dual_encoder import DualEncoder
-from polyglance.model.manifest import PackManifest
+from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import HeadInput, Side
 
@@ -230,8 +229,7 @@ def train_pack(
         head_input=config.head_input,
         cache=cache,
     )
-    facts = asdict(cast(Any, config))
-    return make_pack(recipe, fit(pairs), pairs=pairs, teacher=teacher, tower=tower, config=facts)
+    return make_pack(recipe, fit(pairs), pairs=pairs, teacher=teacher, tower=tower, config=config)
 
 
 def make_pack(
@@ -241,16 +239,13 @@ def make_pack(
     pairs: EncodedPairs,
     teacher: DualEncoder,
     tower: Side,
-    config: Mapping[str, Any],
+    config: Any,
 ) -> LanguagePack:
-    """Put a fitted map behind its tower; languages and scores are added by measuring it."""
-    manifest = PackManifest(
-        recipe=recipe,
-        space_id=teacher.space_id,
-        teacher=teacher.reference,
-        tower=tower.reference,
-        tower_fingerprint=tower.tower.fingerprint,
-        head_input=pairs.head_input,
+    """Put a fitted map behind its tower."""
+    return new_pack(
+        recipe,
+        Side(tower.tower, tower.reference, fitted.map, pairs.head_input),
+        teacher=teacher,
         config=config,
         data={
             "kind": "English text",
@@ -262,16 +257,3 @@ def make_pack(
         num_trainable_parameters=fitted.num_trainable_parameters,
         training_seconds=fitted.seconds,
     )
-    side = Side(tower.tower, tower.reference, fitted.map, pairs.head_input)
-    return LanguagePack(manifest, side, probe_vectors(teacher))
-
-
-def probe_vectors(teacher: DualEncoder) -> Vectors:
-    """The teacher's unit vectors of the probe texts: (P, D)."""
-    english = [ENGLISH] * len(same_space.PROBE_TEXTS)
-    texts = teacher.with_no_pack().encode_texts(same_space.PROBE_TEXTS, languages=english)
-    try:
-        pictures = teacher.with_no_pack().encode_contents(same_space.probe_pictures())
-    except errors.PolyglanceError:
-        return texts  # a tower that only looks vectors up; it has no other name either
-    return np.concatenate([texts, pictures])

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -27,11 +26,10 @@ from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.losses import objectives
 from polyglance.model.dual_encoder import DualEncoder
-from polyglance.model.manifest import PackManifest
+from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
 from polyglance.recipes.data import parallel_text
-from polyglance.recipes.data.english_text import probe_vectors
 from polyglance.recipes.distill import contrast, transformer
 from polyglance.recipes.distill.config import DistillConfig
 from polyglance.records import Pair
@@ -121,19 +119,15 @@ def train(
     else:
         targets = targets if config.vectors == "raw" else affine.unit(targets)
         made = transformer.imitate(data, targets, side=tower, config=config, cache=cache, run=run)
-    manifest = PackManifest(
-        recipe="distill",
-        space_id=teacher.space_id,
-        teacher=teacher.reference,
-        tower=made.side.reference,
-        tower_fingerprint=made.side.tower.fingerprint,
-        head_input=made.side.head_input,
-        config=asdict(config),
+    return new_pack(
+        "distill",
+        made.side,
+        teacher=teacher,
+        config=config,
         data=data_facts(data, made.report),
         num_trainable_parameters=made.num_trainable_parameters,
         training_seconds=time.perf_counter() - started,
     )
-    return LanguagePack(manifest, made.side, probe_vectors(teacher))
 
 
 def _small(
