@@ -9,7 +9,6 @@ Legend: M content items, S seeds.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import statistics as plain_statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +38,7 @@ from polyglance.recipes import Recipe, build_config, get_recipe
 from polyglance.recipes.data.training_data import TrainingData
 from polyglance.recipes.run import train as train_recipe
 from polyglance.results.schema import Result
+from polyglance.storage import digests
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
 
@@ -174,7 +174,7 @@ def _trained(setup: ComparisonSetup, name: str, seed: int) -> Path:
     parts = [name, repr(config), setup.teacher.space_id, setup.teacher.text.space_id]
     parts.append(setup.tower.tower.fingerprint if setup.tower else "")
     parts.append(setup.training_data.fingerprint())
-    digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
+    digest = digests.of_parts(["\n".join(parts)], num_bytes=8)
     folder = setup.out / "packs" / f"{name}-{seed}-{digest}"
     if not (folder / PACK_FILE).is_file():
         pack = train_recipe(

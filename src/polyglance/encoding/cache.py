@@ -5,7 +5,6 @@ Legend: N images, D width.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from pathlib import Path
 from polyglance.encoding import embed
 from polyglance.heads.affine import Vectors
 from polyglance.records import ImageFile, Quarantined
-from polyglance.storage import locations
+from polyglance.storage import digests, locations
 from polyglance.towers import Tower
 
 
@@ -59,7 +58,7 @@ class ImageCache:
             StoreError: Another process has been writing for long.
             DiskFullError: No room; what was appended stays.
         """
-        name = hashlib.blake2b(tower.fingerprint.encode(), digest_size=12).hexdigest()
+        name = digests.of_parts([tower.fingerprint], num_bytes=12)
         store = embed.open_image_store(self.folder / name, tower)
         placed = {image.id: _place(image) for image in images}
         first = {placed[image.id]: image for image in reversed(images)}

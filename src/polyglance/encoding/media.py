@@ -9,7 +9,6 @@ is a version of the table.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -31,6 +30,7 @@ from polyglance.encoding.batches import BatchEncoder
 from polyglance.records import ImageFile, Quarantined
 from polyglance.sources.images import Photo, decode_photo
 from polyglance.sources.webdataset import read_span
+from polyglance.storage import digests
 from polyglance.storage.schema import unusable_rows
 from polyglance.storage.store import Store
 from polyglance.towers import Tower
@@ -164,7 +164,7 @@ def _read(file: ImageFile) -> tuple[bytes, int]:
 
 def content_key(data: bytes) -> str:
     """The content key of a file's bytes."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+    return digests.of_parts([data])
 
 
 def require_key(key: str, *, place: Path | str) -> None:

@@ -6,7 +6,6 @@ by its own text and not by a version number, which nobody raises for a mended ro
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from polyglance.heads.affine import Vectors
+from polyglance.storage import digests
 from polyglance.tasks import TaskData
 
 # Files and folders of the package whose code a score passes through.
@@ -53,7 +53,4 @@ def scoring_id() -> str:
 
 
 def _digest(parts: Iterable[bytes]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little") + part)
-    return digest.hexdigest()
+    return digests.of_parts(len(part).to_bytes(8, "little") + part for part in parts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from polyglance.model.side import Side, SpaceTower
 from polyglance.records import Quarantined
 from polyglance.results.schema import Result
 from polyglance.sources import named_pictures
+from polyglance.storage import digests
 from polyglance.tasks import ContentData, TaskData, load_task
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
@@ -298,7 +298,7 @@ def _text_parts(text: Side, pack: LanguagePack | None) -> list[str]:
 
 
 def _identity(parts: Sequence[str]) -> str:
-    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+    return digests.of_parts(["\n".join(parts)])
 
 
 def _image_files(data: ContentData, folder: Path | None) -> named_pictures.Named:

@@ -5,7 +5,6 @@ Legend: N rows, D width of the space.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from polyglance import errors
 from polyglance.heads import affine
 from polyglance.heads.affine import Head, Vectors
 from polyglance.records import Modality, Output
+from polyglance.storage import digests
 from polyglance.towers import (
     Tower,
     beside,
@@ -70,13 +70,9 @@ class Side:
         """What a name of the tower becomes behind the head."""
         if self.head is None:
             return name
-        digest = hashlib.blake2b(name.encode(), digest_size=16)
-        for tensor in affine.tensors_of(self.head).values():
-            digest.update(tensor.tobytes())
-        digest.update(self.head_input.encode())
-        if self.output != "embedding":
-            digest.update(self.output.encode())
-        return digest.hexdigest()
+        output = "" if self.output == "embedding" else self.output
+        tensors = affine.tensors_of(self.head).values()
+        return digests.of_parts([name, *tensors, self.head_input, output])
 
     def through_head(self, raw: Vectors) -> Vectors:
         """The tower's vectors brought into the space: (N, D_tower) to (N, D), raw."""

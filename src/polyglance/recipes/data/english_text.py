@@ -5,7 +5,6 @@ Legend: N training rows, M dev rows, D_in width of the multilingual tower, D of 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,6 +22,7 @@ from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import HeadInput, Side
+from polyglance.storage import digests
 
 # Fewer texts than this leave no dev split worth choosing by.
 LEAST_TEXTS = 20
@@ -152,7 +152,7 @@ def encode_pairs(
 def data_id(texts: Sequence[str], *towers: str) -> str:
     """Fingerprint of texts and of the towers that encode them, which no vector enters."""
     said = "".join(f"{len(part)}\0{part}" for part in (*towers, *texts))
-    return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
+    return digests.of_parts([said])
 
 
 def shuffled(pairs: EncodedPairs, *, seed: int) -> EncodedPairs:

@@ -9,7 +9,6 @@ Legend: Q English texts, N images, K texts of the bank, D width of the space, E 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +22,7 @@ from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.side import Side
 from polyglance.recipes.data import soft_retrieval
+from polyglance.storage import digests
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.store import Store
 
@@ -163,9 +163,7 @@ def answered(
     """
     if asker.cache is None:
         return soft_retrieval.soft_retrieve(queries, bank, temperature=temperature)
-    digest = hashlib.blake2b(f"{bank.shape} {temperature!r} {asker.tower}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(bank).data)
-    name = digest.hexdigest()
+    name = digests.of_parts([f"{bank.shape} {temperature!r} {asker.tower}", bank])
     facts = StoreFacts(modality="text", dim=bank.shape[1], fingerprint=name, space_id=name)
     store = Store.open_or_create(asker.cache.folder / f"pseudo-{name[:24]}", facts)
     row_of = {key: row for row, key in enumerate(asker.keys)}
