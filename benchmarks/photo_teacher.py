@@ -22,7 +22,7 @@ from torch.nn import functional
 from polyglance import training
 from polyglance.heads import affine
 from polyglance.heads.affine import AffineMap, Chain, Vectors
-from polyglance.losses import objectives
+from polyglance.losses import Terms, clip
 from polyglance.metrics import retrieval
 
 # Inputs are centred and brought to this mean length: unit ones would make the first steps tiny.
@@ -138,9 +138,9 @@ def train_heads(
     photos, texts = both.photo.brought(train.photos), both.text.brought(train.texts)
     owners = torch.from_numpy(train.owners)
 
-    def step(rows: Tensor) -> objectives.Terms:
+    def step(rows: Tensor) -> Terms:
         photo = owners[rows]
-        return objectives.contrastive(
+        return clip.contrastive(
             both.photo(photos[photo]),
             both.text(texts[rows]),
             temperature=(-both.log_scale).exp(),

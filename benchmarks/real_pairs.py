@@ -22,7 +22,7 @@ from torch import nn
 from polyglance import training
 from polyglance.heads import affine, linear
 from polyglance.languages.registry import ENGLISH
-from polyglance.losses import objectives
+from polyglance.losses import Terms, clip
 from polyglance.metrics import retrieval
 from polyglance.recipes import ranking
 from polyglance.recipes.data import english_text
@@ -151,10 +151,10 @@ def _contrastive_heads(
     )
     pixels, words, photo = map(torch.from_numpy, (features, texts, owners))
 
-    def step(rows: torch.Tensor) -> objectives.Terms:
+    def step(rows: torch.Tensor) -> Terms:
         left = functional.normalize(both[0](pixels[photo[rows]]), dim=1)
         right = functional.normalize(both[1](words[rows]), dim=1)
-        return objectives.contrastive(left, right, temperature=0.05, groups=photo[rows])
+        return clip.contrastive(left, right, temperature=0.05, groups=photo[rows])
 
     training.fit(
         both,

@@ -19,7 +19,7 @@ from polyglance import training
 from polyglance.encoding import embed
 from polyglance.heads import affine, linear
 from polyglance.languages.registry import ENGLISH
-from polyglance.losses import objectives
+from polyglance.losses import Terms, clip
 from polyglance.model.dual_encoder import MODEL_FILE, DualEncoder
 from polyglance.model.side import Side
 from polyglance.recipes.data import image_text
@@ -167,10 +167,10 @@ def _heads(
     left, right = (torch.from_numpy(affine.unit(vectors)) for vectors in (features, texts))
     photo = torch.from_numpy(owners)
 
-    def step(rows: torch.Tensor) -> objectives.Terms:
+    def step(rows: torch.Tensor) -> Terms:
         shown = functional.normalize(both[0](left[photo[rows]]), dim=1)
         said = functional.normalize(both[1](right[rows]), dim=1)
-        return objectives.contrastive(shown, said, temperature=0.05, groups=photo[rows])
+        return clip.contrastive(shown, said, temperature=0.05, groups=photo[rows])
 
     training.fit(
         nn.ModuleList(both),

@@ -30,7 +30,7 @@ from polyglance.encoding.embed import VectorCache
 from polyglance.heads import affine, linear
 from polyglance.heads.affine import AffineMap
 from polyglance.languages.registry import ENGLISH
-from polyglance.losses import objectives
+from polyglance.losses import Terms, clip, regression
 from polyglance.metrics import retrieval
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.new_pack import new_pack
@@ -285,22 +285,22 @@ def _agreement(lessons: Lessons, teacher: DualEncoder, reference: str) -> float 
 
 def _step(
     learner: _Learner, lessons: Lessons, config: BabelAdapterConfig
-) -> Callable[[Tensor], objectives.Terms]:
+) -> Callable[[Tensor], Terms]:
     prepared = learner.live.prepare(lessons.texts, lessons.languages)
     groups = torch.from_numpy(lessons.groups)
     as_unit = config.objective != "mse" or config.vectors == "unit"
     targets = torch.from_numpy(affine.unit(lessons.targets) if as_unit else lessons.targets)
 
-    def step(rows: Tensor) -> objectives.Terms:
+    def step(rows: Tensor) -> Terms:
         said = learner(prepared, rows)  # (B, D)
         said = functional.normalize(said, dim=1) if as_unit else said
         wanted = targets[groups[rows]].to(said.device)
         if config.objective == "mse":
             # The mean over the width times the width: AdamW does not mind the factor, but
             # gradients of unit vectors in a wide space would come near its epsilon.
-            error = objectives.mean_squared_error(said, wanted)["total"]
+            error = regression.mean_squared_error(said, wanted)["total"]
             return {"total": error * said.shape[1], "squared_error": error}
-        return objectives.contrastive_distillation(
+        return clip.contrastive_distillation(
             said,
             wanted,
             temperature=learner.temperature(),

@@ -23,7 +23,8 @@ from polyglance import training
 from polyglance.encoding.embed import VectorCache
 from polyglance.heads import affine
 from polyglance.heads.mlp import NormName, ProjectionHead
-from polyglance.losses import objectives
+from polyglance.losses import Terms
+from polyglance.losses.uclip import uclip
 from polyglance.metrics import retrieval
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.new_pack import new_pack
@@ -121,12 +122,12 @@ def fit(
     if config.precision == "auto":
         half = half_precision.pays()
 
-    def step(rows: Tensor) -> objectives.Terms:
+    def step(rows: Tensor) -> Terms:
         clip, text = (
             _project(both[i], constants[i], kept[rows], noise=config.noise, half=half)
             for i in (0, 1)
         )
-        return objectives.uclip(
+        return uclip(
             e_clip=clip[0],
             v_clip=clip[1],
             e_text=text[0],

@@ -132,8 +132,8 @@ def test_each_stage_has_its_own_folder_and_is_read_again(teacher, tmp_path):
 
 def test_objectives_get_what_the_config_says(teacher, monkeypatch):
     given = []
-    for name in ("mural", "etcl", "contrastive"):
-        real = getattr(etcl.objectives, name)
+    for place, name in ((etcl, "mural"), (etcl, "etcl"), (etcl.clip, "contrastive")):
+        real = getattr(place, name)
 
         def watched(*views, real=real, name=name, **settings):
             kept = ("margin", "label_smoothing", "block_rows")
@@ -141,7 +141,7 @@ def test_objectives_get_what_the_config_says(teacher, monkeypatch):
             assert settings["groups"] is not None
             return real(*views, **settings)
 
-        monkeypatch.setattr(etcl.objectives, name, watched)
+        monkeypatch.setattr(place, name, watched)
     for stage in ("mural+etcl", "fine-tuning"):
         config = EtclConfig(
             **at_start(EtclConfig(**SMALL, stage=stage)).__dict__

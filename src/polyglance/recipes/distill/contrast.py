@@ -22,7 +22,7 @@ from torch.nn import functional
 from polyglance import training
 from polyglance.heads import affine
 from polyglance.heads.affine import Vectors
-from polyglance.losses import objectives
+from polyglance.losses import Terms, clip
 from polyglance.recipes.data.parallel_text import GroupedText
 from polyglance.recipes.distill.config import DistillConfig
 from polyglance.towers.trainable.text import TrainableNgrams
@@ -108,8 +108,8 @@ def train_tower(
     features = live.prepare(aims.texts, None)
     wanted, families = torch.from_numpy(aims.vectors), torch.from_numpy(aims.families)
 
-    def step(rows: torch.Tensor) -> objectives.Terms:
-        return objectives.contrastive_distillation(
+    def step(rows: torch.Tensor) -> Terms:
+        return clip.contrastive_distillation(
             functional.normalize(live.forward(features, rows), dim=1),
             wanted[rows],
             temperature=config.temperature,

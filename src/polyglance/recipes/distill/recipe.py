@@ -24,7 +24,7 @@ from polyglance.encoding.embed import VectorCache, text_vectors
 from polyglance.heads import affine, linear
 from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
-from polyglance.losses import objectives
+from polyglance.losses import Terms, choice
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
@@ -166,10 +166,10 @@ def data_facts(data: parallel_text.GroupedText, report: training.TrainReport) ->
 
 def _step(
     net: NgramNet, targets: torch.Tensor, config: DistillConfig, *, memory: bool
-) -> Callable[[parallel_text.Batch], objectives.Terms]:
-    def by_choice(batch: parallel_text.Batch) -> objectives.Terms:
+) -> Callable[[parallel_text.Batch], Terms]:
+    def by_choice(batch: parallel_text.Batch) -> Terms:
         scores = net(batch.features)  # (B, G)
-        terms = objectives.choose_among(scores, batch.groups, weights=batch.weights)
+        terms = choice.choose_among(scores, batch.groups, weights=batch.weights)
         terms["choice"] = terms["total"]
         if config.squared_error_weight:
             said = functional.softmax(scores, dim=1) @ targets
@@ -178,7 +178,7 @@ def _step(
             terms["total"] = terms["choice"] + config.squared_error_weight * terms["squared_error"]
         return terms
 
-    def by_squared_error(batch: parallel_text.Batch) -> objectives.Terms:
+    def by_squared_error(batch: parallel_text.Batch) -> Terms:
         distance = (net(batch.features) - targets[batch.groups]).square().sum(dim=1)
         return {"total": (distance * batch.weights).mean()}
 

@@ -23,7 +23,7 @@ from polyglance.encoding.embed import VectorCache, text_vectors
 from polyglance.heads import closed_form, linear
 from polyglance.heads.affine import AffineMap, Vectors
 from polyglance.languages.registry import ENGLISH
-from polyglance.losses import objectives
+from polyglance.losses import Terms
 from polyglance.model.side import Side
 from polyglance.recipes.data.parallel_text import GroupedText
 from polyglance.recipes.distill.config import DistillConfig
@@ -166,12 +166,12 @@ def start_of_head(
 
 def _step(
     student: _Student, data: GroupedText, targets: Vectors, *, related_weight: float
-) -> Callable[[Tensor], objectives.Terms]:
+) -> Callable[[Tensor], Terms]:
     prepared = student.live.prepare(data.texts, data.text_languages)
     wanted, groups = torch.from_numpy(targets), torch.from_numpy(data.groups)
     weights = torch.where(torch.from_numpy(data.exact), 1.0, related_weight)
 
-    def step(rows: Tensor) -> objectives.Terms:
+    def step(rows: Tensor) -> Terms:
         said = student(prepared, rows)  # (B, D)
         distance = (said - wanted[groups[rows]].to(said.device)).square().sum(dim=1)
         return {"total": (distance * weights[rows].to(said.device)).mean()}
