@@ -19,13 +19,12 @@ import torch
 import torch.nn.functional as functional
 from benchmarks.harness import Criterion, Outcome, peak_memory_above_inputs, say
 
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.heads.mlp import ProjectionHead
 from polyglance.losses.uclip import uclip as uclip_loss
 from polyglance.recipes import uclip
 from polyglance.recipes.data import soft_retrieval
 from polyglance.recipes.data.pseudo_pairs import PseudoPairs
+from polyglance.vectors import Vectors, unit
 
 NUM_QUERIES, BANK_ROWS = 100_000, 200_000
 CLIP_WIDTH, TEXT_WIDTH = 512, 768
@@ -54,7 +53,7 @@ def structured(num_rows: int, width: int, *, seed: int) -> Vectors:
     for start in range(0, num_rows, 10_000):
         rows = slice(start, min(start + 10_000, num_rows))
         latent = rng.standard_normal((rows.stop - start, causes), dtype=np.float32)
-        found[rows] = affine.unit(latent @ mix)
+        found[rows] = unit(latent @ mix)
     return found
 
 

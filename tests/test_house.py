@@ -15,8 +15,8 @@ SOURCE = Path(polyglance.__file__).parent
 
 # Bottom first. A file imports only from its own entry of this list upwards.
 FLOORS = (
-    *("errors", "records", "progress", "heads", "storage", "languages", "results", "metrics"),
-    *("losses", "sources", "towers", "encoding", "model", "training"),
+    *("errors", "records", "progress", "vectors", "heads", "storage", "languages", "results"),
+    *("metrics", "losses", "sources", "towers", "encoding", "model", "training"),
     *("recipes", "generation", "tasks", "evaluation", "analysis", "report", "compare", "build"),
     *("search", "export", "serve", "demo", "cli"),
 )

@@ -28,6 +28,7 @@ from polyglance.sources import captions, multi30k
 from polyglance.storage import atomic
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
+from polyglance.vectors import Vectors, unit
 
 FOLDER = SHARED / "flickr8k"
 CODES = {
@@ -157,14 +158,14 @@ def _teacher(
 
 
 def _heads(
-    features: affine.Vectors, texts: affine.Vectors, owners: np.ndarray, *, num_steps: int
+    features: Vectors, texts: Vectors, owners: np.ndarray, *, num_steps: int
 ) -> tuple[affine.AffineMap, affine.AffineMap]:
     torch.manual_seed(0)
     both = [
         linear.LinearHead(vectors.shape[1], SPACE_WIDTH, num_layers=1)
         for vectors in (features, texts)
     ]
-    left, right = (torch.from_numpy(affine.unit(vectors)) for vectors in (features, texts))
+    left, right = (torch.from_numpy(unit(vectors)) for vectors in (features, texts))
     photo = torch.from_numpy(owners)
 
     def step(rows: torch.Tensor) -> Terms:

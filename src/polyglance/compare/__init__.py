@@ -29,7 +29,6 @@ from polyglance.compare.entries import (
 from polyglance.compare.scoring import CHOSEN_ON, stacked, with_dev_split
 from polyglance.encoding.embed import VectorCache
 from polyglance.evaluation import retrieval, run
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import PACK_FILE, LanguagePack
@@ -41,6 +40,7 @@ from polyglance.results.schema import Result
 from polyglance.storage import digests
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
+from polyglance.vectors import Vectors
 
 LATENCY_QUERIES = 20
 Translator = Callable[[Sequence[str], str], list[str]]

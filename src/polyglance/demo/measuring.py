@@ -14,7 +14,6 @@ import numpy as np
 from polyglance import evaluation
 from polyglance.encoding import embed
 from polyglance.evaluation.run import model_id
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
@@ -23,6 +22,7 @@ from polyglance.recipes.data import dev_sets, image_text
 from polyglance.results.schema import Result
 from polyglance.storage import digests
 from polyglance.tasks.retrieval import RetrievalData
+from polyglance.vectors import Vectors
 
 # The English-only model needs minutes for 200,000 foreign names and finds next to nothing. So all
 # models are compared on the names of every eighth concept (by a hash) among all images, and the

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polyglance.encoding import embed
-from polyglance.heads.affine import Vectors
 from polyglance.records import ImageFile, Quarantined
 from polyglance.storage import digests, locations
 from polyglance.towers import Tower
+from polyglance.vectors import Vectors
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -18,19 +18,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from polyglance import errors, progress
 from polyglance.encoding import media
 from polyglance.records import ImageFile, Output, Quarantined
 from polyglance.storage import atomic, digests, locations
 from polyglance.storage.identity import StoreFacts
-from polyglance.storage.schema import check_shape, unusable_rows
 from polyglance.storage.store import MANIFEST_NAME, Store
 from polyglance.towers import Tower
-
-Vectors = NDArray[np.float32]
+from polyglance.vectors import Vectors, check_shape, unusable_rows
 
 QUARANTINE_NAME = "quarantine.jsonl"
 BLOCK_ROWS = 2048

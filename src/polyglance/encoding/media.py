@@ -31,14 +31,13 @@ from polyglance.records import ImageFile, Quarantined
 from polyglance.sources.images import Photo, decode_photo
 from polyglance.sources.webdataset import read_span
 from polyglance.storage import digests
-from polyglance.storage.schema import unusable_rows
 from polyglance.storage.store import Store
 from polyglance.towers import Tower
+from polyglance.vectors import Vectors, unusable_rows
 
 if TYPE_CHECKING:
     import pyarrow
 
-Vectors = NDArray[np.float32]
 KEY = re.compile(r"[0-9a-f]{32}")
 Preprocess = Callable[[Any], NDArray[Any]]
 

@@ -12,8 +12,6 @@ from polyglance import errors, evaluation
 from polyglance.encoding import embed
 from polyglance.encoding.cache import ImageCache
 from polyglance.evaluation import identity
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.model.dual_encoder import DualEncoder, TextRouter, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side, SpaceTower
@@ -24,6 +22,7 @@ from polyglance.storage import digests
 from polyglance.tasks import ContentData, TaskData, load_task
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
+from polyglance.vectors import Vectors, unit
 
 Contents = TypeVar("Contents", bound=ContentData)
 LoadSide = Callable[[str, Literal["content", "text"]], Side]
@@ -245,7 +244,7 @@ def subset_at_hand(
     return Subset(
         data=data,
         contents_id=identity.keys_id(found.keys[row] for row in rows),
-        vectors=affine.unit(side.through_head(found.vectors[rows])),
+        vectors=unit(side.through_head(found.vectors[rows])),
         dropped_names={reason: _named(items) for reason, items in aside.items() if items},
     )
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from polyglance import errors
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
 from polyglance.model.same_space import PROBE_TEXTS
 from polyglance.model.side import SpaceTower
 from polyglance.results.schema import Result
+from polyglance.vectors import Vectors
 
 # A unit vector's numbers are at most 1; this is the promise of every form.
 TOLERANCE = 1e-4

@@ -24,13 +24,13 @@ from polyglance import errors, training
 from polyglance.encoding.embed import VectorCache, text_vectors
 from polyglance.generation.heads import GenerationHead, GenerationManifest
 from polyglance.heads import closed_form, linear
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.losses import Terms, regression
 from polyglance.model.side import Side
 from polyglance.recipes import m2m, ridge
 from polyglance.recipes.data import english_text
 from polyglance.records import Output
+from polyglance.vectors import Vectors
 
 # Few texts and a wide target want more than what is best for directions alone.
 PENALTIES = (*ridge.PENALTIES, 3.0, 10.0)

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from polyglance import errors
-from polyglance.heads.affine import Head, Vectors
+from polyglance.heads.affine import Head
 from polyglance.languages.registry import ENGLISH
 from polyglance.model import same_space
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.manifest import PackManifest
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
+from polyglance.vectors import Vectors
 
 
 def new_pack(

@@ -13,11 +13,12 @@ import numpy as np
 
 from polyglance import errors
 from polyglance.heads import affine
-from polyglance.heads.affine import Head, Vectors
+from polyglance.heads.affine import Head
 from polyglance.model import card
 from polyglance.model.manifest import PackManifest, Speaker, speaker_of
 from polyglance.model.side import Side, load_tower_beside
 from polyglance.storage import atomic, digests, locations, manifests, tensor_files
+from polyglance.vectors import Vectors, unit
 
 SCHEMA_VERSION = 1
 PACK_FILE, HEAD_FILE = "pack.json", "head.safetensors"
@@ -75,7 +76,7 @@ class LanguagePack:
         Returns:
             Float32 (M, dim), unit; the very same where the content side is unchanged.
         """
-        return contents if self.content_head is None else affine.unit(self.content_head(contents))
+        return contents if self.content_head is None else unit(self.content_head(contents))
 
     def speaker(self, language: str | None) -> Speaker:
         """Who answers a query: the pack, unless its dev score in that language was no better.

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from polyglance import errors
 from polyglance.heads import affine
-from polyglance.heads.affine import Head, Vectors
+from polyglance.heads.affine import Head
 from polyglance.records import Modality, Output
 from polyglance.storage import digests
 from polyglance.towers import (
@@ -22,6 +22,7 @@ from polyglance.towers import (
     note_places,
     parse_reference,
 )
+from polyglance.vectors import Vectors, unit
 
 HeadInput = Literal["raw", "unit"]
 
@@ -78,7 +79,7 @@ class Side:
         """The tower's vectors brought into the space: (N, D_tower) to (N, D), raw."""
         if self.head is None:
             return raw
-        return self.head(affine.unit(raw) if self.head_input == "unit" else raw)
+        return self.head(unit(raw) if self.head_input == "unit" else raw)
 
     def save_tower(self, folder: Path) -> None:
         """Write the tower into `folder` if its reference says that it lives there (`./...`).
@@ -153,4 +154,4 @@ class SpaceTower:
                 hint="ask the tower itself for what is in front of its projection",
             )
         raw = self.side.tower.encode(items, languages=languages, output=self.side.output)
-        return affine.unit(self.side.through_head(raw)) if len(raw) else raw
+        return unit(self.side.through_head(raw)) if len(raw) else raw

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from polyglance import errors, training
 from polyglance.encoding.embed import VectorCache
-from polyglance.heads import affine, linear
+from polyglance.heads import linear
 from polyglance.heads.affine import AffineMap
 from polyglance.languages.registry import ENGLISH
 from polyglance.losses import Terms, clip, regression
@@ -41,6 +41,7 @@ from polyglance.recipes.data.targets import Lessons, gather
 from polyglance.records import Pair
 from polyglance.towers.trainable import tuned
 from polyglance.towers.trainable.text import TrainableAdapters
+from polyglance.vectors import unit
 
 # As CLIP: the inverse temperature stops at a hundred.
 LEAST_TEMPERATURE = 0.01
@@ -271,7 +272,7 @@ def _agreement(lessons: Lessons, teacher: DualEncoder, reference: str) -> float 
     if len(texts) < 2:
         return None
     wanted = teacher.with_no_pack().encode_texts(texts, languages=[ENGLISH] * len(texts))
-    rate = retrieval.bitext_accuracy(affine.unit(lessons.targets[some]), wanted)
+    rate = retrieval.bitext_accuracy(unit(lessons.targets[some]), wanted)
     if rate < max(LEAST_AGREEMENT, 3 / len(texts)):
         raise errors.ConfigError(
             f"{reference} gives {100 * rate:.1f} % of {len(texts)} English texts a vector nearest "
@@ -289,7 +290,7 @@ def _step(
     prepared = learner.live.prepare(lessons.texts, lessons.languages)
     groups = torch.from_numpy(lessons.groups)
     as_unit = config.objective != "mse" or config.vectors == "unit"
-    targets = torch.from_numpy(affine.unit(lessons.targets) if as_unit else lessons.targets)
+    targets = torch.from_numpy(unit(lessons.targets) if as_unit else lessons.targets)
 
     def step(rows: Tensor) -> Terms:
         said = learner(prepared, rows)  # (B, D)

@@ -19,11 +19,11 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from polyglance import training
-from polyglance.heads.affine import Vectors
 from polyglance.losses import Terms, choice
 from polyglance.towers.tiny.image_net import SIDE, TinyImageNet
 from polyglance.towers.tiny.tower import TinyImageTower
 from polyglance.training import half_precision
+from polyglance.vectors import Vectors
 
 # Brightness and two colour axes: turning the last two turns the hue and keeps the brightness.
 _TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.321], [0.211, -0.523, 0.311]])

@@ -32,6 +32,7 @@ from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
 from polyglance.recipes.data.pseudo_pairs import Banks, PseudoPairs, gather
 from polyglance.training import half_precision
+from polyglance.vectors import unit
 
 MOST_DEV_TEXTS = 2000
 # Mean and variance of some thousand rows are those of all to a hundredth.
@@ -263,8 +264,8 @@ def _folded(
 def _dev_facts(chains: Sequence[affine.Chain], dev: PseudoPairs) -> dict[str, float]:
     """Whether held-out texts find themselves across the two encoders, through both heads."""
     clip, text = chains
-    said = affine.unit(text(dev.english_text))
+    said = unit(text(dev.english_text))
     return {
         "num_dev_texts": len(dev),
-        "dev_hit_rate_at_1": retrieval.bitext_accuracy(said, affine.unit(clip(dev.english_clip))),
+        "dev_hit_rate_at_1": retrieval.bitext_accuracy(said, unit(clip(dev.english_clip))),
     }

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.storage import atomic, checksums, digests, guard, locks
@@ -34,12 +33,12 @@ from polyglance.storage import (
     schema as store_schema,
 )
 from polyglance.storage.identity import TABLE_NAME, StoreFacts, StoreManifest
+from polyglance.vectors import Vectors
 
 if TYPE_CHECKING:
     import lance
     import pyarrow
 
-Vectors = NDArray[np.float32]
 
 MANIFEST_NAME = "store.json"
 LOCK_NAME = "store.lock"

@@ -17,15 +17,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.records import Modality, Output
 from polyglance.storage import locations
 from polyglance.towers import known_places
-
-Vectors = NDArray[np.float32]
+from polyglance.vectors import Vectors
 
 
 @runtime_checkable

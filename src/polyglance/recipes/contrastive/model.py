@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from polyglance import errors, training
 from polyglance.encoding.embed import VectorCache
 from polyglance.heads import linear
-from polyglance.heads.affine import Vectors
 from polyglance.metrics import retrieval
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.new_pack import new_pack
@@ -34,6 +33,7 @@ from polyglance.recipes.data.image_text import ImageText
 from polyglance.records import Pair
 from polyglance.towers.trainable.text import TrainableText
 from polyglance.training import distributed, gradient_cache
+from polyglance.vectors import Vectors
 
 # As CLIP: beyond a hundred the softmax is so sharp that training breaks.
 MOST_SCALE = 100.0

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.records import Pair
 from polyglance.storage import digests
+from polyglance.vectors import Vectors
 
 # Fewer queries than this say next to nothing of a language.
 LEAST_QUERIES = 10

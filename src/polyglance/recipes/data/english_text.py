@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.encoding.embed import VectorCache, text_vectors
-from polyglance.heads import affine
-from polyglance.heads.affine import AffineMap, Vectors
+from polyglance.heads.affine import AffineMap
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
 from polyglance.model.dual_encoder import DualEncoder
@@ -23,6 +22,7 @@ from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import HeadInput, Side
 from polyglance.storage import digests
+from polyglance.vectors import Vectors, unit
 
 # Fewer texts than this leave no dev split worth choosing by.
 LEAST_TEXTS = 20
@@ -135,7 +135,7 @@ def encode_pairs(
     split = split_texts(texts, dev_fraction=dev_fraction, seed=seed)
     english = [ENGLISH] * len(split.texts)
     raw = text_vectors(split.texts, tower.tower, languages=english, cache=cache)
-    x = affine.unit(raw) if head_input == "unit" else raw
+    x = unit(raw) if head_input == "unit" else raw
     y = teacher.with_no_pack().encode_texts(split.texts, languages=english, cache=cache)
     fit, dev = split.fit_rows, split.dev_rows
     return EncodedPairs(
@@ -180,7 +180,7 @@ def dev_score(mapped: Vectors, pairs: EncodedPairs) -> float:
         mapped: Float32 (M, D): `pairs.dev_x` through the map.
         pairs: Holds the targets.
     """
-    return retrieval.bitext_accuracy(affine.unit(mapped), pairs.dev_y)
+    return retrieval.bitext_accuracy(unit(mapped), pairs.dev_y)
 
 
 class MapConfig(Protocol):

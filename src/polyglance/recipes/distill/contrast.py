@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from polyglance import training
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.losses import Terms, clip
 from polyglance.recipes.data.parallel_text import GroupedText
 from polyglance.recipes.distill.config import DistillConfig
 from polyglance.towers.trainable.text import TrainableNgrams
+from polyglance.vectors import Vectors, unit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,7 +59,7 @@ def aims_of(data: GroupedText, targets: Vectors) -> Aims:
     np.add.at(sums, row_text, targets[row_group])
     return Aims(
         texts=tuple(text for text, _ in number),
-        vectors=affine.unit(sums),
+        vectors=unit(sums),
         families=_families(row_text, row_group, num_texts=len(number), num_groups=len(targets)),
     )
 

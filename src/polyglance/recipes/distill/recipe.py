@@ -21,8 +21,7 @@ import torch.nn.functional as functional
 
 from polyglance import training
 from polyglance.encoding.embed import VectorCache, text_vectors
-from polyglance.heads import affine, linear
-from polyglance.heads.affine import Vectors
+from polyglance.heads import linear
 from polyglance.languages.registry import ENGLISH
 from polyglance.losses import Terms, choice
 from polyglance.model.dual_encoder import DualEncoder
@@ -35,6 +34,7 @@ from polyglance.recipes.distill.config import DistillConfig
 from polyglance.records import Pair
 from polyglance.towers.tiny.text_net import NgramNet
 from polyglance.towers.tiny.tower import TinyTextTower, text_tower_from
+from polyglance.vectors import Vectors, unit
 
 
 def train_tower(
@@ -115,9 +115,9 @@ def train(
     raw = text_vectors(data.english, teacher.text.tower, languages=english, cache=cache)
     targets = teacher.text.through_head(raw)  # (G, D)
     if tower is None:
-        made = _small(data, affine.unit(targets), config=config, run=run)
+        made = _small(data, unit(targets), config=config, run=run)
     else:
-        targets = targets if config.vectors == "raw" else affine.unit(targets)
+        targets = targets if config.vectors == "raw" else unit(targets)
         made = transformer.imitate(data, targets, side=tower, config=config, cache=cache, run=run)
     return new_pack(
         "distill",
@@ -146,7 +146,7 @@ def _small(
         )
     # Normalised twice: once would change last bits, and towers of 0.1 must come out the same.
     tower, report = train_tower(
-        parallel_text.featurised(data), affine.unit(targets), config=config, run=run
+        parallel_text.featurised(data), unit(targets), config=config, run=run
     )
     num_parameters = sum(int(np.prod(t.shape)) for t in tower.tensors.values())
     return transformer.Imitator(Side(tower, "tiny:./tower"), report, num_parameters)

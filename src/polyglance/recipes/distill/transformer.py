@@ -21,13 +21,14 @@ from torch import Tensor, nn
 from polyglance import errors, training
 from polyglance.encoding.embed import VectorCache, text_vectors
 from polyglance.heads import closed_form, linear
-from polyglance.heads.affine import AffineMap, Vectors
+from polyglance.heads.affine import AffineMap
 from polyglance.languages.registry import ENGLISH
 from polyglance.losses import Terms
 from polyglance.model.side import Side
 from polyglance.recipes.data.parallel_text import GroupedText
 from polyglance.recipes.distill.config import DistillConfig
 from polyglance.towers.trainable.text import TrainableTransformer
+from polyglance.vectors import Vectors
 
 # The closed form that a new head starts from, in units of the tower's mean variance.
 START_PENALTY = 1e-2

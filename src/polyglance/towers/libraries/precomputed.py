@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from polyglance import errors
 from polyglance.records import Modality, Output
 from polyglance.storage import digests
-from polyglance.towers import Tower, TowerReference, Vectors
+from polyglance.towers import Tower, TowerReference
+from polyglance.vectors import Vectors
 
 OPTIONS = ("space", "id_column", "languages")
 # Rows checked and read at a time; 16,384 x 1,024 of float32 are 64 MB.

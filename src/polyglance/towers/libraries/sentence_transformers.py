@@ -33,11 +33,12 @@ from polyglance.languages import text_forms
 from polyglance.languages.text_forms import TextForm
 from polyglance.records import Modality, Output
 from polyglance.storage import tensor_files
-from polyglance.towers import Tower, TowerReference, Vectors
+from polyglance.towers import Tower, TowerReference
 from polyglance.towers.libraries import transformers
 from polyglance.towers.runtime import batching, bert, checkpoints, weights
 from polyglance.towers.runtime.pooling import PooledEncoder
 from polyglance.towers.trainable.assembled import Identity, ProjectedEncoder, TorchTextTower
+from polyglance.vectors import Vectors
 
 OPTIONS = ("revision", "prompt", "device")
 

@@ -26,12 +26,12 @@ from polyglance.records import Modality, Output
 from polyglance.storage import atomic, digests, manifests, tensor_files
 from polyglance.towers import Tower, TowerReference
 from polyglance.towers.tiny import ngrams
+from polyglance.vectors import Vectors
 
 if TYPE_CHECKING:
     from polyglance.towers.tiny.image_net import TinyImageNet
     from polyglance.towers.tiny.text_net import NgramNet
 
-Vectors = NDArray[np.float32]
 Ending = Literal["linear", "softmax"]
 Tensors = Mapping[str, NDArray[Any]]
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from polyglance import errors
 from polyglance.records import Modality, Output
-from polyglance.towers import Vectors
 from polyglance.towers.runtime import batching
 from polyglance.towers.trainable import pixels
+from polyglance.vectors import Vectors
 
 IMAGES_PER_BATCH = 32
 

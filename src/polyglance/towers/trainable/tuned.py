@@ -28,17 +28,11 @@ from polyglance import errors
 from polyglance.records import Modality, Output
 from polyglance.storage import atomic, manifests, tensor_files
 from polyglance.storage.manifest_fields import Name
-from polyglance.towers import (
-    Tower,
-    TowerReference,
-    Vectors,
-    beside,
-    load_tower,
-    note_places,
-)
+from polyglance.towers import Tower, TowerReference, beside, load_tower, note_places
 from polyglance.towers.runtime import batching, weights
 from polyglance.towers.trainable import adapters
 from polyglance.towers.trainable.assembled import TorchTextTower
+from polyglance.vectors import Vectors
 
 Method = Literal["weights", "adapters", "lora", "shared-lora"]
 

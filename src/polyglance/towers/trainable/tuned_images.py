@@ -21,16 +21,10 @@ from polyglance import errors
 from polyglance.records import Modality, Output
 from polyglance.storage import atomic, manifests, tensor_files
 from polyglance.storage.manifest_fields import Name
-from polyglance.towers import (
-    Tower,
-    TowerReference,
-    Vectors,
-    beside,
-    load_tower,
-    note_places,
-)
+from polyglance.towers import Tower, TowerReference, beside, load_tower, note_places
 from polyglance.towers.runtime import weights
 from polyglance.towers.trainable.assembled import TorchImageTower
+from polyglance.vectors import Vectors
 
 SCHEMA_VERSION = 1
 MANIFEST, WEIGHTS = "tower.json", "weights.safetensors"
