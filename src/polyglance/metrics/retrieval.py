@@ -317,6 +317,7 @@ def _tied_reciprocal(above: int, negatives: int, positives: int, *, k: int | Non
 
 def _average_ranks(values: NDArray[np.floating[Any]]) -> Doubles:
     """Ranks from 1, equal values sharing their mean rank, (N,)."""
+    # By hand: `scipy.stats` takes a second to import.
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return np.asarray((last - (counts - 1) / 2)[inverse], dtype=np.float64)

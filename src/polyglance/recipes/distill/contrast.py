@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from polyglance import training
 from polyglance.losses import Terms, clip
+from polyglance.recipes.data import sampling
 from polyglance.recipes.data.parallel_text import GroupedText
 from polyglance.recipes.distill.config import DistillConfig
 from polyglance.towers.trainable.text import TrainableNgrams
@@ -60,23 +61,16 @@ def aims_of(data: GroupedText, targets: Vectors) -> Aims:
     return Aims(
         texts=tuple(text for text, _ in number),
         vectors=unit(sums),
-        families=_families(row_text, row_group, num_texts=len(number), num_groups=len(targets)),
+        families=_families(row_text, row_group, num_groups=len(targets)),
     )
 
 
 def _families(
-    row_text: NDArray[np.int64], row_group: NDArray[np.int64], *, num_texts: int, num_groups: int
+    row_text: NDArray[np.int64], row_group: NDArray[np.int64], *, num_groups: int
 ) -> NDArray[np.int64]:
-    """The connected parts of texts and groups: the least group number spreads along the links."""
-    of_group = np.arange(num_groups)
-    while True:
-        of_text = np.full(num_texts, num_groups)
-        np.minimum.at(of_text, row_text, of_group[row_group])
-        linked = of_group.copy()
-        np.minimum.at(linked, row_group, of_text[row_text])
-        if np.array_equal(linked, of_group):
-            return of_text
-        of_group = linked
+    """By text, the least number of the groups that it is linked to, directly or over others."""
+    size = num_groups + int(row_text.max(initial=-1)) + 1
+    return sampling.components(row_group, num_groups + row_text, size=size)[num_groups:]
 
 
 def train_tower(
