@@ -27,6 +27,8 @@ from typing import Any
 import numpy as np
 from benchmarks.harness import Criterion, Outcome, best_of_alternating, say
 
+from polyglance.vectors import unit
+
 MODEL = "all-MiniLM-L6-v2"
 NUM_CAPTIONS = 2000
 # Every fourth of the 90 languages with prompts, by code, until there are twenty: no choice of
@@ -88,7 +90,6 @@ def run() -> Outcome:
     from sentence_transformers import SentenceTransformer
 
     from polyglance.evaluation.ensembles import class_weights
-    from polyglance.heads import affine
     from polyglance.towers import load_tower
 
     tower: Any = load_tower(f"sentence:{MODEL}?device=cpu", modality="text")
@@ -116,7 +117,7 @@ def run() -> Outcome:
         return np.concatenate(
             [
                 class_weights(
-                    each.labels, each.templates, encode=lambda new: affine.unit(tower.encode(new))
+                    each.labels, each.templates, encode=lambda new: unit(tower.encode(new))
                 )
                 for each in asked
             ]

@@ -103,10 +103,10 @@ def _finish(inputs: Inputs, images: Any, texts: Any, *, block_rows: int | None) 
     """The loss, and gradients in every parameter."""
     import torch.nn.functional as functional
 
-    from polyglance.losses import objectives
+    from polyglance.losses import clip
 
     inputs.towers.zero_grad(set_to_none=True)
-    terms = objectives.contrastive(
+    terms = clip.contrastive(
         functional.normalize(images, dim=1),
         functional.normalize(texts, dim=1),
         temperature=inputs.temperature(),

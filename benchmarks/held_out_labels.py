@@ -24,12 +24,13 @@ from typing import Any
 import numpy as np
 
 from polyglance import evaluation, tasks
-from polyglance.heads import affine, closed_form
+from polyglance.heads import closed_form
 from polyglance.heads.affine import AffineMap
 from polyglance.languages.registry import ENGLISH
 from polyglance.results.schema import Result
 from polyglance.tasks.classification import ClassificationData
 from polyglance.towers import load_tower
+from polyglance.vectors import unit
 
 NUM_FIT, NUM_DEV = 700, 100
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -50,12 +51,12 @@ class Mapped:
     ) -> np.ndarray:
         """Texts to unit vectors of CLIP's space, (N, 512)."""
         del cache
-        return affine.unit(self.head(affine.unit(self.tower.encode(texts, languages=languages))))
+        return unit(self.head(unit(self.tower.encode(texts, languages=languages))))
 
 
 def fit(tower: Any, names: Sequence[str], targets: np.ndarray, *, shuffled: bool) -> AffineMap:
     """Ridge on names of classes, its penalty chosen on the last of them."""
-    sources = affine.unit(tower.encode(list(names), languages=[ENGLISH] * len(names)))
+    sources = unit(tower.encode(list(names), languages=[ENGLISH] * len(names)))
     order = np.arange(len(names) - NUM_DEV)
     if shuffled:
         order = np.random.default_rng(SEED).permutation(order)
@@ -122,7 +123,7 @@ def main() -> None:
     shared = Path(os.environ.get("POLYGLANCE_SHARED_DATA", here.parent / "shared" / "data"))
     if not (shared / "clip_vit_b32_imagenet_text.f32.npy").is_file():
         sys.exit(f"no real CLIP vectors at {shared}; set POLYGLANCE_SHARED_DATA to their folder")
-    clip = affine.unit(np.load(shared / "clip_vit_b32_imagenet_text.f32.npy"))
+    clip = unit(np.load(shared / "clip_vit_b32_imagenet_text.f32.npy"))
     data = tasks.get_task("babel-imagenet").load(shared / "babel_imagenet", list(LANGUAGES))
     towers = sys.argv[1:] or ["sentence:all-MiniLM-L6-v2", f"tiny:{WEIGHTS / 'pictograms-ranking'}"]
     for reference in towers:

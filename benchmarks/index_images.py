@@ -24,6 +24,8 @@ import numpy as np
 from benchmarks.harness import Criterion, Outcome, best_of_alternating, say
 from PIL import Image
 
+from polyglance.vectors import unit
+
 MODEL = "tiny:pictograms-image"
 COPIES = 3
 NUM_GENERATED = 400
@@ -50,7 +52,6 @@ def measure(folder: Path, *, num_unchanged: int, copies: int, turns: int) -> Out
         copies: Files of each picture.
         turns: How often each side is timed.
     """
-    from polyglance.heads import affine
     from polyglance.search import indexing
     from polyglance.storage.store import Store
     from polyglance.towers import load_tower
@@ -79,7 +80,7 @@ def measure(folder: Path, *, num_unchanged: int, copies: int, turns: int) -> Out
     )
     store = Store.open(folder / "index-0")
     found = store.vectors([path.name for path in paths])
-    cosine = float((found * affine.unit(plain["vectors"])).sum(axis=1).min())
+    cosine = float((found * unit(plain["vectors"])).sum(axis=1).min())
     seconds = second_run(folder / "unchanged", num_files=num_unchanged)
     rate = {name: len(paths) / value for name, value in best.items()}
     return Outcome(

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from polyglance import training
-from polyglance.heads import affine
-from polyglance.heads.affine import AffineMap, Chain, Vectors
-from polyglance.losses import objectives
+from polyglance.heads.affine import AffineMap, Chain
+from polyglance.losses import Terms, clip
 from polyglance.metrics import retrieval
+from polyglance.vectors import Vectors, unit
 
 # Inputs are centred and brought to this mean length: unit ones would make the first steps tiny.
 INPUT_LENGTH = 20.0
@@ -138,9 +138,9 @@ def train_heads(
     photos, texts = both.photo.brought(train.photos), both.text.brought(train.texts)
     owners = torch.from_numpy(train.owners)
 
-    def step(rows: Tensor) -> objectives.Terms:
+    def step(rows: Tensor) -> Terms:
         photo = owners[rows]
-        return objectives.contrastive(
+        return clip.contrastive(
             both.photo(photos[photo]),
             both.text(texts[rows]),
             temperature=(-both.log_scale).exp(),
@@ -148,8 +148,8 @@ def train_heads(
         )
 
     def score() -> float:
-        shown = affine.unit(both.photo.fold()(dev.photos))
-        said = affine.unit(both.text.fold()(dev.texts))
+        shown = unit(both.photo.fold()(dev.photos))
+        said = unit(both.text.fold()(dev.texts))
         hits = retrieval.hit_rates_at_k(said, shown, relevance=dev.owners, ks=(10,))
         return float(hits[10].mean())
 

@@ -31,8 +31,6 @@ from benchmarks.harness import say
 
 from polyglance import errors
 from polyglance.encoding import embed
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import MODEL_FILE, DualEncoder
 from polyglance.model.side import Side
@@ -41,6 +39,7 @@ from polyglance.sources import captions, multi30k
 from polyglance.storage import atomic, locations
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
+from polyglance.vectors import Vectors, unit
 
 SHARED = Path(
     os.environ.get("POLYGLANCE_SHARED_DATA")
@@ -253,8 +252,8 @@ def _teacher(
                 languages=[ENGLISH] * len(listed),
             )
             parts[split] = photo_teacher.EnglishPairs(
-                photos=affine.unit(photo_tower.encode(names)),
-                texts=affine.unit(texts),
+                photos=unit(photo_tower.encode(names)),
+                texts=unit(texts),
                 owners=np.array([row_of[caption.content_id] for caption in listed]),
             )
         photo_head, text_head, report = photo_teacher.train_heads(

@@ -13,15 +13,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from polyglance.heads import affine
+from polyglance.vectors import Vectors, unit
 
 EPOCHS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 50, 64, 3e-4, 50
 ALIGNMENT_WEIGHT, STRUCTURE_WEIGHT = 48.0, 1.0
-Vectors = NDArray[np.float32]
 
 
 def structured_pairs(num_rows: int, width: int, *, seed: int) -> tuple[Vectors, Vectors]:
@@ -42,7 +40,7 @@ def structured_pairs(num_rows: int, width: int, *, seed: int) -> tuple[Vectors, 
         latent = rng.standard_normal((rows.stop - start, causes), dtype=np.float32) * scale
         for side, mix in zip(sides, mixes, strict=True):
             noise = rng.standard_normal((len(latent), width), dtype=np.float32)
-            side[rows] = affine.unit(latent @ mix + 0.3 * noise)
+            side[rows] = unit(latent @ mix + 0.3 * noise)
     return sides[0], sides[1]
 
 

@@ -19,13 +19,12 @@ import torch
 import torch.nn.functional as functional
 from benchmarks.harness import Criterion, Outcome, peak_memory_above_inputs, say
 
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.heads.mlp import ProjectionHead
-from polyglance.losses import objectives
+from polyglance.losses.uclip import uclip as uclip_loss
 from polyglance.recipes import uclip
 from polyglance.recipes.data import soft_retrieval
 from polyglance.recipes.data.pseudo_pairs import PseudoPairs
+from polyglance.vectors import Vectors, unit
 
 NUM_QUERIES, BANK_ROWS = 100_000, 200_000
 CLIP_WIDTH, TEXT_WIDTH = 512, 768
@@ -54,7 +53,7 @@ def structured(num_rows: int, width: int, *, seed: int) -> Vectors:
     for start in range(0, num_rows, 10_000):
         rows = slice(start, min(start + 10_000, num_rows))
         latent = rng.standard_normal((rows.stop - start, causes), dtype=np.float32)
-        found[rows] = affine.unit(latent @ mix)
+        found[rows] = unit(latent @ mix)
     return found
 
 
@@ -88,7 +87,7 @@ def naive_steps(world: World, *, num_steps: int) -> float:
             for vectors in (queries[rows], naive_answers(queries[rows], bank)):
                 noisy = functional.normalize(vectors + 0.063 * torch.randn_like(vectors), dim=1)
                 found.append(functional.normalize(head(noisy), dim=1))
-        terms = objectives.uclip(e_clip=found[0], v_clip=found[1], e_text=found[2], m_text=found[3])
+        terms = uclip_loss(e_clip=found[0], v_clip=found[1], e_text=found[2], m_text=found[3])
         optimizer.zero_grad()
         terms["total"].backward()
         optimizer.step()
@@ -137,7 +136,7 @@ def loss_difference(world: World) -> float:
                 for head, q, a in zip(heads, asked, answered, strict=True)
             )
             losses.append(
-                objectives.uclip(e_clip=clip[0], v_clip=clip[1], e_text=text[0], m_text=text[1])
+                uclip_loss(e_clip=clip[0], v_clip=clip[1], e_text=text[0], m_text=text[1])
             )
     return abs(float(losses[0]["total"] - losses[1]["total"]))
 

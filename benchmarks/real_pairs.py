@@ -22,17 +22,17 @@ from torch import nn
 from polyglance import training
 from polyglance.heads import affine, linear
 from polyglance.languages.registry import ENGLISH
-from polyglance.losses import objectives
+from polyglance.losses import Terms, clip
 from polyglance.metrics import retrieval
 from polyglance.recipes import ranking
 from polyglance.recipes.data import english_text
 from polyglance.records import Caption
 from polyglance.sources import captions, multi30k
 from polyglance.towers import load_tower
+from polyglance.vectors import Vectors, unit
 
 SPACE_WIDTH = 256
 PHOTO_LANGUAGES = ("eng_Latn", "deu_Latn", "fra_Latn", "ces_Latn")
-Vectors = NDArray[np.float32]
 Map = Callable[[Vectors], Vectors]
 
 
@@ -56,7 +56,7 @@ class RealWorld:
         """Text-to-image hit rate at 10 by language, through a map."""
         rates = {}
         for language, (vectors, wanted) in self.queries.items():
-            found = affine.unit(fitted(vectors))
+            found = unit(fitted(vectors))
             hits = retrieval.hit_rates_at_k(found, self.contents, relevance=wanted, ks=(10,))
             rates[language] = float(hits[10].mean())
         return rates
@@ -95,7 +95,7 @@ def pictograms() -> RealWorld:
         named = world.names[language]
         rows = [i for i in seen if world.concepts[i].id in named]
         texts = [named[world.concepts[i].id] for i in rows]
-        queries[language] = (affine.unit(three.ranking.encode(texts)), np.array(rows))
+        queries[language] = (unit(three.ranking.encode(texts)), np.array(rows))
     return RealWorld(name="pictograms", pairs=pairs, contents=contents, queries=queries)
 
 
@@ -113,14 +113,14 @@ def photos() -> RealWorld:
     train = captions.read_flickr8k(folder, "en", split="train")
     sentences = load_tower("sentence:all-MiniLM-L6-v2", modality="text")
     say(f"photos: encoding {len(train):,} English captions")
-    texts = affine.unit(sentences.encode([caption.text for caption in train]))
+    texts = unit(sentences.encode([caption.text for caption in train]))
     owners = np.array([row_of[caption.content_id] for caption in train])
-    image_head, text_head = _contrastive_heads(affine.unit(features), texts, owners)
+    image_head, text_head = _contrastive_heads(unit(features), texts, owners)
     test = [name for name, split in split_of.items() if split == "test"]
-    contents = affine.unit(image_head(affine.unit(features[[row_of[name] for name in test]])))
+    contents = unit(image_head(unit(features[[row_of[name] for name in test]])))
     tower = _multilingual_tower([name for name, s in split_of.items() if s != "train"])
-    x = affine.unit(tower.encode([caption.text for caption in train]))
-    y = affine.unit(text_head(texts))
+    x = unit(tower.encode([caption.text for caption in train]))
+    y = unit(text_head(texts))
     order = np.random.default_rng(0).permutation(len(x))
     dev, rest = order[:2000], order[2000:]
     pairs = english_text.EncodedPairs(x[rest], y[rest], x[dev], y[dev], "unit", 0)
@@ -128,7 +128,7 @@ def photos() -> RealWorld:
     for language in PHOTO_LANGUAGES:
         first = _first_captions(captions.read_flickr8k(folder, language, split="test"))
         wanted = [i for i, name in enumerate(test) if name in first]
-        vectors = affine.unit(tower.encode([first[test[i]] for i in wanted]))
+        vectors = unit(tower.encode([first[test[i]] for i in wanted]))
         queries[language] = (vectors, np.array(wanted))
     return RealWorld(name="flickr8k", pairs=pairs, contents=contents, queries=queries)
 
@@ -151,10 +151,10 @@ def _contrastive_heads(
     )
     pixels, words, photo = map(torch.from_numpy, (features, texts, owners))
 
-    def step(rows: torch.Tensor) -> objectives.Terms:
+    def step(rows: torch.Tensor) -> Terms:
         left = functional.normalize(both[0](pixels[photo[rows]]), dim=1)
         right = functional.normalize(both[1](words[rows]), dim=1)
-        return objectives.contrastive(left, right, temperature=0.05, groups=photo[rows])
+        return clip.contrastive(left, right, temperature=0.05, groups=photo[rows])
 
     training.fit(
         both,

@@ -22,7 +22,8 @@ from benchmarks.harness import (
     say,
 )
 
-from polyglance.metrics.retrieval import retrieval_both_ways, unit_rows
+from polyglance.metrics.retrieval import retrieval_both_ways
+from polyglance.vectors import unit
 
 NUM_TEXTS, NUM_IMAGES, WIDTH = 25_000, 5_000, 512
 KS = (1, 5, 10)
@@ -50,8 +51,8 @@ def make_inputs(
     images = random.standard_normal((num_images, width), dtype=np.float32)
     image_of_text = np.arange(num_texts) % num_images
     noise = random.standard_normal((num_texts, width), dtype=np.float32)
-    texts = unit_rows(images[image_of_text] + np.float32(NOISE) * noise)
-    return Inputs(texts=texts, images=unit_rows(images), image_of_text=image_of_text)
+    texts = unit(images[image_of_text] + np.float32(NOISE) * noise)
+    return Inputs(texts=texts, images=unit(images), image_of_text=image_of_text)
 
 
 def ours(inputs: Inputs) -> dict[str, float]:

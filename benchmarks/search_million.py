@@ -30,9 +30,8 @@ import psutil
 from benchmarks.harness import Criterion, Outcome, say
 from numpy.typing import NDArray
 
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.storage import locations
+from polyglance.vectors import Vectors, unit
 
 NUM_ROWS, WIDTH, SEED = 1_000_000, 512, 0
 BLOCK_ROWS = 50_000
@@ -126,7 +125,7 @@ def rows(world: World, *, num_rows: int, seed: int = SEED) -> Iterator[Vectors]:
         share = rng.uniform(0.5, 1.0, (count, 1)).astype(np.float32)
         between = share * world.photos[first] + (1 - share) * world.photos[second]
         noise = rng.standard_normal((count, len(spread)), dtype=np.float32)
-        yield affine.unit(between + np.float32(NOISE) * spread * noise)
+        yield unit(between + np.float32(NOISE) * spread * noise)
 
 
 def _world(folder: Path) -> World:
@@ -155,15 +154,15 @@ def _photo_world() -> World:
 
     split_of = captions.read_splits(FLICKR8K / "images.tsv")
     pooled = np.load(FLICKR8K / FEATURES_FILE).astype(np.float32)
-    roots = affine.unit(np.sqrt(np.maximum(pooled, 0)))
+    roots = unit(np.sqrt(np.maximum(pooled, 0)))
     split = np.array(list(split_of.values()))
     _, _, directions = np.linalg.svd(roots[split == "train"], full_matrices=False)
-    photos = affine.unit(roots @ directions[:WIDTH].T)  # (P, D)
+    photos = unit(roots @ directions[:WIDTH].T)  # (P, D)
     row_of = {name: row for row, name in enumerate(split_of)}
     said = [
         each for part in SPLITS for each in captions.read_flickr8k(FLICKR8K, ENGLISH, split=part)
     ]
-    texts = affine.unit(
+    texts = unit(
         embed.text_vectors(
             [each.text for each in said],
             load_tower(ENGLISH_TOWER, modality="text"),
@@ -180,7 +179,7 @@ def _photo_world() -> World:
         chosen: Vectors = all_of[rng.permutation(np.flatnonzero(parts == part))[:NUM_QUERIES]]
         return chosen
 
-    mapped = affine.unit(to_photos(texts))
+    mapped = unit(to_photos(texts))
     return World(
         photos=photos[split == "train"],
         queries_photo=of("test", photos, split),
@@ -204,7 +203,7 @@ def generated_world(*, num_photos: int = 6_348, seed: int = SEED) -> World:
 
     def drawn(count: int, *, spread: float) -> Vectors:
         noise = rng.standard_normal((count, WIDTH), dtype=np.float32)
-        return affine.unit(common + np.float32(spread) * scale * noise)
+        return unit(common + np.float32(spread) * scale * noise)
 
     return World(
         photos=drawn(num_photos, spread=1.0),

@@ -32,8 +32,8 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 from benchmarks.harness import Criterion, Outcome, say
 
-from polyglance.heads import affine
 from polyglance.languages.registry import ENGLISH
+from polyglance.vectors import unit
 
 CLIENTS = 50
 SECONDS = 60.0
@@ -165,7 +165,7 @@ def _loop(index: Path, pack: Path, queries: list[tuple[str, str]]) -> float:
     ids, vectors = store.ids(), store.vectors()  # (M, D)
 
     def answer(language: str, text: str) -> list[str]:
-        query = affine.unit(side.through_head(side.tower.encode([text], languages=[language])))
+        query = unit(side.through_head(side.tower.encode([text], languages=[language])))
         scores = (query @ vectors.T)[0]  # (M,)
         best = np.argpartition(-scores, TOP)[:TOP]
         return [ids[row] for row in best[np.argsort(-scores[best])]]

@@ -32,10 +32,10 @@ from benchmarks.retrieval_metrics import one_hot_hits
 from polyglance import evaluation
 from polyglance.evaluation.retrieval import HIT_RATES, KS
 from polyglance.languages.registry import all_languages
-from polyglance.metrics.retrieval import unit_rows
 from polyglance.records import Caption
 from polyglance.results.schema import Result
 from polyglance.tasks.retrieval import RetrievalData
+from polyglance.vectors import unit
 
 NUM_LANGUAGES, NUM_ROWS, WIDTH = 201, 1_000, 512
 NUM_DRAWS = 1_000
@@ -84,7 +84,7 @@ def make_inputs(
         repeated = random.choice(num_rows, int(share * MOST_REPEATED * num_rows), replace=False)
         # Each repeats one of twenty captions, as machine translation falls back on a few lines.
         says[repeated] = random.integers(0, 20, len(repeated))
-        texts[name] = unit_rows(vectors[says])
+        texts[name] = unit(vectors[says])
         captions[name] = [
             Caption(content_id, f"{name} {row}", name)
             for content_id, row in zip(ids, says, strict=True)
@@ -96,7 +96,7 @@ def make_inputs(
         policy="first",
         splits={"test": np.ones(num_rows, bool)},
     )
-    return Inputs(data=data, images=unit_rows(images), texts=texts)
+    return Inputs(data=data, images=unit(images), texts=texts)
 
 
 def ours(inputs: Inputs) -> list[Result]:

@@ -7,6 +7,7 @@ from polyglance.model.manifest import LanguageScore, PackManifest
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
 from polyglance.towers import load_tower
+from polyglance.vectors import unit
 
 DIM = 12
 GERMAN, HINDI = "deu_Latn", "hin_Deva"
@@ -59,4 +60,4 @@ def pack_of(reference, *, tower=None, head=..., **settings):
 def vectors(pack, texts, *, language="eng_Latn"):
     """What the pack itself says: unit vectors."""
     raw = pack.side.tower.encode(texts, languages=[language] * len(texts), output=pack.side.output)
-    return affine.unit(pack.side.through_head(raw))
+    return unit(pack.side.through_head(raw))

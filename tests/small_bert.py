@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import save_file
 
 import small_world
-from polyglance.heads import affine, closed_form
+from polyglance.heads import closed_form
 from polyglance.model import dual_encoder
 from polyglance.model.side import Side
 from polyglance.towers import load_tower
+from polyglance.vectors import unit
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
@@ -55,7 +56,7 @@ def teacher(reference):
     pixels = small_world.PixelTower()
     phrases = [phrase for phrase in small_world.PHRASES for _ in range(8)]
     pictures = [small_world.draw(p, seed=i % 8 + 1) for i, p in enumerate(phrases)]
-    x, y = affine.unit(pixels.encode(pictures)), affine.unit(tower.encode(phrases))
+    x, y = unit(pixels.encode(pictures)), unit(tower.encode(phrases))
     head = closed_form.ridge(x, y, penalty=1e-3)
     return dual_encoder.DualEncoder(
         Side(pixels, "fake:pixels", head), Side(tower, reference), "in memory"

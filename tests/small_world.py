@@ -13,10 +13,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from polyglance import towers
-from polyglance.heads import affine, closed_form
+from polyglance.heads import closed_form
 from polyglance.model import dual_encoder
 from polyglance.model.side import Side
 from polyglance.records import Caption
+from polyglance.vectors import unit
 
 COLOURS = {
     "red": (220, 40, 40),
@@ -140,8 +141,8 @@ def fit_teacher():
     words = WordTower("teacher", 24, multilingual=False)
     pixels = PixelTower()
     phrases = [phrase for phrase in PHRASES for _ in range(8)]
-    x = affine.unit(pixels.encode([draw(p, seed=i % 8 + 1) for i, p in enumerate(phrases)]))
-    y = affine.unit(words.encode(phrases))
+    x = unit(pixels.encode([draw(p, seed=i % 8 + 1) for i, p in enumerate(phrases)]))
+    y = unit(words.encode(phrases))
     head = closed_form.ridge(x, y, penalty=1e-3)
     return dual_encoder.DualEncoder(
         Side(PixelTower(), "fake:pixels", head, "unit"), Side(words, "fake:teacher"), "in memory"

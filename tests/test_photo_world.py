@@ -7,10 +7,10 @@ import pytest
 import torch
 from benchmarks import photo_pack, photo_teacher, photo_world
 
-from polyglance.heads import affine
 from polyglance.languages.registry import ENGLISH
 from polyglance.records import Caption, Pair
 from polyglance.sources import captions
+from polyglance.vectors import unit
 
 SPLIT_OF = {"1_a.jpg": "train", "2_b.jpg": "train", "3_c.jpg": "dev", "4_d.jpg": "test"}
 CHINESE, GERMAN = "zho_Hans", "deu_Latn"
@@ -110,8 +110,8 @@ def pairs_at_random(num_photos, *, seed):
     owners = np.repeat(np.arange(num_photos), 2)
     noise = rng.standard_normal((2 * num_photos, 24)).astype(np.float32)
     return photo_teacher.EnglishPairs(
-        photos=affine.unit(causes @ mix[0]),
-        texts=affine.unit(causes[owners] @ mix[1] + 0.3 * noise),
+        photos=unit(causes @ mix[0]),
+        texts=unit(causes[owners] @ mix[1] + 0.3 * noise),
         owners=owners,
     )
 
@@ -126,12 +126,12 @@ def test_the_heads_bring_captions_to_their_photos():
 
 
 def test_a_head_folds_with_its_centre_and_scale():
-    inputs = affine.unit(np.random.default_rng(0).standard_normal((20, 12)).astype(np.float32) + 1)
+    inputs = unit(np.random.default_rng(0).standard_normal((20, 12)).astype(np.float32) + 1)
     torch.manual_seed(0)
     head = photo_teacher.TwoLayers(inputs, photo_teacher.TeacherConfig(width=5, hidden=9)).eval()
     with torch.no_grad():
         expected = head(head.brought(inputs)).numpy()
-    np.testing.assert_allclose(affine.unit(head.fold()(inputs)), expected, atol=1e-5)
+    np.testing.assert_allclose(unit(head.fold()(inputs)), expected, atol=1e-5)
 
 
 def test_the_summary_is_a_mean_over_seeds_with_the_least_language():

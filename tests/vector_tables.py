@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from polyglance.heads import affine
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.store import Store
+from polyglance.vectors import unit
 
 DIM = 32
 
@@ -14,7 +14,7 @@ def vectors(count, *, seed=0):
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(7).standard_normal((40, DIM))
     noise = rng.standard_normal((count, DIM))
-    return affine.unit((centres[rng.integers(0, 40, count)] + 2.0 * noise).astype(np.float32))
+    return unit((centres[rng.integers(0, 40, count)] + 2.0 * noise).astype(np.float32))
 
 
 def make(path, count):

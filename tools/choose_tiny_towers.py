@@ -25,14 +25,13 @@ import numpy as np
 from PIL import Image
 
 from polyglance.demo import towers
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.recipes.distill.recipe import DistillConfig
 from polyglance.recipes.tiny_image import TinyImageConfig
 from polyglance.sources import pictograms
 from polyglance.towers import load_tower
 from polyglance.towers.tiny.tower import TinyImageTower, TinyTextTower
+from polyglance.vectors import Vectors, unit
 
 PACKAGE, VERSION = "emoji-datasource-facebook", "16.0.0"
 SHA256 = "017038cf5a4e7fcf03dd9133cbed43d4c281c4b3ce7b927c7160261b92b8821e"
@@ -103,14 +102,14 @@ def image_tower(
 def image_figures(dev: Dev, folder: Path) -> Iterator[dict[str, object]]:
     """Every distortion with every number of steps: few steps alone would choose another one."""
     english = load_tower(towers.ENGLISH_TOWER, modality="text")
-    names = affine.unit(english.encode([dev.world.names[ENGLISH][each] for each in dev.ids]))
+    names = unit(english.encode([dev.world.names[ENGLISH][each] for each in dev.ids]))
 
     def tried(config: TinyImageConfig) -> dict[str, object]:
         started = time.process_time()
         tower = image_tower(config, world=dev.world, folder=folder)
         seconds = round(time.process_time() - started)
         about = {"distortion": config.distortion, "num_steps": config.num_steps}
-        contents = affine.unit(tower.encode(dev.images))
+        contents = unit(tower.encode(dev.images))
         return {**about, **dev.recall(contents, names, dev.ids), "seconds": seconds}
 
     for num_steps, distortion in itertools.product(STEPS, DISTORTIONS):
@@ -120,7 +119,7 @@ def image_figures(dev: Dev, folder: Path) -> Iterator[dict[str, object]]:
 def text_figures(dev: Dev) -> Iterator[dict[str, object]]:
     """Sharpness of the shipped distilled tower: mean R@10 over the languages but English."""
     shipped = towers.load(None)
-    contents = affine.unit(shipped.image.encode(dev.images))
+    contents = unit(shipped.image.encode(dev.images))
     for sharpness in SHARPNESS:
         factor = np.float32(sharpness / DistillConfig().sharpness)
         tensors = dict(shipped.distilled.tensors)
@@ -131,7 +130,7 @@ def text_figures(dev: Dev) -> Iterator[dict[str, object]]:
         for language, named in dev.world.names.items():
             if language != ENGLISH:
                 ids = [each for each in dev.ids if each in named]
-                texts = affine.unit(tower.encode([named[each] for each in ids]))
+                texts = unit(tower.encode([named[each] for each in ids]))
                 recalls.append(dev.recall(contents, texts, ids)["recall@10"])
         yield {"sharpness": sharpness, "mean_recall@10": round(float(np.mean(recalls)), 2)}
 

@@ -14,13 +14,13 @@ import time
 from pathlib import Path
 
 from polyglance.demo import towers
-from polyglance.heads import affine
 from polyglance.recipes import ranking
 from polyglance.recipes.data import parallel_text
 from polyglance.recipes.distill import recipe
 from polyglance.sources import pictograms
 from polyglance.towers import load_tower
 from polyglance.towers.tiny.tower import SHIPPED, TinyTextTower
+from polyglance.vectors import unit
 
 KINDS = ("distilled", "ranking")
 
@@ -33,7 +33,7 @@ def train(kind: str) -> TinyTextTower:
         return ranking.train_tower(pairs, related=related, config=ranking.RankingConfig())
     english = load_tower(towers.ENGLISH_TOWER, modality="text")
     data = parallel_text.gather(pairs, related)
-    targets = affine.unit(english.encode(data.english))
+    targets = unit(english.encode(data.english))
     found, _ = recipe.train_tower(data, targets, config=recipe.DistillConfig())
     return found
 

@@ -13,8 +13,6 @@ from benchmarks.claims.scores import DECIMALS, Hits
 from benchmarks.claims.worlds import World
 from benchmarks.real_pairs import SHARED
 
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
 from polyglance.model.pack import PACK_FILE, LanguagePack
@@ -26,6 +24,7 @@ from polyglance.recipes.data.image_text import ImageText
 from polyglance.recipes.distill import recipe
 from polyglance.recipes.distill.config import DistillConfig
 from polyglance.records import Pair
+from polyglance.vectors import Vectors, unit
 
 # The model before adaptation: the English sentence encoder, trained whole on all names in the
 # languages that it is to have. The adapters then see a small sample, as in the paper.
@@ -188,9 +187,9 @@ def _accuracy(
     total: Vectors = np.zeros((len(named), side.dim), np.float32)
     for template in templates:
         said = [template.replace("{}", name[world.data.content_ids[i]]) for i in named]
-        total += affine.unit(side.through_head(side.tower.encode(said)))
+        total += unit(side.through_head(side.tower.encode(said)))
     hits = retrieval.hit_rates_at_k(
-        world.contents[named], affine.unit(total), relevance=np.arange(len(named)), ks=(1,)
+        world.contents[named], unit(total), relevance=np.arange(len(named)), ks=(1,)
     )[1]
     right = dict(zip(named, hits, strict=True))
     return [round(float(right[int(i)]), DECIMALS) if int(i) in right else None for i in members]

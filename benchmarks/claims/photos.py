@@ -19,7 +19,7 @@ from polyglance import training
 from polyglance.encoding import embed
 from polyglance.heads import affine, linear
 from polyglance.languages.registry import ENGLISH
-from polyglance.losses import objectives
+from polyglance.losses import Terms, clip
 from polyglance.model.dual_encoder import MODEL_FILE, DualEncoder
 from polyglance.model.side import Side
 from polyglance.recipes.data import image_text
@@ -28,6 +28,7 @@ from polyglance.sources import captions, multi30k
 from polyglance.storage import atomic
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
+from polyglance.vectors import Vectors, unit
 
 FOLDER = SHARED / "flickr8k"
 CODES = {
@@ -157,20 +158,20 @@ def _teacher(
 
 
 def _heads(
-    features: affine.Vectors, texts: affine.Vectors, owners: np.ndarray, *, num_steps: int
+    features: Vectors, texts: Vectors, owners: np.ndarray, *, num_steps: int
 ) -> tuple[affine.AffineMap, affine.AffineMap]:
     torch.manual_seed(0)
     both = [
         linear.LinearHead(vectors.shape[1], SPACE_WIDTH, num_layers=1)
         for vectors in (features, texts)
     ]
-    left, right = (torch.from_numpy(affine.unit(vectors)) for vectors in (features, texts))
+    left, right = (torch.from_numpy(unit(vectors)) for vectors in (features, texts))
     photo = torch.from_numpy(owners)
 
-    def step(rows: torch.Tensor) -> objectives.Terms:
+    def step(rows: torch.Tensor) -> Terms:
         shown = functional.normalize(both[0](left[photo[rows]]), dim=1)
         said = functional.normalize(both[1](right[rows]), dim=1)
-        return objectives.contrastive(shown, said, temperature=0.05, groups=photo[rows])
+        return clip.contrastive(shown, said, temperature=0.05, groups=photo[rows])
 
     training.fit(
         nn.ModuleList(both),

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 from polyglance.encoding.embed import VectorCache, text_vectors
 from polyglance.evaluation import retrieval
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
@@ -30,6 +28,7 @@ from polyglance.recipes.data.image_text import ImageText
 from polyglance.records import Pair
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
+from polyglance.vectors import Vectors, unit
 
 # Of the multilingual text towers trained here, by translation ranking, in a space of their own.
 TOWER_WIDTH = 256
@@ -183,7 +182,7 @@ class _Speaker:
         raw = text_vectors(
             texts, self.side.tower, languages=languages, cache=cache, output=self.side.output
         )
-        return affine.unit(self.side.through_head(raw))
+        return unit(self.side.through_head(raw))
 
 
 def _rounded(value: float | None) -> float | None:
@@ -227,7 +226,7 @@ def pictograms(folder: Path, *, quick: bool) -> World:
         from polyglance.sources.images import load_image
 
         shown = [side.tower.preprocess(load_image(file.path)) for file in setup.data.media_files]  # type: ignore[attr-defined]
-        return affine.unit(side.through_head(side.tower.encode(shown, output=side.output)))
+        return unit(side.through_head(side.tower.encode(shown, output=side.output)))
 
     return World(
         name="pictograms",

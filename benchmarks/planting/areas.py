@@ -29,7 +29,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "storage/ann_index.py",
             "storage/ann_build.py",
         ),
-        "packs": ("model", "heads/affine.py", "heads/linear.py", "heads/mlp.py"),
+        "packs": ("model", "vectors.py", "heads/affine.py", "heads/linear.py", "heads/mlp.py"),
     }
 )
 

@@ -9,9 +9,10 @@ import pytest
 import compare_world
 import small_bert
 import small_world
-from polyglance.heads import affine, closed_form
+from polyglance.heads import closed_form
 from polyglance.languages import detection
 from polyglance.languages.registry import ENGLISH
+from polyglance.vectors import unit
 
 # What every model of this world finds in English.
 PHRASES = ("big blue ring", "big yellow circle", "small green ring", "big green circle")
@@ -136,7 +137,7 @@ def test_a_published_head_is_measured_on_what_is_given(run, options, model_folde
     targets = small_world.load_reference("fake:teacher")
     fitted = closed_form.ridge(
         tower.encode(small_world.PHRASES),
-        affine.unit(targets.encode(small_world.PHRASES)),
+        unit(targets.encode(small_world.PHRASES)),
         penalty=1e-3,
     )
     head = {"mlps.0.weight": fitted.weight, "mlps.0.bias": fitted.bias}

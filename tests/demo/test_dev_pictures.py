@@ -8,12 +8,12 @@ import pytest
 import small_world
 from polyglance.demo import measuring
 from polyglance.encoding import embed
-from polyglance.heads import affine
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
 from polyglance.model.side import Side
 from polyglance.recipes import ridge
 from polyglance.tasks.retrieval import RetrievalData
+from polyglance.vectors import unit
 
 LANGUAGES = (ENGLISH, "deu_Latn", "hin_Deva")
 IDS = tuple(f"{phrase.replace(' ', '-')}.png" for phrase in small_world.PHRASES)
@@ -57,7 +57,7 @@ def test_dev_scores_are_those_of_the_dev_pictures(bench, pack, tmp_path):
     for language in LANGUAGES:
         asked = [caption.text for caption in sample.captions[language]]
         wanted = np.array([IDS.index(c.content_id) for c in sample.captions[language]])
-        said = affine.unit(pack.side.through_head(pack.side.tower.encode(asked)))
+        said = unit(pack.side.through_head(pack.side.tower.encode(asked)))
         hits = retrieval.hit_rates_at_k(said, bench.dev_contents, relevance=wanted, ks=(10,))[10]
         assert found.languages[language].pack == pytest.approx(float(np.mean(hits)))
     assert found.languages["deu_Latn"].speaks == "pack"

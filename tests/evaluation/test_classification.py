@@ -11,11 +11,11 @@ import small_world
 from polyglance import errors, evaluation
 from polyglance.encoding import embed
 from polyglance.evaluation.classification import subset_hits
-from polyglance.heads import affine
 from polyglance.model.side import Side
 from polyglance.records import LabelSet, PromptSet
 from polyglance.results import schema
 from polyglance.tasks.classification import ClassificationData
+from polyglance.vectors import unit
 
 SEEDS = (97, 98, 99)
 ENGLISH = ("a {}", "the {}", "a {}")
@@ -196,7 +196,7 @@ class TestSubsets:
         assert len(chosen) == 10
         guessed = chosen[(contents[first] @ weights[chosen].T).argmax(axis=1)]
         np.testing.assert_array_equal(hits[: len(first)], guessed == truth[first])
-        others = affine.unit(np.random.default_rng(0).standard_normal(weights.shape))
+        others = unit(np.random.default_rng(0).standard_normal(weights.shape))
         again = subset_hits(contents, others, rows=rows, truth=truth, size=10)
         np.testing.assert_array_equal(again[1], items)
 

@@ -7,7 +7,7 @@ import pytest
 
 from polyglance import errors
 from polyglance.evaluation.ensembles import class_weights
-from polyglance.heads import affine
+from polyglance.vectors import unit
 
 LABELS = ["dog", "cat", "dog", "sea lion", "{}"]
 TEMPLATES = ["a {}.", "the {}", "a {}.", "{}", "a {}."]
@@ -21,7 +21,7 @@ class Encoder:
         self.calls.append(list(prompts))
         seeds = [int.from_bytes(hashlib.blake2b(p.encode()).digest()[:8]) for p in prompts]
         rows = [np.random.default_rng(s).standard_normal(self.dim) for s in seeds]
-        return affine.unit(np.array(rows, np.float32))
+        return unit(np.array(rows, np.float32))
 
 
 def naive(labels, templates, encode):

@@ -5,13 +5,13 @@ import pytest
 
 from polyglance import errors, evaluation
 from polyglance.evaluation.neighbours import nearest_hits
-from polyglance.heads import affine
 from polyglance.tasks.neighbours import NeighbourData
+from polyglance.vectors import unit
 
 
 def points(seed, num_rows, dim=5):
     random = np.random.default_rng(seed)
-    return affine.unit(random.standard_normal((num_rows, dim)).astype(np.float32))
+    return unit(random.standard_normal((num_rows, dim)).astype(np.float32))
 
 
 def naive(contents, classes, asking, found):

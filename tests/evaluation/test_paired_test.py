@@ -9,10 +9,10 @@ import small_world
 from polyglance import errors
 from polyglance.evaluation import paired_test, retrieval
 from polyglance.evaluation.paired_test import Contestant
-from polyglance.heads.affine import unit
 from polyglance.metrics import bootstrap
 from polyglance.records import Caption
 from polyglance.tasks.retrieval import RetrievalData
+from polyglance.vectors import unit
 
 NUM = 24
 IDS = tuple(f"{i}.png" for i in range(NUM))

@@ -11,11 +11,11 @@ import small_world
 from polyglance import errors
 from polyglance.evaluation import paired_test, per_query
 from polyglance.evaluation.paired_test import Contestant
-from polyglance.heads.affine import unit
 from polyglance.metrics import bootstrap
 from polyglance.records import LabelSet, Pair, ScoredPair
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.text import BitextData, SimilarityData
+from polyglance.vectors import unit
 
 NUM = 12
 LANGUAGES = ("deu_Latn", "hin_Deva")

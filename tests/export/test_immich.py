@@ -9,11 +9,11 @@ from PIL import Image
 from export_packs import GERMAN, affine_map, pack_of, vectors
 from polyglance import errors, export
 from polyglance.export import immich
-from polyglance.heads import affine
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.manifest import PackManifest
 from polyglance.model.side import Side
 from polyglance.towers import load_tower
+from polyglance.vectors import unit
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="extra `onnx` is not installed")
 pytest.importorskip("onnxscript", reason="extra `onnx` is not installed")
@@ -91,9 +91,7 @@ def test_a_bert_gets_its_mask_from_the_ids(bert_reference, tmp_path):
     words = ["red circle", "big", "black ring small big " * 9]
     widened(np.stack([text_vector(tmp_path / "out", w) for w in words]), vectors(pack, words))
     picture = Image.linear_gradient("L").resize((90, 40)).convert("RGB")
-    widened(
-        image_vector(tmp_path / "out", picture), affine.unit(content.tower.encode([picture]))[0]
-    )
+    widened(image_vector(tmp_path / "out", picture), unit(content.tower.encode([picture]))[0])
     assert any("zeros up to 512" in note for note in written.notes)
     assert any("without a crop" in note for note in written.notes)
 

@@ -9,10 +9,10 @@ import small_world
 from export_packs import GERMAN, HINDI, affine_map, chain, pack_of, vectors
 from polyglance import errors, export
 from polyglance.export import ngram_rows
-from polyglance.heads import affine
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.side import Side
 from polyglance.towers import load_tower
+from polyglance.vectors import unit
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="extra `onnx` is not installed")
 pytest.importorskip("onnxscript", reason="extra `onnx` is not installed")
@@ -128,7 +128,7 @@ def test_the_small_towers_take_rows_of_their_table(tmp_path):
     drawn = [small_world.draw(phrase) for phrase in small_world.PHRASES[:3]]
     pixels = np.stack([image.preprocess(picture) for picture in drawn])
     found = session(tmp_path / "out" / "image" / "model.onnx").run(None, {"pixel_values": pixels})
-    agrees(found[0], affine.unit(image.encode(drawn)))
+    agrees(found[0], unit(image.encode(drawn)))
     # The table stays in 8 bits.
     tables = sum(tensor.nbytes for tensor in pack.side.tower.tensors.values())
     assert (tmp_path / "out" / "text" / "model.onnx").stat().st_size < 1.1 * tables + 50_000

@@ -144,7 +144,7 @@ def test_each_purpose_has_its_function(teacher):
 
 def test_stopped_and_resumed_it_ends_alike(tmp_path, monkeypatch):
     whole = fit(SLOW)
-    real, calls = m2m_generation.objectives.mean_squared_error, []
+    real, calls = m2m_generation.regression.mean_squared_error, []
 
     def die(*both):
         calls.append(1)
@@ -152,7 +152,7 @@ def test_stopped_and_resumed_it_ends_alike(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(*both)
 
-    monkeypatch.setattr(m2m_generation.objectives, "mean_squared_error", die)
+    monkeypatch.setattr(m2m_generation.regression, "mean_squared_error", die)
     run = training.RunFolder(tmp_path / "run", checkpoint_every_steps=30)
     with pytest.raises(KeyboardInterrupt):
         fit(SLOW, run=run)

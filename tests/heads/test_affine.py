@@ -30,19 +30,6 @@ def test_map_refuses_shapes_that_do_not_fit():
         affine.AffineMap(np.zeros((2, 3), np.float32), np.zeros(3, np.float32))
 
 
-@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
-def test_unit_names_the_rows_that_have_no_direction(bad):
-    vectors = np.ones((4, 2), np.float32)
-    vectors[2] = bad
-    with pytest.raises(errors.VectorError, match=r"first rows \[2\]"):
-        affine.unit(vectors)
-
-
-def test_unit_gives_length_one():
-    vectors = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
-    np.testing.assert_allclose(np.linalg.norm(affine.unit(vectors), axis=1), 1, rtol=1e-6)
-
-
 def test_a_chain_of_three_with_norms_comes_back_from_its_tensors():
     rng = np.random.default_rng(0)
     maps = tuple(random_map(rng, a, b) for a, b in ((4, 3), (3, 5), (5, 2)))

@@ -5,19 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglance.heads import affine
 from polyglance.metrics import retrieval
 from polyglance.metrics.classification import drawn_macro_f1, guess, macro_f1
+from polyglance.vectors import unit
 
 
 def world(seed=0, *, num_items=90, num_classes=12, dim=6, repeats=3):
     """Class vectors of which the last repeat the first, and items near their class."""
     random = np.random.default_rng(seed)
-    weights = affine.unit(random.standard_normal((num_classes, dim)).astype(np.float32))
+    weights = unit(random.standard_normal((num_classes, dim)).astype(np.float32))
     weights[num_classes - repeats :] = weights[:repeats]
     classes = random.integers(0, num_classes, num_items)
     noise = random.standard_normal((num_items, dim))
-    contents = affine.unit((weights[classes] + 0.6 * noise).astype(np.float32))
+    contents = unit((weights[classes] + 0.6 * noise).astype(np.float32))
     return contents, weights, classes
 
 

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from polyglance.errors import ConfigError, InputError, VectorError
 from polyglance.metrics import retrieval
 from polyglance.metrics.retrieval import Relevance
+from polyglance.vectors import unit
 
 
 def by_all_orders(scores, right, *, ks):
@@ -25,8 +26,8 @@ def by_all_orders(scores, right, *, ks):
     return {k: (ranks <= k).mean() for k in ks}, ranks.mean(), (1 / ranks).mean(), cut
 
 
-def unit(shape, *, seed):
-    return retrieval.unit_rows(np.random.default_rng(seed).standard_normal(shape))
+def drawn(shape, *, seed):
+    return unit(np.random.default_rng(seed).standard_normal(shape))
 
 
 @settings(max_examples=120, deadline=None)
@@ -51,8 +52,8 @@ def test_metrics_are_the_expectation_over_all_orders_of_ties(scores, data):
 
 @pytest.mark.parametrize("num_candidates", [1, 3, 7, 49, 1000])
 def test_a_constant_scorer_has_exactly_k_out_of_m(num_candidates):
-    queries = unit((4, 5), seed=0)
-    candidates = np.repeat(unit((1, 5), seed=1), num_candidates, axis=0)
+    queries = drawn((4, 5), seed=0)
+    candidates = np.repeat(drawn((1, 5), seed=1), num_candidates, axis=0)
     ks = [k for k in (1, 3, 5, 10) if k <= num_candidates]
     hits = retrieval.hit_rates_at_k(
         queries, candidates, relevance=np.zeros(4, dtype=int), ks=ks, block_rows=3
@@ -93,7 +94,7 @@ def test_a_hit_needs_any_of_the_positives():
 
 
 def test_both_directions_with_several_captions_an_image():
-    texts, contents = unit((30, 12), seed=2), unit((10, 12), seed=3)
+    texts, contents = drawn((30, 12), seed=2), drawn((10, 12), seed=3)
     both = retrieval.retrieval_both_ways(texts, contents, relevance=np.arange(30) % 10, ks=(1, 2))
     scores = texts.astype(np.float64) @ contents.T
     forward = [(row > row[i % 10]).sum() for i, row in enumerate(scores)]
@@ -169,19 +170,3 @@ def test_spearman_refuses_what_it_cannot_rank():
         retrieval.spearman(np.ones(1), np.ones(1))
     with pytest.raises(InputError, match="NaN"):
         retrieval.spearman(np.array([0.0, np.nan]), np.arange(2.0))
-
-
-@pytest.mark.parametrize("scale", [1e-40, 1e-20, 1.0, 1e30])
-def test_unit_rows_have_length_one_at_any_scale(scale):
-    vectors = (np.array([[3.0, -4.0], [1.0, 0.0]]) * scale).astype(np.float32)
-    assert retrieval.unit_rows(vectors) == pytest.approx(
-        np.array([[0.6, -0.8], [1.0, 0.0]]), abs=1e-4 if scale == 1e-40 else 1e-6
-    )
-
-
-@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
-def test_unit_rows_refuse_rows_without_direction(bad):
-    vectors = np.ones((9, 2), dtype=np.float32)
-    vectors[[2, 5]] = bad
-    with pytest.raises(VectorError, match=r"2 of 9 .* rows \[2, 5\]"):
-        retrieval.unit_rows(vectors)

@@ -26,6 +26,7 @@ from polyglance.towers import load_tower
 from polyglance.towers.tiny import image_net
 from polyglance.towers.tiny import tower as tiny
 from polyglance.towers.trainable import text
+from polyglance.vectors import unit
 
 GERMAN = "deu_Latn"
 IDS = [f"{number}.png" for number in range(8)]
@@ -38,7 +39,7 @@ def lone_language(teacher):
     captions += [
         Caption(name, f"{number} thing", ENGLISH) for number, name in enumerate(IDS[1:], 1)
     ]
-    contents = affine.unit(np.eye(8, teacher.dim, dtype=np.float32))
+    contents = unit(np.eye(8, teacher.dim, dtype=np.float32))
     return image_text.join(captions, content_ids=IDS, contents=contents)
 
 
@@ -57,7 +58,7 @@ def test_languages_come_equally_often_by_default(teacher):
         config = nllb_clip.NllbClipConfig(**SMALL, num_steps=6, language_sampling=sampling)
         data = lone_language(teacher)
         pack = nllb_clip.train(data, teacher=teacher, config=config)
-        said = affine.unit(pack.side.tower.encode(["eins"]))
+        said = unit(pack.side.tower.encode(["eins"]))
         losses[sampling] = 1 - float(said[0] @ data.contents[0])
     assert nllb_clip.NllbClipConfig().language_sampling == "equal"
     assert losses["equal"] < losses["proportional"] - 0.02
@@ -67,7 +68,7 @@ def in_both(teacher):
     """Eight contents, two of which have captions in both languages: triples are of those alone."""
     captions = [Caption(name, f"thing {number}", ENGLISH) for number, name in enumerate(IDS)]
     captions += [Caption(name, f"ding {number}", GERMAN) for number, name in enumerate(IDS[:2])]
-    contents = affine.unit(np.eye(8, teacher.dim, dtype=np.float32))
+    contents = unit(np.eye(8, teacher.dim, dtype=np.float32))
     return image_text.join(captions, content_ids=IDS, contents=contents)
 
 

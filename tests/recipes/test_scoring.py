@@ -7,7 +7,6 @@ import pytest
 
 import compare_world
 import small_world
-from polyglance.heads import affine
 from polyglance.languages.registry import ENGLISH
 from polyglance.model import card
 from polyglance.model.manifest import LanguageScore, speaker_of
@@ -16,6 +15,7 @@ from polyglance.model.side import Side
 from polyglance.recipes import ridge, scoring
 from polyglance.recipes.data import dev_sets, held_out
 from polyglance.records import Pair
+from polyglance.vectors import unit
 
 GERMAN = "deu_Latn"
 
@@ -54,7 +54,7 @@ def test_a_score_is_the_hit_rate_at_ten_among_all_candidates(pack, teacher):
     one = dev_sets.of_pairs(german(phrases[:20]), others=phrases)
     found = scoring.with_scores(pack, [one], teacher=teacher).manifest
     targets = teacher.encode_texts(one.english, languages=[ENGLISH] * 72)
-    said = affine.unit(
+    said = unit(
         pack.side.through_head(pack.side.tower.encode([text for text, _ in one.queries[GERMAN]]))
     )
     ranks = np.argsort(-(said @ targets.T), axis=1)[:, :10]

@@ -17,6 +17,7 @@ from polyglance.recipes.data import english_text, image_text, pseudo_pairs
 from polyglance.recipes.distill import recipe as distill
 from polyglance.records import Caption, Pair
 from polyglance.towers import load_tower
+from polyglance.vectors import unit
 
 PHRASES = small_world.PHRASES[:24]
 IDS = [f"{phrase.replace(' ', '-')}.png" for phrase in PHRASES]
@@ -199,7 +200,7 @@ def test_every_setting_of_distill_counts(teacher, bert):
 def made_pairs(*, rows=48, width=12, seed=0):
     """Pseudo pairs of random unit vectors."""
     rng = np.random.default_rng(seed)
-    four = (affine.unit(rng.standard_normal((rows, width), np.float32)) for _ in range(4))
+    four = (unit(rng.standard_normal((rows, width), np.float32)) for _ in range(4))
     return pseudo_pairs.PseudoPairs(*four)
 
 
@@ -255,7 +256,7 @@ def test_the_answers_of_uclip_are_those_of_each_bank(teacher):
     found = pseudo_pairs.gather(
         PHRASES[10:14], banks, teacher=teacher, tower=multilingual, temperature=0.01
     )
-    bank = affine.unit(multilingual.tower.encode(texts))
+    bank = unit(multilingual.tower.encode(texts))
     for answers, answered_from in ((found.image_clip, images), (found.other_text, bank)):
         mixture, *_ = np.linalg.lstsq(answered_from.T, answers.T, rcond=None)
         np.testing.assert_allclose(answered_from.T @ mixture, answers.T, atol=1e-4)

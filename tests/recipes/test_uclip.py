@@ -7,7 +7,7 @@ import torch
 import small_world
 from polyglance import errors
 from polyglance.encoding.embed import VectorCache
-from polyglance.heads import affine, mlp
+from polyglance.heads import mlp
 from polyglance.metrics import retrieval
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
@@ -15,6 +15,7 @@ from polyglance.recipes import uclip
 from polyglance.recipes.data import pseudo_pairs, soft_retrieval
 from polyglance.search.index import Index
 from polyglance.search.indexing import build
+from polyglance.vectors import unit
 
 QUERIES = small_world.PHRASES
 SMALL = uclip.UclipConfig(dim=32, least_steps=100, batch_size=32, noise=0.03, learning_rate=3e-3)
@@ -96,7 +97,7 @@ def test_an_index_is_projected_and_not_encoded(
 def test_saved_heads_give_the_same_vectors(teacher, pack, tmp_path):
     pack.save(tmp_path / "pack")
     loaded = LanguagePack.load(tmp_path / "pack")
-    x = affine.unit(np.random.default_rng(0).standard_normal((5, teacher.dim), np.float32))
+    x = unit(np.random.default_rng(0).standard_normal((5, teacher.dim), np.float32))
     np.testing.assert_allclose(loaded.project(x), pack.project(x), atol=1e-6)
     assert loaded.column_id == pack.column_id
 
@@ -138,7 +139,7 @@ def naive_answers(queries, bank, temperature):
 @pytest.mark.parametrize("temperature", [0.01, 0.1, 1.0])
 def test_soft_retrieval_is_equation_1(temperature):
     rng = np.random.default_rng(0)
-    queries, bank = (affine.unit(rng.standard_normal((n, 16))) for n in (37, 91))
+    queries, bank = (unit(rng.standard_normal((n, 16))) for n in (37, 91))
     found = soft_retrieval.soft_retrieve(queries, bank, temperature=temperature)
     np.testing.assert_allclose(found, naive_answers(queries, bank, temperature), atol=2e-5)
     blocks = soft_retrieval.soft_retrieve_blocks(
@@ -201,7 +202,7 @@ def test_temperatures_of_zero_are_refused(teacher):
 def random_pairs(num_rows):
     rng = np.random.default_rng(0)
     return pseudo_pairs.PseudoPairs(
-        *(affine.unit(rng.standard_normal((num_rows, width), np.float32)) for width in (6, 9, 6, 9))
+        *(unit(rng.standard_normal((num_rows, width), np.float32)) for width in (6, 9, 6, 9))
     )
 
 

@@ -23,6 +23,7 @@ from polyglance.sources import walking
 from polyglance.storage import ann_build, ann_index, locks
 from polyglance.storage.store import Store
 from polyglance.tasks.retrieval import RetrievalData
+from polyglance.vectors import unit
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_through_a_vector_index_it_answers_as_without(
     base, pack = Store.open(copied), pack_of(teacher, content=content)
     if content == "new-tower":
         pack_columns.reencode(base, pack, items=walking.find_media(picture_folder, "image"))
-    queries = affine.unit(np.random.default_rng(3).standard_normal((6, 5), np.float32))
+    queries = unit(np.random.default_rng(3).standard_normal((6, 5), np.float32))
     some = Filters(max_bytes=sorted(base.columns(["size"])["size"])[40])
     exact = Index(copied)
     expected = {
@@ -282,7 +283,7 @@ class TestCannotBeWritten:
         assert "made in memory" in said[0]
         command = f"polyglance index {folder} --model {model} --out {base.path} --pack PACK"
         assert command in said[0]
-        queries = affine.unit(np.random.default_rng(3).standard_normal((2, 5), np.float32))
+        queries = unit(np.random.default_rng(3).standard_normal((2, 5), np.float32))
         hits = Index(index_folder).candidates(queries, count=4, pack=pack)
         assert [len(each) for each in hits] == [4, 4]
 

@@ -21,6 +21,7 @@ from polyglance.search import searcher as service
 from polyglance.search.language_routing import Voice
 from polyglance.search.queries import PictureVector, Query, Term, parse
 from polyglance.search.searcher import Ask, Filters, Searcher
+from polyglance.vectors import unit
 
 QUERY = "big red circle"
 
@@ -77,7 +78,7 @@ def unit_sum(searcher, parts):
         weight * searcher.encode_texts([(text, language)])[0].vector
         for weight, text, language in parts
     ]
-    return affine.unit(np.sum(rows, axis=0, keepdims=True))[0]
+    return unit(np.sum(rows, axis=0, keepdims=True))[0]
 
 
 @pytest.mark.parametrize("language", small_world.LANGUAGES)

@@ -13,11 +13,11 @@ from PIL import Image
 
 from polyglance import errors
 from polyglance.encoding import embed
-from polyglance.heads import affine
 from polyglance.search import indexing, thumbnails
 from polyglance.search.searcher import Searcher
 from polyglance.sources.walking import find_media
 from polyglance.storage.store import Store
+from polyglance.vectors import unit
 
 pytestmark = pytest.mark.slow
 
@@ -127,7 +127,7 @@ def test_searched_while_it_is_indexed(world):
     while not (index / "store.json").exists() or not len(Store.open(index)):
         time.sleep(0.02)
     searcher, sizes = Searcher(index), []
-    queries = affine.unit(np.random.default_rng(0).standard_normal((3, 384), dtype=np.float32))
+    queries = unit(np.random.default_rng(0).standard_normal((3, 384), dtype=np.float32))
     there = {image.id for image in find_media(world / "photos", "image")}
     while process.poll() is None:
         searcher.refresh()

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polyglance import errors
-from polyglance.storage import schema
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.store import Store
 
@@ -180,30 +179,6 @@ def test_vectors_of_another_type_or_shape_are_refused(tmp_path, vectors):
     store = Store.create(tmp_path / "s", FACTS)
     with pytest.raises(errors.VectorError, match=r"float32 \(2, 4\) is allowed"):
         store.append(["a", "b"], ["1", "2"], vectors=vectors)
-
-
-@given(
-    rows=st.lists(
-        st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True), min_size=3, max_size=3)
-    )
-)
-def test_unusable_rows_against_the_literal_rule(rows):
-    vectors = np.array(rows, dtype=np.float32).reshape(-1, 3)
-    found = schema.unusable_rows(vectors)
-    for row, vector in enumerate(vectors):
-        with np.errstate(all="ignore"):
-            length = np.float32(0)
-            for value in vector:
-                length = np.float32(length + value * value)
-        if np.isfinite(length) and length > 1e-37 and length < 1e38:
-            assert row not in found
-        elif not np.isfinite(vector).all() or not vector.any():
-            assert row in found
-
-
-def test_a_vector_too_long_or_short_to_be_measured_is_unusable():
-    vectors = np.array([[1e30, 0], [1e-30, 0]], dtype=np.float32)
-    assert schema.unusable_rows(vectors) == {0: "too long for float32", 1: "length 0"}
 
 
 def test_strided_vectors_are_stored_right(tmp_path):

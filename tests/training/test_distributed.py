@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from polyglance import errors
-from polyglance.losses import objectives
+from polyglance.losses.etcl import etcl
 from polyglance.training import distributed
 from polyglance.training.gradient_cache import encode_in_chunks
 
@@ -55,7 +55,7 @@ def full_loss_gradients(model):
     """One step as a recipe takes it; the same lines serve one process and several."""
     rows = distributed.own_rows(torch.arange(NUM_ROWS))
     data = batch()
-    terms = objectives.etcl(
+    terms = etcl(
         distributed.gather_rows(model.look(data["features"][rows])),
         distributed.gather_rows(model.read(data["a"][rows])),
         distributed.gather_rows(
@@ -131,7 +131,7 @@ def two(tmp_path_factory):
     # Both are forked from a server that has imported torch and used nothing of it.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["torch", "polyglance.losses.objectives", "polyglance.training.distributed"]
+        ["torch", "polyglance.losses.etcl", "polyglance.training.distributed"]
     )
     started = [context.Process(target=work, args=(rank, port, folder)) for rank in (0, 1)]
     for each in started:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from polyglance import errors, training
-from polyglance.losses import objectives
+from polyglance.losses.etcl import etcl
 from polyglance.training.gradient_cache import encode_in_chunks
 
 NUM_ROWS, NUM_TOKENS = 10, 30
@@ -53,7 +53,7 @@ def chunks_held(forward, *, num_rows, chunk_rows):
 def etcl_step(model, encode, chunk_rows, dtype=torch.float64):
     features, tokens_a, tokens_b = data(dtype)
     size = {"num_rows": NUM_ROWS, "chunk_rows": chunk_rows}
-    return objectives.etcl(
+    return etcl(
         encode(lambda rows: model.look(features[rows]), **size),
         encode(lambda rows: model.read(tokens_a[rows]), **size),
         encode(lambda rows: model.read(tokens_b[rows]), **size),

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.heads.affine import Vectors
 from polyglance.metrics import significance
 from polyglance.metrics.bootstrap import DEFAULT_DRAWS
 from polyglance.metrics.classification import guess
 from polyglance.metrics.significance import Line
+from polyglance.vectors import Vectors
 
 DEFAULT_SUBSETS = 10
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from polyglance import errors
-from polyglance.heads.affine import Vectors, unit
+from polyglance.vectors import Vectors, unit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,8 +23,7 @@ from polyglance.analysis.spectrum import Spectrum
 from polyglance.analysis.spread import Spread
 from polyglance.analysis.text_map import Method, TextMap
 from polyglance.encoding.embed import VectorCache, text_vectors
-from polyglance.heads import affine
-from polyglance.heads.affine import AffineMap, Vectors
+from polyglance.heads.affine import AffineMap
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
@@ -32,6 +31,7 @@ from polyglance.model.side import Side
 from polyglance.records import Caption
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.training import seeds
+from polyglance.vectors import Vectors, unit
 
 FEWEST_PAIRS = 2
 NUM_PAIRS = 50
@@ -246,16 +246,16 @@ class _Texts:
         """What the head is given; the teacher's where there is no head."""
         if self.pack.side.head is None:
             return self.by_teacher(captions)
-        return affine.unit(self._raw(captions, self.pack.side))
+        return unit(self._raw(captions, self.pack.side))
 
     def by_pack(self, captions: Sequence[Caption]) -> Vectors:
         """The pack's, whoever answers in that language in a search."""
-        return affine.unit(self.pack.side.through_head(self._raw(captions, self.pack.side)))
+        return unit(self.pack.side.through_head(self._raw(captions, self.pack.side)))
 
     def by_teacher(self, captions: Sequence[Caption]) -> Vectors:
         """The teacher's own."""
         side = self.encoder.text
-        return affine.unit(side.through_head(self._raw(captions, side)))
+        return unit(side.through_head(self._raw(captions, side)))
 
     def _raw(self, captions: Sequence[Caption], side: Side) -> Vectors:
         return text_vectors(

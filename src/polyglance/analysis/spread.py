@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.heads.affine import Vectors, unit
 from polyglance.metrics import bootstrap
 from polyglance.metrics.bootstrap import DEFAULT_DRAWS, Interval
+from polyglance.vectors import Vectors, unit
 
 
 @dataclass(frozen=True, kw_only=True)

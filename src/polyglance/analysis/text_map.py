@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.heads.affine import Vectors, unit
+from polyglance.vectors import Vectors, unit
 
 Method = Literal["tsne", "umap"]
 

@@ -13,7 +13,6 @@ from polyglance.cli.left_out import name_some
 
 if TYPE_CHECKING:
     from polyglance.encoding.embed import VectorCache
-    from polyglance.heads.affine import Vectors
     from polyglance.model.dual_encoder import DualEncoder
     from polyglance.model.side import Side
     from polyglance.recipes.data.training_data import TrainingData
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from polyglance.records import Pair, Quarantined
     from polyglance.tasks.leakage import Screened
     from polyglance.tasks.rows import TaskData as TaskTexts
+    from polyglance.vectors import Vectors
 
 Text = Annotated[
     Path | None, typer.Option("--text", help="English text, one a line (ridge, m2m, uclip).")

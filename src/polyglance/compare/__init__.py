@@ -9,7 +9,6 @@ Legend: M content items, S seeds.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import statistics as plain_statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +29,6 @@ from polyglance.compare.entries import (
 from polyglance.compare.scoring import CHOSEN_ON, stacked, with_dev_split
 from polyglance.encoding.embed import VectorCache
 from polyglance.evaluation import retrieval, run
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import PACK_FILE, LanguagePack
@@ -39,8 +37,10 @@ from polyglance.recipes import Recipe, build_config, get_recipe
 from polyglance.recipes.data.training_data import TrainingData
 from polyglance.recipes.run import train as train_recipe
 from polyglance.results.schema import Result
+from polyglance.storage import digests
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
+from polyglance.vectors import Vectors
 
 LATENCY_QUERIES = 20
 Translator = Callable[[Sequence[str], str], list[str]]
@@ -174,7 +174,7 @@ def _trained(setup: ComparisonSetup, name: str, seed: int) -> Path:
     parts = [name, repr(config), setup.teacher.space_id, setup.teacher.text.space_id]
     parts.append(setup.tower.tower.fingerprint if setup.tower else "")
     parts.append(setup.training_data.fingerprint())
-    digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
+    digest = digests.of_parts(["\n".join(parts)], num_bytes=8)
     folder = setup.out / "packs" / f"{name}-{seed}-{digest}"
     if not (folder / PACK_FILE).is_file():
         pack = train_recipe(

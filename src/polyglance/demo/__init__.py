@@ -7,7 +7,6 @@ queries over an index of those pictures.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from polyglance.demo.stages import Stages
 from polyglance.encoding import embed
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
-from polyglance.model.manifest import PackManifest
+from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import PACK_FILE, LanguagePack
 from polyglance.model.side import Side
 from polyglance.recipes import m2m, ridge
@@ -128,7 +127,7 @@ def _packs(
             pairs=chosen,
             teacher=bench.teacher,
             tower=ranking,
-            config=asdict(config),
+            config=config,
         )
 
     packs = {}
@@ -166,14 +165,10 @@ def _kept_pack(folder: Path, teacher: DualEncoder, tower: Tower) -> LanguagePack
 
 def _distilled_pack(bench: Bench, three: towers.Towers) -> LanguagePack:
     """The distilled tower is a pack as it is: it was trained into the teacher's text space."""
-    manifest = PackManifest(
-        recipe="distill",
-        space_id=bench.teacher.space_id,
-        teacher=bench.teacher.reference,
-        tower="tiny:./tower",
-        tower_fingerprint=three.distilled.fingerprint,
+    return new_pack(
+        "distill",
+        Side(three.distilled, "tiny:./tower"),
+        teacher=bench.teacher,
         data={"kind": "parallel text", "source": "CLDR names and keywords of seen concepts"},
         num_trainable_parameters=sum(t.size for t in three.distilled.tensors.values()),
     )
-    side = Side(three.distilled, "tiny:./tower")
-    return LanguagePack(manifest, side, english_text.probe_vectors(bench.teacher))

@@ -17,7 +17,6 @@ from polyglance import errors
 from polyglance.compare import ComparisonSetup, Translator
 from polyglance.demo import english_model, towers
 from polyglance.encoding import embed
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.side import Side
@@ -28,6 +27,7 @@ from polyglance.sources import pictograms
 from polyglance.storage.store import Store
 from polyglance.tasks import leakage, retrieval_loaders
 from polyglance.tasks.retrieval import RetrievalData
+from polyglance.vectors import Vectors
 
 # Twelve languages in eight scripts, with much text on the web and with little.
 LANGUAGES = (

@@ -5,7 +5,6 @@ Legend: M images, D width of the space.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,14 +14,15 @@ import numpy as np
 from polyglance import evaluation
 from polyglance.encoding import embed
 from polyglance.evaluation.run import model_id
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
 from polyglance.recipes import scoring
 from polyglance.recipes.data import dev_sets, image_text
 from polyglance.results.schema import Result
+from polyglance.storage import digests
 from polyglance.tasks.retrieval import RetrievalData
+from polyglance.vectors import Vectors
 
 # The English-only model needs minutes for 200,000 foreign names and finds next to nothing. So all
 # models are compared on the names of every eighth concept (by a hash) among all images, and the
@@ -71,8 +71,7 @@ def sampled(data: RetrievalData) -> RetrievalData:
 
 
 def _is_sampled(content_id: str) -> bool:
-    digest = hashlib.blake2b(content_id.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % SAMPLE_ONE_IN == 0
+    return digests.number_of(content_id) % SAMPLE_ONE_IN == 0
 
 
 def with_dev_scores(pack: LanguagePack, bench: Bench) -> LanguagePack:

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from polyglance.heads import affine
 from polyglance.languages.registry import ENGLISH
 from polyglance.recipes import ranking, tiny_image
 from polyglance.recipes.data import parallel_text
@@ -23,6 +22,7 @@ from polyglance.records import Modality, Pair
 from polyglance.sources import pictograms
 from polyglance.towers import Tower, load_tower
 from polyglance.towers.tiny.tower import SHIPPED, TinyImageTower, TinyTextTower
+from polyglance.vectors import unit
 
 ENGLISH_TOWER = "sentence:all-MiniLM-L6-v2"
 
@@ -71,7 +71,7 @@ def train(world: pictograms.World) -> Towers:
     english = load_tower(ENGLISH_TOWER, modality="text")
     pairs, related = name_pairs(world)
     data = parallel_text.gather(pairs, related)
-    targets = affine.unit(english.encode(data.english))
+    targets = unit(english.encode(data.english))
     distilled, _ = recipe.train_tower(data, targets, config=DistillConfig())
     ranked = ranking.train_tower(pairs, related=related, config=ranking.RankingConfig())
     return Towers(image=train_image(world, english), distilled=distilled, ranking=ranked)
@@ -87,8 +87,8 @@ def train_image(
     drawings = [np.asarray(Image.open(folder / concept.id).convert("RGBA")) for concept in seen]
     return tiny_image.train(
         tiny_image.as_drawings(drawings),
-        affine.unit(english.encode(names)),
-        affine.unit(english.encode(described)),
+        unit(english.encode(names)),
+        unit(english.encode(described)),
         config=config or tiny_image.TinyImageConfig(),
     )
 

@@ -15,14 +15,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from polyglance.records import Output
-from polyglance.storage.schema import check_shape
 from polyglance.towers import Tower
-
-Vectors = NDArray[np.float32]
+from polyglance.vectors import Vectors, check_shape
 
 # Each holds the activations of a batch.
 MAX_ENCODERS = 4

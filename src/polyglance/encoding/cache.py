@@ -5,17 +5,16 @@ Legend: N items, D width.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polyglance.encoding import embed
-from polyglance.heads.affine import Vectors
 from polyglance.records import MediaFile, Quarantined
-from polyglance.storage import locations
+from polyglance.storage import digests, locations
 from polyglance.towers import Tower
+from polyglance.vectors import Vectors
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,7 +58,7 @@ class MediaCache:
             StoreError: Another process has been writing for long.
             DiskFullError: No room; what was appended stays.
         """
-        name = hashlib.blake2b(tower.fingerprint.encode(), digest_size=12).hexdigest()
+        name = digests.of_parts([tower.fingerprint], num_bytes=12)
         store = embed.open_media_store(self.folder / name, tower)
         placed = {item.id: _place(item) for item in items}
         first = {placed[item.id]: item for item in reversed(items)}

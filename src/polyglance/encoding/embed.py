@@ -10,7 +10,6 @@ folder), and the rest goes on. Torch is not imported here.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,20 +18,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from polyglance import errors, progress
 from polyglance.encoding import media
 from polyglance.records import MediaFile, Output, Quarantined
 from polyglance.sources.formats import FORMATS
-from polyglance.storage import atomic, locations
+from polyglance.storage import atomic, digests, locations
 from polyglance.storage.identity import StoreFacts
-from polyglance.storage.schema import check_shape, unusable_rows
 from polyglance.storage.store import MANIFEST_NAME, Store
 from polyglance.towers import Tower
-
-Vectors = NDArray[np.float32]
+from polyglance.vectors import Vectors, check_shape, unusable_rows
 
 QUARANTINE_NAME = "quarantine.jsonl"
 BLOCK_ROWS = 2048
@@ -77,7 +71,7 @@ class VectorCache:
             StoreError: Its folder is damaged, or of another schema version.
         """
         parts = "\n".join((tower.space_id, tower.fingerprint, output))
-        name = hashlib.blake2b(parts.encode("utf-8"), digest_size=12).hexdigest()
+        name = digests.of_parts([parts], num_bytes=12)
         if name not in self._stores:
             path = self.folder / name
             if (path / MANIFEST_NAME).exists():
@@ -144,7 +138,7 @@ def text_key(text: str, *, language: str | None) -> str:
     """
     # No language id holds a NUL, so that a pair and a text can never be taken for each other.
     head = "" if language is None else f"{language}\0"
-    return hashlib.blake2b((head + text).encode("utf-8"), digest_size=16).hexdigest()
+    return digests.of_parts([head + text])
 
 
 def embed_texts(

@@ -9,7 +9,6 @@ is a version of the table.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -24,21 +23,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.encoding.batches import BatchEncoder
 from polyglance.records import Decoded, MediaFile, Quarantined
 from polyglance.sources import decoders
 from polyglance.sources.webdataset import read_span
-from polyglance.storage.schema import unusable_rows
+from polyglance.storage import digests
 from polyglance.storage.store import Store
 from polyglance.towers import Tower
+from polyglance.vectors import Vectors, unusable_rows
 
 if TYPE_CHECKING:
     import pyarrow
 
-Vectors = NDArray[np.float32]
 KEY = re.compile(r"[0-9a-f]{32}")
 Preprocess = Callable[[Any], Any]
 
@@ -164,7 +162,7 @@ def _read(file: MediaFile) -> tuple[bytes, int]:
 
 def content_key(data: bytes) -> str:
     """The content key of a file's bytes."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+    return digests.of_parts([data])
 
 
 def require_key(key: str, *, place: Path | str) -> None:

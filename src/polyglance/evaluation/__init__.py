@@ -17,7 +17,6 @@ from polyglance import errors, progress
 from polyglance.encoding.embed import VectorCache
 from polyglance.evaluation import classification, identity, neighbours, retrieval, text
 from polyglance.evaluation.encoders import Encoder, FunctionEncoder
-from polyglance.heads.affine import Vectors
 from polyglance.records import Quarantined
 from polyglance.results import schema
 from polyglance.results.schema import Result
@@ -26,6 +25,7 @@ from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.tasks.text import BitextData, SimilarityData
+from polyglance.vectors import Vectors
 
 __all__ = ["Encoder", "FunctionEncoder", "evaluate"]
 

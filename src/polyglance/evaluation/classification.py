@@ -16,12 +16,12 @@ from polyglance import errors
 from polyglance.encoding.embed import VectorCache
 from polyglance.evaluation.encoders import Encoder
 from polyglance.evaluation.ensembles import class_weights
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import get_language
 from polyglance.metrics import bootstrap
 from polyglance.metrics.classification import KS, Guesses, drawn_macro_f1, guess, macro_f1
 from polyglance.results.schema import Result
 from polyglance.tasks.classification import ClassificationData
+from polyglance.vectors import Vectors
 
 NUM_SUBSETS = 10
 SEED = 0

@@ -10,10 +10,9 @@ from numpy.typing import ArrayLike
 
 from polyglance import errors
 from polyglance.encoding.embed import VectorCache, text_vectors
-from polyglance.heads.affine import Vectors
-from polyglance.metrics import retrieval
 from polyglance.records import Modality, Output
 from polyglance.towers.base import Tower
+from polyglance.vectors import Vectors, unit
 
 # Half precision keeps lengths to about 0.001.
 LENGTH_TOLERANCE = 0.01
@@ -58,7 +57,7 @@ class FunctionEncoder:
     ) -> Vectors:
         """Texts to unit vectors (N, D); with a cache each text is encoded once."""
         del languages
-        return retrieval.unit_rows(text_vectors(texts, self.tower, cache=cache))
+        return unit(text_vectors(texts, self.tower, cache=cache))
 
 
 class _FunctionTower(Tower):
@@ -123,6 +122,6 @@ def unit_vectors(
         raise errors.VectorError(
             f"encode_texts gave {len(bad)} of {len(texts)} vectors whose length is not 1, the "
             f"first {lengths[bad[0]]:.3g} for {texts[int(bad[0])][:60]!r}",
-            hint="return polyglance.metrics.retrieval.unit_rows(vectors)",
+            hint="return polyglance.vectors.unit(vectors)",
         )
     return vectors

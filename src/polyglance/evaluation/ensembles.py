@@ -15,9 +15,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.sources.labels import SLOT
+from polyglance.vectors import Vectors, unit
 
 BLOCK_PROMPTS = 8192
 
@@ -61,4 +60,4 @@ def class_weights(
         rows = np.array([place[prompt] for prompt in prompts]).reshape(len(block), len(times))
         found.append(np.matmul(weight, vectors[rows]))  # (block, D)
     where = {label: row for row, label in enumerate(distinct)}
-    return affine.unit(np.concatenate(found))[[where[label] for label in labels]]
+    return unit(np.concatenate(found))[[where[label] for label in labels]]

@@ -6,18 +6,25 @@ by its own text and not by a version number, which nobody raises for a mended ro
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from polyglance.heads.affine import Vectors
+from polyglance.storage import digests
 from polyglance.tasks import TaskData
+from polyglance.vectors import Vectors
 
 # Files and folders of the package whose code a score passes through.
-SCORING = ("evaluation", "metrics", "heads", "model/dual_encoder.py", "model/side.py")
+SCORING = (
+    "evaluation",
+    "metrics",
+    "heads",
+    "vectors.py",
+    "model/dual_encoder.py",
+    "model/side.py",
+)
 
 
 def score_id(data: TaskData, *, language: str, model_id: str, contents_id: str) -> str:
@@ -53,7 +60,4 @@ def scoring_id() -> str:
 
 
 def _digest(parts: Iterable[bytes]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little") + part)
-    return digest.hexdigest()
+    return digests.of_parts(len(part).to_bytes(8, "little") + part for part in parts)

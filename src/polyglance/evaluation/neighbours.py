@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from polyglance.encoding.embed import VectorCache
 from polyglance.evaluation.encoders import Encoder
-from polyglance.heads.affine import Vectors
 from polyglance.metrics import bootstrap
 from polyglance.metrics.ties import first_places
 from polyglance.results.schema import Result
 from polyglance.tasks.neighbours import NeighbourData
+from polyglance.vectors import Vectors
 
 Integers = NDArray[np.int64]
 

@@ -18,11 +18,11 @@ from polyglance.encoding.embed import VectorCache
 from polyglance.evaluation.encoders import Encoder
 from polyglance.evaluation.per_query import Correct, all_members, ask
 from polyglance.evaluation.retrieval import KS
-from polyglance.heads.affine import Vectors
 from polyglance.metrics import bootstrap, significance
 from polyglance.metrics.bootstrap import DEFAULT_DRAWS, BootstrapMeans, PairedDifference
 from polyglance.results.schema import Direction
 from polyglance.tasks import TaskData
+from polyglance.vectors import Vectors
 
 Correction = Literal["holm", "benjamini-hochberg"]
 

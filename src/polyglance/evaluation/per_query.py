@@ -18,12 +18,12 @@ from polyglance.encoding.embed import VectorCache
 from polyglance.evaluation import classification, retrieval, text
 from polyglance.evaluation.encoders import Encoder
 from polyglance.evaluation.retrieval import KS
-from polyglance.heads.affine import Vectors
 from polyglance.results.schema import Direction
 from polyglance.tasks import TaskData
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.tasks.text import BitextData
+from polyglance.vectors import Vectors
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

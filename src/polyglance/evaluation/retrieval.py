@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from polyglance import errors
 from polyglance.encoding.embed import VectorCache
 from polyglance.evaluation.encoders import Encoder, unit_vectors
-from polyglance.heads.affine import Vectors
 from polyglance.metrics import bootstrap, retrieval
 from polyglance.metrics.relevance import Repeats
 from polyglance.results import schema
 from polyglance.results.schema import Result
 from polyglance.tasks.retrieval import RetrievalData
+from polyglance.vectors import Vectors
 
 KS = (1, 5, 10)
 HIT_RATES = tuple(f"hit_rate_at_{k}" for k in KS)

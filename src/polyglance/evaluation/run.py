@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,8 +12,6 @@ from polyglance import errors, evaluation
 from polyglance.encoding import embed
 from polyglance.encoding.cache import MediaCache
 from polyglance.evaluation import identity
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.model.dual_encoder import DualEncoder, TextRouter, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side, SpaceTower
@@ -22,9 +19,11 @@ from polyglance.records import Modality, Quarantined
 from polyglance.results.schema import Result
 from polyglance.sources import named_pictures
 from polyglance.sources.formats import FORMATS
+from polyglance.storage import digests
 from polyglance.tasks import ContentData, TaskData, load_task
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
+from polyglance.vectors import Vectors, unit
 
 Contents = TypeVar("Contents", bound=ContentData)
 LoadSide = Callable[[str, Literal["content", "text"]], Side]
@@ -246,7 +245,7 @@ def subset_at_hand(
     return Subset(
         data=data,
         contents_id=identity.keys_id(found.keys[row] for row in rows),
-        vectors=affine.unit(side.through_head(found.vectors[rows])),
+        vectors=unit(side.through_head(found.vectors[rows])),
         dropped_names={reason: _named(items) for reason, items in aside.items() if items},
     )
 
@@ -299,7 +298,7 @@ def _text_parts(text: Side, pack: LanguagePack | None) -> list[str]:
 
 
 def _identity(parts: Sequence[str]) -> str:
-    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+    return digests.of_parts(["\n".join(parts)])
 
 
 def _media_files(

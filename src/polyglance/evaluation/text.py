@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from polyglance.encoding.embed import VectorCache
 from polyglance.evaluation.encoders import Encoder, unit_vectors
-from polyglance.heads.affine import Vectors
 from polyglance.metrics import bootstrap, retrieval
 from polyglance.metrics.draws import weight_parts
 from polyglance.metrics.relevance import Relevance
 from polyglance.results.schema import Direction, Result
 from polyglance.tasks.text import BitextData, SimilarityData
+from polyglance.vectors import Vectors
 
 Doubles = NDArray[np.float64]
 

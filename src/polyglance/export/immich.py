@@ -34,9 +34,10 @@ from polyglance import errors
 from polyglance.export import graphs, onnx_folder, tokens
 from polyglance.export.order import PROBES, Order, Written, difference
 from polyglance.export.text_parts import TextParts, text_parts
-from polyglance.heads.affine import Head, Vectors
+from polyglance.heads.affine import Head
 from polyglance.model.manifest import PackManifest
 from polyglance.model.side import Side
+from polyglance.vectors import Vectors
 
 VERSION = "2.2.3"
 # The service's default; each query is padded to it, so longer ones would cost every query.

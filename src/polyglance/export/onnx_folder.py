@@ -24,13 +24,13 @@ from polyglance.export import graphs, tokens
 from polyglance.export.order import PROBES, Order, Written, difference
 from polyglance.export.text_parts import TextParts, text_parts
 from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.model.side import Side, SpaceTower
 from polyglance.storage import manifests
 from polyglance.towers.tiny import ngrams
 from polyglance.towers.tiny.tower import TinyTextTower
 from polyglance.towers.trainable.assembled import TorchImageTower
 from polyglance.towers.trainable.tuned_images import TunedImageTower
+from polyglance.vectors import Vectors, unit
 
 SCHEMA_VERSION = 1
 MANIFEST = "export.json"
@@ -212,7 +212,7 @@ def _write_image(
 def wanted_of(side: Side, behind: affine.Head | None, pictures: Sequence[Image.Image]) -> Vectors:
     """What the pack itself says of pictures: float32 (N, D), unit."""
     vectors = SpaceTower(side).encode(pictures)
-    return vectors if behind is None else affine.unit(behind(vectors))
+    return vectors if behind is None else unit(behind(vectors))
 
 
 def probe_pictures() -> list[Image.Image]:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from polyglance import errors
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
@@ -21,6 +20,7 @@ from polyglance.model.same_space import PROBE_TEXTS
 from polyglance.model.side import SpaceTower
 from polyglance.results.schema import Result
 from polyglance.towers.trainable.tuned import TunedTower
+from polyglance.vectors import Vectors
 
 # A unit vector's numbers are at most 1; this is the promise of every form.
 TOLERANCE = 1e-4

@@ -22,9 +22,9 @@ import torch
 from polyglance import __version__, errors
 from polyglance.encoding.embed import VectorCache, text_vectors
 from polyglance.heads import linear
-from polyglance.heads.affine import Vectors
 from polyglance.model.side import Side, load_tower_beside
 from polyglance.storage import atomic, manifests, tensor_files
+from polyglance.vectors import Vectors
 
 SCHEMA_VERSION = 1
 KIND = "generation-head"

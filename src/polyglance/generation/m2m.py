@@ -24,13 +24,13 @@ from polyglance import errors, training
 from polyglance.encoding.embed import VectorCache, text_vectors
 from polyglance.generation.heads import GenerationHead, GenerationManifest
 from polyglance.heads import closed_form, linear
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
-from polyglance.losses import objectives
+from polyglance.losses import Terms, regression
 from polyglance.model.side import Side
 from polyglance.recipes import m2m, ridge
 from polyglance.recipes.data import english_text
 from polyglance.records import Output
+from polyglance.vectors import Vectors
 
 # Few texts and a wide target want more than what is best for directions alone.
 PENALTIES = (*ridge.PENALTIES, 3.0, 10.0)
@@ -115,9 +115,9 @@ def _fit_raw(
         _start_from_closed_form(head, x, y, split=split)
     start = copy.deepcopy(head.state_dict())
 
-    def step(rows: Tensor) -> objectives.Terms:
+    def step(rows: Tensor) -> Terms:
         # In float32 behind the layers: a rounded difference would be all that is left to learn.
-        return objectives.mean_squared_error(head(fit_x[rows]).float(), fit_y[rows])
+        return regression.mean_squared_error(head(fit_x[rows]).float(), fit_y[rows])
 
     @torch.no_grad()
     def validate() -> float:

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polyglance import errors
-
-Vectors = NDArray[np.float32]
+from polyglance.vectors import Vectors
 
 LAYER_NORM_EPSILON = 1e-5
 
@@ -192,29 +190,3 @@ def fold(maps: Sequence[AffineMap]) -> AffineMap:
         maps: At least one, first applied first.
     """
     return reduce(lambda done, following: following.after(done), maps)
-
-
-def unit(vectors: Vectors) -> Vectors:
-    """Scale rows to length one.
-
-    Args:
-        vectors: float (N, D), no row zero or non-finite.
-
-    Returns:
-        float32 (N, D).
-
-    Raises:
-        VectorError: Naming the first rows whose length is zero or not finite.
-
-    >>> unit(np.array([[3.0, 4.0]], np.float32))
-    array([[0.6, 0.8]], dtype=float32)
-    """
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    bad = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))
-    if len(bad):
-        raise errors.VectorError(
-            f"{len(bad)} of {len(vectors)} vectors are zero or not finite, "
-            f"first rows {bad[:5].tolist()}; each needs a direction",
-            hint="drop those rows, or look at the inputs they were encoded from",
-        )
-    return np.asarray(vectors / lengths, dtype=np.float32)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.heads import affine
-from polyglance.heads.affine import AffineMap, Vectors
+from polyglance.heads.affine import AffineMap
+from polyglance.vectors import Vectors, unit
 
 # Rows of one product. Sums inside a block are float32 (BLAS), sums over blocks float64: at 8,192
 # rows of unit vectors the block sums keep six digits, and the penalty is far above that.
@@ -186,6 +186,6 @@ def best_ridge(
         The map and its penalty.
     """
     solutions = ridge_path(moments(paired_blocks(x, y)), penalties=penalties)
-    scores = [float((affine.unit(s(dev_x)) * dev_y).sum(axis=1).mean()) for s in solutions]
+    scores = [float((unit(s(dev_x)) * dev_y).sum(axis=1).mean()) for s in solutions]
     best = int(np.argmax(scores))
     return solutions[best], float(penalties[best])

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from polyglance.heads import affine
+from polyglance.vectors import Vectors
 
 NormName = Literal["batch", "layer"]
 
@@ -78,6 +79,6 @@ def _as_map(layer: nn.Linear) -> affine.AffineMap:
     return affine.AffineMap(_numpy(layer.weight), _numpy(layer.bias))
 
 
-def _numpy(tensor: Tensor) -> affine.Vectors:
-    array: affine.Vectors = tensor.detach().float().cpu().numpy().copy()
+def _numpy(tensor: Tensor) -> Vectors:
+    array: Vectors = tensor.detach().float().cpu().numpy().copy()
     return array

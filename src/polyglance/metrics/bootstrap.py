@@ -6,7 +6,8 @@ Captions of one image rise and fall together, so it is clusters that count, not 
 reciprocal ranks: all from 0 to 1) and differences of shares get the score intervals of `intervals`;
 whether a difference may be chance, `sign_flips` tells. Any other figure is drawn: whole clusters
 with replacement, the mean of a draw being that of all rows it holds, and the interval that of the
-draws' percentiles, widened for few clusters. Every interval holds its figure.
+draws' percentiles, widened for few clusters. Every interval holds its figure. By hand:
+`scipy.stats.bootstrap` draws rows, and not clusters of several rows, the same ones for all columns.
 Source: Field and Welsh, "Bootstrapping clustered data" (2007), the cluster bootstrap.
 """
 

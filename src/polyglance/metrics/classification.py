@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance.heads.affine import Vectors
 from polyglance.metrics import draws
 from polyglance.metrics.bootstrap import DEFAULT_DRAWS, Doubles
 from polyglance.metrics.ranking import rank_statistics
 from polyglance.metrics.retrieval import hits_at_k
 from polyglance.metrics.ties import first_places
+from polyglance.vectors import Vectors
 
 KS = (1, 5)
 Integers = NDArray[np.int64]

@@ -2,7 +2,7 @@
 
 Legend: N queries, M candidates, D width, C classes, Q queries asked, K cut-offs.
 
-Retrieval metrics take vectors and use dot products as scores: give unit-norm rows (`unit_rows`,
+Retrieval metrics take vectors and use dot products as scores: give unit-norm rows (`vectors.unit`,
 or what the dual encoder returns) for cosines; raw rows are scored raw. They never hold the score
 matrix (`polyglance.metrics.ranking`).
 
@@ -25,10 +25,8 @@ from numpy.typing import NDArray
 from polyglance import errors
 from polyglance.metrics.ranking import (
     BLOCK_ROWS,
-    SHOWN_ROWS,
     Doubles,
     RankStatistics,
-    Vectors,
     WithoutPositive,
     rank_statistics,
     rank_statistics_both_ways,
@@ -41,6 +39,7 @@ from polyglance.metrics.relevance import (
     apply_caption_policy,
 )
 from polyglance.results.schema import CaptionPolicy
+from polyglance.vectors import AnyVectors
 
 __all__ = [
     "CAPTION_POLICIES",
@@ -61,7 +60,6 @@ __all__ = [
     "reciprocal_ranks",
     "retrieval_both_ways",
     "spearman",
-    "unit_rows",
 ]
 
 DEFAULT_KS = (1, 5, 10)
@@ -100,8 +98,8 @@ class Retrieval:
 
 
 def retrieval_both_ways(
-    texts: Vectors,
-    contents: Vectors,
+    texts: AnyVectors,
+    contents: AnyVectors,
     *,
     relevance: Integers | Relevance,
     ks: Sequence[int] = DEFAULT_KS,
@@ -142,8 +140,8 @@ def retrieval_both_ways(
 
 
 def hit_rates_at_k(
-    queries: Vectors,
-    candidates: Vectors,
+    queries: AnyVectors,
+    candidates: AnyVectors,
     *,
     relevance: Integers | Relevance,
     ks: Sequence[int] = DEFAULT_KS,
@@ -234,7 +232,7 @@ def mean_reciprocal_rank(ranks: RankStatistics) -> float:
     return float(reciprocal_ranks(ranks).mean())
 
 
-def bitext_accuracy(sources: Vectors, targets: Vectors) -> float:
+def bitext_accuracy(sources: AnyVectors, targets: AnyVectors) -> float:
     """Share of sources whose nearest target is their own translation (Tatoeba).
 
     Args:
@@ -291,35 +289,6 @@ def spearman(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]
     return float(np.clip(np.dot(*centred) / spread, -1.0, 1.0))
 
 
-def unit_rows(vectors: Vectors) -> NDArray[np.float32]:
-    """Rows divided by their length, so that dot products are cosines.
-
-    Args:
-        vectors: (N, D), finite, no row all zero.
-
-    Returns:
-        float32 (N, D).
-
-    Raises:
-        VectorError: For rows that are zero or not finite, naming the first.
-
-    >>> unit_rows(np.array([[3.0, 4.0]])).tolist()
-    [[0.6000000238418579, 0.800000011920929]]
-    """
-    # By the largest entry first: squares of very long or short rows leave float32.
-    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0.0)
-    unusable = ~np.isfinite(largest[:, 0]) | (largest[:, 0] == 0)
-    if unusable.any():
-        raise errors.VectorError(
-            f"{int(unusable.sum())} of {len(vectors)} vectors are zero, NaN or infinite, the first "
-            f"in rows {np.flatnonzero(unusable)[:SHOWN_ROWS].tolist()}; they have no direction",
-            hint="embed those items again, or drop them",
-        )
-    scaled = vectors / largest
-    lengths = np.sqrt(np.vecdot(scaled, scaled))
-    return np.asarray(scaled / lengths[:, None], dtype=np.float32)
-
-
 def _check_ks(ks: Sequence[int]) -> None:
     """Refuse cut-offs that mean nothing."""
     if not ks or min(ks) < 1:
@@ -348,6 +317,7 @@ def _tied_reciprocal(above: int, negatives: int, positives: int, *, k: int | Non
 
 def _average_ranks(values: NDArray[np.floating[Any]]) -> Doubles:
     """Ranks from 1, equal values sharing their mean rank, (N,)."""
+    # By hand: `scipy.stats` takes a second to import.
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return np.asarray((last - (counts - 1) / 2)[inverse], dtype=np.float64)

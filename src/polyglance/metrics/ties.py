@@ -8,14 +8,15 @@ Legend: N queries, M candidates, D width, P first places.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from polyglance.vectors import AnyVectors
+
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Vectors = NDArray[np.floating[Any]]
 Size = TypeVar("Size", float, Doubles)
 
 BLOCK_QUERIES = 512
@@ -35,7 +36,7 @@ def tie_width(width: int, size: Size) -> Size:
     return 2 * (width + 2) * 2.0**-53 * size
 
 
-def first_places(queries: Vectors, candidates: Vectors) -> tuple[Integers, Integers]:
+def first_places(queries: AnyVectors, candidates: AnyVectors) -> tuple[Integers, Integers]:
     """The candidates that are level at the top of each query.
 
     What comes within float32's rounding of the best is compared again in float64.
@@ -65,7 +66,7 @@ def first_places(queries: Vectors, candidates: Vectors) -> tuple[Integers, Integ
 
 
 def _near_pairs(
-    queries: Vectors, candidates: Vectors, *, size: Doubles
+    queries: AnyVectors, candidates: AnyVectors, *, size: Doubles
 ) -> tuple[Integers, Integers]:
     """Queries and candidates that are near enough to be the best: (P,) each."""
     width = queries.shape[1]
@@ -85,7 +86,7 @@ def _near_pairs(
 
 
 def _level(
-    queries: Vectors, candidates: Vectors, *, rows: Integers, columns: Integers, size: Doubles
+    queries: AnyVectors, candidates: AnyVectors, *, rows: Integers, columns: Integers, size: Doubles
 ) -> NDArray[np.bool_]:
     """Which pairs have the best score of their query, in float64, (P,)."""
     exact = np.empty(len(rows))

@@ -17,7 +17,6 @@ import numpy as np
 from polyglance import errors, towers
 from polyglance.encoding.embed import VectorCache, text_vectors
 from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.model import same_space
 from polyglance.model.manifest import Speaker
 from polyglance.model.pack import LanguagePack
@@ -26,6 +25,7 @@ from polyglance.records import Modality
 from polyglance.storage import atomic, manifests, tensor_files
 from polyglance.storage.manifest_fields import Name
 from polyglance.towers import load_tower
+from polyglance.vectors import Vectors, unit
 
 SCHEMA_VERSION = 1
 MODEL_FILE = "model.json"
@@ -152,7 +152,7 @@ class DualEncoder:
 
     def contents_from_raw(self, raw: Vectors) -> Vectors:
         """The content tower's stored vectors as unit vectors of the space."""
-        return affine.unit(self.content.through_head(raw))
+        return unit(self.content.through_head(raw))
 
     def save(self, path: Path) -> None:
         """Write a model folder: towers that are ours inside it, others by reference."""
@@ -257,7 +257,7 @@ class TextRouter:
             chosen = None if languages is None else [languages[i] for i in rows.tolist()]
             asked = [texts[i] for i in rows.tolist()]
             raw = text_vectors(asked, side.tower, languages=chosen, cache=cache, output=side.output)
-            vectors[rows] = affine.unit(side.through_head(raw))
+            vectors[rows] = unit(side.through_head(raw))
         return vectors
 
     def _pack_side(self) -> Side:

@@ -5,7 +5,6 @@ Legend: P probe texts, D width of the space.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,11 +13,12 @@ import numpy as np
 
 from polyglance import errors
 from polyglance.heads import affine
-from polyglance.heads.affine import Head, Vectors
+from polyglance.heads.affine import Head
 from polyglance.model import card
 from polyglance.model.manifest import PackManifest, Speaker, speaker_of
 from polyglance.model.side import Side, load_tower_beside
-from polyglance.storage import atomic, locations, manifests, tensor_files
+from polyglance.storage import atomic, digests, locations, manifests, tensor_files
+from polyglance.vectors import Vectors, unit
 
 SCHEMA_VERSION = 1
 PACK_FILE, HEAD_FILE = "pack.json", "head.safetensors"
@@ -63,12 +63,9 @@ class LanguagePack:
     @property
     def column_id(self) -> str:
         """Which derived column of an index answers it: a hash of its content side and space."""
-        digest = hashlib.blake2b(self.manifest.space_id.encode(), digest_size=8)
-        if self.content_side is not None:
-            digest.update(self.content_side.space_id.encode())
-        for tensor in affine.tensors_of(self.content_head).values():
-            digest.update(tensor.tobytes())
-        return digest.hexdigest()
+        content = "" if self.content_side is None else self.content_side.space_id
+        tensors = affine.tensors_of(self.content_head).values()
+        return digests.of_parts([self.manifest.space_id, content, *tensors], num_bytes=8)
 
     def project(self, contents: Vectors) -> Vectors:
         """What an index's unit vectors become for this pack.
@@ -79,7 +76,7 @@ class LanguagePack:
         Returns:
             Float32 (M, dim), unit; the very same where the content side is unchanged.
         """
-        return contents if self.content_head is None else affine.unit(self.content_head(contents))
+        return contents if self.content_head is None else unit(self.content_head(contents))
 
     def speaker(self, language: str | None) -> Speaker:
         """Who answers a query: the pack, unless its dev score in that language was no better.

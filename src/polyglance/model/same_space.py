@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polyglance import errors
-from polyglance.heads.affine import Vectors
+from polyglance.vectors import Vectors
 
 if TYPE_CHECKING:
     from PIL.Image import Image

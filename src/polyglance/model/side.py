@@ -5,7 +5,6 @@ Legend: N rows, D width of the space.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Any, Literal
 
 from polyglance import errors
 from polyglance.heads import affine
-from polyglance.heads.affine import Head, Vectors
+from polyglance.heads.affine import Head
 from polyglance.records import Modality, Output
+from polyglance.storage import digests
 from polyglance.towers import (
     Tower,
     beside,
@@ -22,6 +22,7 @@ from polyglance.towers import (
     note_places,
     parse_reference,
 )
+from polyglance.vectors import Vectors, unit
 
 HeadInput = Literal["raw", "unit"]
 
@@ -70,19 +71,15 @@ class Side:
         """What a name of the tower becomes behind the head."""
         if self.head is None:
             return name
-        digest = hashlib.blake2b(name.encode(), digest_size=16)
-        for tensor in affine.tensors_of(self.head).values():
-            digest.update(tensor.tobytes())
-        digest.update(self.head_input.encode())
-        if self.output != "embedding":
-            digest.update(self.output.encode())
-        return digest.hexdigest()
+        output = "" if self.output == "embedding" else self.output
+        tensors = affine.tensors_of(self.head).values()
+        return digests.of_parts([name, *tensors, self.head_input, output])
 
     def through_head(self, raw: Vectors) -> Vectors:
         """The tower's vectors brought into the space: (N, D_tower) to (N, D), raw."""
         if self.head is None:
             return raw
-        return self.head(affine.unit(raw) if self.head_input == "unit" else raw)
+        return self.head(unit(raw) if self.head_input == "unit" else raw)
 
     def save_tower(self, folder: Path) -> None:
         """Write the tower into `folder` if its reference says that it lives there (`./...`).
@@ -147,4 +144,4 @@ class SpaceTower(Tower):
                 hint="ask the tower itself for what is in front of its projection",
             )
         raw = self.side.tower.encode(items, languages=languages, output=self.side.output)
-        return affine.unit(self.side.through_head(raw)) if len(raw) else raw
+        return unit(self.side.through_head(raw)) if len(raw) else raw

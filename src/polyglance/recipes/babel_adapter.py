@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -27,21 +27,21 @@ from torch import Tensor, nn
 
 from polyglance import errors, training
 from polyglance.encoding.embed import VectorCache
-from polyglance.heads import affine, linear
+from polyglance.heads import linear
 from polyglance.heads.affine import AffineMap
 from polyglance.languages.registry import ENGLISH
-from polyglance.losses import objectives
+from polyglance.losses import Terms, clip, regression
 from polyglance.metrics import retrieval
 from polyglance.model.dual_encoder import DualEncoder
-from polyglance.model.manifest import PackManifest
+from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
-from polyglance.recipes.data.english_text import probe_vectors
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.recipes.data.targets import Lessons, gather
 from polyglance.records import Pair
 from polyglance.towers.trainable import tuned
 from polyglance.towers.trainable.text import TrainableAdapters
+from polyglance.vectors import unit
 
 # As CLIP: the inverse temperature stops at a hundred.
 LEAST_TEMPERATURE = 0.01
@@ -171,14 +171,11 @@ def train(
     agreement = None if tower is None else _agreement(lessons, teacher, side.reference)
     learner, report = fit(lessons, side=side, config=config, run=run)
     learnt, reference = learner.live.export()
-    manifest = PackManifest(
-        recipe="babel-adapter",
-        space_id=teacher.space_id,
-        teacher=teacher.reference,
-        tower=reference,
-        tower_fingerprint=learnt.fingerprint,
-        head_input=side.head_input,
-        config=asdict(config),
+    return new_pack(
+        "babel-adapter",
+        Side(learnt, reference, side.head, side.head_input),
+        teacher=teacher,
+        config=config,
         data={
             **lessons.facts(),
             "english_agreement_with_teacher": agreement,
@@ -187,9 +184,6 @@ def train(
         },
         num_trainable_parameters=linear.count_parameters(learner),
         training_seconds=time.perf_counter() - started,
-    )
-    return LanguagePack(
-        manifest, Side(learnt, reference, side.head, side.head_input), probe_vectors(teacher)
     )
 
 
@@ -278,7 +272,7 @@ def _agreement(lessons: Lessons, teacher: DualEncoder, reference: str) -> float 
     if len(texts) < 2:
         return None
     wanted = teacher.with_no_pack().encode_texts(texts, languages=[ENGLISH] * len(texts))
-    rate = retrieval.bitext_accuracy(affine.unit(lessons.targets[some]), wanted)
+    rate = retrieval.bitext_accuracy(unit(lessons.targets[some]), wanted)
     if rate < max(LEAST_AGREEMENT, 3 / len(texts)):
         raise errors.ConfigError(
             f"{reference} gives {100 * rate:.1f} % of {len(texts)} English texts a vector nearest "
@@ -292,22 +286,22 @@ def _agreement(lessons: Lessons, teacher: DualEncoder, reference: str) -> float 
 
 def _step(
     learner: _Learner, lessons: Lessons, config: BabelAdapterConfig
-) -> Callable[[Tensor], objectives.Terms]:
+) -> Callable[[Tensor], Terms]:
     prepared = learner.live.prepare(lessons.texts, lessons.languages)
     groups = torch.from_numpy(lessons.groups)
     as_unit = config.objective != "mse" or config.vectors == "unit"
-    targets = torch.from_numpy(affine.unit(lessons.targets) if as_unit else lessons.targets)
+    targets = torch.from_numpy(unit(lessons.targets) if as_unit else lessons.targets)
 
-    def step(rows: Tensor) -> objectives.Terms:
+    def step(rows: Tensor) -> Terms:
         said = learner(prepared, rows)  # (B, D)
         said = functional.normalize(said, dim=1) if as_unit else said
         wanted = targets[groups[rows]].to(said.device)
         if config.objective == "mse":
             # The mean over the width times the width: AdamW does not mind the factor, but
             # gradients of unit vectors in a wide space would come near its epsilon.
-            error = objectives.mean_squared_error(said, wanted)["total"]
+            error = regression.mean_squared_error(said, wanted)["total"]
             return {"total": error * said.shape[1], "squared_error": error}
-        return objectives.contrastive_distillation(
+        return clip.contrastive_distillation(
             said,
             wanted,
             temperature=learner.temperature(),

@@ -23,7 +23,8 @@ from torch import Tensor
 from polyglance import errors, training
 from polyglance.encoding.embed import VectorCache
 from polyglance.heads import closed_form, linear
-from polyglance.losses import objectives
+from polyglance.losses import Terms, regression
+from polyglance.losses.m2m import m2m
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import HeadInput, Side
@@ -34,11 +35,11 @@ ObjectiveName = Literal["m2m", "mse", "cosine", "l1"]
 # A start need not be the best ridge map, only near it: two penalties cost a third of seven.
 START_PENALTIES = (1e-2, 1e-1)
 # Table 1 of the paper compares these four; each takes unit (N, D) mapped and target rows.
-OBJECTIVES: Mapping[str, Callable[[Tensor, Tensor], objectives.Terms]] = {
-    "m2m": objectives.m2m,
-    "mse": objectives.mean_squared_error,
-    "cosine": objectives.cosine_distance,
-    "l1": objectives.mean_absolute_error,
+OBJECTIVES: Mapping[str, Callable[[Tensor, Tensor], Terms]] = {
+    "m2m": m2m,
+    "mse": regression.mean_squared_error,
+    "cosine": regression.cosine_distance,
+    "l1": regression.mean_absolute_error,
 }
 
 
@@ -144,7 +145,7 @@ def fit(
     x, y = torch.from_numpy(pairs.x), torch.from_numpy(pairs.y)
     dev_x = torch.from_numpy(pairs.dev_x)
 
-    def step(rows: Tensor) -> objectives.Terms:
+    def step(rows: Tensor) -> Terms:
         return objective(functional.normalize(head(x[rows]), dim=1), y[rows])
 
     def validate() -> float:
@@ -258,12 +259,12 @@ def _start_head(pairs: english_text.EncodedPairs, config: M2MConfig) -> linear.L
     return head
 
 
-def _objective(config: M2MConfig) -> Callable[[Tensor, Tensor], objectives.Terms]:
+def _objective(config: M2MConfig) -> Callable[[Tensor, Tensor], Terms]:
     if config.objective not in OBJECTIVES:
         raise errors.unknown_name("objective", config.objective, allowed=OBJECTIVES)
     if config.objective != "m2m":
         return OBJECTIVES[config.objective]
-    return lambda mapped, target: objectives.m2m(
+    return lambda mapped, target: m2m(
         mapped,
         target,
         alignment_weight=config.alignment_weight,

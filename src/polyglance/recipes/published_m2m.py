@@ -13,12 +13,11 @@ from polyglance.encoding.embed import VectorCache
 from polyglance.heads import linear
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
-from polyglance.model.manifest import PackManifest
+from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
 from polyglance.recipes import scoring
 from polyglance.recipes.data import dev_sets
-from polyglance.recipes.data.english_text import probe_vectors
 from polyglance.recipes.run import Dev
 from polyglance.records import Pair
 from polyglance.storage import tensor_files
@@ -66,22 +65,18 @@ def import_pack(
             f"{wanted[0]} to {wanted[1]}",
             hint="name the tower and the model in the checkpoint's config.json",
         )
-    manifest = PackManifest(
-        recipe="m2m (published)",
-        space_id=teacher.space_id,
-        teacher=teacher.reference,
-        tower=tower.reference,
-        tower_fingerprint=tower.tower.fingerprint,
-        # The released code feeds the sentence vectors as they come.
-        head_input="raw",
+    # The released code feeds the sentence vectors as they come.
+    pack = new_pack(
+        "m2m (published)",
+        Side(tower.tower, tower.reference, folded, "raw"),
+        teacher=teacher,
         data={"kind": "published checkpoint", "file": checkpoint.name},
         num_trainable_parameters=linear.count_parameters(head),
     )
-    side = Side(tower.tower, tower.reference, folded, "raw")
     dev = dev or Dev()
     pairs = [*dev.parallel, *(Pair(text, ENGLISH, text, ENGLISH) for text in english)]
     return scoring.with_scores(
-        LanguagePack(manifest, side, probe_vectors(teacher)),
+        pack,
         [dev_sets.of_pairs(pairs)] if pairs else [],
         teacher=teacher,
         unmeasured=[*dev.known(), *declared.languages_of(tower.tower, tower.reference)],

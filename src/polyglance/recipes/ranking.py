@@ -19,7 +19,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from polyglance import training
-from polyglance.losses import objectives
+from polyglance.losses import Terms, choice
 from polyglance.recipes.data import parallel_text
 from polyglance.records import Pair
 from polyglance.towers.tiny import ngrams
@@ -100,8 +100,8 @@ def train_tower(
     if config.width is not None:
         ranker = _PrototypeRanker(net, num_groups=num_groups, temperature=config.temperature)
 
-    def step(batch: parallel_text.Batch) -> objectives.Terms:
-        return objectives.choose_among(ranker(batch.features), batch.groups, weights=batch.weights)
+    def step(batch: parallel_text.Batch) -> Terms:
+        return choice.choose_among(ranker(batch.features), batch.groups, weights=batch.weights)
 
     training.fit(
         ranker,

@@ -16,8 +16,6 @@ import numpy as np
 
 from polyglance import errors
 from polyglance.encoding.embed import VectorCache, text_vectors
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
 from polyglance.metrics.relevance import Relevance
@@ -26,6 +24,7 @@ from polyglance.model.manifest import LanguageScore, speaker_of
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
 from polyglance.recipes.data.dev_sets import LEAST_QUERIES, DevSet
+from polyglance.vectors import Vectors, unit
 
 TOP = 10
 # Among fewer, whoever guesses is right too often for a score to tell anything.
@@ -150,7 +149,7 @@ def _candidates_of(pack: LanguagePack, one: DevSet, before: Vectors) -> Vectors 
     features = None if one.items is None else one.items.features
     if features is None or side.output != "pre_projection":
         return None
-    return affine.unit(side.through_head(features))
+    return unit(side.through_head(features))
 
 
 def _answers(
@@ -171,7 +170,7 @@ def _answers(
         )
     except errors.TowerLacksLanguageError:
         return None
-    said = affine.unit(side.through_head(raw))  # (N, D)
+    said = unit(side.through_head(raw))  # (N, D)
     hits = retrieval.hit_rates_at_k(said, candidates, relevance=right, ks=(TOP,))[TOP]
     return Answers(hit_rate=float(hits.mean()), best=(said @ candidates.T).max(axis=1).tolist())
 

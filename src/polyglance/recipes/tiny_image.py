@@ -19,11 +19,11 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from polyglance import training
-from polyglance.heads.affine import Vectors
-from polyglance.losses import objectives
+from polyglance.losses import Terms, choice
 from polyglance.towers.tiny.image_net import SIDE, TinyImageNet
 from polyglance.towers.tiny.tower import TinyImageTower
 from polyglance.training import half_precision
+from polyglance.vectors import Vectors
 
 # Brightness and two colour axes: turning the last two turns the hue and keeps the brightness.
 _TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.321], [0.211, -0.523, 0.311]])
@@ -89,7 +89,7 @@ def train(
             side = config.sides[min(len(config.sides) - 1, int(done * len(config.sides)))]
             yield rows, distort(by_side[side][rows], strength=config.distortion)
 
-    def step(batch: tuple[Tensor, Tensor]) -> objectives.Terms:
+    def step(batch: tuple[Tensor, Tensor]) -> Terms:
         rows, pixels = batch
         partner, share = torch.arange(len(rows)), 1.0
         if torch.rand(()) < config.mixed_share:
@@ -101,11 +101,11 @@ def train(
         images = functional.normalize(found.float(), dim=1)
         texts = _mixed_texts(named, described, config)
         scores = images @ texts.T / config.temperature  # (B, N)
-        choosing = share * objectives.choose_among(scores, rows)["total"]
+        choosing = share * choice.choose_among(scores, rows)["total"]
         if share < 1:
-            choosing += (1 - share) * objectives.choose_among(scores, rows[partner])["total"]
+            choosing += (1 - share) * choice.choose_among(scores, rows[partner])["total"]
             return {"image_to_text": choosing, "total": choosing}
-        other_way = objectives.choose_among(scores[:, rows].T, torch.arange(len(rows)))["total"]
+        other_way = choice.choose_among(scores[:, rows].T, torch.arange(len(rows)))["total"]
         return {
             "image_to_text": choosing,
             "text_to_image": other_way,

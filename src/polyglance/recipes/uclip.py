@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -23,15 +23,16 @@ from polyglance import training
 from polyglance.encoding.embed import VectorCache
 from polyglance.heads import affine
 from polyglance.heads.mlp import NormName, ProjectionHead
-from polyglance.losses import objectives
+from polyglance.losses import Terms
+from polyglance.losses.uclip import uclip
 from polyglance.metrics import retrieval
 from polyglance.model.dual_encoder import DualEncoder
-from polyglance.model.manifest import PackManifest
+from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
-from polyglance.recipes.data.english_text import probe_vectors
 from polyglance.recipes.data.pseudo_pairs import Banks, PseudoPairs, gather
 from polyglance.training import half_precision
+from polyglance.vectors import unit
 
 MOST_DEV_TEXTS = 2000
 # Mean and variance of some thousand rows are those of all to a hundredth.
@@ -122,12 +123,12 @@ def fit(
     if config.precision == "auto":
         half = half_precision.pays()
 
-    def step(rows: Tensor) -> objectives.Terms:
+    def step(rows: Tensor) -> Terms:
         clip, text = (
             _project(both[i], constants[i], kept[rows], noise=config.noise, half=half)
             for i in (0, 1)
         )
-        return objectives.uclip(
+        return uclip(
             e_clip=clip[0],
             v_clip=clip[1],
             e_text=text[0],
@@ -198,14 +199,11 @@ def train(
         cache=cache,
     )
     fitted = fit(pairs, config, run=run)
-    manifest = PackManifest(
-        recipe="uclip",
-        space_id=teacher.space_id,
-        teacher=teacher.reference,
-        tower=tower.reference,
-        tower_fingerprint=tower.tower.fingerprint,
-        content="head",
-        config=asdict(config),
+    return new_pack(
+        "uclip",
+        Side(tower.tower, tower.reference, fitted.text),
+        teacher=teacher,
+        config=config,
         data={
             "kind": "English text, an image bank and a text bank, unpaired",
             "num_english_texts": len(pairs),
@@ -216,9 +214,8 @@ def train(
         },
         num_trainable_parameters=fitted.num_trainable_parameters,
         training_seconds=fitted.seconds,
+        content_head=fitted.clip,
     )
-    side = Side(tower.tower, tower.reference, fitted.text)
-    return LanguagePack(manifest, side, probe_vectors(teacher), content_head=fitted.clip)
 
 
 def _constants(pairs: PseudoPairs) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -267,8 +264,8 @@ def _folded(
 def _dev_facts(chains: Sequence[affine.Chain], dev: PseudoPairs) -> dict[str, float]:
     """Whether held-out texts find themselves across the two encoders, through both heads."""
     clip, text = chains
-    said = affine.unit(text(dev.english_text))
+    said = unit(text(dev.english_text))
     return {
         "num_dev_texts": len(dev),
-        "dev_hit_rate_at_1": retrieval.bitext_accuracy(said, affine.unit(clip(dev.english_clip))),
+        "dev_hit_rate_at_1": retrieval.bitext_accuracy(said, unit(clip(dev.english_clip))),
     }

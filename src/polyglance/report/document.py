@@ -7,12 +7,11 @@ their hashes; so neither a model's name nor a note can bring one in.
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from html import escape
 from importlib import resources
 
-from polyglance.storage import outputs
+from polyglance.storage import digests, outputs
 
 # Set before the first paint, so that a dark page never flashes white.
 _THEME_SCRIPT = """try{const t=localStorage.getItem("polyglance-theme");\
@@ -63,4 +62,4 @@ def _closed(script: str) -> str:
 
 
 def _sha256(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+    return base64.b64encode(bytes.fromhex(digests.sha256(text.encode()))).decode("ascii")

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from polyglance.heads.affine import Vectors
+from polyglance.vectors import Vectors
 
 FUSION_RANK = 60
 

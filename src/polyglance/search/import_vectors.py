@@ -17,7 +17,6 @@ import numpy as np
 
 from polyglance import errors, progress
 from polyglance.encoding import embed, media
-from polyglance.heads import affine
 from polyglance.model.dual_encoder import load_side, modality_of
 from polyglance.records import Modality, Quarantined
 from polyglance.search import leaving, own_source, places
@@ -26,9 +25,9 @@ from polyglance.search.leaving import Leaving, Policy
 from polyglance.search.metadata import index_columns
 from polyglance.sources import webdataset
 from polyglance.storage.identity import StoreFacts
-from polyglance.storage.schema import unusable_rows
 from polyglance.storage.store import MANIFEST_NAME, Store
 from polyglance.towers.libraries import precomputed
+from polyglance.vectors import unit, unusable_rows
 
 BLOCK_ROWS = 16_384
 # Where metadata has no image_path, these name a row as well.
@@ -155,7 +154,7 @@ class _Run:
                 write(
                     [ids[b] for b in rows],
                     [keys[b] for b in rows],
-                    vectors=affine.unit(vectors[rows]),
+                    vectors=unit(vectors[rows]),
                     extra=_columns(self._store, extra, rows),
                 )
                 self.new += len(rows)

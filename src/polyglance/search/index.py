@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.heads.affine import Vectors
 from polyglance.model.dual_encoder import TextRouter, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.model.same_space import require_equivalent
@@ -32,6 +31,7 @@ from polyglance.search.pack_columns import Column
 from polyglance.storage.ann_index import Nearest, Rows
 from polyglance.storage.schema import require_unit
 from polyglance.storage.store import Store
+from polyglance.vectors import Vectors
 
 if TYPE_CHECKING:
     import pyarrow

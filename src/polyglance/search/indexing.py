@@ -18,7 +18,6 @@ from typing import Any
 
 from polyglance import errors
 from polyglance.encoding import embed
-from polyglance.heads.affine import Vectors
 from polyglance.model import dual_encoder
 from polyglance.model.dual_encoder import MODEL_FILE, load_side
 from polyglance.model.side import SpaceTower
@@ -36,6 +35,7 @@ from polyglance.storage.ann_index import IndexFacts
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.store import MANIFEST_NAME, Store
 from polyglance.towers.base import Tower
+from polyglance.vectors import Vectors
 
 
 @dataclass(frozen=True, kw_only=True)

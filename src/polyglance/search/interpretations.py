@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from polyglance.heads.affine import Vectors
 from polyglance.languages import detection
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.manifest import Speaker
 from polyglance.search.language_routing import Voice, Voices
+from polyglance.vectors import Vectors
 
 # A reading that is less likely is not asked: it would dilute the others, and load its encoder.
 LEAST_SHARE = 0.1

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH, Direction, all_languages, get_language
 from polyglance.model.dual_encoder import TextRouter
 from polyglance.model.manifest import LanguageScore, Speaker
 from polyglance.model.pack import LanguagePack
 from polyglance.search.index import Index
+from polyglance.vectors import Vectors
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from polyglance import errors
-from polyglance.heads.affine import Vectors
 from polyglance.model.pack import LanguagePack
 from polyglance.search import fusion
 from polyglance.search.filters import Filters
 from polyglance.search.fusion import Candidates, Hit
 from polyglance.search.index import Index
+from polyglance.vectors import Vectors
 
 # Candidates of a query: for each answer, so that folding has something to choose from; and where
 # several readings are fused, since what stands in the middle of two may come before what leads one.

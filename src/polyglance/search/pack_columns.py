@@ -20,7 +20,6 @@ import numpy as np
 
 from polyglance import errors, progress
 from polyglance.encoding import embed
-from polyglance.heads.affine import Vectors
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import SpaceTower
 from polyglance.records import MediaFile
@@ -29,6 +28,7 @@ from polyglance.storage.ann_index import Found, IndexFacts, Nearest, Rows, is_am
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.schema import require_unit
 from polyglance.storage.store import Store
+from polyglance.vectors import Vectors
 
 FOLDER = "packs"
 BLOCK_ROWS = 8192

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.heads.affine import Vectors
 from polyglance.languages import text_forms
 from polyglance.languages.registry import AMBIGUOUS, get_language, normalise_language
+from polyglance.vectors import Vectors
 
 
 @dataclass(frozen=True, eq=False)

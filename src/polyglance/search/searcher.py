@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from polyglance import errors
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import SpaceTower
 from polyglance.search import interpretations
@@ -34,6 +32,7 @@ from polyglance.search.language_routing import LanguageRow, Voices
 from polyglance.search.looks import Look, column_of, hits_of, notes_on_nothing, require_top
 from polyglance.search.queries import Picture, PictureVector, Query, Term, parse
 from polyglance.sources.images import decode_image
+from polyglance.vectors import Vectors, unit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -361,7 +360,7 @@ class Searcher:
         total /= max(1.0, float(max(abs(term.weight) for term in query.terms)))
         if np.linalg.norm(total) < SHORTEST:
             raise _cancelling()
-        return affine.unit(total[None].astype(np.float32))[0], pack
+        return unit(total[None].astype(np.float32))[0], pack
 
 
 def _problem(ask: Ask, index: Index) -> errors.PolyglanceError | None:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 
 from polyglance import errors, progress
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.side import Side, SpaceTower
 from polyglance.storage import ann_build
 from polyglance.storage.ann_index import IndexFacts
 from polyglance.storage.store import Store
+from polyglance.vectors import Vectors
 
 
 def bring_up_to_date(store: Store, *, text_side: Callable[[], Side]) -> IndexFacts | None:

@@ -20,7 +20,6 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 
 from polyglance import errors
-from polyglance.heads import affine
 from polyglance.languages.registry import get_language, normalise_language
 from polyglance.search import searcher as service
 from polyglance.search.filters import Filters
@@ -29,6 +28,7 @@ from polyglance.search.queries import PictureVector, Query
 from polyglance.search.searcher import Answer, Ask, Hit, Interpretation, Searcher
 from polyglance.serve import freshness
 from polyglance.serve.pictures import Pictures
+from polyglance.vectors import unit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -254,7 +254,7 @@ class Asker:
                 hint="encode it with the model of the index",
             )
         alike = 1.0 if asked.fold else None
-        hits = self._searcher.rank(affine.unit(vector), top=asked.top, alike=alike)[0]
+        hits = self._searcher.rank(unit(vector), top=asked.top, alike=alike)[0]
         return Answer(hits=hits, assumed=(), seconds=time.perf_counter() - started)
 
     def _written(self, asked: Asked, answer: Answer, catalogue: Catalogue) -> dict[str, Any]:

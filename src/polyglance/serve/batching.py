@@ -2,6 +2,7 @@
 
 While the thread works, queries pile up; when it is free, it takes them all, up to a number. After
 a batch of several it waits a few milliseconds for the next ones; somebody who asks alone does not.
+By hand: servers that batch for models (Triton, Ray Serve) are processes of their own.
 """
 
 from __future__ import annotations

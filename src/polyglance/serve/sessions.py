@@ -9,7 +9,6 @@ has shown the token on its connection, or has a cookie, never waits for guessers
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import time
 from collections import OrderedDict
@@ -121,7 +120,7 @@ class Doors:
     def __init__(self, token: str, *, limits: Limits, now: Callable[[], float] = time.time) -> None:
         self._token, self._now = token, now
         self.seconds = limits.session_seconds
-        self._key = hmac.new(token.encode(), b"polyglance session", hashlib.sha256).digest()
+        self._key = hmac.new(token.encode(), b"polyglance session", "sha256").digest()
         # Two servers on one host, on two ports, share its cookies: each has a name of its own.
         self.cookie = f"{COOKIE}_{self._signature('name')[:8]}"
         self._turns: OrderedDict[str, Turns] = OrderedDict()
@@ -194,4 +193,4 @@ class Doors:
         return self._turns[network]
 
     def _signature(self, said: str) -> str:
-        return hmac.new(self._key, said.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._key, said.encode(), "sha256").hexdigest()

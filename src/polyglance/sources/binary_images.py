@@ -7,7 +7,6 @@ No pickle is read: the publishers offer these files beside the Python ones.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.storage import atomic, locations
+from polyglance.storage import atomic, digests, locations
 
 Bytes = NDArray[np.uint8]
 
@@ -64,7 +63,7 @@ def unpack(folder: Path) -> Path | None:
     for name, form in FORMS.items():
         path = Path(folder) / name
         if path.is_file():
-            digest = hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest()
+            digest = digests.of_parts([path.read_bytes()], num_bytes=12)
             unpacked = locations.cache_folder() / "unpacked" / digest
             if not unpacked.is_dir():
                 _write(*read_binary(path, form=form), unpacked)

@@ -10,7 +10,6 @@ Source: Unicode CLDR annotations; the emoji-datasource packages (Noto Emoji, Twe
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -26,7 +25,7 @@ from typing import Any, Literal
 from polyglance import errors
 from polyglance.languages.registry import ENGLISH, normalise_language
 from polyglance.records import MediaFile
-from polyglance.storage import atomic, locations
+from polyglance.storage import atomic, digests, locations
 
 Artist = Literal["google", "twitter"]
 TRAIN_ARTIST: Artist = "google"
@@ -190,8 +189,7 @@ def family_of(name: str) -> str:
 
 def is_held_out(family: str) -> bool:
     """Whether a family is in the fixed fifth; a stable hash decides."""
-    digest = hashlib.blake2b(family.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % HELD_OUT_ONE_IN == 0
+    return digests.number_of(family) % HELD_OUT_ONE_IN == 0
 
 
 def load_world(folder: Path | None = None) -> World:
@@ -252,7 +250,7 @@ def fetch(folder: Path) -> dict[str, Path]:
     archives = {}
     for name, (version, digest) in PACKAGES.items():
         archive = folder / f"{name}-{version}.tgz"
-        if hashlib.sha256(archive.read_bytes()).hexdigest() != digest:
+        if digests.sha256_of_file(archive) != digest:
             raise errors.InputError(
                 f"{archive.name} is not the package that was recorded (sha256 {digest[:12]}...)",
                 hint="fetch again; if it stays so, the registry serves something else",

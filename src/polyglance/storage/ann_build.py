@@ -17,7 +17,6 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from polyglance.heads.affine import Vectors
 from polyglance.storage.ann_index import (
     FACTS_KEY,
     INDEX_NAME,
@@ -28,6 +27,7 @@ from polyglance.storage.ann_index import (
     facts_of,
 )
 from polyglance.storage.store import Store
+from polyglance.vectors import Vectors
 
 # A query of 100,000 x 512 took 13-26 ms by comparing all and 3.3-4.1 ms through the index (two busy
 # cores), which took 43 s to build; at 25,000 it was 10-20 ms, which nobody waits for.

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.heads.affine import Vectors
 from polyglance.storage import manifest_fields, schema
 from polyglance.storage.manifest_fields import Count, Name, Share, at_least
+from polyglance.vectors import Vectors, check_shape
 
 if TYPE_CHECKING:
     import lance
@@ -204,7 +204,7 @@ class Nearest:
     def _check(self, queries: Vectors, *, top: int) -> None:
         if top < 1:
             raise errors.ConfigError(f"top {top}; it must be at least 1", hint="try top=10")
-        schema.check_shape(queries, dim=self._width, num_rows=len(queries))
+        check_shape(queries, dim=self._width, num_rows=len(queries))
 
     def _among(
         self, queries: Vectors, *, top: int, allowed: Rows, where: str | None

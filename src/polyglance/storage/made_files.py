@@ -10,14 +10,13 @@ Source: mteb 2, `mteb/cache/result_cache.py` (reads `**/*.json`); LAION-AI/CLIP_
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.storage import atomic, manifest_fields, manifests
+from polyglance.storage import atomic, digests, manifest_fields, manifests
 
 MANIFEST = "polyglance.manifest"
 KIND, SCHEMA_VERSION = "files-made", 1
@@ -57,7 +56,7 @@ def write(folder: Path, texts: Mapping[str, str], *, form: str) -> list[Path]:
             (making / name).parent.mkdir(parents=True, exist_ok=True)
             atomic.write_text(making / name, text)
             data = (making / name).read_bytes()
-            made[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            made[name] = {"bytes": len(data), "sha256": digests.sha256(data)}
         manifests.write_manifest(
             making / MANIFEST,
             {"form": form, "files": made},
@@ -104,4 +103,4 @@ def _below(folder: Path) -> Iterator[Path]:
 def _is_unchanged(path: Path, made: _Made) -> bool:
     if not path.is_file() or path.stat().st_size != made.bytes:
         return False
-    return hashlib.sha256(path.read_bytes()).hexdigest() == made.sha256
+    return digests.sha256_of_file(path) == made.sha256

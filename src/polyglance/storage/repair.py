@@ -24,6 +24,7 @@ from polyglance import errors
 from polyglance.storage import checksums, schema, versions
 from polyglance.storage.checksums import Sums
 from polyglance.storage.identity import TABLE_NAME
+from polyglance.vectors import is_unit, unusable_rows
 
 if TYPE_CHECKING:
     import lance
@@ -220,9 +221,9 @@ def _without_bad_rows(this: _Table, table: lance.LanceDataset) -> lance.LanceDat
 def _sort_out(batch: Any, bad: dict[str, list[int]], *, seen: set[str], unit: bool) -> None:
     numbers = batch["_rowid"].to_pylist()
     vectors = schema.matrix(batch["vector"])
-    unusable = set(schema.unusable_rows(vectors))
+    unusable = set(unusable_rows(vectors))
     if unit:
-        unusable |= set(np.flatnonzero(~schema.is_unit(vectors)).tolist())
+        unusable |= set(np.flatnonzero(~is_unit(vectors)).tolist())
     rows = zip(numbers, batch["id"].to_pylist(), batch["key"].to_pylist(), strict=True)
     for place, (number, identity, key) in enumerate(rows):
         reason = ""

@@ -1,4 +1,4 @@
-"""The schema of a store's rows: Arrow types, checked tables, and which vectors can be used.
+"""The schema of a store's rows: Arrow types, checked tables, and what is read of them.
 
 Legend: N rows, D width.
 """
@@ -12,19 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polyglance import errors
+from polyglance.vectors import Vectors, check_vectors, is_unit
 
 if TYPE_CHECKING:
     import pyarrow
 
-Vectors = NDArray[np.float32]
 
 BASE_COLUMNS = ("id", "key", "vector")
-# Squared lengths of float32 unit vectors differ from 1 by some 1e-6, of ones kept in half precision
-# by 1e-3.
-UNIT_TOLERANCE = 1e-2
 
 
 def schema_of(dim: int, extra_columns: Mapping[str, pyarrow.DataType]) -> pyarrow.Schema:
@@ -144,43 +140,6 @@ def reading(place: Path | str) -> Iterator[None]:
         ) from error
 
 
-def unusable_rows(vectors: Vectors) -> dict[int, str]:
-    """Rows that have no direction, and why: NaN, infinite, or of length 0 (or not measurable).
-
-    Args:
-        vectors: float32 (N, D).
-
-    Returns:
-        Row to reason, in order.
-
-    >>> unusable_rows(np.array([[1, 0], [0, 0], [np.nan, 1]], dtype=np.float32))
-    {1: 'length 0', 2: 'NaN'}
-    """
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        squared = np.einsum("nd,nd->n", vectors, vectors)  # (N,)
-    found = {}
-    for row in np.flatnonzero(~(np.isfinite(squared) & (squared > 0))).tolist():
-        if np.isnan(vectors[row]).any():
-            found[row] = "NaN"
-        elif np.isinf(vectors[row]).any():
-            found[row] = "infinite"
-        else:
-            found[row] = "length 0" if squared[row] == 0 else "too long for float32"
-    return found
-
-
-def is_unit(vectors: Vectors) -> NDArray[np.bool_]:
-    """Which rows are finite and of length one, as far as float32 and half precision hold it.
-
-    >>> is_unit(np.array([[0.6, 0.8], [np.nan, 1], [2, 0]], np.float32)).tolist()
-    [True, False, False]
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        squared = np.einsum("nd,nd->n", vectors, vectors)  # (N,)
-        found: NDArray[np.bool_] = np.abs(squared - 1) < UNIT_TOLERANCE  # False for NaN
-    return found
-
-
 def require_unit(vectors: Vectors, *, place: Path | str) -> Vectors:
     """The vectors as they were read, refused where one is not finite or not of length one.
 
@@ -200,45 +159,6 @@ def require_unit(vectors: Vectors, *, place: Path | str) -> Vectors:
             "encodes those pictures again",
         )
     return vectors
-
-
-def check_shape(vectors: Vectors, *, dim: int, num_rows: int) -> None:
-    """Refuse what is not float32 of (num_rows, dim).
-
-    Raises:
-        VectorError: Wrong type, shape or width.
-    """
-    kind = getattr(vectors, "dtype", type(vectors).__name__)
-    shape = getattr(vectors, "shape", "without a shape")
-    if kind != np.float32 or shape != (num_rows, dim):
-        raise errors.VectorError(
-            f"vectors of {kind} {shape} were given; float32 ({num_rows}, {dim}) is allowed: one "
-            "a row, of the store's width",
-            hint="numpy.asarray(vectors, dtype=numpy.float32), one row for each id",
-        )
-
-
-def check_vectors(vectors: Vectors, *, dim: int, ids: Sequence[str]) -> None:
-    """Refuse vectors that cannot be stored.
-
-    Args:
-        vectors: Should be float32 (N, D), every row with a direction.
-        dim: D.
-        ids: N names of the rows, for the message.
-
-    Raises:
-        VectorError: Wrong type, shape or width, or unusable rows; names the first three.
-    """
-    check_shape(vectors, dim=dim, num_rows=len(ids))
-    if bad := unusable_rows(vectors):
-        first = ", ".join(
-            f"row {row} ({ids[row]!r}): {reason}" for row, reason in list(bad.items())[:3]
-        )
-        raise errors.VectorError(
-            f"{len(bad)} of {len(ids)} vectors cannot be used: {first}; each must be finite and "
-            "longer than 0",
-            hint="leave those rows out, or look at what the tower got for them",
-        )
 
 
 def repair_hint(store: Path | str) -> str:

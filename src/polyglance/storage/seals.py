@@ -8,7 +8,6 @@ since it was changed on purpose) is read as it is.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -17,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from polyglance import errors
-from polyglance.storage import manifest_fields
+from polyglance.storage import digests, manifest_fields
 
 CHECKSUM, SEALED = "checksum", "sealed"
 INNER_MANIFEST = "tower.json"
 # For people, who may add to it.
 NOT_SEALED = ("README.md",)
-CHUNK_BYTES = 1 << 20
 LFS_HEAD = b"version https://git-lfs"
 
 
@@ -35,7 +33,7 @@ def checksum(content: Mapping[str, Any]) -> str:
     """
     said = {name: value for name, value in content.items() if name != CHECKSUM}
     plain = json.dumps(said, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(plain.encode()).hexdigest()[:32]
+    return digests.sha256(plain.encode())[:32]
 
 
 def require_unchanged(found: Mapping[str, Any], *, place: Path | str) -> None:
@@ -79,11 +77,13 @@ def of_folder(folder: Path, *, manifest: str) -> dict[str, str]:
         folder: Whole but for its manifest.
         manifest: The manifest's name.
     """
-    return {
-        path.relative_to(folder).as_posix(): _digest(path, sync=True)
-        for path in _own_files(folder)
-        if path != folder / manifest
-    }
+    found = {}
+    for path in _own_files(folder):
+        if path != folder / manifest:
+            found[path.relative_to(folder).as_posix()] = digests.sha256_of_file(path)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    return found
 
 
 def require_whole(folder: Path, sealed: Mapping[str, str]) -> None:
@@ -100,7 +100,7 @@ def require_whole(folder: Path, sealed: Mapping[str, str]) -> None:
                 hint="do not load folders that you do not trust",
             )
         try:
-            found = _digest(inside, sync=False)
+            found = digests.sha256_of_file(inside)
         except OSError as error:
             raise errors.StoreError(
                 f"{folder / name} cannot be read: {error.strerror or error}; its manifest needs it",
@@ -125,16 +125,6 @@ def _own_files(folder: Path) -> Iterator[Path]:
                 yield from _own_files(path)
         elif path.name not in NOT_SEALED:
             yield path
-
-
-def _digest(path: Path, *, sync: bool) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-        if sync:
-            os.fsync(file.fileno())
-    return digest.hexdigest()
 
 
 def _what_it_is(path: Path) -> str:

@@ -14,7 +14,6 @@ it is opened by its address, to be read: locks and what lies beside it need a fo
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,10 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.storage import atomic, checksums, guard, locks
+from polyglance.storage import atomic, checksums, digests, guard, locks
 from polyglance.storage import (
     identity as store_identity,
 )
@@ -35,12 +33,12 @@ from polyglance.storage import (
     schema as store_schema,
 )
 from polyglance.storage.identity import TABLE_NAME, StoreFacts, StoreManifest
+from polyglance.vectors import Vectors
 
 if TYPE_CHECKING:
     import lance
     import pyarrow
 
-Vectors = NDArray[np.float32]
 
 MANIFEST_NAME = "store.json"
 LOCK_NAME = "store.lock"
@@ -305,15 +303,12 @@ class Store:
 
     def data_id(self) -> str:
         """Which content is in the table, whatever its order, ids or tower: a hash of its keys."""
-        digest = hashlib.blake2b(digest_size=16)
-        for key in sorted(self.keys()):
-            digest.update(key.encode("utf-8") + b"\n")
-        return digest.hexdigest()
+        return digests.of_parts(f"{key}\n" for key in sorted(self.keys()))
 
     def fingerprint(self) -> str:
         """Which vectors these are: tower, output and content together."""
         parts = (self.facts.fingerprint, self.facts.output, self.data_id())
-        return hashlib.blake2b("\n".join(parts).encode("utf-8"), digest_size=16).hexdigest()
+        return digests.of_parts(["\n".join(parts)])
 
     def refresh(self) -> None:
         """See what others have written since this was opened."""

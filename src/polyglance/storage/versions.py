@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from polyglance import errors, progress
 from polyglance.storage import checksums, schema
 from polyglance.storage.checksums import Sums
+from polyglance.vectors import unusable_rows
 
 if TYPE_CHECKING:
     import lance
@@ -88,7 +89,7 @@ def num_unusable(store: Path, table: lance.LanceDataset, sums: Sums | None) -> i
             continue
         with schema.reading(store):
             for batch in fragment.to_batches(columns=["vector"]):
-                count += len(schema.unusable_rows(schema.matrix(batch["vector"])))
+                count += len(unusable_rows(schema.matrix(batch["vector"])))
     return count
 
 

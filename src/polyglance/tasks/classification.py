@@ -6,7 +6,6 @@ Legend: M content items, C classes.
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from polyglance.records import LabelSet, MediaFile, Modality, PromptSet, Quarant
 from polyglance.results.schema import CaptionPolicy
 from polyglance.sources import class_images, labels
 from polyglance.sources.formats import FORMATS
+from polyglance.storage import digests
 from polyglance.tasks.available import at_hand
 
 Variant = Literal["labels", "english", "translated", "best"]
@@ -178,15 +178,16 @@ class ClassificationData:
 
     def data_id(self, language: str) -> str:
         """Fingerprint of one language's labels and templates and of the content items."""
-        digest = hashlib.blake2b(digest_size=16)
-        for content_id in self.content_ids:
-            digest.update(content_id.encode() + b"\0")
-        digest.update(self.classes.tobytes())
         named = self.labels[language]
-        for index, name in zip(named.class_indices, named.labels, strict=True):
-            digest.update(f"{index}\0{name}\0".encode())
-        digest.update(repr((self.variant, self.choices(language), self.subset_sizes)).encode())
-        return digest.hexdigest()
+        labels = zip(named.class_indices, named.labels, strict=True)
+        return digests.of_parts(
+            [
+                *(f"{content_id}\0" for content_id in self.content_ids),
+                self.classes,
+                *(f"{index}\0{name}\0" for index, name in labels),
+                repr((self.variant, self.choices(language), self.subset_sizes)),
+            ]
+        )
 
     def only(self, content_ids: Sequence[str], *, reason: str) -> ClassificationData:
         """The task on the content items that are at hand; the others are dropped and counted.

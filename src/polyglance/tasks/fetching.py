@@ -7,7 +7,6 @@ there already with the right hash is not fetched again.
 from __future__ import annotations
 
 import csv
-import hashlib
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from polyglance import errors, progress
-from polyglance.storage import atomic, locations
+from polyglance.storage import atomic, digests, locations
 from polyglance.tasks.rows import PinnedFile, Task
 
 TABLE = Path(__file__).with_name("pinned_files.tsv")
@@ -72,7 +71,7 @@ def fetch_files(pinned: Iterable[PinnedFile], *, folder: Path) -> int:
     with progress.bar("fetching", total=len(missing)) as advance:
         for file in missing:
             data = _read(file.url)
-            found = hashlib.sha256(data).hexdigest()
+            found = digests.sha256(data)
             if found != file.sha256:
                 raise errors.InputError(
                     f"{file.url} has the hash {found}; {file.sha256} is expected",
@@ -87,10 +86,7 @@ def fetch_files(pinned: Iterable[PinnedFile], *, folder: Path) -> int:
 
 
 def _hash_of(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digests.sha256_of_file(path) if path.is_file() else None
 
 
 def _read(url: str) -> bytes:

@@ -8,7 +8,6 @@ Legend: M content items.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from polyglance.records import MediaFile, Modality, Quarantined
 from polyglance.results.schema import CaptionPolicy
 from polyglance.sources import class_images
 from polyglance.sources.formats import FORMATS
+from polyglance.storage import digests
 from polyglance.tasks.available import at_hand
 
 TRAIN, VALIDATION = "train/", "val/"
@@ -94,11 +94,7 @@ class NeighbourData:
     def data_id(self, language: str) -> str:
         """Fingerprint of the content items and their classes."""
         del language
-        digest = hashlib.blake2b(digest_size=16)
-        for content_id in self.content_ids:
-            digest.update(content_id.encode() + b"\0")
-        digest.update(self.classes.tobytes())
-        return digest.hexdigest()
+        return digests.of_parts([*(f"{name}\0" for name in self.content_ids), self.classes])
 
     def only(self, content_ids: Sequence[str], *, reason: str) -> NeighbourData:
         """The task on the content items that are at hand; the others are dropped and counted.

@@ -5,7 +5,6 @@ Legend: M content items.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from polyglance import errors
 from polyglance.records import Caption, MediaFile, Quarantined
 from polyglance.results.schema import CaptionPolicy
+from polyglance.storage import digests
 from polyglance.tasks.available import at_hand
 
 Metric = Literal["hit_rate", "mean_reciprocal_rank", "average_recall"]
@@ -59,15 +59,11 @@ class RetrievalData:
 
     def data_id(self, language: str) -> str:
         """Fingerprint of one language's texts and the content items they are scored against."""
-        digest = hashlib.blake2b(digest_size=16)
         rows = self.candidate_rows(language)
-        ids = [self.content_ids[row] for row in rows.tolist()]
-        digest.update("".join(f"{content_id}\0" for content_id in ids).encode())
+        ids = (f"{self.content_ids[row]}\0" for row in rows.tolist())
         said = (f"{caption.content_id}\0{caption.text}\0" for caption in self.captions[language])
-        digest.update("".join(said).encode())
-        for name, members in self.splits.items():
-            digest.update(name.encode() + members[rows].tobytes())
-        return digest.hexdigest()
+        splits = [part for name, members in self.splits.items() for part in (name, members[rows])]
+        return digests.of_parts(["".join(ids), "".join(said), *splits])
 
     def candidate_rows(self, language: str) -> NDArray[np.int64]:
         """Which content items are searched in for one language, (M,) or fewer, ascending."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from polyglance.languages.registry import ENGLISH
 from polyglance.records import Pair, Quarantined, ScoredPair
 from polyglance.results.schema import CaptionPolicy
 from polyglance.sources import bitext, sts
+from polyglance.storage import digests
 from polyglance.tasks.rows import each_language
 
 
@@ -41,12 +41,11 @@ class SimilarityData:
 
     def data_id(self, language: str) -> str:
         """Fingerprint of one language's pairs and scores."""
-        digest = hashlib.blake2b(digest_size=16)
+        said = []
         for other, rows in self.pairs[language].items():
-            digest.update(other.encode() + b"\0")
-            for row in rows:
-                digest.update(f"{row.text_a}\0{row.text_b}\0{row.score}\0".encode())
-        return digest.hexdigest()
+            said.append(f"{other}\0")
+            said += [f"{row.text_a}\0{row.text_b}\0{row.score}\0" for row in rows]
+        return digests.of_parts(said)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,10 +75,8 @@ class BitextData:
 
     def data_id(self, language: str) -> str:
         """Fingerprint of one language's pairs."""
-        digest = hashlib.blake2b(self.other_language.encode(), digest_size=16)
-        for row in self.pairs[language]:
-            digest.update(f"{row.text_a}\0{row.text_b}\0".encode())
-        return digest.hexdigest()
+        said = (f"{row.text_a}\0{row.text_b}\0" for row in self.pairs[language])
+        return digests.of_parts([self.other_language, *said])
 
 
 def load_sts17(folder: Path | None, languages: list[str] | None) -> SimilarityData:

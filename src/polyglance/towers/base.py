@@ -10,13 +10,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from polyglance import errors
 from polyglance.records import Modality, Output
-
-Vectors = NDArray[np.float32]
+from polyglance.vectors import Vectors
 
 
 class Tower(ABC):

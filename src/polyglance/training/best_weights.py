@@ -18,6 +18,9 @@ from polyglance.training.weights import ChangingWeights, Weights
 class WeightAverage:
     """Exponential average of the weights; does nothing where no decay is asked for.
 
+    By hand: `torch.optim.swa_utils.AveragedModel` copies frozen towers as well, its decay does not
+    begin low, and for a head of four tensors its average takes four times this loop.
+
     Args:
         own: The module's own weights.
         decay: Share of the average that a step keeps, in (0, 1).

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from polyglance import errors
+from polyglance.storage import digests
 
 
 def fingerprint(*parts: Any) -> str:
@@ -28,31 +29,30 @@ def fingerprint(*parts: Any) -> str:
     >>> fingerprint(["a", "bc"]) == fingerprint(["ab", "c"])
     False
     """
-    digest = hashlib.blake2b(digest_size=16)
-    _feed(digest, parts)
-    return digest.hexdigest()
+    return digests.of_parts(_parts(parts))
 
 
-def _feed(digest: hashlib.blake2b, value: Any) -> None:
-    """Add a value to a digest, with its type and length, so that no two values look alike."""
+def _parts(value: Any) -> Iterator[str | bytes | NDArray[Any]]:
+    """A value with its type and length, so that no two values look alike."""
     if isinstance(value, Tensor):
         value = value.detach().cpu().contiguous()
-        digest.update(f"tensor {value.dtype} {tuple(value.shape)};".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+        yield f"tensor {value.dtype} {tuple(value.shape)};"
+        yield value.reshape(-1).view(torch.uint8).numpy()
     elif isinstance(value, np.ndarray) and value.dtype != object:
-        digest.update(f"array {value.dtype.str} {value.shape};".encode())
-        digest.update(np.ascontiguousarray(value).tobytes())
+        yield f"array {value.dtype.str} {value.shape};"
+        yield value
     elif isinstance(value, str | bytes):
         data = value.encode() if isinstance(value, str) else value
-        digest.update(f"{type(value).__name__} {len(data)};".encode() + data)
+        yield f"{type(value).__name__} {len(data)};"
+        yield data
     elif value is None or isinstance(value, bool | int | float):
-        digest.update(f"{value!r};".encode())
+        yield f"{value!r};"
     elif isinstance(value, Mapping):
-        _feed(digest, list(value.items()))
+        yield from _parts(list(value.items()))
     elif isinstance(value, Sequence):
-        digest.update(f"sequence {len(value)};".encode())
+        yield f"sequence {len(value)};"
         for each in value:
-            _feed(digest, each)
+            yield from _parts(each)
     else:
         raise errors.TrainingError(
             f"no fingerprint of a {type(value).__name__}; text, numbers, arrays, tensors, and "

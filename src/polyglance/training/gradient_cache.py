@@ -13,7 +13,7 @@ its vectors here and changes nothing else: the second pass runs inside the loop'
         texts = encode_in_chunks(
             lambda at: tower.forward(prepared, rows[at]), num_rows=len(rows), chunk_rows=256
         )
-        return objectives.contrastive(images, texts, temperature=..., block_rows=256)
+        return clip.contrastive(images, texts, temperature=..., block_rows=256)
 
 Legend: N rows of a batch, C rows of a chunk, D width.
 

@@ -7,7 +7,6 @@ import pytest
 
 import small_world
 from polyglance import errors
-from polyglance.heads import affine
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
 from polyglance.model.pack import LanguagePack
@@ -16,6 +15,7 @@ from polyglance.recipes.contrastive.etcl import EtclConfig
 from polyglance.recipes.data import image_text
 from polyglance.records import Pair
 from polyglance.training import RunFolder
+from polyglance.vectors import unit
 
 IDS = [f"{phrase.replace(' ', '-')}.png" for phrase in small_world.PHRASES]
 OWN = np.arange(len(IDS))
@@ -51,7 +51,7 @@ def hit_rate(pack, teacher):
     rates = []
     for language in small_world.LANGUAGES:
         texts = [small_world.translate(phrase, language) for phrase in small_world.PHRASES]
-        said = affine.unit(pack.side.through_head(pack.side.tower.encode(texts)))
+        said = unit(pack.side.through_head(pack.side.tower.encode(texts)))
         rates.append(retrieval.hit_rates_at_k(said, shown, relevance=OWN, ks=(10,))[10].mean())
     return float(np.mean(rates))
 
@@ -132,8 +132,8 @@ def test_each_stage_has_its_own_folder_and_is_read_again(teacher, tmp_path):
 
 def test_objectives_get_what_the_config_says(teacher, monkeypatch):
     given = []
-    for name in ("mural", "etcl", "contrastive"):
-        real = getattr(etcl.objectives, name)
+    for place, name in ((etcl, "mural"), (etcl, "etcl"), (etcl.clip, "contrastive")):
+        real = getattr(place, name)
 
         def watched(*views, real=real, name=name, **settings):
             kept = ("margin", "label_smoothing", "block_rows")
@@ -141,7 +141,7 @@ def test_objectives_get_what_the_config_says(teacher, monkeypatch):
             assert settings["groups"] is not None
             return real(*views, **settings)
 
-        monkeypatch.setattr(etcl.objectives, name, watched)
+        monkeypatch.setattr(place, name, watched)
     for stage in ("mural+etcl", "fine-tuning"):
         config = EtclConfig(
             **at_start(EtclConfig(**SMALL, stage=stage)).__dict__
@@ -192,6 +192,6 @@ def test_bad_input(teacher, languages, settings, error, message):
 
 def test_contents_of_another_width(teacher):
     data = joined(teacher)
-    narrow = dataclasses.replace(data, contents=affine.unit(data.contents[:, :20]))
+    narrow = dataclasses.replace(data, contents=unit(data.contents[:, :20]))
     with pytest.raises(errors.VectorError, match="width 20, the teacher's space 24"):
         etcl.train(narrow, teacher=teacher, config=EtclConfig(**SMALL))

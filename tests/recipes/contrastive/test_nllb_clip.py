@@ -27,6 +27,7 @@ from polyglance.towers.tiny import image_net
 from polyglance.towers.tiny import tower as tiny
 from polyglance.towers.trainable import assembled, pixels, text
 from polyglance.training import RunFolder
+from polyglance.vectors import unit
 
 IDS = [f"{phrase.replace(' ', '-')}.png" for phrase in small_world.PHRASES]
 CAPTIONS = [c for name in (ENGLISH, *small_world.LANGUAGES) for c in small_world.captions(name)]
@@ -64,7 +65,7 @@ def hit_rate(pack, teacher, *, seed=99):
     for language in small_world.LANGUAGES:
         texts = [small_world.translate(phrase, language) for phrase in small_world.PHRASES]
         raw = pack.side.tower.encode(texts, languages=[language] * len(texts))
-        said = affine.unit(pack.side.through_head(raw))
+        said = unit(pack.side.through_head(raw))
         rates.append(retrieval.hit_rates_at_k(said, shown, relevance=OWN, ks=(10,))[10].mean())
     return float(np.mean(rates))
 
@@ -358,7 +359,7 @@ def test_bad_settings(teacher, settings, error, message):
 
 def test_contents_of_another_width(teacher):
     data = joined(teacher)
-    narrow = dataclasses.replace(data, contents=affine.unit(data.contents[:, :20]))
+    narrow = dataclasses.replace(data, contents=unit(data.contents[:, :20]))
     with pytest.raises(errors.VectorError, match="width 20, the teacher's space 24"):
         nllb_clip.train(narrow, teacher=teacher, config=NllbClipConfig(**SMALL))
 

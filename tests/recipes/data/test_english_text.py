@@ -7,12 +7,12 @@ import pytest
 
 import small_world
 from polyglance import errors
-from polyglance.heads import affine
 from polyglance.metrics import retrieval
 from polyglance.model.side import Side
 from polyglance.recipes import m2m, published_m2m, ridge
 from polyglance.recipes.data import english_text
 from polyglance.training import RunFolder
+from polyglance.vectors import unit
 
 CHANCE = 10 / len(small_world.PHRASES)
 
@@ -77,7 +77,7 @@ def test_shuffled_pairs_are_at_chance(teacher, module):
             pairs=control,
             teacher=teacher,
             tower=multilingual(),
-            config={},
+            config=config,
         )
         scores.append(hit_rate_at_10(teacher.with_pack(pack), "deu_Latn"))
     assert np.mean(scores) < 2 * CHANCE
@@ -150,7 +150,7 @@ class TestPublishedHeads:
             tmp_path / "checkpoint.pth", teacher=teacher, tower=multilingual()
         )
         z = pack.side.tower.encode(["red circle", "big blue ring"])
-        by_hand = affine.unit(z @ weight.numpy().T + bias.numpy())
+        by_hand = unit(z @ weight.numpy().T + bias.numpy())
         found = teacher.with_pack(pack).encode_texts(
             ["red circle", "big blue ring"], languages=["deu_Latn"] * 2
         )

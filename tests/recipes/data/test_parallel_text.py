@@ -6,7 +6,7 @@ import torch
 
 import small_world
 from polyglance import errors, training
-from polyglance.heads import affine, closed_form
+from polyglance.heads import closed_form
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
 from polyglance.recipes import ranking, tiny_image
@@ -14,6 +14,7 @@ from polyglance.recipes.data import parallel_text
 from polyglance.recipes.distill import recipe
 from polyglance.recipes.distill.config import DistillConfig
 from polyglance.records import Pair
+from polyglance.vectors import unit
 
 PAIRS = [
     Pair(phrase, ENGLISH, small_world.translate(phrase, language), language)
@@ -105,19 +106,19 @@ def test_what_a_distilled_tower_descends(teacher, monkeypatch, ending, squared_e
 def test_ranking_brings_translations_together_without_a_teacher(width):
     config = ranking.RankingConfig(width=width, **SMALL)
     tower = ranking.train_tower(PAIRS, config=config)
-    english = affine.unit(tower.encode(list(small_world.PHRASES)))
+    english = unit(tower.encode(list(small_world.PHRASES)))
     for language in small_world.LANGUAGES:
-        other = affine.unit(tower.encode(translated(language)))
+        other = unit(tower.encode(translated(language)))
         assert retrieval.bitext_accuracy(other, english) > 0.7
 
 
 def test_a_ranked_tower_and_a_map_from_english_alone_carry_the_other_languages(teacher):
     tower = ranking.train_tower(PAIRS, config=ranking.RankingConfig(width=48, **SMALL))
-    english = affine.unit(tower.encode(list(small_world.PHRASES)))
+    english = unit(tower.encode(list(small_world.PHRASES)))
     targets = teacher.encode_texts(list(small_world.PHRASES), languages=None)
     fitted = closed_form.ridge(english, targets, penalty=1e-3)
     for language in small_world.LANGUAGES:
-        mapped = affine.unit(fitted(affine.unit(tower.encode(translated(language)))))
+        mapped = unit(fitted(unit(tower.encode(translated(language)))))
         assert retrieval.bitext_accuracy(mapped, targets) > 0.5
 
 
@@ -158,7 +159,7 @@ def test_the_image_tower_learns_its_names(teacher):
     config = tiny_image.TinyImageConfig(num_steps=60, batch_size=36, sides=(32,))
     tower = tiny_image.train(tiny_image.as_drawings(drawings), names, names, config=config)
     unseen = [small_world.draw(p, seed=99).resize((64, 64)) for p in small_world.PHRASES]
-    found = affine.unit(tower.encode(unseen))
+    found = unit(tower.encode(unseen))
     hits = retrieval.hit_rates_at_k(names, found, relevance=OWN, ks=(10,))[10].mean()
     assert hits > 3 * 10 / len(OWN)
 
@@ -213,7 +214,7 @@ def test_what_the_image_tower_descends_is_the_weighed_sum_of_both_ways(monkeypat
 
     monkeypatch.setattr(tiny_image.training, "fit", caught)
     monkeypatch.setattr(tiny_image, "_blend_share", lambda: 0.7)
-    names = affine.unit(np.random.default_rng(0).standard_normal((8, 6)).astype(np.float32))
+    names = unit(np.random.default_rng(0).standard_normal((8, 6)).astype(np.float32))
     drawings = torch.randint(0, 256, (8, 4, 64, 64), dtype=torch.uint8)
     config = tiny_image.TinyImageConfig(
         batch_size=8, sides=(32,), mixed_share=mixed_share, text_noise=0.0, most_description=0.0

@@ -5,12 +5,12 @@ import pytest
 
 import small_world
 from polyglance import errors
-from polyglance.heads import affine
 from polyglance.languages.registry import ENGLISH
 from polyglance.recipes.data import parallel_text
 from polyglance.recipes.distill import contrast, recipe
 from polyglance.recipes.distill.config import MOST_MEMORIES, DistillConfig
 from polyglance.records import Pair
+from polyglance.vectors import unit
 
 GERMAN = "deu_Latn"
 # Captions of one photo with one German text, a text shared by two photos, and a lone one.
@@ -25,7 +25,7 @@ PAIRS = [
 
 def test_a_text_aims_at_the_mean_of_its_english_texts():
     data = parallel_text.group(PAIRS)
-    targets = affine.unit(np.random.default_rng(0).standard_normal((4, 8)).astype(np.float32))
+    targets = unit(np.random.default_rng(0).standard_normal((4, 8)).astype(np.float32))
     aims = contrast.aims_of(data, targets)
     assert len(aims.texts) == len(set(aims.texts)) == 7
     row = dict(zip(aims.texts, aims.vectors, strict=True))

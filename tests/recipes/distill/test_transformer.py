@@ -17,6 +17,7 @@ from polyglance.recipes.distill import recipe, transformer
 from polyglance.recipes.distill.config import DistillConfig
 from polyglance.records import Pair
 from polyglance.towers import load_tower
+from polyglance.vectors import unit
 
 LANGUAGES = ("deu_Latn", "hin_Deva")
 # A seventh of the phrases is in no training; each of their words is.
@@ -43,9 +44,7 @@ def side(reference):
 def agreement(side, teacher, language, phrases=small_world.PHRASES):
     """How often a text's vector is nearest the teacher's of the same in English, among all."""
     texts = [small_world.translate(phrase, language) for phrase in phrases]
-    said = affine.unit(
-        side.through_head(side.tower.encode(texts, languages=[language] * len(texts)))
-    )
+    said = unit(side.through_head(side.tower.encode(texts, languages=[language] * len(texts))))
     all_of_them = list(small_world.PHRASES)
     wanted = teacher.encode_texts(all_of_them, languages=[ENGLISH] * len(all_of_them))
     own = np.array([all_of_them.index(phrase) for phrase in phrases])

@@ -25,7 +25,8 @@ import torch
 from polyglance import errors, training
 from polyglance.encoding.embed import VectorCache
 from polyglance.languages.registry import ENGLISH
-from polyglance.losses import objectives
+from polyglance.losses import Terms, clip
+from polyglance.losses.etcl import etcl, mural
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
@@ -36,7 +37,7 @@ from polyglance.records import Pair
 from polyglance.training import distributed
 
 Batches = Callable[[int], Any]
-Step = Callable[[Any], objectives.Terms]
+Step = Callable[[Any], Terms]
 
 NUM_LOOKS = 10
 
@@ -249,9 +250,9 @@ def _mural(parts: _Parts) -> tuple[Batches, Step]:
     captions = net.live.prepare(english.texts, english.caption_languages)
     show, chunk = parts.content.rows_of(english), config.chunk_rows
 
-    def step(batch: tuple[sampling.Captioned, sampling.TextPairs]) -> objectives.Terms:
+    def step(batch: tuple[sampling.Captioned, sampling.TextPairs]) -> Terms:
         pictures, pairs = batch
-        return objectives.mural(
+        return mural(
             model.encode_contents(net, show, pictures.contents, chunk_rows=chunk),
             model.encode_texts(net, captions, pictures.captions, chunk_rows=chunk),
             text_a=model.encode_texts(net, prepared, pairs.first, chunk_rows=chunk),
@@ -275,8 +276,8 @@ def _etcl(parts: _Parts) -> tuple[Batches, Step]:
     prepared = net.live.prepare(data.texts, data.caption_languages)
     show, chunk = parts.content.rows_of(data), config.chunk_rows
 
-    def step(batch: sampling.Triples) -> objectives.Terms:
-        return objectives.etcl(
+    def step(batch: sampling.Triples) -> Terms:
+        return etcl(
             model.encode_contents(net, show, batch.contents, chunk_rows=chunk),
             model.encode_texts(net, prepared, batch.first, chunk_rows=chunk),
             model.encode_texts(net, prepared, batch.second, chunk_rows=chunk),
@@ -295,8 +296,8 @@ def _fine_tuning(parts: _Parts) -> tuple[Batches, Step]:
     prepared = net.live.prepare(data.texts, data.caption_languages)
     show, chunk = parts.content.rows_of(data), config.chunk_rows
 
-    def step(batch: sampling.Captioned) -> objectives.Terms:
-        return objectives.contrastive(
+    def step(batch: sampling.Captioned) -> Terms:
+        return clip.contrastive(
             model.encode_contents(net, show, batch.contents, chunk_rows=chunk),
             model.encode_texts(net, prepared, batch.captions, chunk_rows=chunk),
             temperature=net.temperature(),

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from polyglance import errors
-from polyglance.heads import affine
 from polyglance.heads.affine import AffineMap
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.side import Side
@@ -22,6 +21,7 @@ from polyglance.recipes.contrastive.text_side import linear_from, map_of
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.towers.trainable.assembled import TorchImageTower
 from polyglance.towers.trainable.images import live_images
+from polyglance.vectors import Vectors, unit
 
 Pixels = Mapping[str, NDArray[Any]]
 RowsOf = Callable[[ImageText], Callable[[Tensor], Tensor]]
@@ -85,7 +85,7 @@ def by_projection(data: ImageText, *, teacher: DualEncoder) -> Shown:
 
     def rows_of(part: ImageText) -> Callable[[Tensor], Tensor]:
         assert part.features is not None
-        features = affine.unit(part.features) if side.head and side.head_input == "unit" else None
+        features = unit(part.features) if side.head and side.head_input == "unit" else None
         table = torch.from_numpy(part.features if features is None else features)
         return lambda rows: table[rows]
 
@@ -114,7 +114,7 @@ def _projection_of(side: Side) -> tuple[AffineMap, bool]:
     return map_of(layer), layer.bias is not None
 
 
-def image_features(teacher: DualEncoder, items: list[Any]) -> affine.Vectors:
+def image_features(teacher: DualEncoder, items: list[Any]) -> Vectors:
     """What the teacher's image projection takes: float32 (M, D').
 
     Args:

@@ -21,20 +21,19 @@ from torch import Tensor, nn
 from polyglance import errors, training
 from polyglance.encoding.embed import VectorCache
 from polyglance.heads import linear
-from polyglance.heads.affine import Vectors
 from polyglance.metrics import retrieval
 from polyglance.model.dual_encoder import DualEncoder
-from polyglance.model.manifest import PackManifest
+from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
 from polyglance.recipes.contrastive import text_side as learning_text
 from polyglance.recipes.contrastive.item_side import Shown
 from polyglance.recipes.contrastive.text_side import TowerConfig
-from polyglance.recipes.data.english_text import probe_vectors
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.records import Pair
 from polyglance.towers.trainable.text import TrainableText
 from polyglance.training import distributed, gradient_cache
+from polyglance.vectors import Vectors
 
 # As CLIP: beyond a hundred the softmax is so sharp that training breaks.
 MOST_SCALE = 100.0
@@ -259,32 +258,18 @@ def make_pack(
     content_head = None
     if net.content_head is not None and content_side is None:
         content_head = learning_text.map_of(net.content_head)
-    effect: dict[str, Any] = {"content": "unchanged" if content_head is None else "head"}
-    if content_side is not None:
-        effect = {
-            "content": "new-tower",
-            "content_tower": content_side.reference,
-            "content_output": content_side.output,
-            "content_input": content_side.head_input,
-            "content_modality": content_side.tower.modality,
-        }
-    head_input = "unit" if side is None else side.head_input
-    manifest = PackManifest(
-        recipe=recipe,
-        space_id=teacher.space_id,
-        teacher=teacher.reference,
-        tower=reference,
-        tower_fingerprint=tower.fingerprint,
-        head_input=head_input,
-        config=asdict(cast(Any, config)),
+    head = None if net.projection is None else learning_text.map_of(net.projection)
+    return new_pack(
+        recipe,
+        Side(tower, reference, head, "unit" if side is None else side.head_input),
+        teacher=teacher,
+        config=config,
         data=facts,
         num_trainable_parameters=linear.count_parameters(net),
         training_seconds=time.perf_counter() - started,
-        **effect,
+        content_head=content_head,
+        content_side=content_side,
     )
-    head = None if net.projection is None else learning_text.map_of(net.projection)
-    text_side = Side(tower, reference, head, head_input)
-    return LanguagePack(manifest, text_side, probe_vectors(teacher), content_head, content_side)
 
 
 def training_facts(report: training.TrainReport) -> dict[str, Any]:

@@ -25,7 +25,7 @@ import torch
 
 from polyglance import training
 from polyglance.encoding.embed import VectorCache
-from polyglance.losses import objectives
+from polyglance.losses import Terms, clip, siglip
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
@@ -196,15 +196,15 @@ def train(
 
 def _step(
     net: model.JointNet, data: ImageText, *, content: item_side.Shown, config: NllbClipConfig
-) -> Callable[[sampling.Captioned], objectives.Terms]:
+) -> Callable[[sampling.Captioned], Terms]:
     prepared = net.live.prepare(data.texts, data.caption_languages)
     show, chunk = content.rows_of(data), config.chunk_rows
 
-    def step(batch: sampling.Captioned) -> objectives.Terms:
+    def step(batch: sampling.Captioned) -> Terms:
         texts = model.encode_texts(net, prepared, batch.captions, chunk_rows=chunk)
         images = model.encode_contents(net, show, batch.contents, chunk_rows=chunk)
         if net.bias is not None:
-            return objectives.sigmoid(
+            return siglip.sigmoid(
                 images,
                 texts,
                 scale=net.scale(),
@@ -212,7 +212,7 @@ def _step(
                 groups=batch.contents.to(net.device),
                 block_rows=chunk,
             )
-        return objectives.contrastive(
+        return clip.contrastive(
             images,
             texts,
             temperature=net.temperature(),

@@ -9,13 +9,13 @@ import functools
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Literal
 
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.records import Pair
+from polyglance.storage import digests
+from polyglance.vectors import Vectors
 
 # Fewer queries than this say next to nothing of a language.
 LEAST_QUERIES = 10
@@ -75,7 +75,7 @@ def normal_form(text: str) -> str:
 
 def place_of(key: str) -> int:
     """Where a text or an item stands in the fixed order in which dev sets are filled."""
-    return int.from_bytes(blake2b(f"held out\0{key}".encode(), digest_size=8).digest(), "big")
+    return digests.number_of(f"held out\0{key}")
 
 
 def in_fixed_order(keys: Iterable[str]) -> list[str]:

@@ -5,25 +5,24 @@ Legend: N training rows, M dev rows, D_in width of the multilingual tower, D of 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, cast
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.encoding.embed import VectorCache, text_vectors
-from polyglance.heads import affine
-from polyglance.heads.affine import AffineMap, Vectors
+from polyglance.heads.affine import AffineMap
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
-from polyglance.model import same_space
 from polyglance.model.dual_encoder import DualEncoder
-from polyglance.model.manifest import PackManifest
+from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import HeadInput, Side
+from polyglance.storage import digests
+from polyglance.vectors import Vectors, unit
 
 # Fewer texts than this leave no dev split worth choosing by.
 LEAST_TEXTS = 20
@@ -136,7 +135,7 @@ def encode_pairs(
     split = split_texts(texts, dev_fraction=dev_fraction, seed=seed)
     english = [ENGLISH] * len(split.texts)
     raw = text_vectors(split.texts, tower.tower, languages=english, cache=cache)
-    x = affine.unit(raw) if head_input == "unit" else raw
+    x = unit(raw) if head_input == "unit" else raw
     y = teacher.with_no_pack().encode_texts(split.texts, languages=english, cache=cache)
     fit, dev = split.fit_rows, split.dev_rows
     return EncodedPairs(
@@ -153,7 +152,7 @@ def encode_pairs(
 def data_id(texts: Sequence[str], *towers: str) -> str:
     """Fingerprint of texts and of the towers that encode them, which no vector enters."""
     said = "".join(f"{len(part)}\0{part}" for part in (*towers, *texts))
-    return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
+    return digests.of_parts([said])
 
 
 def shuffled(pairs: EncodedPairs, *, seed: int) -> EncodedPairs:
@@ -181,7 +180,7 @@ def dev_score(mapped: Vectors, pairs: EncodedPairs) -> float:
         mapped: Float32 (M, D): `pairs.dev_x` through the map.
         pairs: Holds the targets.
     """
-    return retrieval.bitext_accuracy(affine.unit(mapped), pairs.dev_y)
+    return retrieval.bitext_accuracy(unit(mapped), pairs.dev_y)
 
 
 class MapConfig(Protocol):
@@ -230,8 +229,7 @@ def train_pack(
         head_input=config.head_input,
         cache=cache,
     )
-    facts = asdict(cast(Any, config))
-    return make_pack(recipe, fit(pairs), pairs=pairs, teacher=teacher, tower=tower, config=facts)
+    return make_pack(recipe, fit(pairs), pairs=pairs, teacher=teacher, tower=tower, config=config)
 
 
 def make_pack(
@@ -241,16 +239,13 @@ def make_pack(
     pairs: EncodedPairs,
     teacher: DualEncoder,
     tower: Side,
-    config: Mapping[str, Any],
+    config: Any,
 ) -> LanguagePack:
-    """Put a fitted map behind its tower; languages and scores are added by measuring it."""
-    manifest = PackManifest(
-        recipe=recipe,
-        space_id=teacher.space_id,
-        teacher=teacher.reference,
-        tower=tower.reference,
-        tower_fingerprint=tower.tower.fingerprint,
-        head_input=pairs.head_input,
+    """Put a fitted map behind its tower."""
+    return new_pack(
+        recipe,
+        Side(tower.tower, tower.reference, fitted.map, pairs.head_input),
+        teacher=teacher,
         config=config,
         data={
             "kind": "English text",
@@ -262,16 +257,3 @@ def make_pack(
         num_trainable_parameters=fitted.num_trainable_parameters,
         training_seconds=fitted.seconds,
     )
-    side = Side(tower.tower, tower.reference, fitted.map, pairs.head_input)
-    return LanguagePack(manifest, side, probe_vectors(teacher))
-
-
-def probe_vectors(teacher: DualEncoder) -> Vectors:
-    """The teacher's unit vectors of the probe texts: (P, D)."""
-    english = [ENGLISH] * len(same_space.PROBE_TEXTS)
-    texts = teacher.with_no_pack().encode_texts(same_space.PROBE_TEXTS, languages=english)
-    try:
-        pictures = teacher.with_no_pack().encode_contents(same_space.probe_pictures())
-    except errors.PolyglanceError:
-        return texts  # a tower that only looks vectors up; it has no other name either
-    return np.concatenate([texts, pictures])

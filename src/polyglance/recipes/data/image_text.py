@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.heads.affine import Vectors
 from polyglance.records import Caption
+from polyglance.vectors import Vectors
 
 Rows = NDArray[np.int64]
 

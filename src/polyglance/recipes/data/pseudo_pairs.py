@@ -9,7 +9,6 @@ Legend: Q English texts, N images, K texts of the bank, D width of the space, E 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,14 +16,14 @@ import numpy as np
 
 from polyglance import errors, progress
 from polyglance.encoding.embed import VectorCache, text_key, text_vectors
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.side import Side
 from polyglance.recipes.data import soft_retrieval
+from polyglance.storage import digests
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.store import Store
+from polyglance.vectors import Vectors, unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +114,7 @@ def gather(
         )
     english = [ENGLISH] * len(distinct)
     clip = teacher.with_no_pack().encode_texts(distinct, languages=english, cache=cache)
-    own = affine.unit(text_vectors(distinct, tower.tower, languages=english, cache=cache))
+    own = unit(text_vectors(distinct, tower.tower, languages=english, cache=cache))
     bank = text_vectors(banks.texts, tower.tower, languages=banks.languages, cache=cache)
     keys = [text_key(text, language=None) for text in distinct]
     clip_asks = Asker(teacher.text.space_id, keys, cache)
@@ -124,7 +123,7 @@ def gather(
         clip,
         own,
         answered(clip, banks.images, temperature=temperature, asker=clip_asks),
-        answered(own, affine.unit(bank), temperature=temperature, asker=tower_asks),
+        answered(own, unit(bank), temperature=temperature, asker=tower_asks),
     )
 
 
@@ -163,9 +162,7 @@ def answered(
     """
     if asker.cache is None:
         return soft_retrieval.soft_retrieve(queries, bank, temperature=temperature)
-    digest = hashlib.blake2b(f"{bank.shape} {temperature!r} {asker.tower}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(bank).data)
-    name = digest.hexdigest()
+    name = digests.of_parts([f"{bank.shape} {temperature!r} {asker.tower}", bank])
     facts = StoreFacts(modality="text", dim=bank.shape[1], fingerprint=name, space_id=name)
     store = Store.open_or_create(asker.cache.folder / f"pseudo-{name[:24]}", facts)
     row_of = {key: row for row, key in enumerate(asker.keys)}

@@ -15,6 +15,8 @@ from typing import Literal
 
 import numpy as np
 import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from polyglance import errors
@@ -201,7 +203,7 @@ def parallel_texts(pairs: Sequence[Pair]) -> ParallelTexts:
     ]
     texts = [text for text, _ in row_of]
     languages = [language for _, language in row_of]
-    groups = _components(first, second, size=len(texts))[first]
+    groups = components(first, second, size=len(texts))[first]
     return ParallelTexts(texts, languages, first, second, groups, np.array(language_pairs))
 
 
@@ -358,20 +360,16 @@ def _parts(order: Rows, batch_size: int) -> list[Rows]:
     return np.array_split(order, min(-(-len(order) // batch_size), len(order) // 2))
 
 
-def _components(first: Rows, second: Rows, *, size: int) -> Rows:
-    """(size,) the smallest row that each row is joined to, directly or over others."""
-    root = np.arange(size)
+def components(first: Rows, second: Rows, *, size: int) -> Rows:
+    """(size,) the smallest row that each row is joined to, directly or over others.
 
-    def find(row: int) -> int:
-        while root[row] != row:
-            root[row] = root[root[row]]
-            row = int(root[row])
-        return row
-
-    for a, b in zip(first.tolist(), second.tolist(), strict=True):
-        a, b = find(a), find(b)
-        root[max(a, b)] = min(a, b)
-    return np.array([find(row) for row in range(size)], np.int64)
+    >>> components(np.array([3, 1]), np.array([1, 4]), size=5)
+    array([0, 1, 2, 1, 1])
+    """
+    links = coo_array((np.ones(len(first), bool), (first, second)), shape=(size, size))
+    _, part = connected_components(links, directed=False)
+    _, smallest = np.unique(part, return_index=True)
+    return np.asarray(smallest[part], np.int64)
 
 
 def _check_batch_size(batch_size: int) -> None:

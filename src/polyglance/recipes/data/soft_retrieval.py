@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as functional
 
 from polyglance import errors
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
+from polyglance.vectors import Vectors, unit
 
 BLOCK_QUERIES = 4096
 
@@ -88,4 +87,4 @@ def soft_retrieve_blocks(
             mixed = functional.scaled_dot_product_attention(
                 asked, memory, memory, scale=1 / temperature
             )
-        yield rows, affine.unit(mixed[0, 0].numpy())
+        yield rows, unit(mixed[0, 0].numpy())

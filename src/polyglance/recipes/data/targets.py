@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.encoding.embed import VectorCache, text_vectors
-from polyglance.heads.affine import Vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.side import Side
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.recipes.data.parallel_text import LEAST_TEXTS_A_LANGUAGE
 from polyglance.records import Pair
+from polyglance.vectors import Vectors
 
 
 @dataclass(frozen=True, eq=False)

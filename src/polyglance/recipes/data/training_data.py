@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.recipes.data.pseudo_pairs import Banks
 from polyglance.records import Pair
+from polyglance.storage import digests
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,31 +39,29 @@ class TrainingData:
         Of contents the keys are taken where they are known, not the vectors: the same images
         encoded again, on another machine or after the cache went, differ in the last bits.
         """
-        digest = hashlib.blake2b(digest_size=16)
-        _take_in(self, digest)
-        return digest.hexdigest()
+        return digests.of_parts(_parts(self))
 
 
-def _take_in(value: Any, digest: Any) -> None:
-    """Add a value to a digest: texts, rows and lists of them, told apart by kind and length."""
+def _parts(value: Any) -> Iterator[str | bytes | NDArray[Any]]:
+    """A value for its digest: texts, rows and lists of them, told apart by kind and length."""
     if isinstance(value, str):
         data = value.encode("utf-8", "surrogatepass")
-        digest.update(b"s%d:" % len(data) + data)
+        yield b"s%d:" % len(data) + data
     elif is_dataclass(value) and not isinstance(value, type):
-        digest.update(f"{type(value).__name__}{{".encode())
+        yield f"{type(value).__name__}{{"
         has_keys = bool(getattr(value, "content_keys", ()))
         for each in fields(value):
-            digest.update(each.name.encode() + b"=")
+            yield f"{each.name}="
             part = getattr(value, each.name)
             if has_keys and isinstance(part, np.ndarray):
                 part = str(part.shape)
-            _take_in(part, digest)
+            yield from _parts(part)
     elif isinstance(value, np.ndarray):
-        digest.update(f"{value.dtype}{value.shape}".encode())
-        digest.update(np.ascontiguousarray(value).data)
+        yield f"{value.dtype}{value.shape}"
+        yield value
     elif isinstance(value, Sequence):
-        digest.update(b"[%d:" % len(value))
+        yield f"[{len(value)}:"
         for each in value:
-            _take_in(each, digest)
+            yield from _parts(each)
     else:
-        digest.update(f"{value!r};".encode())
+        yield f"{value!r};"

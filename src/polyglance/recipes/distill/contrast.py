@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from polyglance import training
-from polyglance.heads import affine
-from polyglance.heads.affine import Vectors
-from polyglance.losses import objectives
+from polyglance.losses import Terms, clip
+from polyglance.recipes.data import sampling
 from polyglance.recipes.data.parallel_text import GroupedText
 from polyglance.recipes.distill.config import DistillConfig
 from polyglance.towers.trainable.text import TrainableNgrams
+from polyglance.vectors import Vectors, unit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,24 +60,17 @@ def aims_of(data: GroupedText, targets: Vectors) -> Aims:
     np.add.at(sums, row_text, targets[row_group])
     return Aims(
         texts=tuple(text for text, _ in number),
-        vectors=affine.unit(sums),
-        families=_families(row_text, row_group, num_texts=len(number), num_groups=len(targets)),
+        vectors=unit(sums),
+        families=_families(row_text, row_group, num_groups=len(targets)),
     )
 
 
 def _families(
-    row_text: NDArray[np.int64], row_group: NDArray[np.int64], *, num_texts: int, num_groups: int
+    row_text: NDArray[np.int64], row_group: NDArray[np.int64], *, num_groups: int
 ) -> NDArray[np.int64]:
-    """The connected parts of texts and groups: the least group number spreads along the links."""
-    of_group = np.arange(num_groups)
-    while True:
-        of_text = np.full(num_texts, num_groups)
-        np.minimum.at(of_text, row_text, of_group[row_group])
-        linked = of_group.copy()
-        np.minimum.at(linked, row_group, of_text[row_text])
-        if np.array_equal(linked, of_group):
-            return of_text
-        of_group = linked
+    """By text, the least number of the groups that it is linked to, directly or over others."""
+    size = num_groups + int(row_text.max(initial=-1)) + 1
+    return sampling.components(row_group, num_groups + row_text, size=size)[num_groups:]
 
 
 def train_tower(
@@ -108,8 +101,8 @@ def train_tower(
     features = live.prepare(aims.texts, None)
     wanted, families = torch.from_numpy(aims.vectors), torch.from_numpy(aims.families)
 
-    def step(rows: torch.Tensor) -> objectives.Terms:
-        return objectives.contrastive_distillation(
+    def step(rows: torch.Tensor) -> Terms:
+        return clip.contrastive_distillation(
             functional.normalize(live.forward(features, rows), dim=1),
             wanted[rows],
             temperature=config.temperature,

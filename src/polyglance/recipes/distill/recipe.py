@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -22,21 +21,20 @@ import torch.nn.functional as functional
 
 from polyglance import training
 from polyglance.encoding.embed import VectorCache, text_vectors
-from polyglance.heads import affine, linear
-from polyglance.heads.affine import Vectors
+from polyglance.heads import linear
 from polyglance.languages.registry import ENGLISH
-from polyglance.losses import objectives
+from polyglance.losses import Terms, choice
 from polyglance.model.dual_encoder import DualEncoder
-from polyglance.model.manifest import PackManifest
+from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
 from polyglance.recipes.data import parallel_text
-from polyglance.recipes.data.english_text import probe_vectors
 from polyglance.recipes.distill import contrast, transformer
 from polyglance.recipes.distill.config import DistillConfig
 from polyglance.records import Pair
 from polyglance.towers.tiny.text_net import NgramNet
 from polyglance.towers.tiny.tower import TinyTextTower, text_tower_from
+from polyglance.vectors import Vectors, unit
 
 
 def train_tower(
@@ -117,23 +115,19 @@ def train(
     raw = text_vectors(data.english, teacher.text.tower, languages=english, cache=cache)
     targets = teacher.text.through_head(raw)  # (G, D)
     if tower is None:
-        made = _small(data, affine.unit(targets), config=config, run=run)
+        made = _small(data, unit(targets), config=config, run=run)
     else:
-        targets = targets if config.vectors == "raw" else affine.unit(targets)
+        targets = targets if config.vectors == "raw" else unit(targets)
         made = transformer.imitate(data, targets, side=tower, config=config, cache=cache, run=run)
-    manifest = PackManifest(
-        recipe="distill",
-        space_id=teacher.space_id,
-        teacher=teacher.reference,
-        tower=made.side.reference,
-        tower_fingerprint=made.side.tower.fingerprint,
-        head_input=made.side.head_input,
-        config=asdict(config),
+    return new_pack(
+        "distill",
+        made.side,
+        teacher=teacher,
+        config=config,
         data=data_facts(data, made.report),
         num_trainable_parameters=made.num_trainable_parameters,
         training_seconds=time.perf_counter() - started,
     )
-    return LanguagePack(manifest, made.side, probe_vectors(teacher))
 
 
 def _small(
@@ -152,7 +146,7 @@ def _small(
         )
     # Normalised twice: once would change last bits, and towers of 0.1 must come out the same.
     tower, report = train_tower(
-        parallel_text.featurised(data), affine.unit(targets), config=config, run=run
+        parallel_text.featurised(data), unit(targets), config=config, run=run
     )
     num_parameters = sum(int(np.prod(t.shape)) for t in tower.tensors.values())
     return transformer.Imitator(Side(tower, "tiny:./tower"), report, num_parameters)
@@ -172,10 +166,10 @@ def data_facts(data: parallel_text.GroupedText, report: training.TrainReport) ->
 
 def _step(
     net: NgramNet, targets: torch.Tensor, config: DistillConfig, *, memory: bool
-) -> Callable[[parallel_text.Batch], objectives.Terms]:
-    def by_choice(batch: parallel_text.Batch) -> objectives.Terms:
+) -> Callable[[parallel_text.Batch], Terms]:
+    def by_choice(batch: parallel_text.Batch) -> Terms:
         scores = net(batch.features)  # (B, G)
-        terms = objectives.choose_among(scores, batch.groups, weights=batch.weights)
+        terms = choice.choose_among(scores, batch.groups, weights=batch.weights)
         terms["choice"] = terms["total"]
         if config.squared_error_weight:
             said = functional.softmax(scores, dim=1) @ targets
@@ -184,7 +178,7 @@ def _step(
             terms["total"] = terms["choice"] + config.squared_error_weight * terms["squared_error"]
         return terms
 
-    def by_squared_error(batch: parallel_text.Batch) -> objectives.Terms:
+    def by_squared_error(batch: parallel_text.Batch) -> Terms:
         distance = (net(batch.features) - targets[batch.groups]).square().sum(dim=1)
         return {"total": (distance * batch.weights).mean()}
 

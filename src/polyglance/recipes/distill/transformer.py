@@ -21,13 +21,14 @@ from torch import Tensor, nn
 from polyglance import errors, training
 from polyglance.encoding.embed import VectorCache, text_vectors
 from polyglance.heads import closed_form, linear
-from polyglance.heads.affine import AffineMap, Vectors
+from polyglance.heads.affine import AffineMap
 from polyglance.languages.registry import ENGLISH
-from polyglance.losses import objectives
+from polyglance.losses import Terms
 from polyglance.model.side import Side
 from polyglance.recipes.data.parallel_text import GroupedText
 from polyglance.recipes.distill.config import DistillConfig
 from polyglance.towers.trainable.text import TrainableTransformer
+from polyglance.vectors import Vectors
 
 # The closed form that a new head starts from, in units of the tower's mean variance.
 START_PENALTY = 1e-2
@@ -166,12 +167,12 @@ def start_of_head(
 
 def _step(
     student: _Student, data: GroupedText, targets: Vectors, *, related_weight: float
-) -> Callable[[Tensor], objectives.Terms]:
+) -> Callable[[Tensor], Terms]:
     prepared = student.live.prepare(data.texts, data.text_languages)
     wanted, groups = torch.from_numpy(targets), torch.from_numpy(data.groups)
     weights = torch.where(torch.from_numpy(data.exact), 1.0, related_weight)
 
-    def step(rows: Tensor) -> objectives.Terms:
+    def step(rows: Tensor) -> Terms:
         said = student(prepared, rows)  # (B, D)
         distance = (said - wanted[groups[rows]].to(said.device)).square().sum(dim=1)
         return {"total": (distance * weights[rows].to(said.device)).mean()}

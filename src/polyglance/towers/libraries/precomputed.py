@@ -14,7 +14,6 @@ clip-retrieval's layout the id is `image_path` (option `id_column` names another
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,8 +26,9 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.records import Modality, Output
+from polyglance.storage import digests
 from polyglance.towers import Tower, TowerReference
-from polyglance.towers.base import Vectors
+from polyglance.vectors import Vectors
 
 OPTIONS = ("space", "id_column", "languages")
 # Rows checked and read at a time; 16,384 x 1,024 of float32 are 64 MB.
@@ -151,11 +151,11 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
     parts = list(
         read_parts(folder, modality=modality, id_column=reference.options.get("id_column"))
     )
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        _check(part, width=int(parts[0].vectors.shape[-1]), digest=digest)
+    fingerprint = digests.of_parts(
+        what for part in parts for what in _checked(part, width=parts[0].vectors.shape[-1])
+    )
     _refuse_repeats(parts)
-    return PrecomputedTower(parts, modality=modality, space=space, fingerprint=digest.hexdigest())
+    return PrecomputedTower(parts, modality=modality, space=space, fingerprint=fingerprint)
 
 
 def read_parts(folder: Path, *, modality: Modality, id_column: str | None) -> Iterator[Part]:
@@ -303,8 +303,8 @@ def _map(path: Path) -> NDArray[Any]:
     return vectors
 
 
-def _check(part: Part, *, width: int, digest: Any) -> None:
-    """Refuse what cannot be compared, and add what was read to the fingerprint."""
+def _checked(part: Part, *, width: int) -> Iterator[str | NDArray[Any]]:
+    """Refuse what cannot be compared, and give what was read for the fingerprint."""
     vectors = part.vectors
     if vectors.ndim != 2 or vectors.shape[1] != width or vectors.dtype.kind != "f":
         raise errors.VectorError(
@@ -317,12 +317,12 @@ def _check(part: Part, *, width: int, digest: Any) -> None:
             f"{part.path} holds {len(vectors)} vectors for {len(part.ids)} ids",
             hint="give one id a vector, in the same order",
         )
-    digest.update(json.dumps([part.path.name, vectors.shape, vectors.dtype.str]).encode())
-    digest.update("\n".join(part.ids).encode())
+    yield json.dumps([part.path.name, vectors.shape, vectors.dtype.str])
+    yield "\n".join(part.ids)
     bad: list[int] = []
     for start in range(0, len(vectors), BLOCK_ROWS):
         block = np.ascontiguousarray(vectors[start : start + BLOCK_ROWS])
-        digest.update(block.data)
+        yield block
         # One product finds all three: the norm of a row with NaN or infinity is neither.
         norms = np.einsum("nd,nd->n", block, block, dtype=np.float64, casting="unsafe")
         bad.extend((np.flatnonzero(~(np.isfinite(norms) & (norms > 0))) + start).tolist())

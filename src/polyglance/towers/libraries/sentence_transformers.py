@@ -34,11 +34,11 @@ from polyglance.languages.text_forms import TextForm
 from polyglance.records import Modality, Output
 from polyglance.storage import tensor_files
 from polyglance.towers import Tower, TowerReference
-from polyglance.towers.base import Vectors
 from polyglance.towers.libraries import transformers
 from polyglance.towers.runtime import batching, bert, checkpoints, weights
 from polyglance.towers.runtime.pooling import PooledEncoder
 from polyglance.towers.trainable.assembled import Identity, ProjectedEncoder, TorchTextTower
+from polyglance.vectors import Vectors
 
 OPTIONS = ("revision", "prompt", "device")
 

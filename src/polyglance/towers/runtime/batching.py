@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from polyglance.errors import InputError
-from polyglance.towers.base import Vectors
+from polyglance.vectors import Vectors
 
 Batch = dict[str, Tensor]
 TokenRows = list[list[int]]

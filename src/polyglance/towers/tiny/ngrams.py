@@ -4,7 +4,8 @@ Legend: N texts, F features of all texts together, V rows of the table (buckets)
 
     text -> words -> n-grams of 1 to 4 graphemes -> buckets -> weighted sum of rows (N, D)
 
-This file imports no torch: a search loads the tower and answers before torch could be imported.
+By hand: n-grams of fastText and scikit-learn are of code points, these of the signs that a reader
+sees. No torch is imported: a search loads the tower and answers before torch could be.
 """
 
 from __future__ import annotations

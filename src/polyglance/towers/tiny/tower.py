@@ -11,7 +11,6 @@ vector itself (51 %). Text towers run in NumPy. An image tower is a small convol
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -24,15 +23,15 @@ from numpy.typing import NDArray
 from polyglance import errors
 from polyglance.languages import text_forms
 from polyglance.records import Modality, Output
-from polyglance.storage import atomic, manifests, tensor_files
+from polyglance.storage import atomic, digests, manifests, tensor_files
 from polyglance.towers import Tower, TowerReference
 from polyglance.towers.tiny import ngrams
+from polyglance.vectors import Vectors
 
 if TYPE_CHECKING:
     from polyglance.towers.tiny.image_net import TinyImageNet
     from polyglance.towers.tiny.text_net import NgramNet
 
-Vectors = NDArray[np.float32]
 Ending = Literal["linear", "softmax"]
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -290,12 +289,11 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
 
 def fingerprint_of(tensors: Tensors, kind: str) -> str:
     """Which tower: a hash of its kind, names, shapes and bytes. Torch is not needed for it."""
-    digest = hashlib.blake2b(kind.encode(), digest_size=16)
+    parts: list[str | NDArray[Any]] = [kind]
     for name in sorted(tensors):
-        value = np.ascontiguousarray(tensors[name])
-        digest.update(f"{name} {value.dtype} {value.shape}".encode())
-        digest.update(value.tobytes())
-    return digest.hexdigest()
+        value = np.atleast_1d(tensors[name])
+        parts += [f"{name} {value.dtype} {value.shape}", value]
+    return digests.of_parts(parts)
 
 
 def _save(folder: Path, tensors: Tensors, facts: Mapping[str, Any]) -> None:

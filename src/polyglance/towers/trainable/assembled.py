@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from polyglance import errors
 from polyglance.records import Modality, Output
-from polyglance.towers.base import Tower, Vectors
+from polyglance.towers.base import Tower
 from polyglance.towers.runtime import batching
 from polyglance.towers.trainable import pixels
+from polyglance.vectors import Vectors
 
 IMAGES_PER_BATCH = 32
 

@@ -35,10 +35,10 @@ from polyglance.towers import (
     load_tower,
     note_places,
 )
-from polyglance.towers.base import Vectors
 from polyglance.towers.runtime import batching, weights
 from polyglance.towers.trainable import adapters
 from polyglance.towers.trainable.assembled import TorchTextTower
+from polyglance.vectors import Vectors
 
 Method = Literal["weights", "adapters", "lora", "shared-lora"]
 

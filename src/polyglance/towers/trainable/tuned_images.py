@@ -28,9 +28,9 @@ from polyglance.towers import (
     load_tower,
     note_places,
 )
-from polyglance.towers.base import Vectors
 from polyglance.towers.runtime import weights
 from polyglance.towers.trainable.assembled import TorchImageTower
+from polyglance.vectors import Vectors
 
 SCHEMA_VERSION = 1
 MANIFEST, WEIGHTS = "tower.json", "weights.safetensors"
