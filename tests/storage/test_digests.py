@@ -37,7 +37,7 @@ from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.tasks.text import BitextData, SimilarityData
-from polyglance.towers import load_tower
+from polyglance.towers import Tower, load_tower
 from polyglance.towers.runtime import weights
 from polyglance.towers.tiny import tower as tiny
 from polyglance.training import fingerprints
@@ -47,7 +47,7 @@ UNIT = np.eye(4, dtype=np.float32)[:3]
 IDS = ("a", "bé", "c")
 
 
-class Tower:
+class TextTower(Tower):
     modality, uses_language, dim = "text", False, 4
     fingerprint, space_id, pre_projection_dim = "tower-1", "space-1", 4
 
@@ -55,7 +55,7 @@ class Tower:
         return np.resize(ROWS, (len(items), 4))
 
 
-class ImageTower(Tower):
+class ImageTower(TextTower):
     modality = "image"
 
 
@@ -68,13 +68,13 @@ def names_below(folder):
 
 
 def of_sides():
-    side = Side(Tower(), "fake:t", affine_map())
+    side = Side(TextTower(), "fake:t", affine_map())
     other = dataclasses.replace(side, head_input="raw", output="pre_projection")
     return side.fingerprint, side.space_id, other.fingerprint, other.space_id
 
 
 def of_packs():
-    shared = {"tower": Tower(), "head": None, "space_id": "s"}
+    shared = {"tower": TextTower(), "head": None, "space_id": "s"}
     plain = export_packs.pack_of("fake:t", **shared)
     headed = export_packs.pack_of("fake:t", content="head", content_head=affine_map(2), **shared)
     side = Side(ImageTower(), "fake:i", affine_map())
@@ -185,8 +185,8 @@ def of_stores(folder):
 
 def of_caches(folder):
     cache = embed.VectorCache(folder / "texts")
-    cache.store_of(Tower())
-    cache.store_of(Tower(), output="pre_projection")
+    cache.store_of(TextTower())
+    cache.store_of(TextTower(), output="pre_projection")
     Image.new("RGB", (4, 4), "red").save(folder / "red.png")
     MediaCache(folder / "images").encode(
         [MediaFile("red", folder / "red.png", modality="image")], ImageTower()
