@@ -27,21 +27,7 @@ class States(NamedTuple):
 
 
 class Linear(nn.Linear):
-    """A linear layer that goes through oneDNN where nothing is learned and nothing is sent away.
-
-    On the AMD machine this was measured on, torch's own path (MKL) reaches 91 GFLOP/s a core and
-    oneDNN 106, and these products are nine tenths of the encoder's time. The operator is the one
-    that torch.compile emits; where a version of torch lacks it, the usual path is taken.
-    """
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """(..., D) to (..., D')."""
-        if torch.is_inference_mode_enabled() and _goes_through_onednn(rows, self.weight):
-            product = torch.ops.mkldnn._linear_pointwise(
-                rows, self.weight, self.bias, "none", [], ""
-            )
-            return cast(Tensor, product)
-        return F.linear(rows, self.weight, self.bias)
+    """A linear layer whose weights come from a checkpoint."""
 
     def reset_parameters(self) -> None:
         """Draw nothing: the tensors of a checkpoint take the place of these."""
@@ -205,12 +191,3 @@ def _published_names(num_layers: int) -> dict[str, str]:
         for ours, theirs in modules.items()
         for kind in ("weight", "bias")
     }
-
-
-def _goes_through_onednn(rows: Tensor, weight: Tensor) -> bool:
-    return (
-        rows.device.type == "cpu"
-        and rows.dtype == weight.dtype == torch.float32
-        and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    )
