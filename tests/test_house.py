@@ -127,7 +127,7 @@ PUBLIC = {
     "polyglance.search.queries": {"Query", "Term", "parse"},
     "polyglance.search.searcher": {
         "Answer",
-        "Ask",
+        "SearchRequest",
         "Interpretation",
         "Filters",
         "Hit",

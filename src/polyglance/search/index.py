@@ -29,6 +29,7 @@ from polyglance.search.filters import Filters
 from polyglance.search.folders import Folders
 from polyglance.search.fusion import Candidates, Hit
 from polyglance.search.pack_columns import Column
+from polyglance.search.request import require_top
 from polyglance.storage.ann_index import Nearest, Rows
 from polyglance.storage.schema import require_unit
 from polyglance.storage.store import Store
@@ -233,12 +234,13 @@ class Index:
 
         Args:
             queries: Float32 (Q, D), unit.
-            top: How many answers a query, at least 1.
+            top: How many answers a query; see `SearchRequest`.
             pack: The pack that encoded the queries; None where the teacher did.
 
         Raises:
-            ConfigError: For `top` below 1.
+            ConfigError: For `top` out of range.
         """
+        require_top(top)
         return [
             [
                 Hit(rank, *found)
@@ -266,10 +268,8 @@ class Index:
             filters: What they must satisfy.
 
         Raises:
-            ConfigError: For a count below 1, or filters that ask what the index does not hold.
+            ConfigError: For filters that ask what the index does not hold.
         """
-        if count < 1:
-            raise errors.ConfigError(f"top {count}; it must be at least 1", hint="try --top 10")
         column, where = self._column(pack), self._condition(filters)
         if self.nearest.facts is not None if column is None else column.nearest is not None:
             return self._probed(queries, count=count, where=where, column=column)

@@ -11,22 +11,18 @@ import contextlib
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-import numpy as np
-
 from polyglance import errors
-from polyglance.heads import affine
-from polyglance.languages.registry import get_language, normalise_language
+from polyglance.languages.registry import get_language
 from polyglance.search import searcher as service
-from polyglance.search.filters import Filters
 from polyglance.search.index import Index
 from polyglance.search.queries import PictureVector, Query
-from polyglance.search.searcher import Answer, Ask, Hit, Interpretation, Searcher
+from polyglance.search.request import SearchRequest
+from polyglance.search.searcher import Answer, Hit, Interpretation, Searcher
 from polyglance.serve import freshness
 from polyglance.serve.pictures import Pictures
 
@@ -36,31 +32,6 @@ if TYPE_CHECKING:
 SHOWN = ("caption", "url", "taken_at", "size")
 KEPT_ITEMS = 65_536
 SHOWN_GUESSES = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """One question.
-
-    Attributes:
-        query: What is asked; None where a vector is given.
-        vector: D numbers of the space.
-        shown: How the answer names it.
-        language: Id of its texts' language; None has it guessed.
-        top: How many answers.
-        filters: What an answer must satisfy.
-        fold: Whether copies are left out.
-        preferred: Ids of languages that the asker reads.
-    """
-
-    query: Query | None = None
-    vector: tuple[float, ...] = ()
-    shown: str = ""
-    language: str | None = None
-    top: int = 24
-    filters: Filters | None = None
-    fold: bool = True
-    preferred: tuple[str, ...] = ()
 
 
 class Catalogue:
@@ -129,6 +100,11 @@ class Asker:
         return self._catalogue
 
     @property
+    def dim(self) -> int:
+        """Numbers of a vector of the index's space."""
+        return self._searcher.index.store.facts.dim
+
+    @property
     def spoken(self) -> tuple[str, ...]:
         """Ids of the languages that may stand in front of a text; see `queries.parse`."""
         return self._searcher.spoken
@@ -195,42 +171,29 @@ class Asker:
         # What cannot be had, such as the model behind vectors of others, is said when it is asked.
         for language in (*first.values(), None):  # None: the detector
             with contextlib.suppress(errors.PolyglanceError):
-                self.answers([Asked(query=Query.of_text("a"), language=language)])
+                self.answers([SearchRequest(query=Query.of_text("a"), language=language)])
         with contextlib.suppress(errors.PolyglanceError):
             self._searcher.encode_pictures([_small_picture()])
 
-    def answers(self, batch: Sequence[Asked]) -> list[dict[str, Any] | Exception]:
-        """The answers to several questions, as `schemas.Found` describes them, or what is wrong.
+    def answers(self, batch: Sequence[SearchRequest]) -> list[dict[str, Any] | Exception]:
+        """The answers to several requests, or what is wrong with them.
+
+        They are as `schemas.Found` describes them, but for the query, which the asker names.
 
         Raises:
             LostIndexError: There is no index to ask any more.
         """
         self.look()
-        asks = [
-            Ask(
-                query=asked.query,
-                top=asked.top,
-                filters=asked.filters,
-                language=asked.language,
-                alike=1.0 if asked.fold else None,
-                preferred=asked.preferred,
-            )
-            for asked in batch
-            if asked.query is not None
-        ]
-        found = iter(self._searcher.search_each(asks) if asks else [])
+        found = self._searcher.search_each(batch)
         with self._lock:
             self._renew()  # it may have looked again
             catalogue = self._catalogue
-        answers: list[dict[str, Any] | Exception] = []
-        for asked in batch:
-            answer = next(found) if asked.query is not None else self._near(asked)
-            answers.append(
-                answer
-                if isinstance(answer, errors.PolyglanceError)
-                else self._written(asked, answer, catalogue)
-            )
-        return answers
+        return [
+            answer
+            if isinstance(answer, errors.PolyglanceError)
+            else _written(request, answer, catalogue)
+            for request, answer in zip(batch, found, strict=True)
+        ]
 
     def vectors(self, images: Sequence[Image]) -> list[PictureVector]:
         """Decoded pictures as vectors; runs in a thread of its own, beside the encoder's of texts.
@@ -240,38 +203,21 @@ class Asker:
         """
         return [PictureVector(vector) for vector in self._searcher.encode_pictures(images)]
 
-    def _near(self, asked: Asked) -> Answer | errors.PolyglanceError:
-        """What lies near a vector that was given; or what is wrong with it."""
-        started = time.perf_counter()
-        dim = self._searcher.index.store.facts.dim
-        with np.errstate(over="ignore"):
-            vector = np.asarray([asked.vector], np.float32)  # (1, D)
-            length = np.linalg.norm(vector)
-        if vector.shape[1] != dim or not np.isfinite(length) or not length:
-            return errors.VectorError(
-                f"a vector of {vector.shape[1]} numbers and length {length:g}; {dim} numbers are "
-                "wanted, finite and not all 0",
-                hint="encode it with the model of the index",
-            )
-        alike = 1.0 if asked.fold else None
-        hits = self._searcher.rank(affine.unit(vector), top=asked.top, alike=alike)[0]
-        return Answer(hits=hits, assumed=(), seconds=time.perf_counter() - started)
 
-    def _written(self, asked: Asked, answer: Answer, catalogue: Catalogue) -> dict[str, Any]:
-        hits = [
-            hit
-            for hit in answer.hits
-            if hit.id in catalogue.row_of  # else gone since it was ranked
-        ]
-        return {
-            "query": asked.shown,
-            "language": asked.language,
-            "assumed": [_assumed(one) for one in answer.assumed],
-            "seconds": round(answer.seconds, 6),
-            "items": len(catalogue.row_of),
-            "notes": list(answer.notes),
-            "hits": [catalogue.hit(hit, rank) for rank, hit in enumerate(hits[: asked.top], 1)],
-        }
+def _written(request: SearchRequest, answer: Answer, catalogue: Catalogue) -> dict[str, Any]:
+    hits = [
+        hit
+        for hit in answer.hits
+        if hit.id in catalogue.row_of  # else gone since it was ranked
+    ]
+    return {
+        "language": request.language,
+        "assumed": [_assumed(one) for one in answer.assumed],
+        "seconds": round(answer.seconds, 6),
+        "items": len(catalogue.row_of),
+        "notes": list(answer.notes),
+        "hits": [catalogue.hit(hit, rank) for rank, hit in enumerate(hits, 1)],
+    }
 
 
 def web_address(given: object) -> str | None:
@@ -289,18 +235,6 @@ def web_address(given: object) -> str | None:
     except ValueError:
         return None
     return given if parts.scheme.lower() in ("http", "https") and parts.hostname else None
-
-
-def language_id(given: str | None) -> str | None:
-    """The id of a language that somebody named; None where nobody did.
-
-    Raises:
-        LanguageError: There is no such language, or there are several.
-
-    >>> language_id("de"), language_id("")
-    ('deu_Latn', None)
-    """
-    return normalise_language(given) if given else None
 
 
 def _assumed(one: Interpretation) -> dict[str, Any]:
