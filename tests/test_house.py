@@ -135,7 +135,7 @@ PUBLIC = {
         "Searcher",
     },
     "polyglance.search.indexing": {"IndexReport", "build"},
-    "polyglance.search.thumbnails": {"Thumbnails", "thumbnail"},
+    "polyglance.search.thumbnails": {"thumbnail"},
     "polyglance.storage.store": {"Store", "StoreFacts"},
     "polyglance.towers": {"TOWERS", "ImageTower", "Tower", "load_tower", "parse_reference"},
     "polyglance.metrics.retrieval": {

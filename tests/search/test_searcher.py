@@ -574,13 +574,13 @@ def test_an_index_of_an_older_version_says_whose_it_is_once_it_was_indexed_again
 def test_nothing_is_written_for_an_index_at_an_address(
     index_path, picture_folder, tmp_path, monkeypatch
 ):
-    from polyglance.search.thumbnails import Thumbnails
+    from polyglance.search.thumbnails import thumbnail
 
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
     searcher = Searcher(f"file://{index_path}")
     shutil.rmtree(index_path / "thumbnails")
-    assert Thumbnails(searcher.index.store).get(file_of(QUERY))[:2] == b"\xff\xd8"
+    assert thumbnail(searcher.index, file_of(QUERY))[:2] == b"\xff\xd8"
     assert not list((tmp_path / "empty").iterdir())
     assert not (index_path / "thumbnails").exists()
 

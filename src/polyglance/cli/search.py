@@ -18,6 +18,7 @@ from polyglance.cli import options, terminal
 
 if TYPE_CHECKING:
     from polyglance.cli.terminal import Way
+    from polyglance.search.index import Index
     from polyglance.search.searcher import Answer, Searcher
 
 HELP = "Find pictures by a text in any language, by a picture, or by both."
@@ -221,33 +222,29 @@ def _print_paths(paths: Sequence[str]) -> None:
 
 def _print_table(searcher: Searcher, answer: Answer, *, thumbnails: bool | None) -> None:
     """Ranked ids with scores on 80 columns, then who answered."""
-    from polyglance.search.thumbnails import Thumbnails
-
     way = terminal.picture_way(os.environ, is_terminal=sys.stdout.isatty())
     if thumbnails and way is None:
         typer.secho("this terminal does not say that it can show pictures", dim=True, err=True)
-    shown = (
-        Thumbnails(searcher.index.store) if way is not None and thumbnails is not False else None
-    )
     for hit in answer.hits:
         same = f"  +{hit.num_folded} the same" if hit.num_folded else ""
         head = f"{hit.rank:>3}  {hit.score:6.3f}  "
         room = WIDTH - len(head) - len(same)
         typer.echo(head + terminal.fitted(hit.id, room) + same)
-        if shown is not None and way is not None:
-            _show(shown, hit.id, way)
+        if way is not None and thumbnails is not False:
+            _show(searcher.index, hit.id, way)
     if not answer.hits:
         typer.echo("nothing found")
     for line in _who_answered(answer, has_candidates=bool(searcher.spoken)):
         typer.secho(f"     {line}", dim=True, err=True)
 
 
-def _show(thumbnails: Any, identity: str, way: Way) -> None:
+def _show(index: Index, identity: str, way: Way) -> None:
     """One thumbnail, where there is one."""
     from polyglance import errors
+    from polyglance.search.thumbnails import thumbnail
 
     try:
-        picture = thumbnails.get(identity)
+        picture = thumbnail(index, identity)
     except (errors.UnavailableError, errors.InputError):
         return  # vectors of others have no picture, and a file may be gone
     terminal.send(terminal.picture(picture, way=way))

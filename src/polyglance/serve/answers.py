@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,20 +23,28 @@ from polyglance.search import searcher as service
 from polyglance.search.index import Index
 from polyglance.search.queries import PictureVector, Query
 from polyglance.search.request import SearchRequest
-from polyglance.search.searcher import Answer, Hit, Interpretation, Searcher
+from polyglance.search.searcher import Answer, Interpretation, Searcher
 from polyglance.serve import freshness
 from polyglance.serve.pictures import Pictures
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
 SHOWN = ("caption", "url", "taken_at", "size")
-KEPT_ITEMS = 65_536
+# Columns of what is shown that stay in memory; and items of which all that is told stays.
+HELD_BYTES = 2**24
+KEPT_ITEMS = 4_096
 SHOWN_GUESSES = 3
 
 
 class Catalogue:
     """What is shown of the items of one state of an index.
+
+    Held are whole columns of it, up to `HELD_BYTES`, and what is told of the items that come again
+    and again; the rest is read from the table, once for the answers of a batch.
 
     Args:
         index: Open; what it holds does not change.
@@ -43,39 +52,86 @@ class Catalogue:
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        self.pictures = Pictures(index.store)
-        self.row_of = {identity: row for row, identity in enumerate(index.ids)}
-        there = [name for name in SHOWN if name in index.store.extra_columns]
-        # Packed: as Python's values they would take ten times the memory and time.
-        self._table = index.store.table.to_table(columns=there).combine_chunks()
-
+        self.pictures = Pictures(index)
         self._told: dict[str, dict[str, Any]] = {}
+        self._held: dict[str, pyarrow.ChunkedArray] = {}
+        self._read: list[str] = []
+        for name in SHOWN:
+            if name in index.store.extra_columns:
+                self._hold(name)
+        _ = index.id_map  # now, not with the first answer
 
-    def hit(self, found: Hit, rank: int) -> dict[str, Any]:
-        """A hit as `schemas.FoundHit` describes it."""
-        told = self._told.get(found.id) or self._tell(found.id)
-        score = round(found.score, 6)
-        return {"rank": rank, "score": score, "folded": found.num_folded, **told}
+    def __len__(self) -> int:
+        """Items."""
+        return len(self.index.ids)
 
-    def _tell(self, identity: str) -> dict[str, Any]:
-        """What is the same in every answer; kept for the items that come again and again."""
-        path, row = quote(identity), self.row_of[identity]
-        caption, url, taken, size = (
-            self._table[name][row].as_py() if name in self._table.column_names else None
-            for name in SHOWN
-        )
-        if len(self._told) >= KEPT_ITEMS:
-            self._told.clear()
-        self._told[identity] = {
-            "id": identity,
-            "image": f"/api/images/{path}",
-            "thumbnail": f"/api/thumbnails/{path}",
-            "caption": caption,
-            "url": web_address(url),
-            "taken_at": None if taken is None else taken.isoformat(),
-            "size": size or None,
+    def __contains__(self, identity: str) -> bool:
+        """Whether there is such an item."""
+        return bool(self.rows([identity])[0] >= 0)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the columns that are held."""
+        return sum(column.nbytes for column in self._held.values())
+
+    def rows(self, identities: Sequence[str]) -> NDArray[np.int64]:
+        """The places of items among all ids; -1 for one that is not there."""
+        return self.index.id_map.rows(identities)
+
+    def told(self, identities: Collection[str]) -> dict[str, dict[str, Any]]:
+        """What is the same in every answer, by id; without the items that are not there."""
+        known = {each: self._told[each] for each in identities if each in self._told}
+        asked = [each for each in dict.fromkeys(identities) if each not in known]
+        rows = dict(zip(asked, self.rows(asked).tolist(), strict=True))
+        there = {identity: row for identity, row in rows.items() if row >= 0}
+        if not there:
+            return known
+        shown: dict[str, list[Any]] = {name: [None] * len(there) for name in SHOWN}
+        for name, column in self._held.items():
+            shown[name] = [column[row].as_py() for row in there.values()]
+        if self._read:
+            shown |= self.index.columns_at(list(there.values()), self._read)
+        new = {
+            identity: _of_item(identity, *values)
+            for identity, *values in zip(there, *(shown[name] for name in SHOWN), strict=True)
         }
-        return self._told[identity]
+        if len(self._told) + len(new) > KEPT_ITEMS:
+            self._told.clear()
+        self._told |= new
+        return known | new
+
+    def _hold(self, name: str) -> None:
+        """Keep a column, if there is room; one that says nothing of any item takes none."""
+        import pyarrow as pa
+
+        room, parts = HELD_BYTES - self.nbytes, []
+        for batch in self.index.store.table.to_batches(columns=[name]):
+            column = batch.column(0)
+            empty = column.null_count == len(column)
+            parts.append(pa.nulls(len(column)) if empty else column)
+            room -= 0 if empty else column.nbytes
+            if room < 0:
+                self._read.append(name)
+                return
+        typed = [part.type for part in parts if part.type != pa.null()]
+        if typed:
+            self._held[name] = pa.chunked_array([part.cast(typed[0]) for part in parts])
+
+
+def _of_item(
+    identity: str, caption: str | None, url: object, taken: datetime | None, size: int | None
+) -> dict[str, Any]:
+    """The fields of `schemas.FoundHit` that say what an item is."""
+    path = quote(identity)
+    return {
+        "id": identity,
+        "image": f"/api/images/{path}",
+        "thumbnail": f"/api/thumbnails/{path}",
+        "caption": caption,
+        "url": web_address(url),
+        "taken_at": None if taken is None else taken.isoformat(),
+        "size": size or None,
+    }
 
 
 class Asker:
@@ -188,11 +244,11 @@ class Asker:
         with self._lock:
             self._renew()  # it may have looked again
             catalogue = self._catalogue
+        hits = [hit for one in found if isinstance(one, Answer) for hit in one.hits]
+        told = catalogue.told([hit.id for hit in hits])
         return [
-            answer
-            if isinstance(answer, errors.PolyglanceError)
-            else _written(request, answer, catalogue)
-            for request, answer in zip(batch, found, strict=True)
+            _written(request, one, told, items=len(catalogue)) if isinstance(one, Answer) else one
+            for request, one in zip(batch, found, strict=True)
         ]
 
     def vectors(self, images: Sequence[Image]) -> list[PictureVector]:
@@ -204,19 +260,25 @@ class Asker:
         return [PictureVector(vector) for vector in self._searcher.encode_pictures(images)]
 
 
-def _written(request: SearchRequest, answer: Answer, catalogue: Catalogue) -> dict[str, Any]:
-    hits = [
-        hit
-        for hit in answer.hits
-        if hit.id in catalogue.row_of  # else gone since it was ranked
-    ]
+def _written(
+    request: SearchRequest, answer: Answer, told: Mapping[str, Mapping[str, Any]], *, items: int
+) -> dict[str, Any]:
+    hits = [hit for hit in answer.hits if hit.id in told]  # the others are gone since
     return {
         "language": request.language,
         "assumed": [_assumed(one) for one in answer.assumed],
         "seconds": round(answer.seconds, 6),
-        "items": len(catalogue.row_of),
+        "items": items,
         "notes": list(answer.notes),
-        "hits": [catalogue.hit(hit, rank) for rank, hit in enumerate(hits, 1)],
+        "hits": [
+            {
+                "rank": rank,
+                "score": round(hit.score, 6),
+                "folded": hit.num_folded,
+                **told[hit.id],
+            }
+            for rank, hit in enumerate(hits, 1)
+        ],
     }
 
 

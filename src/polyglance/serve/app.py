@@ -108,7 +108,7 @@ def create(
     guard = Guard(
         _Observed(app), limits=limits, doors=doors, loopback_only=loopback_only, names=names
     )
-    metrics = Metrics(running=lambda: guard.running, items=lambda: len(asker.catalogue.row_of))
+    metrics = Metrics(running=lambda: guard.running, items=lambda: len(asker.catalogue))
     app.state.metrics, app.state.asker = metrics, asker
     app.state.limits, app.state.doors = limits, doors
     app.state.decoder = Decoder(limits)
@@ -212,7 +212,7 @@ def _search(app: FastAPI) -> None:
     @app.get("/api/similar/{identity:id}", response_model=schemas.Found, responses=LOST)
     async def similar(identity: Identity, top: Top = 24) -> Response:
         """Find pictures like one of the index, which is left out."""
-        if identity not in app.state.asker.catalogue.row_of:
+        if identity not in app.state.asker.catalogue:
             return _no_item(identity)
         asked = SearchRequest(query=Wanted.like(identity), top=top)
         return await answered(app, asked, shown=identity)
@@ -233,9 +233,8 @@ def _search(app: FastAPI) -> None:
         asked = clip_retrieval.asked(query, limits=app.state.limits, dim=dim)
         found = await app.state.batcher.ask(await app.state.looking.seen(asked))
         base = str(request.base_url).rstrip("/")
-        rows = clip_retrieval.rows(
-            found, query=query, row_of=app.state.asker.catalogue.row_of, base=base
-        )
+        row_of = app.state.asker.catalogue.rows
+        rows = clip_retrieval.rows(found, query=query, row_of=row_of, base=base)
         headers = clip_retrieval.cut(query, num_rows=len(rows))
         return Response(to_json(rows), media_type="application/json", headers=headers)
 
@@ -296,7 +295,7 @@ def _files(app: FastAPI) -> None:
         asker = app.state.asker
         if not asker.looked_lately:
             await asyncio.to_thread(asker.look)
-        there = identity in asker.catalogue.row_of
+        there = identity in asker.catalogue
         return asker.catalogue.pictures if there else None
 
     def sent(request: Request, data: bytes, kind: str, tag: str) -> Response:
@@ -313,7 +312,7 @@ def _files(app: FastAPI) -> None:
         if (pictures := await found(identity)) is None:
             return _no_item(identity)
         data, kind = await asyncio.to_thread(pictures.picture, identity)
-        return sent(request, data, kind, pictures.row(identity).key)
+        return sent(request, data, kind, pictures.key(identity))
 
     @app.get(
         "/api/thumbnails/{identity:id}", response_class=Response, responses={**LOST, **PICTURE}
@@ -327,7 +326,7 @@ def _files(app: FastAPI) -> None:
             data, _ = await asyncio.to_thread(pictures.picture, identity)
             small = await app.state.decoder.thumbnail(data)
             await asyncio.to_thread(pictures.keep, identity, small)
-        return sent(request, small, "image/jpeg", f"{pictures.row(identity).key}-small")
+        return sent(request, small, "image/jpeg", f"{pictures.key(identity)}-small")
 
 
 def _facts(app: FastAPI) -> None:
@@ -361,7 +360,7 @@ def _facts(app: FastAPI) -> None:
         told = {
             "status": "ok" if problem is None else "unavailable",
             "problem": problem,
-            "items": len(asker.catalogue.row_of),
+            "items": len(asker.catalogue),
             "version": __version__,
         }
         return JSONResponse(told, status_code=200 if problem is None else 503)

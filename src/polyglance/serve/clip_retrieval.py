@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.heads import affine
@@ -83,7 +84,7 @@ def rows(
     found: Mapping[str, Any],
     *,
     query: schemas.KnnQuery,
-    row_of: Mapping[str, int],
+    row_of: Callable[[Sequence[str]], NDArray[np.int64]],
     base: str,
 ) -> list[dict[str, Any]]:
     """An answer in their form.
@@ -91,12 +92,13 @@ def rows(
     Args:
         found: Ours.
         query: What was asked.
-        row_of: An item's place among the ids.
+        row_of: The places of items among the ids.
         base: Address of this server, for files.
     """
     listed: list[dict[str, Any]] = []
-    for hit in found["hits"]:
-        row: dict[str, Any] = {"id": row_of[hit["id"]], "similarity": hit["score"]}
+    places = row_of([hit["id"] for hit in found["hits"]]).tolist()
+    for hit, place in zip(found["hits"], places, strict=True):
+        row: dict[str, Any] = {"id": place, "similarity": hit["score"]}
         if len(listed) < query.num_images:
             row["image_path"] = hit["id"]
             row["url"] = hit["url"] or base + hit["image"]
