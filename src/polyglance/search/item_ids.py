@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pyarrow
 
-ITERATED = 4_096  # texts that are Python's at a time
+ITERATED = 16_384  # texts that are Python's at a time
 OFFSETS_32 = 2**31 - 1
 
 
