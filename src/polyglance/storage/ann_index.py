@@ -117,6 +117,13 @@ class Nearest:
         self._passing: dict[str, NDArray[np.uint8]] = {}  # a bit a row
         self.facts = facts or facts_of(table)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds beside vectors and index: numbers of rows, what conditions let by."""
+        first_numbers, first_rows = self._runs
+        conditions = sum(kept.nbytes for kept in self._passing.values())
+        return conditions + first_numbers.nbytes + first_rows.nbytes
+
     def warm_up(self) -> None:
         """Read the index, or the vectors where there is none, so that the first query is quick."""
         if self.facts is None:
