@@ -29,7 +29,7 @@ from polyglance import errors
 from polyglance.languages import detection
 from polyglance.languages.registry import ENGLISH, get_language, normalise_language
 from polyglance.search.queries import Query
-from polyglance.search.searcher import Ask, Searcher
+from polyglance.search.searcher import Searcher, SearchRequest
 from polyglance.sources import pictograms
 from polyglance.storage import locations
 
@@ -202,7 +202,9 @@ def retrieval(
     for way, language_of in known.items():
         answers = searcher.search_many(
             [
-                Ask(query=Query.of_text(text), top=TOP, language=language_of(text, language))
+                SearchRequest(
+                    query=Query.of_text(text), top=TOP, language=language_of(text, language)
+                )
                 for text, language, _ in names
             ]
         )

@@ -10,10 +10,15 @@ The rows come in as clip-retrieval leaves them. Ours answers with ids and paths,
 search does once its query is encoded. Beside it stand what rclip does (all vectors stacked for each
 query, then a product) and a FAISS flat index; each searches in a process of its own. The index is
 kept in the cache folder, and what building took is told from its own facts.
+
+A server's process opens the same index, and is asked everything that makes it remember: searches,
+items like one, files, folders. What it then holds is told in bytes an item: vector index, ids and
+paths, and the rest, by its parts and as its resident memory grew.
 """
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import resource
 import shutil
@@ -41,6 +46,7 @@ NUM_QUERIES = 500  # of each kind
 TOP = 10
 TARGET_RECALL = 0.99
 TURNS = 5
+NUM_FILES, SMALL_ROWS = 100, 20_000
 MODEL, SPACE = "precomputed:nowhere", "search-million"
 
 
@@ -77,6 +83,9 @@ def run(*, num_rows: int = NUM_ROWS, folder: Path | None = None) -> Outcome:
     say(f"  FAISS flat: p50 {flat['p50_ms']:.1f} ms")
     again = _apart(_search_ours, index, world, truth)
     say(f"  ours again: {_told(again)}")
+    small, *_ = _table(folder, world, num_rows=SMALL_ROWS)
+    served = _apart(_served, index, world, small)
+    say(f"  served, bytes an item: {served}")
     best = min(ours, again, key=lambda found: found["p50_ms"])
     return Outcome(
         ratio=stacked["p50_ms"] / best["p50_ms"],
@@ -92,6 +101,7 @@ def run(*, num_rows: int = NUM_ROWS, folder: Path | None = None) -> Outcome:
             "ours_again": again,
             "stacked": stacked,
             "faiss_flat": flat,
+            "served_bytes_an_item": served,
         },
         others=(
             Criterion(name="p50_ms", value=best["p50_ms"], target=6.0, direction="at most"),
@@ -102,6 +112,12 @@ def run(*, num_rows: int = NUM_ROWS, folder: Path | None = None) -> Outcome:
                 name="resident_gb", value=best["resident_gb"], target=1.5, direction="at most"
             ),
             Criterion(name="faiss_flat_ratio", value=flat["p50_ms"] / best["p50_ms"], target=5.0),
+            Criterion(
+                name="served_rest_bytes_an_item",
+                value=served["rest"],
+                target=60.0,
+                direction="at most",
+            ),
         ),
     )
 
@@ -286,11 +302,11 @@ def _queries(world: World) -> Vectors:
     return np.concatenate([world.queries_text, world.queries_photo])
 
 
-Search = Callable[[Path, World, NDArray[np.int64]], dict[str, Any]]
+Search = Callable[..., dict[str, Any]]
 
 
 def _apart(search: Search, *given: Any) -> dict[str, Any]:
-    """Run one of the three in a process of its own."""
+    """Run one of them in a process of its own."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(sender, search, *given))
@@ -342,6 +358,72 @@ def _search_ours(index: Path, world: World, truth: NDArray[np.int64]) -> dict[st
         "opening_seconds": round(opening, 2),
         "resident_gb": round(max(resident) / 1e9, 2),
     }
+
+
+def _served(index: Path, world: World, small: Path) -> dict[str, float]:
+    """What a server's process holds of each item, in bytes, once everything was asked of it.
+
+    Args:
+        index: What is served.
+        world: Its queries.
+        small: An index that is served first, so that what any server takes is not counted.
+    """
+    import polyglance.serve.app  # noqa: F401 (a server has it)
+    from polyglance.search.searcher import Searcher
+    from polyglance.serve import memory
+    from polyglance.serve.answers import Asker
+
+    memory.share_arenas()  # as `polyglance serve` does
+    _ask_everything(Asker(Searcher(small)), world)
+    searcher = Searcher(index)
+    opened, num_rows = searcher.index, len(searcher.index.store)
+    before = _resident()
+    opened.nearest.warm_up()
+    vector_index = _resident() - before
+    asker = Asker(searcher)
+    _ask_everything(asker, world)
+    held = _resident() - before
+    parts = {
+        "ids": opened.ids.nbytes,
+        "paths": opened.paths.nbytes,
+        "id_map": opened.id_map.nbytes,
+        "contents": opened.contents.nbytes,
+        "shown": asker.catalogue.nbytes,
+        "conditions": opened.nearest.nbytes,
+    }
+    rest = held - vector_index - parts["ids"] - parts["paths"]
+    in_bytes = {"vector_index": vector_index, **parts, "rest": rest, "all": held}
+    return {name: round(count / num_rows, 1) for name, count in in_bytes.items()}
+
+
+def _ask_everything(asker: Any, world: World) -> None:
+    """Searches, and for some of what they find: items like it, its file, and its folder."""
+    from polyglance.search.filters import Filters
+    from polyglance.search.queries import PictureVector, Query
+    from polyglance.search.request import SearchRequest
+
+    asker.warm_up()
+    found: dict[str, None] = {}
+    for vector in _queries(world):
+        (answer,) = asker.answers([SearchRequest(query=Query.near(PictureVector(vector)), top=24)])
+        found.update(dict.fromkeys(hit["id"] for hit in answer["hits"]))
+    for identity in list(found)[:NUM_FILES]:
+        asker.catalogue.pictures.key(identity)
+        for filters in (None, Filters(folders=(str(Path(identity).parent),))):
+            request = SearchRequest(query=Query.like(identity), top=24, filters=filters)
+            assert asker.answers([request])[0]["hits"]
+
+
+def _resident() -> int:
+    """Bytes of this process in memory, once what is free has gone back to the system."""
+    import pyarrow as pa
+
+    from polyglance.serve import memory
+
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    memory.trim()
+    return int(psutil.Process().memory_info().rss)
 
 
 def _search_stacked(index: Path, world: World, truth: NDArray[np.int64]) -> dict[str, Any]:

@@ -127,7 +127,7 @@ PUBLIC = {
     "polyglance.search.queries": {"Query", "Term", "parse"},
     "polyglance.search.searcher": {
         "Answer",
-        "Ask",
+        "SearchRequest",
         "Interpretation",
         "Filters",
         "Hit",
@@ -135,7 +135,7 @@ PUBLIC = {
         "Searcher",
     },
     "polyglance.search.indexing": {"IndexReport", "build"},
-    "polyglance.search.thumbnails": {"Thumbnails", "thumbnail"},
+    "polyglance.search.thumbnails": {"thumbnail"},
     "polyglance.storage.store": {"Store", "StoreFacts"},
     "polyglance.towers": {"TOWERS", "Tower", "items_of", "load_tower", "parse_reference"},
     "polyglance.metrics.retrieval": {

@@ -350,7 +350,7 @@ class TestDamage:
         assert not unfinished.exists()
         assert mine.exists()
         assert checking.check(built).findings == ()
-        assert thumbnails.thumbnail(store, store.ids()[0]).startswith(b"\xff\xd8\xff")
+        assert thumbnails.thumbnail(index.Index(built), store.ids()[0]).startswith(b"\xff\xd8\xff")
 
     def test_no_index(self, tmp_path):
         with pytest.raises(errors.UnavailableError, match="no index"):
@@ -384,7 +384,7 @@ class TestForeign:
         place.unlink()
         place.symlink_to(secret)
         assert thumbnails.read(place) is None
-        assert b"secret" not in thumbnails.thumbnail(store, store.ids()[0])
+        assert b"secret" not in thumbnails.thumbnail(index.Index(built), store.ids()[0])
 
     def test_a_pack_names_no_folder_of_this_machine(self, teacher, tmp_path, monkeypatch):
         from polyglance.model import pack

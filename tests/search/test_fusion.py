@@ -14,7 +14,7 @@ def listed(*items):
     return Candidates(
         rows=[ord(name) for name, _, _ in items],
         ids=[name for name, _, _ in items],
-        keys=[key for _, _, key in items],
+        contents=[hash(content) for _, _, content in items],
         paths=[f"{name}.jpg" for name, _, _ in items],
         scores=[score for _, score, _ in items],
     )

@@ -102,4 +102,4 @@ def test_warming_up_reads_what_the_first_search_waits_for(built):
     opened = index.Index(built.path)
     assert "vectors" not in vars(opened)
     opened.warm_up()
-    assert {"vectors", "keys", "paths"} <= set(vars(opened))
+    assert {"vectors", "id_map", "contents", "paths"} <= set(vars(opened))

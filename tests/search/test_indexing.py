@@ -249,7 +249,7 @@ def test_heic_without_its_extra_is_counted_and_its_rows_stay(
     heif.from_pillow(picture).save(picture_folder / "phone.heic")
     report = build()
     assert (report.new, report.skipped, report.quarantined) == (NUM + 1, (), ())
-    assert thumbnails.thumbnail(opened(tmp_path), "phone.heic")
+    assert thumbnails.thumbnail(Index(tmp_path / "index"), "phone.heic")
     monkeypatch.setattr(formats, "readable_suffixes", lambda modality: formats.SUFFIXES)
     report = build()
     assert (report.known, report.skipped, report.removed) == (NUM, (SKIPPED_HEIC,), ())
@@ -271,7 +271,7 @@ def test_webp_avif_animated_and_rotated(build, picture_folder, tmp_path):
     found = Index(tmp_path / "index")
     cosine = found.store.vectors(["c.gif"]) @ found.store.vectors(["a.webp"]).T
     assert cosine > 0.95
-    small = Image.open(io.BytesIO(thumbnails.thumbnail(found.store, "d.jpg")))
+    small = Image.open(io.BytesIO(thumbnails.thumbnail(found, "d.jpg")))
     assert (small.size, small.getexif(), "exif" in small.info) == ((40, 60), {}, False)
 
 
@@ -334,25 +334,25 @@ def test_thumbnails_are_small_and_made_when_asked(build, picture_folder, tmp_pat
     Image.effect_noise((2000, 1000), 80).convert("RGB").save(picture_folder / "large.jpg")
     build(thumbnails=False)
     assert thumbnail_names(tmp_path) == set()
-    kept = thumbnails.Thumbnails(opened(tmp_path))
-    jpeg = kept.get("large.jpg")
+    index = Index(tmp_path / "index")
+    jpeg = thumbnails.thumbnail(index, "large.jpg")
     assert Image.open(io.BytesIO(jpeg)).size == (256, 128)
-    key = dict(zip(kept.store.ids(), kept.store.keys(), strict=True))["large.jpg"]
+    key = dict(zip(index.ids, index.store.keys(), strict=True))["large.jpg"]
     assert thumbnail_names(tmp_path) == {key}
     (picture_folder / "large.jpg").unlink()
-    assert kept.get("large.jpg") == jpeg
+    assert thumbnails.thumbnail(index, "large.jpg") == jpeg
     thumbnails.place_of(tmp_path / "index", key).write_bytes(b"")  # what a power cut leaves
     with pytest.raises(errors.UnavailableError, match="cannot be read"):
-        kept.get("large.jpg")
+        thumbnails.thumbnail(index, "large.jpg")
 
 
 def test_a_thumbnail_is_of_what_was_indexed(build, picture_folder, tmp_path):
     build(thumbnails=False)
     (picture_folder / FIRST).write_bytes(png("red"))
     with pytest.raises(errors.UnavailableError, match="has changed"):
-        thumbnails.thumbnail(opened(tmp_path), FIRST)
+        thumbnails.thumbnail(Index(tmp_path / "index"), FIRST)
     with pytest.raises(errors.InputError, match="no item '../../etc/passwd'"):
-        thumbnails.thumbnail(opened(tmp_path), "../../etc/passwd")
+        thumbnails.thumbnail(Index(tmp_path / "index"), "../../etc/passwd")
 
 
 def test_metadata_does_not_reach_a_thumbnail():
@@ -465,7 +465,7 @@ def test_tars(build, tmp_path, encoded):
     assert encoded == []
     key = store.keys()[store.ids().index("00000/0003.png")]
     thumbnails.place_of(store.path, key).unlink()
-    assert thumbnails.thumbnail(store, "00000/0003.png")
+    assert thumbnails.thumbnail(Index(store.path), "00000/0003.png")
     make_tar(tmp_path / "shards" / "00001.tar", {"0002.png": png("blue")})
     assert build(tmp_path / "shards").moved == (("00001/0001.png", "00001/0002.png"),)
     (tmp_path / "shards" / "00001.tar").write_bytes(b"x" * 600)

@@ -7,6 +7,7 @@ import pytest
 from picture_files import make_tar, png
 from polyglance import errors
 from polyglance.search import indexing, thumbnails
+from polyglance.search.index import Index
 from polyglance.search.leaving import Policy
 from polyglance.storage.store import Store
 
@@ -140,7 +141,7 @@ def test_a_moved_folder_is_noted_and_its_rows_follow(build, photos, tmp_path, mo
         path.startswith(str(tmp_path / "elsewhere")) for path in store.columns(["path"])["path"]
     )
     assert (store.vectors([DISK[0]]) == before).all()
-    assert thumbnails.thumbnail(store, DISK[0])
+    assert thumbnails.thumbnail(Index(store.path), DISK[0])
     noted = Store.open(f"file://{tmp_path}/index").extra_facts  # in the table as well
     assert noted["folder"] == str(tmp_path / "elsewhere")
 

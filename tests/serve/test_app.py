@@ -14,7 +14,8 @@ from PIL import Image
 import small_world
 from polyglance import errors
 from polyglance.search import indexing
-from polyglance.serve import app, schemas
+from polyglance.search.request import MOST_ANSWERS
+from polyglance.serve import clip_retrieval, requests, schemas
 from polyglance.serve.limits import Limits
 
 GERMAN = "deu_Latn"
@@ -94,7 +95,7 @@ def test_filters(client):
 
 def test_what_the_browser_reads_is_taken_as_likely(client):
     chosen = schemas.Typed(q="Hund", locales="de-AT,en;q=0.8,xx")
-    asked = app.wanted("Hund", chosen, limits=Limits())
+    asked = requests.search_request("Hund", chosen, limits=Limits())
     assert asked.preferred == ("deu_Latn", "eng_Latn")
     assert search(client, q="Hund", locales="de-AT,en;q=0.8")["hits"]
 
@@ -223,19 +224,22 @@ def test_addresses_that_would_run_something_are_no_links(own_client, world, monk
 def test_queries_that_fail_cost_the_others_no_batch(world):
     from polyglance.search.filters import Filters
     from polyglance.search.queries import Query, parse
-    from polyglance.search.searcher import Ask, Searcher
+    from polyglance.search.searcher import Searcher, SearchRequest
 
     searcher = Searcher(world.index, packs=[world.pack])
     failing = [
-        Ask(query=parse('"a" - "a"'), language="eng_Latn"),
-        Ask(query=parse('99999*"red" - 99999*"red"'), language="eng_Latn"),
-        Ask(query=Query.of_text("red"), top=0, language="eng_Latn"),
-        Ask(query=Query.like("nothing")),
-        Ask(query=Query.of_text("red"), filters=Filters(captioned=True), language="eng_Latn")
+        SearchRequest(query=parse('"a" - "a"'), language="eng_Latn"),
+        SearchRequest(query=parse('99999*"red" - 99999*"red"'), language="eng_Latn"),
+        SearchRequest(query=Query.like("nothing")),
+        SearchRequest(
+            query=Query.of_text("red"), filters=Filters(captioned=True), language="eng_Latn"
+        )
         if hasattr(Filters, "captioned")
-        else Ask(query=parse('"b" - "b"'), language="eng_Latn"),
+        else SearchRequest(query=parse('"b" - "b"'), language="eng_Latn"),
     ]
-    good = [Ask(query=Query.of_text(word), language="eng_Latn") for word in ("red", "blue")]
+    good = [
+        SearchRequest(query=Query.of_text(word), language="eng_Latn") for word in ("red", "blue")
+    ]
     asks = [good[0], *failing, good[1]]
     calls = []
     encode = searcher._voices.teacher.encode
@@ -244,7 +248,7 @@ def test_queries_that_fail_cost_the_others_no_batch(world):
     )
     found = searcher.search_each(asks)
     assert len(calls) == 1  # all texts in one batch
-    assert [isinstance(one, errors.PolyglanceError) for one in found] == [False, *[True] * 5, False]
+    assert [isinstance(one, errors.PolyglanceError) for one in found] == [False, *[True] * 4, False]
     assert found[0].hits == searcher.search_many(good)[0].hits
     with pytest.raises(errors.InputError, match="cancel"):
         searcher.search_many(asks)
@@ -278,8 +282,8 @@ def test_knn_by_text(client):
     assert client.get("/indices-list").json() == ["index"]
 
 
-def test_knn_says_where_its_answer_was_cut(serve):
-    client = serve(limits=Limits(top=5))
+def test_knn_says_where_its_answer_was_cut(client, monkeypatch):
+    monkeypatch.setattr(clip_retrieval, "MOST_ANSWERS", 5)
     cut = knn(client, text="ring", num_images=6, language="en")
     assert (len(cut.json()), cut.headers["x-cut-at"]) == (5, "5")
     assert "x-cut-at" not in knn(client, text="ring", num_images=5, language="en").headers
@@ -352,7 +356,7 @@ def test_texts_that_are_odd_are_answered(client, query):
         {"q": " \t\n\x00"},
         {"q": "a" * 4097},
         {"q": "a", "top": 0},
-        {"q": "a", "top": 201},
+        {"q": "a", "top": MOST_ANSWERS + 1},
         {"q": "a", "top": "x"},
         {"q": "a", "language": "Klingonese"},
         {"q": "a", "since": "today"},

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +18,8 @@ from polyglance.cli import options, terminal
 
 if TYPE_CHECKING:
     from polyglance.cli.terminal import Way
-    from polyglance.search.queries import Query
-    from polyglance.search.searcher import Answer, Filters, Searcher
+    from polyglance.search.index import Index
+    from polyglance.search.searcher import Answer, Searcher
 
 HELP = "Find pictures by a text in any language, by a picture, or by both."
 WIDTH = 80
@@ -112,23 +112,44 @@ def command(
     given = language or os.environ.get("POLYGLANCE_LANGUAGE") or None
     if given is None and query is not None and pack:
         detection.load_ahead()
-    from polyglance.search.looks import require_top
+    from polyglance.search.filters import Filters
+    from polyglance.search.request import (
+        MOST_ANSWERS,
+        SearchRequest,
+        require_top,
+        typed_query,
+    )
     from polyglance.search.searcher import Searcher
 
     _require_question(query, image or [])
     require_top(top)
     language_id = None if given is None else normalise_language(given)
-    filters = _filters(folder or [], since=since, until=until, low=min_size, high=max_size)
+    filters = Filters.of_typed(
+        folders=folder or [],
+        since=since,
+        until=until,
+        min_size=min_size,
+        max_size=max_size,
+        here=Path.cwd() if folder else None,
+    )
     with _without_collector():
         searcher = Searcher(index, packs=pack or [])
-        answer = searcher.search(
-            _query(query, images=image or [], without=without or [], there=searcher.spoken),
+        asked = typed_query(
+            query,
+            pictures=image or [],
+            without=without or [],
+            named=Path,
+            languages=searcher.spoken,
+        )
+        request = SearchRequest(
+            query=asked,
             top=top,
             filters=filters,
             language=language_id,
             alike=None if keep_copies else 1.0 if alike is None else alike,
             preferred=of_environment(os.environ),
         )
+        answer = searcher.search_many([request])[0]
     for note in answer.notes:
         typer.secho(note, dim=True, err=True)
     if as_json:
@@ -137,10 +158,10 @@ def command(
         _print_paths([hit.path or hit.id for hit in answer.hits])
     else:
         _print_table(searcher, answer, thumbnails=thumbnails)
-        if len(answer.hits) == top < (passing := searcher.index.num_passing(filters)):
-            typer.secho(
-                f"     {top} of {passing:,}; --top {2 * top} shows more", dim=True, err=True
-            )
+        more = min(2 * top, MOST_ANSWERS)
+        passing = searcher.index.num_passing(filters) if len(answer.hits) == top < more else 0
+        if top < passing:
+            typer.secho(f"     {top} of {passing:,}; --top {more} shows more", dim=True, err=True)
 
 
 @contextmanager
@@ -167,53 +188,6 @@ def _require_question(text: str | None, images: Sequence[Path]) -> None:
             "neither a text nor a picture to look for",
             hint='polyglance search "cat" --index INDEX, or --image photo.jpg',
         )
-
-
-def _query(
-    text: str | None, *, images: Sequence[Path], without: Sequence[str], there: Sequence[str]
-) -> Query:
-    """The question that text, pictures and what to keep away from make together.
-
-    Args:
-        text: As typed.
-        images: Pictures that answers are to be like.
-        without: Texts to keep away from.
-        there: Ids of the languages that may stand in front of a text.
-    """
-    from polyglance.search.queries import Query, Term, parse
-
-    asked = [] if text is None else [parse(text, pictures=Path, languages=there)]
-    avoided = [parse(each, pictures=Path, languages=there) for each in without]
-    return Query(
-        terms=(
-            *(term for query in asked for term in query.terms),
-            *(Term(picture=path) for path in images),
-            *(replace(term, weight=-term.weight) for query in avoided for term in query.terms),
-        ),
-        notes=tuple(note for query in (*asked, *avoided) for note in query.notes),
-    )
-
-
-def _filters(
-    folders: Sequence[str],
-    *,
-    since: str | None,
-    until: str | None,
-    low: str | None,
-    high: str | None,
-) -> Filters | None:
-    """What the options leave; None where they leave everything."""
-    from polyglance.search.filters import Filters, day, last_day, num_bytes
-
-    found = Filters(
-        folders=tuple(folders),
-        since=None if since is None else day(since),
-        until=None if until is None else last_day(until),
-        min_bytes=None if low is None else num_bytes(low),
-        max_bytes=None if high is None else num_bytes(high),
-        here=Path.cwd() if folders else None,
-    )
-    return None if found == Filters() else found
 
 
 def _for_programs(query: str | None, answer: Answer) -> dict[str, Any]:
@@ -248,33 +222,29 @@ def _print_paths(paths: Sequence[str]) -> None:
 
 def _print_table(searcher: Searcher, answer: Answer, *, thumbnails: bool | None) -> None:
     """Ranked ids with scores on 80 columns, then who answered."""
-    from polyglance.search.thumbnails import Thumbnails
-
     way = terminal.picture_way(os.environ, is_terminal=sys.stdout.isatty())
     if thumbnails and way is None:
         typer.secho("this terminal does not say that it can show pictures", dim=True, err=True)
-    shown = (
-        Thumbnails(searcher.index.store) if way is not None and thumbnails is not False else None
-    )
     for hit in answer.hits:
         same = f"  +{hit.num_folded} the same" if hit.num_folded else ""
         head = f"{hit.rank:>3}  {hit.score:6.3f}  "
         room = WIDTH - len(head) - len(same)
         typer.echo(head + terminal.fitted(hit.id, room) + same)
-        if shown is not None and way is not None:
-            _show(shown, hit.id, way)
+        if way is not None and thumbnails is not False:
+            _show(searcher.index, hit.id, way)
     if not answer.hits:
         typer.echo("nothing found")
     for line in _who_answered(answer, has_candidates=bool(searcher.spoken)):
         typer.secho(f"     {line}", dim=True, err=True)
 
 
-def _show(thumbnails: Any, identity: str, way: Way) -> None:
+def _show(index: Index, identity: str, way: Way) -> None:
     """One thumbnail, where there is one."""
     from polyglance import errors
+    from polyglance.search.thumbnails import thumbnail
 
     try:
-        picture = thumbnails.get(identity)
+        picture = thumbnail(index, identity)
     except (errors.UnavailableError, errors.InputError):
         return  # vectors of others have no picture, and a file may be gone
     terminal.send(terminal.picture(picture, way=way))

@@ -49,12 +49,13 @@ def command(
     from polyglance import errors
 
     try:
-        from polyglance.serve import listening, sessions
+        from polyglance.serve import listening, memory, sessions
         from polyglance.serve.limits import Limits
         from polyglance.serve.names import usable_name
     except ImportError as error:
         raise errors.missing_extra("servers", extra="serve") from error
 
+    memory.share_arenas()
     if token is None:
         token = os.environ.get(TOKEN_VARIABLE)  # an empty one is not given, to typer
     if token is not None:

@@ -75,6 +75,45 @@ class Filters:
                 hint="change one of the two",
             )
 
+    @classmethod
+    def of_typed(
+        cls,
+        *,
+        folders: Sequence[str] = (),
+        since: str | None = None,
+        until: str | None = None,
+        min_size: str | int | None = None,
+        max_size: str | int | None = None,
+        here: Path | None = None,
+    ) -> Filters | None:
+        """Filters of what people type; None where nothing is left out.
+
+        Args:
+            folders: See `folders`.
+            since: See `day`.
+            until: See `last_day`.
+            min_size: In bytes, or as `num_bytes` reads it.
+            max_size: The same.
+            here: As the attribute.
+
+        Raises:
+            InputError: No day, or no size.
+            ConfigError: Bounds that nothing can meet.
+
+        >>> found = Filters.of_typed(until="2024", min_size="2kB")
+        >>> (found.until, found.min_bytes), Filters.of_typed()
+        ((datetime.date(2024, 12, 31), 2000), None)
+        """
+        found = cls(
+            folders=tuple(folders),
+            since=None if since is None else day(since),
+            until=None if until is None else last_day(until),
+            min_bytes=num_bytes(min_size) if isinstance(min_size, str) else min_size,
+            max_bytes=num_bytes(max_size) if isinstance(max_size, str) else max_size,
+            here=here,
+        )
+        return found if found.needed else None
+
     @property
     def needed(self) -> tuple[str, ...]:
         """The columns that decide."""

@@ -45,7 +45,7 @@ class Folders:
     """All folders of one state of an index.
 
     Args:
-        ids: Of its items.
+        ids: Of its items; gone through, not copied.
         paths: Their files, in the same order; empty texts for items without one.
     """
 

@@ -47,14 +47,14 @@ class Candidates:
     Attributes:
         rows: Where in the index.
         ids: Which.
-        keys: Their content.
+        contents: A number for the content of each, the same for copies.
         paths: Their files, or empty texts.
         scores: Cosines with the query.
     """
 
     rows: Sequence[int]
     ids: Sequence[str]
-    keys: Sequence[str]
+    contents: Sequence[int]
     paths: Sequence[str]
     scores: Sequence[float]
 
@@ -84,7 +84,7 @@ def fuse(readings: Sequence[Candidates], *, shares: Sequence[float]) -> Candidat
     return Candidates(
         rows=[found.rows[place] for place, found in places],
         ids=ordered,
-        keys=[found.keys[place] for place, found in places],
+        contents=[found.contents[place] for place, found in places],
         paths=[found.paths[place] for place, found in places],
         scores=[found.scores[place] for place, found in places],
     )
@@ -109,17 +109,18 @@ def fold(
         without: Ids that are left out.
     """
     vectors = vectors_at(found.rows) if alike is not None and alike < 1 and len(found) else None
-    if vectors is None and not without and (alike is None or len(set(found.keys)) == len(found)):
+    differ = alike is None or len(set(found.contents)) == len(found)
+    if vectors is None and not without and differ:
         # All differ, as nearly always.
         first = itertools.islice(zip(found.ids, found.scores, found.paths, strict=True), top)
         return [Hit(rank, *one) for rank, one in enumerate(first, 1)]
     kept: list[int] = []
     num_folded: list[int] = []
-    place_of: dict[str, int] = {}
-    for candidate, (identity, key) in enumerate(zip(found.ids, found.keys, strict=True)):
+    place_of: dict[int, int] = {}
+    for candidate, (identity, content) in enumerate(zip(found.ids, found.contents, strict=True)):
         if identity in without:
             continue
-        place = None if alike is None else place_of.get(key)
+        place = None if alike is None else place_of.get(content)
         if place is None and vectors is not None and kept:
             cosines = vectors[kept] @ vectors[candidate]
             nearest = int(np.argmax(cosines))
@@ -127,7 +128,7 @@ def fold(
         if place is not None:
             num_folded[place] += 1
         elif len(kept) < top:
-            place_of[key] = len(kept)
+            place_of[content] = len(kept)
             kept.append(candidate)
             num_folded.append(0)
     return [

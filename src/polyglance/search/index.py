@@ -13,7 +13,7 @@ import threading
 from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,10 @@ from polyglance.search import places
 from polyglance.search.filters import Filters
 from polyglance.search.folders import Folders
 from polyglance.search.fusion import Candidates, Hit
+from polyglance.search.item_ids import IdMap, PackedTexts
 from polyglance.search.pack_columns import Column
+from polyglance.search.request import require_top
+from polyglance.storage import schema
 from polyglance.storage.ann_index import Nearest, Rows
 from polyglance.storage.schema import require_unit
 from polyglance.storage.store import Store
@@ -39,6 +42,24 @@ if TYPE_CHECKING:
 BLOCK_SCORES = 2**24  # in memory at a time
 # A product differs by so much with what else is computed beside it: copies must not change places.
 SAME_SCORE_PLACES = 6
+KEPT_FILES = 4096
+SHOWN_LETTERS = 80
+
+
+class ItemFile(NamedTuple):
+    """Where the file of an item is.
+
+    Attributes:
+        key: Of its content.
+        path: Empty where the index holds the vector alone.
+        size: Bytes.
+        offset: Where it begins in a file that holds several; None where it is the whole file.
+    """
+
+    key: str
+    path: str
+    size: int
+    offset: int | None
 
 
 class Index:
@@ -58,6 +79,7 @@ class Index:
         places.require_index(self.store)
         self._lock = threading.Lock()
         self._columns: dict[str, Column] = {}
+        self._files: dict[str, ItemFile] = {}
 
     def reopened(self) -> Index:
         """What lies in its place now: with rows that were written since, or another index.
@@ -117,9 +139,26 @@ class Index:
         return side
 
     @cached_property
-    def ids(self) -> list[str]:
+    def ids(self) -> Sequence[str]:
         """Ids of the M items, in the order of `vectors`."""
-        return self.store.ids()
+        return self._texts("id")
+
+    @cached_property
+    def paths(self) -> Sequence[str]:
+        """Files of the M items; empty for one that has none."""
+        return self._texts("path")
+
+    @cached_property
+    def id_map(self) -> IdMap:
+        """The row of each id."""
+        return IdMap(self.ids)
+
+    @cached_property
+    def contents(self) -> NDArray[np.int32]:
+        """A number for the content of each of the M items, the same for copies: (M,)."""
+        keys = self._column_of("key").combine_chunks()
+        numbers: NDArray[np.int32] = keys.dictionary_encode().indices.to_numpy()
+        return numbers
 
     @cached_property
     def nearest(self) -> Nearest:
@@ -136,22 +175,9 @@ class Index:
         return require_unit(self.store.vectors(), place=self.path)
 
     @cached_property
-    def keys(self) -> list[str]:
-        """Content keys of the M items."""
-        return self.store.keys()
-
-    @cached_property
-    def paths(self) -> list[str]:
-        """Files of the M items."""
-        return [str(path or "") for path in self.store.columns(["path"])["path"]]
-
-    @cached_property
     def folders(self) -> Folders:
         """Where its items lie."""
-        if self.nearest.facts is None:
-            return Folders(self.ids, self.paths)
-        names = self._names
-        return Folders(names["id"].to_pylist(), [path or "" for path in names["path"].to_pylist()])
+        return Folders(self.ids, self.paths)
 
     def require_filters(self, filters: Filters | None) -> None:
         """Refuse filters that cannot be decided here.
@@ -208,11 +234,11 @@ class Index:
 
     def warm_up(self) -> None:
         """Read now what the first search would wait for."""
+        _ = self.id_map, self.contents, self.paths
         if self.nearest.facts is not None:
             self.nearest.warm_up()
-            _ = self._names
         else:
-            _ = self._order_of_ids, self.keys, self.paths, self.vectors
+            _ = self._order_of_ids, self.vectors
 
     def _column(self, pack: LanguagePack | None) -> Column | None:
         """The derived column that a pack's queries are compared with; None for the base column.
@@ -233,12 +259,13 @@ class Index:
 
         Args:
             queries: Float32 (Q, D), unit.
-            top: How many answers a query, at least 1.
+            top: How many answers a query; see `SearchRequest`.
             pack: The pack that encoded the queries; None where the teacher did.
 
         Raises:
-            ConfigError: For `top` below 1.
+            ConfigError: For `top` out of range.
         """
+        require_top(top)
         return [
             [
                 Hit(rank, *found)
@@ -266,10 +293,8 @@ class Index:
             filters: What they must satisfy.
 
         Raises:
-            ConfigError: For a count below 1, or filters that ask what the index does not hold.
+            ConfigError: For filters that ask what the index does not hold.
         """
-        if count < 1:
-            raise errors.ConfigError(f"top {count}; it must be at least 1", hint="try --top 10")
         column, where = self._column(pack), self._condition(filters)
         if self.nearest.facts is not None if column is None else column.nearest is not None:
             return self._probed(queries, count=count, where=where, column=column)
@@ -295,12 +320,49 @@ class Index:
         Raises:
             InputError: The index has no such item.
         """
-        if self.store.missing([identity]):
-            raise errors.InputError(
-                f"the index has no item {identity!r}", hint="take ids from a search"
-            )
-        found: Vectors = self.store.vectors([identity])[0]
+        found: Vectors = self.vectors_at([self._row_of(identity)])[0]
         return found
+
+    def file_of(self, identity: str) -> ItemFile:
+        """Where the file of an item is; kept for those that are asked for again and again.
+
+        Raises:
+            InputError: The index has no such item.
+        """
+        found = self._files.get(identity)
+        if found is None:
+            row = self._row_of(identity)
+            names = [name for name in ItemFile._fields if name in self.store.table.schema.names]
+            known = {name: values[0] for name, values in self.columns_at([row], names).items()}
+            found = ItemFile(
+                key=known["key"],
+                path=known.get("path") or "",
+                size=known.get("size") or 0,
+                offset=known.get("offset"),
+            )
+            if len(self._files) >= KEPT_FILES:
+                self._files.clear()
+            self._files[identity] = found
+        return found
+
+    def columns_at(self, rows: Sequence[int], names: Sequence[str]) -> dict[str, list[Any]]:
+        """Values of these rows, in their order, by the name of the column; read from the table.
+
+        Raises:
+            StoreError: They cannot be read.
+        """
+        with schema.reading(self.store.address or self.path):
+            taken = self.store.table.take(list(rows), columns=list(names))
+            return {name: taken[name].to_pylist() for name in names}
+
+    def _row_of(self, identity: str) -> int:
+        (row,) = self.id_map.rows([identity]).tolist()
+        if row < 0:
+            shown = identity if len(identity) <= SHOWN_LETTERS else identity[:SHOWN_LETTERS] + "..."
+            raise errors.InputError(
+                f"the index has no item {shown!r}", hint="take ids from a search"
+            )
+        return int(row)
 
     def _probed(
         self, queries: Vectors, *, count: int, where: str | None, column: Column | None
@@ -314,23 +376,24 @@ class Index:
         return [self._named(rows, scores) for rows, scores in near]
 
     def _named(self, rows: Rows, scores: Vectors) -> Candidates:
-        """Rows that a vector index found, with their names."""
-        taken = self._names.take(rows)
+        """Rows that were found, with their names."""
+        listed = rows.tolist()
         return Candidates(
-            rows=rows.tolist(),
-            ids=taken["id"].to_pylist(),
-            keys=taken["key"].to_pylist(),
-            paths=[path or "" for path in taken["path"].to_pylist()],
+            rows=listed,
+            ids=[self.ids[row] for row in listed],
+            contents=self.contents[rows].tolist(),
+            paths=[self.paths[row] for row in listed],
             scores=scores.tolist(),
         )
 
-    @cached_property
-    def _names(self) -> pyarrow.Table:
-        """Ids, keys and paths of the M items, packed; to read a row's from the table takes 0.2 ms.
+    def _texts(self, name: str) -> Sequence[str]:
+        """A column of texts: packed where there are many; a list is quicker, and larger."""
+        packed = PackedTexts(self._column_of(name))
+        return list(packed) if self.nearest.facts is None else packed
 
-        The exact search has them as lists, which are quicker and larger.
-        """
-        return self.store.table.to_table(columns=["id", "key", "path"]).combine_chunks()
+    def _column_of(self, name: str) -> pyarrow.ChunkedArray:
+        with schema.reading(self.store.address or self.path):
+            return self.store.table.to_table(columns=[name])[name]
 
     def _best(self, scores: Vectors, *, count: int, rows: NDArray[np.intp] | None) -> Candidates:
         """The best of the scores, in order; of equal ones, to six places, whose id comes first.
@@ -347,14 +410,7 @@ class Index:
         at = among if rows is None else rows[among]
         rounded = np.round(scores[among], SAME_SCORE_PLACES)
         order = np.lexsort((self._order_of_ids[at], -rounded))[:count]
-        best = at[order].tolist()
-        return Candidates(
-            rows=best,
-            ids=[self.ids[row] for row in best],
-            keys=[self.keys[row] for row in best],
-            paths=[self.paths[row] for row in best],
-            scores=scores[among[order]].tolist(),
-        )
+        return self._named(at[order], scores[among[order]])
 
     @cached_property
     def _order_of_ids(self) -> NDArray[np.int64]:

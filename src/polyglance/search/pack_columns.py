@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polyglance import errors, progress
 from polyglance.encoding import embed
@@ -269,7 +270,7 @@ class Column:
         if allowed is None:
             found = self.nearest.search(queries, top=count)
         else:
-            contents = np.unique(self._row_of[allowed])
+            contents = np.unique(self._row_of[allowed]).astype(np.int64)
             found = self.nearest.search_among(queries, top=count, allowed=contents)
         near = []
         for one in found:
@@ -285,24 +286,25 @@ class Column:
         sorted_rows, order = self._by_content_row
         first, last = (np.searchsorted(sorted_rows, found.rows, side) for side in ("left", "right"))
         rows = [order[a:b] for a, b in zip(first, last, strict=True)]
-        return np.concatenate([order[:0], *rows]), np.repeat(found.scores, last - first)
+        together = np.concatenate([order[:0], *rows]).astype(np.int64)
+        return together, np.repeat(found.scores, last - first)
 
-    @cached_property
+    @property
     def _names(self) -> list[str]:
         """Which row of the column each item of the index has: M ids of the column."""
         return self._base.keys() if self._by_content else self._base.ids()
 
     @cached_property
-    def _row_of(self) -> Rows:
+    def _row_of(self) -> NDArray[np.int32]:
         """The same as rows of the column: (M,)."""
         assert self._store is not None
         row_of = {name: row for row, name in enumerate(self._store.ids())}
-        return np.array([row_of[name] for name in self._names], np.int64)
+        return np.array([row_of[name] for name in self._names], np.int32)
 
     @cached_property
-    def _by_content_row(self) -> tuple[Rows, Rows]:
+    def _by_content_row(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """The same sorted, and the row of the index of each: (M,) and (M,)."""
-        order: Rows = np.argsort(self._row_of, kind="stable")
+        order = np.argsort(self._row_of, kind="stable").astype(np.int32)
         return self._row_of[order], order
 
 

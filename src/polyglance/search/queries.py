@@ -160,6 +160,11 @@ class Query:
         """What is like an indexed item."""
         return cls(terms=(Term(item=item),))
 
+    @classmethod
+    def near(cls, vector: PictureVector) -> Query:
+        """What lies near a vector of the space."""
+        return cls(terms=(Term(picture=vector),))
+
 
 def require_utf8(text: str) -> None:
     """Refuse what is no text: halves of characters, and bytes of another encoding.

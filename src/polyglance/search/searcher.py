@@ -18,44 +18,39 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from polyglance import errors
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import SpaceTower
-from polyglance.search import interpretations
+from polyglance.search import interpretations, query_vectors
+from polyglance.search.candidates import EncodedRequest, hits_of, notes_on_nothing
 from polyglance.search.filters import Filters
 from polyglance.search.fusion import Hit
 from polyglance.search.index import Index
 from polyglance.search.interpretations import Encoded, Interpretation, Said
 from polyglance.search.language_routing import LanguageRow, Voices
-from polyglance.search.looks import Look, column_of, hits_of, notes_on_nothing, require_top
-from polyglance.search.queries import Picture, PictureVector, Query, Term, parse
+from polyglance.search.queries import Picture, PictureVector, Query, Term
+from polyglance.search.request import SearchRequest, typed_query
 from polyglance.sources.images import decode_image
-from polyglance.vectors import Vectors, unit
+from polyglance.vectors import Vectors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = [
     "Answer",
-    "Ask",
     "Encoded",
     "Filters",
     "Hit",
     "Interpretation",
     "LanguageRow",
     "Query",
+    "SearchRequest",
     "Searcher",
     "Term",
 ]
 
 # An index is looked at again for new rows after so long.
 REFRESH_SECONDS = 1.0
-# A sum of unit vectors that is shorter has no direction that means anything.
-SHORTEST = 1e-4
-
-Way = tuple[tuple[Encoded | None, ...], float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,18 +70,6 @@ class Answer:
     assumed: tuple[Interpretation, ...]
     seconds: float
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ask:
-    """One question of several that are asked together; fields as the arguments of `search`."""
-
-    query: Query
-    top: int = 10
-    filters: Filters | None = None
-    language: str | None = None
-    alike: float | None = 1.0
-    preferred: tuple[str, ...] = ()
 
 
 class Searcher:
@@ -167,26 +150,24 @@ class Searcher:
         alike: float | None = 1.0,
         preferred: Sequence[str] = (),
     ) -> Answer:
-        """Ask one question.
+        """Answer one query; the other arguments are the fields of `SearchRequest`.
 
         Args:
-            query: See `queries`; a text is read as the command line reads it.
-            top: How many answers, 1 or more.
-            filters: What answers must satisfy; decided before ranking.
-            language: Id of the language of the texts that name none; None has it guessed.
-            alike: Cosine from which two pictures count as the same and are folded into one answer;
-                1 folds copies of the same content only, None folds nothing.
-            preferred: Ids of languages that the asker reads, by a locale: where the language is
-                guessed, they count for more.
+            query: A text is read as the command line reads it; for others see `queries`.
+            top: How many answers.
+            filters: What answers must satisfy.
+            language: Id of the language of the texts that name none.
+            alike: Cosine from which two items are folded into one answer.
+            preferred: Ids of languages that the asker reads.
 
         Raises:
-            ConfigError: `top` below 1, or filters that ask what the index does not hold.
+            ConfigError: `top` out of range, or filters that ask what the index does not hold.
             InputError: A picture that cannot be read, an item that is not there, terms that cancel.
             LanguageError: Terms that only packs with different content sides can answer.
         """
         if isinstance(query, str):
-            query = parse(query, pictures=Path, languages=self.spoken)
-        ask = Ask(
+            query = typed_query(query, named=Path, languages=self.spoken)
+        request = SearchRequest(
             query=query,
             top=top,
             filters=filters,
@@ -194,66 +175,79 @@ class Searcher:
             alike=alike,
             preferred=tuple(preferred),
         )
-        return self.search_many([ask])[0]
+        return self.search_many([request])[0]
 
-    def search_many(self, asks: Sequence[Ask]) -> list[Answer]:
-        """Ask several questions together; their texts are encoded in one batch an encoder.
+    def search_many(self, requests: Sequence[SearchRequest]) -> list[Answer]:
+        """Answer several requests together; their texts are encoded in one batch an encoder.
 
         Raises:
             PolyglanceError: As `search`, of one that cannot be answered.
         """
-        found = self.search_each(asks)
+        found = self.search_each(requests)
         for one in found:
             if isinstance(one, errors.PolyglanceError):
                 raise one
         return [one for one in found if isinstance(one, Answer)]
 
-    def search_each(self, asks: Sequence[Ask]) -> list[Answer | errors.PolyglanceError]:
-        """As `search_many`, but a question that cannot be answered gets its error, not the others.
+    def search_each(
+        self, requests: Sequence[SearchRequest]
+    ) -> list[Answer | errors.PolyglanceError]:
+        """As `search_many`, but a request that cannot be answered gets its error, not the others.
 
-        What is wrong with a question is seen before its batch, so that it costs the others nothing.
+        What is wrong with a request is seen before its batch, so that it costs the others nothing.
         """
         started = time.perf_counter()
         if time.monotonic() - self._looked > REFRESH_SECONDS:
             self.refresh()
         index = self._index
-        problems = [_problem(ask, index) for ask in asks]
-        good = [ask for ask, problem in zip(asks, problems, strict=True) if problem is None]
+        problems = [_problem(request, index) for request in requests]
+        good = [one for one, problem in zip(requests, problems, strict=True) if problem is None]
         answered = iter(self._answered(good, index) if good else ())
         found = [next(answered) if problem is None else problem for problem in problems]
         seconds = time.perf_counter() - started
         return [replace(one, seconds=seconds) if isinstance(one, Answer) else one for one in found]
 
-    def _answered(self, asks: Sequence[Ask], index: Index) -> list[Answer | errors.PolyglanceError]:
-        """Questions together; alone where something is wrong that concerns them all."""
+    def _answered(
+        self, requests: Sequence[SearchRequest], index: Index
+    ) -> list[Answer | errors.PolyglanceError]:
+        """Requests together; alone where something is wrong that concerns them all."""
         try:
-            return self._together(asks, index)
+            return self._together(requests, index)
         except errors.PolyglanceError as error:
-            if len(asks) == 1:
+            if len(requests) == 1:
                 return [error]
-            return [one for ask in asks for one in self._answered([ask], index)]
+            return [one for request in requests for one in self._answered([request], index)]
 
-    def _together(self, asks: Sequence[Ask], index: Index) -> list[Answer | errors.PolyglanceError]:
-        """Questions through each encoder, and to each column, in one batch."""
+    def _together(
+        self, requests: Sequence[SearchRequest], index: Index
+    ) -> list[Answer | errors.PolyglanceError]:
+        """Requests through each encoder, and to each column, in one batch."""
         texts = [
-            Said(term.text, term.language or ask.language, ask.preferred)
-            for ask in asks
-            for term in ask.query.terms
+            Said(term.text, term.language or request.language, request.preferred)
+            for request in requests
+            for term in request.query.terms
             if term.text is not None
         ]
         encoded = iter(interpretations.encode(texts, self._voices))
-        looks: list[tuple[Look, tuple[Interpretation, ...]] | errors.PolyglanceError] = []
-        for ask in asks:
-            read = [next(encoded) if term.text is not None else None for term in ask.query.terms]
+        read: list[tuple[EncodedRequest, tuple[Interpretation, ...]] | errors.PolyglanceError] = []
+        for request in requests:
+            of_terms = [
+                next(encoded) if term.text is not None else None for term in request.query.terms
+            ]
             try:
-                ways = _comparable(interpretations.combinations(read), voices=self._voices)
-                looks.append((self._look(ask, ways, index), _assumptions(ways)))
+                ways = interpretations.combinations(of_terms)
+                ways = query_vectors.comparable(ways, voices=self._voices)
+                given = self._given(request.query, index)
+                vectors = query_vectors.of_ways(
+                    ways, request.query, given=given, voices=self._voices
+                )
+                read.append(((request, vectors), query_vectors.assumptions(ways)))
             except errors.PolyglanceError as error:
-                looks.append(error)
-        hits = iter(hits_of(index, [look[0] for look in looks if isinstance(look, tuple)]))
+                read.append(error)
+        hits = iter(hits_of(index, [one[0] for one in read if isinstance(one, tuple)]))
         return [
-            _answer(ask, next(hits), look[1], index) if isinstance(look, tuple) else look
-            for ask, look in zip(asks, looks, strict=True)
+            _answer(request, next(hits), one[1], index) if isinstance(one, tuple) else one
+            for request, one in zip(requests, read, strict=True)
         ]
 
     def encode_texts(self, texts: Sequence[tuple[str, str | None]]) -> list[Encoded]:
@@ -281,11 +275,11 @@ class Searcher:
             filters: As for `search`.
             alike: As for `search`.
         """
-        looks = [
-            Look(ways=[(row, None)], shares=[1.0], top=top, filters=filters, alike=alike)
-            for row in vectors
+        queries = [Query.near(PictureVector(row)) for row in vectors]
+        requests = [
+            SearchRequest(query=query, top=top, filters=filters, alike=alike) for query in queries
         ]
-        return hits_of(self._index, looks)
+        return [answer.hits for answer in self.search_many(requests)]
 
     def encode_pictures(self, pictures: Sequence[Picture | Image]) -> Vectors:
         """Pictures, also decoded ones, as float32 (N, D), unit, in the model's space.
@@ -298,18 +292,6 @@ class Searcher:
             if self._content is None:
                 self._content = SpaceTower(self._index.side("content"))
             return self._content.encode(images)
-
-    def _look(self, ask: Ask, ways: Sequence[Way], index: Index) -> Look:
-        """What one question looks for, each reading as a vector; items that it names left out."""
-        given = self._given(ask.query, index)
-        return Look(
-            ways=[self._sum(ask.query, chosen, given) for chosen, _ in ways],
-            shares=[share for _, share in ways],
-            top=ask.top,
-            filters=ask.filters,
-            alike=ask.alike,
-            without=frozenset(term.item for term in ask.query.terms if term.item is not None),
-        )
 
     def _given(self, query: Query, index: Index) -> list[Vectors | None]:
         """The vectors of pictures and items, in the order of the terms; None for texts."""
@@ -327,107 +309,26 @@ class Searcher:
             for term in query.terms
         ]
 
-    def _sum(
-        self,
-        query: Query,
-        encoded: Sequence[Encoded | None],
-        given: Sequence[Vectors | None],
-    ) -> tuple[Vectors, LanguagePack | None]:
-        """The unit vector of a query in one reading, and the pack whose column it is for.
 
-        Raises:
-            ConfigError: A picture or item beside a text whose pack has another content tower.
-            InputError: The terms cancel.
-        """
-        packs = [self._voices.pack(one.assumption.pack) for one in encoded if one is not None]
-        pack = packs[0] if packs and column_of(packs[0]) is not None else None
-        if len(encoded) == 1 and encoded[0] is not None:
-            return encoded[0].vector, pack  # one text: unit as it is
-        parts = []
-        for term, one, vector in zip(query.terms, encoded, given, strict=True):
-            if one is not None:
-                part = one.vector
-            else:
-                assert vector is not None
-                part = vector if pack is None else _projected(vector, pack)
-            parts.append(term.weight * part.astype(np.float64))
-        total = np.sum(parts, axis=0)
-        length = np.linalg.norm(total)
-        if not np.isfinite(length):
-            raise errors.InputError(
-                "the weights of this query are too large to be added", hint="take some around 1"
-            )
-        total /= max(1.0, float(max(abs(term.weight) for term in query.terms)))
-        if np.linalg.norm(total) < SHORTEST:
-            raise _cancelling()
-        return unit(total[None].astype(np.float32))[0], pack
-
-
-def _problem(ask: Ask, index: Index) -> errors.PolyglanceError | None:
-    """What is wrong with a question, as far as it shows without encoding it."""
+def _problem(request: SearchRequest, index: Index) -> errors.PolyglanceError | None:
+    """What is wrong with a request, as far as it shows without encoding it."""
     try:
-        if ask.query.cancels:
-            raise _cancelling()
-        require_top(ask.top)
-        index.require_filters(ask.filters)
+        if request.query.cancels:
+            raise query_vectors.cancelling()
+        index.require_filters(request.filters)
     except errors.PolyglanceError as error:
         return error
     return None
 
 
-def _cancelling() -> errors.InputError:
-    return errors.InputError(
-        "the terms of this query cancel: nothing is left to look for",
-        hint="change a weight, or leave a term out",
-    )
-
-
 def _answer(
-    ask: Ask, hits: tuple[Hit, ...], assumed: tuple[Interpretation, ...], index: Index
+    request: SearchRequest,
+    hits: tuple[Hit, ...],
+    assumed: tuple[Interpretation, ...],
+    index: Index,
 ) -> Answer:
-    notes = () if hits else notes_on_nothing(index, ask.filters)
-    return Answer(hits=hits, assumed=assumed, seconds=0.0, notes=(*ask.query.notes, *notes))
-
-
-def _comparable(ways: Sequence[Way], *, voices: Voices) -> list[Way]:
-    """The ways to read a query in which all its texts are compared with the same vectors.
-
-    Raises:
-        LanguageError: There is none.
-    """
-    found = [
-        (chosen, share)
-        for chosen, share in ways
-        if len({column_of(voices.pack(one.assumption.pack)) for one in chosen if one}) <= 1
-    ]
-    if not found:
-        names = {one.assumption.pack or "the model" for one in ways[0][0] if one is not None}
-        raise errors.LanguageError(
-            "the texts of this query are answered by some that look at the pictures in different "
-            f"ways ({', '.join(sorted(names))}); their vectors do not add up",
-            hint="ask in one language, or leave one pack out",
-        )
-    return found
-
-
-def _projected(vector: Vectors, pack: LanguagePack) -> Vectors:
-    """A vector of the model's space as a pack's texts are compared with it."""
-    if pack.content_head is None:
-        raise errors.ConfigError(
-            f"a picture beside a text that is answered by a pack with another content tower "
-            f"({pack.manifest.content_tower}); the two do not add up",
-            hint="ask with the picture alone, or with the text alone",
-        )
-    projected: Vectors = pack.project(vector[None])[0]
-    return projected
-
-
-def _assumptions(ways: Sequence[Way]) -> tuple[Interpretation, ...]:
-    """What was assumed of each text, term by term, the likeliest first."""
-    by_term = zip(*(chosen for chosen, _ in ways), strict=True)
-    return tuple(
-        dict.fromkeys(one.assumption for term in by_term for one in term if one is not None)
-    )
+    notes = () if hits else notes_on_nothing(index, request.filters)
+    return Answer(hits=hits, assumed=assumed, seconds=0.0, notes=(*request.query.notes, *notes))
 
 
 def _decode(picture: Picture | Image) -> object:

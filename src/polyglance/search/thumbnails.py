@@ -14,7 +14,6 @@ import re
 import secrets
 import stat
 from collections.abc import Callable, Collection, Mapping
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -25,10 +24,11 @@ from polyglance.records import Modality
 from polyglance.sources import images
 from polyglance.sources.webdataset import read_span
 from polyglance.storage import atomic
-from polyglance.storage.store import Store
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from polyglance.search.index import Index, ItemFile
 
 FOLDER = "thumbnails"
 LONGEST_SIDE = 256  # pixels
@@ -142,71 +142,35 @@ def sweep(index: Path, *, before: Collection[str], now: Collection[str]) -> int:
     return gone
 
 
-class Thumbnails:
-    """The thumbnails of an open store; see the module.
+def thumbnail(index: Index, identity: str) -> bytes:
+    """The JPEG of an item, made now if it is absent.
 
-    Args:
-        store: The index's. Rows that it gets later are seen after `refresh`.
+    Raises:
+        InputError: The index has no such item.
+        UnavailableError: There is no thumbnail, and the picture is not there any more, or is
+            another one by now.
     """
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    def refresh(self) -> None:
-        """Look at the rows again when they are asked for next."""
-        self.__dict__.pop("_rows", None)
-
-    def get(self, identity: str) -> bytes:
-        """The JPEG of a row, made now if it is absent.
-
-        Raises:
-            InputError: The index has no such row.
-            UnavailableError: There is no thumbnail, and the picture is not there any more, or is
-                another one by now.
-        """
-        if identity not in self._rows:
-            raise errors.InputError(
-                f"the index has no item {identity!r}", hint="take ids from a search"
-            )
-        key, path, size, offset = self._rows[identity]
-        if (known := read(place_of(self.store.path, key))) is not None:
-            return known
-        span = None if offset is None else (offset, size)
-        jpeg = make(_decode(Path(path), span=span, key=key, identity=identity))
-        keep(self.store.path, key, jpeg)
-        return jpeg
-
-    @cached_property
-    def _rows(self) -> dict[str, tuple[str, str, int, int | None]]:
-        names = ["key", "path", "size"]
-        table = self.store.columns(
-            ["id", *names, *(["offset"] if "offset" in self.store.extra_columns else [])]
-        )
-        offsets = table.get("offset", [None] * len(table["id"]))
-        return dict(
-            zip(
-                table["id"],
-                zip(*(table[name] for name in names), offsets, strict=True),
-                strict=True,
-            )
-        )
+    file = index.file_of(identity)
+    if (known := read(place_of(index.store.path, file.key))) is not None:
+        return known
+    jpeg = make(_decode(file, identity=identity))
+    keep(index.store.path, file.key, jpeg)
+    return jpeg
 
 
-def thumbnail(store: Store, identity: str) -> bytes:
-    """The thumbnail of one row; for many, keep a `Thumbnails`."""
-    return Thumbnails(store).get(identity)
-
-
-def _decode(path: Path, *, span: tuple[int, int] | None, key: str, identity: str) -> Image:
-    """The picture of a row, if it still is the one that was indexed."""
+def _decode(file: ItemFile, *, identity: str) -> Image:
+    """The picture of an item, if it still is the one that was indexed."""
+    path = Path(file.path)
     try:
-        data = path.read_bytes() if span is None else read_span(path, span)
+        data = (
+            path.read_bytes() if file.offset is None else read_span(path, (file.offset, file.size))
+        )
     except OSError as error:
         raise errors.UnavailableError(
             f"the picture of {identity!r} cannot be read: {error.strerror or error}",
             hint="run polyglance index again where its folder is at hand",
         ) from error
-    if media.content_key(data) != key:
+    if media.content_key(data) != file.key:
         raise errors.UnavailableError(
             f"the picture of {identity!r} has changed since it was indexed",
             hint="run polyglance index again",

@@ -10,61 +10,41 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-import numpy as np
-
 from polyglance import errors
-from polyglance.languages.registry import get_language, normalise_language
+from polyglance.languages.registry import get_language
 from polyglance.search import searcher as service
-from polyglance.search.filters import Filters
 from polyglance.search.index import Index
 from polyglance.search.queries import PictureVector, Query
-from polyglance.search.searcher import Answer, Ask, Hit, Interpretation, Searcher
+from polyglance.search.request import SearchRequest
+from polyglance.search.searcher import Answer, Interpretation, Searcher
 from polyglance.serve import freshness
 from polyglance.serve.pictures import Pictures
-from polyglance.vectors import unit
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
 SHOWN = ("caption", "url", "taken_at", "size")
-KEPT_ITEMS = 65_536
+# Columns of what is shown that stay in memory; and items of which all that is told stays.
+HELD_BYTES = 2**24
+KEPT_ITEMS = 4_096
 SHOWN_GUESSES = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """One question.
-
-    Attributes:
-        query: What is asked; None where a vector is given.
-        vector: D numbers of the space.
-        shown: How the answer names it.
-        language: Id of its texts' language; None has it guessed.
-        top: How many answers.
-        filters: What an answer must satisfy.
-        fold: Whether copies are left out.
-        preferred: Ids of languages that the asker reads.
-    """
-
-    query: Query | None = None
-    vector: tuple[float, ...] = ()
-    shown: str = ""
-    language: str | None = None
-    top: int = 24
-    filters: Filters | None = None
-    fold: bool = True
-    preferred: tuple[str, ...] = ()
 
 
 class Catalogue:
     """What is shown of the items of one state of an index.
+
+    Held are whole columns of it, up to `HELD_BYTES`, and what is told of the items that come again
+    and again; the rest is read from the table, once for the answers of a batch.
 
     Args:
         index: Open; what it holds does not change.
@@ -72,39 +52,86 @@ class Catalogue:
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        self.pictures = Pictures(index.store)
-        self.row_of = {identity: row for row, identity in enumerate(index.ids)}
-        there = [name for name in SHOWN if name in index.store.extra_columns]
-        # Packed: as Python's values they would take ten times the memory and time.
-        self._table = index.store.table.to_table(columns=there).combine_chunks()
-
+        self.pictures = Pictures(index)
         self._told: dict[str, dict[str, Any]] = {}
+        self._held: dict[str, pyarrow.ChunkedArray] = {}
+        self._read: list[str] = []
+        for name in SHOWN:
+            if name in index.store.extra_columns:
+                self._hold(name)
+        _ = index.id_map  # now, not with the first answer
 
-    def hit(self, found: Hit, rank: int) -> dict[str, Any]:
-        """A hit as `schemas.FoundHit` describes it."""
-        told = self._told.get(found.id) or self._tell(found.id)
-        score = round(found.score, 6)
-        return {"rank": rank, "score": score, "folded": found.num_folded, **told}
+    def __len__(self) -> int:
+        """Items."""
+        return len(self.index.ids)
 
-    def _tell(self, identity: str) -> dict[str, Any]:
-        """What is the same in every answer; kept for the items that come again and again."""
-        path, row = quote(identity), self.row_of[identity]
-        caption, url, taken, size = (
-            self._table[name][row].as_py() if name in self._table.column_names else None
-            for name in SHOWN
-        )
-        if len(self._told) >= KEPT_ITEMS:
-            self._told.clear()
-        self._told[identity] = {
-            "id": identity,
-            "image": f"/api/images/{path}",
-            "thumbnail": f"/api/thumbnails/{path}",
-            "caption": caption,
-            "url": web_address(url),
-            "taken_at": None if taken is None else taken.isoformat(),
-            "size": size or None,
+    def __contains__(self, identity: str) -> bool:
+        """Whether there is such an item."""
+        return bool(self.rows([identity])[0] >= 0)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the columns that are held."""
+        return sum(column.nbytes for column in self._held.values())
+
+    def rows(self, identities: Sequence[str]) -> NDArray[np.int64]:
+        """The places of items among all ids; -1 for one that is not there."""
+        return self.index.id_map.rows(identities)
+
+    def told(self, identities: Collection[str]) -> dict[str, dict[str, Any]]:
+        """What is the same in every answer, by id; without the items that are not there."""
+        known = {each: self._told[each] for each in identities if each in self._told}
+        asked = [each for each in dict.fromkeys(identities) if each not in known]
+        rows = dict(zip(asked, self.rows(asked).tolist(), strict=True))
+        there = {identity: row for identity, row in rows.items() if row >= 0}
+        if not there:
+            return known
+        shown: dict[str, list[Any]] = {name: [None] * len(there) for name in SHOWN}
+        for name, column in self._held.items():
+            shown[name] = [column[row].as_py() for row in there.values()]
+        if self._read:
+            shown |= self.index.columns_at(list(there.values()), self._read)
+        new = {
+            identity: _of_item(identity, *values)
+            for identity, *values in zip(there, *(shown[name] for name in SHOWN), strict=True)
         }
-        return self._told[identity]
+        if len(self._told) + len(new) > KEPT_ITEMS:
+            self._told.clear()
+        self._told |= new
+        return known | new
+
+    def _hold(self, name: str) -> None:
+        """Keep a column, if there is room; one that says nothing of any item takes none."""
+        import pyarrow as pa
+
+        room, parts = HELD_BYTES - self.nbytes, []
+        for batch in self.index.store.table.to_batches(columns=[name]):
+            column = batch.column(0)
+            empty = column.null_count == len(column)
+            parts.append(pa.nulls(len(column)) if empty else column)
+            room -= 0 if empty else column.nbytes
+            if room < 0:
+                self._read.append(name)
+                return
+        typed = [part.type for part in parts if part.type != pa.null()]
+        if typed:
+            self._held[name] = pa.chunked_array([part.cast(typed[0]) for part in parts])
+
+
+def _of_item(
+    identity: str, caption: str | None, url: object, taken: datetime | None, size: int | None
+) -> dict[str, Any]:
+    """The fields of `schemas.FoundHit` that say what an item is."""
+    path = quote(identity)
+    return {
+        "id": identity,
+        "image": f"/api/images/{path}",
+        "thumbnail": f"/api/thumbnails/{path}",
+        "caption": caption,
+        "url": web_address(url),
+        "taken_at": None if taken is None else taken.isoformat(),
+        "size": size or None,
+    }
 
 
 class Asker:
@@ -127,6 +154,11 @@ class Asker:
     def catalogue(self) -> Catalogue:
         """What is shown of the items, as the index was when it was looked at last."""
         return self._catalogue
+
+    @property
+    def dim(self) -> int:
+        """Numbers of a vector of the index's space."""
+        return self._searcher.index.store.facts.dim
 
     @property
     def spoken(self) -> tuple[str, ...]:
@@ -195,42 +227,29 @@ class Asker:
         # What cannot be had, such as the model behind vectors of others, is said when it is asked.
         for language in (*first.values(), None):  # None: the detector
             with contextlib.suppress(errors.PolyglanceError):
-                self.answers([Asked(query=Query.of_text("a"), language=language)])
+                self.answers([SearchRequest(query=Query.of_text("a"), language=language)])
         with contextlib.suppress(errors.PolyglanceError):
             self._searcher.encode_pictures([_small_picture()])
 
-    def answers(self, batch: Sequence[Asked]) -> list[dict[str, Any] | Exception]:
-        """The answers to several questions, as `schemas.Found` describes them, or what is wrong.
+    def answers(self, batch: Sequence[SearchRequest]) -> list[dict[str, Any] | Exception]:
+        """The answers to several requests, or what is wrong with them.
+
+        They are as `schemas.Found` describes them, but for the query, which the asker names.
 
         Raises:
             LostIndexError: There is no index to ask any more.
         """
         self.look()
-        asks = [
-            Ask(
-                query=asked.query,
-                top=asked.top,
-                filters=asked.filters,
-                language=asked.language,
-                alike=1.0 if asked.fold else None,
-                preferred=asked.preferred,
-            )
-            for asked in batch
-            if asked.query is not None
-        ]
-        found = iter(self._searcher.search_each(asks) if asks else [])
+        found = self._searcher.search_each(batch)
         with self._lock:
             self._renew()  # it may have looked again
             catalogue = self._catalogue
-        answers: list[dict[str, Any] | Exception] = []
-        for asked in batch:
-            answer = next(found) if asked.query is not None else self._near(asked)
-            answers.append(
-                answer
-                if isinstance(answer, errors.PolyglanceError)
-                else self._written(asked, answer, catalogue)
-            )
-        return answers
+        hits = [hit for one in found if isinstance(one, Answer) for hit in one.hits]
+        told = catalogue.told([hit.id for hit in hits])
+        return [
+            _written(request, one, told, items=len(catalogue)) if isinstance(one, Answer) else one
+            for request, one in zip(batch, found, strict=True)
+        ]
 
     def vectors(self, images: Sequence[Image]) -> list[PictureVector]:
         """Decoded pictures as vectors; runs in a thread of its own, beside the encoder's of texts.
@@ -240,38 +259,27 @@ class Asker:
         """
         return [PictureVector(vector) for vector in self._searcher.encode_pictures(images)]
 
-    def _near(self, asked: Asked) -> Answer | errors.PolyglanceError:
-        """What lies near a vector that was given; or what is wrong with it."""
-        started = time.perf_counter()
-        dim = self._searcher.index.store.facts.dim
-        with np.errstate(over="ignore"):
-            vector = np.asarray([asked.vector], np.float32)  # (1, D)
-            length = np.linalg.norm(vector)
-        if vector.shape[1] != dim or not np.isfinite(length) or not length:
-            return errors.VectorError(
-                f"a vector of {vector.shape[1]} numbers and length {length:g}; {dim} numbers are "
-                "wanted, finite and not all 0",
-                hint="encode it with the model of the index",
-            )
-        alike = 1.0 if asked.fold else None
-        hits = self._searcher.rank(unit(vector), top=asked.top, alike=alike)[0]
-        return Answer(hits=hits, assumed=(), seconds=time.perf_counter() - started)
 
-    def _written(self, asked: Asked, answer: Answer, catalogue: Catalogue) -> dict[str, Any]:
-        hits = [
-            hit
-            for hit in answer.hits
-            if hit.id in catalogue.row_of  # else gone since it was ranked
-        ]
-        return {
-            "query": asked.shown,
-            "language": asked.language,
-            "assumed": [_assumed(one) for one in answer.assumed],
-            "seconds": round(answer.seconds, 6),
-            "items": len(catalogue.row_of),
-            "notes": list(answer.notes),
-            "hits": [catalogue.hit(hit, rank) for rank, hit in enumerate(hits[: asked.top], 1)],
-        }
+def _written(
+    request: SearchRequest, answer: Answer, told: Mapping[str, Mapping[str, Any]], *, items: int
+) -> dict[str, Any]:
+    hits = [hit for hit in answer.hits if hit.id in told]  # the others are gone since
+    return {
+        "language": request.language,
+        "assumed": [_assumed(one) for one in answer.assumed],
+        "seconds": round(answer.seconds, 6),
+        "items": items,
+        "notes": list(answer.notes),
+        "hits": [
+            {
+                "rank": rank,
+                "score": round(hit.score, 6),
+                "folded": hit.num_folded,
+                **told[hit.id],
+            }
+            for rank, hit in enumerate(hits, 1)
+        ],
+    }
 
 
 def web_address(given: object) -> str | None:
@@ -289,18 +297,6 @@ def web_address(given: object) -> str | None:
     except ValueError:
         return None
     return given if parts.scheme.lower() in ("http", "https") and parts.hostname else None
-
-
-def language_id(given: str | None) -> str | None:
-    """The id of a language that somebody named; None where nobody did.
-
-    Raises:
-        LanguageError: There is no such language, or there are several.
-
-    >>> language_id("de"), language_id("")
-    ('deu_Latn', None)
-    """
-    return normalise_language(given) if given else None
 
 
 def _assumed(one: Interpretation) -> dict[str, Any]:

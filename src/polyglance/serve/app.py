@@ -16,10 +16,8 @@ from pydantic_core import to_json
 from starlette.convertors import register_url_convertor
 
 from polyglance import __version__, errors
-from polyglance.languages.registry import of_locales
-from polyglance.search.filters import Filters, day, last_day
 from polyglance.search.queries import Query as Wanted
-from polyglance.search.queries import Term, parse
+from polyglance.search.request import SearchRequest
 from polyglance.serve import (
     clip_retrieval,
     form_data,
@@ -29,7 +27,7 @@ from polyglance.serve import (
     schemas,
     uploads,
 )
-from polyglance.serve.answers import Asked, Asker, language_id
+from polyglance.serve.answers import Asker
 from polyglance.serve.batching import Batcher
 from polyglance.serve.decoding import Decoder
 from polyglance.serve.freshness import LostIndexError
@@ -38,6 +36,7 @@ from polyglance.serve.limits import Limits
 from polyglance.serve.looking import Looking
 from polyglance.serve.metrics import Metrics
 from polyglance.serve.pictures import Pictures
+from polyglance.serve.requests import search_request
 from polyglance.serve.security import App, Guard
 from polyglance.serve.sessions import Doors, usable
 
@@ -69,7 +68,7 @@ PICTURE: dict[int | str, dict[str, Any]] = {
 register_url_convertor("id", AnyId())
 # It is looked up among the ids and never becomes a part of a path.
 Identity = Annotated[str, Path(description="Id of an item, as a search gave it.", max_length=4096)]
-Top = Annotated[int, Query(ge=1, le=200, description="How many answers.")]
+Top = Annotated[int, Query(description="How many answers.", json_schema_extra=schemas.TOP)]
 
 
 def create(
@@ -109,7 +108,7 @@ def create(
     guard = Guard(
         _Observed(app), limits=limits, doors=doors, loopback_only=loopback_only, names=names
     )
-    metrics = Metrics(running=lambda: guard.running, items=lambda: len(asker.catalogue.row_of))
+    metrics = Metrics(running=lambda: guard.running, items=lambda: len(asker.catalogue))
     app.state.metrics, app.state.asker = metrics, asker
     app.state.limits, app.state.doors = limits, doors
     app.state.decoder = Decoder(limits)
@@ -205,15 +204,18 @@ def _search(app: FastAPI) -> None:
         data = files.get("image")
         if not text and not data:
             raise errors.InputError("neither a text nor a picture", hint="give q, image or both")
-        asked = wanted(text, chosen, picture=data or None, limits=limits, there=spoken(app))
-        return await answered(app, asked)
+        asked = search_request(
+            text, chosen, picture=data or None, limits=limits, spoken=spoken(app)
+        )
+        return await answered(app, asked, shown=text)
 
     @app.get("/api/similar/{identity:id}", response_model=schemas.Found, responses=LOST)
     async def similar(identity: Identity, top: Top = 24) -> Response:
         """Find pictures like one of the index, which is left out."""
-        if identity not in app.state.asker.catalogue.row_of:
+        if identity not in app.state.asker.catalogue:
             return _no_item(identity)
-        return await answered(app, Asked(query=Wanted.like(identity), shown=identity, top=top))
+        asked = SearchRequest(query=Wanted.like(identity), top=top)
+        return await answered(app, asked, shown=identity)
 
     @app.post(
         "/knn-service", response_model=list[schemas.KnnHit], openapi_extra=clip_retrieval.BODY
@@ -227,13 +229,13 @@ def _search(app: FastAPI) -> None:
             )
         # Its own client sends JSON without saying so.
         query = validated(lambda: schemas.KnnQuery.model_validate_json(body))
-        asked = clip_retrieval.asked(query, limits=app.state.limits)
+        dim = app.state.asker.dim
+        asked = clip_retrieval.asked(query, limits=app.state.limits, dim=dim)
         found = await app.state.batcher.ask(await app.state.looking.seen(asked))
         base = str(request.base_url).rstrip("/")
-        rows = clip_retrieval.rows(
-            found, query=query, row_of=app.state.asker.catalogue.row_of, base=base
-        )
-        headers = clip_retrieval.cut(query, num_rows=len(rows), limits=app.state.limits)
+        row_of = app.state.asker.catalogue.rows
+        rows = clip_retrieval.rows(found, query=query, row_of=row_of, base=base)
+        headers = clip_retrieval.cut(query, num_rows=len(rows))
         return Response(to_json(rows), media_type="application/json", headers=headers)
 
     @app.get("/indices-list", response_model=list[str])
@@ -258,63 +260,16 @@ def validated(read: Callable[[], Model]) -> Model:
         ) from error
 
 
-def wanted(
-    text: str,
-    chosen: schemas.Chosen,
-    *,
-    limits: Limits,
-    picture: bytes | None = None,
-    there: Sequence[str] = (),
-) -> Asked:
-    """What a request of ours asks.
-
-    Args:
-        text: Clean; may be empty where there is a picture.
-        chosen: The rest of it.
-        limits: Of its number of terms.
-        picture: The bytes of one.
-        there: Ids of the languages that may stand in front of a text.
-
-    Raises:
-        InputError: The text is a combined query whose form is broken, or has too many terms.
-    """
-    # Names of files in it are refused.
-    typed = parse(text, languages=there) if text else None
-    terms = () if typed is None else typed.terms
-    if picture is not None:
-        terms = (*terms, Term(picture=picture))
-    if len(terms) > limits.num_terms:
-        raise errors.InputError(
-            f"{len(terms)} terms; {limits.num_terms} are allowed", hint="ask for less at once"
-        )
-    filters = Filters(
-        folders=() if not chosen.folder else (chosen.folder,),
-        since=day(chosen.since) if chosen.since else None,
-        until=last_day(chosen.until) if chosen.until else None,
-        min_bytes=chosen.min_bytes,
-        max_bytes=chosen.max_bytes,
-    )
-    return Asked(
-        query=Wanted(terms=terms, notes=() if typed is None else typed.notes),
-        shown=text,
-        language=language_id(chosen.language),
-        top=chosen.top,
-        filters=filters if filters.needed else None,
-        fold=chosen.fold,
-        preferred=of_locales(chosen.locales or ""),
-    )
-
-
 def spoken(app: FastAPI) -> Sequence[str]:
     """Ids of the languages that may stand in front of a text."""
     found: Sequence[str] = app.state.asker.spoken
     return found
 
 
-async def answered(app: FastAPI, asked: Asked) -> Response:
-    """The answer to a question, as JSON."""
+async def answered(app: FastAPI, asked: SearchRequest, *, shown: str) -> Response:
+    """The answer to a request, as JSON, which names the query as `shown`."""
     found = await app.state.batcher.ask(await app.state.looking.seen(asked))
-    return Response(to_json(found), media_type="application/json")
+    return Response(to_json({"query": shown, **found}), media_type="application/json")
 
 
 async def by_text(app: FastAPI, query_string: bytes) -> Response:
@@ -322,8 +277,8 @@ async def by_text(app: FastAPI, query_string: bytes) -> Response:
     given = parameters.of_address(query_string, known=schemas.Typed.model_fields)
     chosen = validated(lambda: schemas.Typed.model_validate(given))
     text = uploads.clean(chosen.q, limits=app.state.limits)
-    asked = wanted(text, chosen, limits=app.state.limits, there=spoken(app))
-    return await answered(app, asked)
+    asked = search_request(text, chosen, limits=app.state.limits, spoken=spoken(app))
+    return await answered(app, asked, shown=text)
 
 
 def _no_item(identity: str) -> JSONResponse:
@@ -340,7 +295,7 @@ def _files(app: FastAPI) -> None:
         asker = app.state.asker
         if not asker.looked_lately:
             await asyncio.to_thread(asker.look)
-        there = identity in asker.catalogue.row_of
+        there = identity in asker.catalogue
         return asker.catalogue.pictures if there else None
 
     def sent(request: Request, data: bytes, kind: str, tag: str) -> Response:
@@ -357,7 +312,7 @@ def _files(app: FastAPI) -> None:
         if (pictures := await found(identity)) is None:
             return _no_item(identity)
         data, kind = await asyncio.to_thread(pictures.picture, identity)
-        return sent(request, data, kind, pictures.row(identity).key)
+        return sent(request, data, kind, pictures.key(identity))
 
     @app.get(
         "/api/thumbnails/{identity:id}", response_class=Response, responses={**LOST, **PICTURE}
@@ -371,7 +326,7 @@ def _files(app: FastAPI) -> None:
             data, _ = await asyncio.to_thread(pictures.picture, identity)
             small = await app.state.decoder.thumbnail(data)
             await asyncio.to_thread(pictures.keep, identity, small)
-        return sent(request, small, "image/jpeg", f"{pictures.row(identity).key}-small")
+        return sent(request, small, "image/jpeg", f"{pictures.key(identity)}-small")
 
 
 def _facts(app: FastAPI) -> None:
@@ -405,7 +360,7 @@ def _facts(app: FastAPI) -> None:
         told = {
             "status": "ok" if problem is None else "unavailable",
             "problem": problem,
-            "items": len(asker.catalogue.row_of),
+            "items": len(asker.catalogue),
             "version": __version__,
         }
         return JSONResponse(told, status_code=200 if problem is None else 503)

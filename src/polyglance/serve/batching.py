@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from polyglance import errors
 
-Asked = TypeVar("Asked")
+Question = TypeVar("Question")
 Given = TypeVar("Given")
 
 
@@ -23,7 +23,7 @@ class StoppingError(errors.UnavailableError):
     """A question that came after the last one."""
 
 
-class Batcher(Generic[Asked, Given]):
+class Batcher(Generic[Question, Given]):
     """Answers single questions by a function of many; used from one event loop.
 
     Args:
@@ -36,20 +36,20 @@ class Batcher(Generic[Asked, Given]):
 
     def __init__(
         self,
-        work: Callable[[Sequence[Asked]], Sequence[Given | Exception]],
+        work: Callable[[Sequence[Question]], Sequence[Given | Exception]],
         *,
         most: int,
         wait_seconds: float,
         told: Callable[[int], object] = lambda size: None,
     ) -> None:
         self._work, self._most, self._wait, self._told = work, most, wait_seconds, told
-        self._waiting: deque[tuple[Asked, asyncio.Future[Given]]] = deque()
+        self._waiting: deque[tuple[Question, asyncio.Future[Given]]] = deque()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
         self._running: asyncio.Task[None] | None = None
         self._last = 0
         self._closed = False
 
-    async def ask(self, question: Asked) -> Given:
+    async def ask(self, question: Question) -> Given:
         """The answer to one question.
 
         Raises:
@@ -93,7 +93,7 @@ class Batcher(Generic[Asked, Given]):
         finally:
             self._running = None
 
-    def _answers(self, questions: Sequence[Asked]) -> Sequence[Given | Exception]:
+    def _answers(self, questions: Sequence[Question]) -> Sequence[Given | Exception]:
         """Answers, or what went wrong; a batch that fails as a whole is tried in halves."""
         try:
             return list(self._work(questions))

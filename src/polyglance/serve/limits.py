@@ -18,7 +18,6 @@ class Limits:
         picture_seconds: Of a processor, to decode one picture; its process is ended after them.
         picture_workers: Processes that decode.
         picture_waiting: Pictures that wait for one of them.
-        top: Answers a query.
         concurrent: Requests that run at once; the next is told to come again.
         seconds: Of a request, from its last byte to the first of its answer.
         body_seconds: Until all of a body is there.
@@ -46,7 +45,6 @@ class Limits:
     picture_seconds: int = 5
     picture_workers: int = 2
     picture_waiting: int = 64
-    top: int = 200
     concurrent: int = 256
     seconds: float = 30.0
     body_seconds: float = 60.0

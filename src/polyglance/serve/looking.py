@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from polyglance.search.queries import PictureVector, Query, Term
+from polyglance.search.queries import PictureVector, Term
+from polyglance.search.request import SearchRequest
 from polyglance.serve import memory
-from polyglance.serve.answers import Asked
 from polyglance.serve.decoding import BusyError, Decoder
 from polyglance.serve.limits import Limits
 
@@ -39,17 +39,15 @@ class Looking:
         self._turns = asyncio.Semaphore(limits.picture_workers + 1)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pictures")
 
-    async def seen(self, asked: Asked) -> Asked:
-        """A question whose pictures are vectors.
+    async def seen(self, asked: SearchRequest) -> SearchRequest:
+        """A request whose pictures are vectors.
 
         Raises:
             InputError: A picture that cannot be read, or takes too long.
             BusyError: Too many wait.
             UnavailableError: The model has no side for pictures.
         """
-        if asked.query is None or not any(
-            isinstance(term.picture, bytes) for term in asked.query.terms
-        ):
+        if not any(isinstance(term.picture, bytes) for term in asked.query.terms):
             return asked
         if self._waiting >= self._limits.picture_waiting:
             raise BusyError(
@@ -61,7 +59,7 @@ class Looking:
             terms = [await self._seen(term) for term in asked.query.terms]
         finally:
             self._waiting -= 1
-        return replace(asked, query=Query(terms=tuple(terms)))
+        return replace(asked, query=replace(asked.query, terms=tuple(terms)))
 
     async def _seen(self, term: Term) -> Term:
         if not isinstance(term.picture, bytes):

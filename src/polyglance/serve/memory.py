@@ -1,10 +1,26 @@
-"""Release of free memory to the system after a large image."""
+"""Settings of the system's memory library: what is free goes back to the system."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 from functools import cache
 from typing import Any
+
+# Of glibc's malloc.h.
+M_ARENA_MAX = -8
+ARENAS = 2
+
+
+def share_arenas() -> None:
+    """Have all threads take memory from few pools; to be called before there are threads.
+
+    By default there are eight a processor, and what each keeps for later is lost to the others:
+    200 MB after some filtered searches of a million items. `MALLOC_ARENA_MAX` of the environment
+    goes before.
+    """
+    if (found := _library()) is not None and "MALLOC_ARENA_MAX" not in os.environ:
+        found.mallopt(M_ARENA_MAX, ARENAS)
 
 
 def trim() -> None:

@@ -10,6 +10,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from polyglance.search.request import MOST_ANSWERS
+
+# What the description says of a number of answers; `SearchRequest` checks it, for all who ask.
+TOP: dict[str, Any] = {"minimum": 1, "maximum": MOST_ANSWERS}
+
 
 class _Form(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -28,7 +33,7 @@ class Chosen(_Form):
     language: str | None = Field(
         default=None, max_length=80, description="Of the query: de, deu_Latn, German."
     )
-    top: int = Field(default=24, ge=1, le=200, description="How many answers.")
+    top: int = Field(default=24, description="How many answers.", json_schema_extra=TOP)
     folder: str | None = Field(
         default=None, max_length=1024, description="Only pictures in it and below."
     )
@@ -145,8 +150,8 @@ class KnnQuery(BaseModel):
     image_url: str | None = Field(default=None, description="Refused: nothing is fetched.")
     embedding_input: list[float] | None = Field(default=None, max_length=65536)
     modality: str = "image"
-    num_images: int = Field(default=40, ge=1, le=1_000_000)
-    num_result_ids: int | None = Field(default=None, ge=1, le=1_000_000)
+    num_images: int = Field(default=40, ge=1)
+    num_result_ids: int | None = Field(default=None, ge=1)
     indice_name: str | None = None
     deduplicate: bool = False
     language: str | None = Field(default=None, description="Ours; theirs has none.")

@@ -2,9 +2,10 @@
 
 A shard is a plain tar in which `000.jpg`, `000.txt` and `000.json` stand side by side. Every
 image or sound in it is an item; what stands beside it shares its name, to the last dot (`a.b.txt`
-with `a.b.jpg`), or to the first, as webdataset itself divides names (`000.txt` with `000.left.jpg`). A
-tar holds its members as they are, so an item is a span of the shard, which any thread can read
-without the others. By hand, since webdataset itself reads a shard from its beginning to its end.
+with `a.b.jpg`), or to the first, as webdataset itself divides names (`000.txt` with
+`000.left.jpg`). A tar holds its members as they are, so an item is a span of the shard, which any
+thread can read without the others. By hand, since webdataset itself reads a shard from its
+beginning to its end.
 """
 
 from __future__ import annotations

@@ -114,8 +114,15 @@ class Nearest:
     def __init__(self, table: lance.LanceDataset, *, facts: IndexFacts | None = None) -> None:
         self._table = table
         self._width = int(table.schema.field("vector").type.list_size)
-        self._passing: dict[str, Rows] = {}
+        self._passing: dict[str, NDArray[np.uint8]] = {}  # a bit a row
         self.facts = facts or facts_of(table)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds beside vectors and index: numbers of rows, what conditions let by."""
+        first_numbers, first_rows = self._runs
+        conditions = sum(kept.nbytes for kept in self._passing.values())
+        return conditions + first_numbers.nbytes + first_rows.nbytes
 
     def warm_up(self) -> None:
         """Read the index, or the vectors where there is none, so that the first query is quick."""
@@ -123,7 +130,7 @@ class Nearest:
             _ = self._matrix
         else:
             self._table.prewarm_index(INDEX_NAME)
-            _ = self._addresses
+            _ = self._runs
 
     def search(
         self,
@@ -171,8 +178,9 @@ class Nearest:
         Raises:
             InputError: It cannot be decided.
         """
-        found = self._passing.get(where)
-        if found is None:
+        count = self._num_rows
+        kept = self._passing.get(where)
+        if kept is None:
             try:
                 table = self._table.scanner(columns=[], filter=where, with_row_id=True).to_table()
             except (OSError, ValueError) as error:
@@ -180,11 +188,13 @@ class Nearest:
                     f"the condition {where!r} cannot be decided: {errors.first_line(error)}",
                     hint="conditions are Lance's; columns are those of the index",
                 ) from error
-            found = self._positions(table)
+            passes = np.zeros(count, np.bool_)
+            passes[self._positions(table)] = True
+            kept = np.packbits(passes)
             if len(self._passing) >= KEPT_CONDITIONS:
                 self._passing.clear()
-            self._passing[where] = found
-        return found
+            self._passing[where] = kept
+        return np.flatnonzero(np.unpackbits(kept, count=count).view(np.bool_))
 
     def vectors_at(self, rows: Rows) -> Vectors:
         """The vectors at positions, in their order: float32 (rows, D)."""
@@ -218,7 +228,7 @@ class Nearest:
         if facts is None or len(allowed) <= EXACT_ROWS:
             return self._compare(queries, top=top, allowed=allowed)
         probes = min(FILTERED_PROBES * facts.num_probes, facts.num_partitions)
-        share = len(allowed) / len(self._addresses)
+        share = len(allowed) / self._num_rows
         count = math.ceil(max(CANDIDATES * top, LEAST_CANDIDATES) / share)
         found = []
         for query in queries:
@@ -279,16 +289,27 @@ class Nearest:
 
     def _positions(self, found: pyarrow.Table) -> Rows:
         """Lance's numbers of rows as positions."""
-        rows: Rows = np.searchsorted(self._addresses, found["_rowid"].to_numpy()).astype(np.int64)
+        numbers = found["_rowid"].to_numpy().astype(np.int64)
+        first_numbers, first_rows = self._runs
+        at = np.searchsorted(first_numbers, numbers, "right") - 1
+        rows: Rows = first_rows[at] + (numbers - first_numbers[at])
         return rows
 
     @cached_property
-    def _addresses(self) -> NDArray[np.uint64]:
-        """Lance's own number of each row, rising: (M,)."""
-        numbers: NDArray[np.uint64] = (
-            self._table.scanner(columns=[], with_row_id=True).to_table()["_rowid"].to_numpy()
-        )
-        return numbers
+    def _num_rows(self) -> int:
+        return int(self._table.count_rows())
+
+    @cached_property
+    def _runs(self) -> tuple[Rows, Rows]:
+        """Lance's own numbers of rows, which rise by 1 but where rows went or a piece ends.
+
+        Returns:
+            The first number of each run of them, and its position.
+        """
+        table = self._table.scanner(columns=[], with_row_id=True).to_table()
+        numbers = table["_rowid"].to_numpy().astype(np.int64)  # (M,)
+        starts = np.flatnonzero(np.diff(numbers, prepend=-2) != 1)
+        return numbers[starts], starts
 
     @cached_property
     def _matrix(self) -> Vectors:
