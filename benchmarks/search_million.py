@@ -399,13 +399,13 @@ def _served(index: Path, world: World, small: Path) -> dict[str, float]:
 def _ask_everything(asker: Any, world: World) -> None:
     """Searches, and for some of what they find: items like it, its file, and its folder."""
     from polyglance.search.filters import Filters
-    from polyglance.search.queries import PictureVector, Query
+    from polyglance.search.queries import MediaVector, Query
     from polyglance.search.request import SearchRequest
 
     asker.warm_up()
     found: dict[str, None] = {}
     for vector in _queries(world):
-        (answer,) = asker.answers([SearchRequest(query=Query.near(PictureVector(vector)), top=24)])
+        (answer,) = asker.answers([SearchRequest(query=Query.near(MediaVector(vector)), top=24)])
         found.update(dict.fromkeys(hit["id"] for hit in answer["hits"]))
     for identity in list(found)[:NUM_FILES]:
         asker.catalogue.pictures.key(identity)

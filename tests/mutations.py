@@ -124,7 +124,7 @@ def ask_picture(root):
     """What is like a picture, by the model's content side."""
     searcher = service.Searcher(root / "index")
     picture = sorted((root / "photos").iterdir())[3]
-    vectors = searcher.encode_pictures([picture])
+    vectors = searcher.encode_media([picture])
     return [(hit.id, round(hit.score, 5)) for hit in searcher.rank(vectors, top=5)[0]]
 
 

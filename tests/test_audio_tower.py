@@ -60,6 +60,13 @@ def test_embed_index_search_and_eval_over_sounds(run, sounds, tmp_path):
     assert code == 0
     assert {hit["id"] for hit in json.loads(out)["hits"]} == {"high-0.wav", "high-1.wav"}
 
+    asked = ("search", "--audio", sounds / "low-0.wav", "--index", index, "--top", 1, "--json")
+    code, out, _ = run(*asked)
+    assert (code, json.loads(out)["hits"][0]["id"]) == (0, "far/low-1.wav")  # level with low-0
+    code, _, err = run(*asked[:2], sounds / "cover.jpg", *asked[3:])
+    assert code == 2
+    assert "cover.jpg cannot be read as a sound: " in err
+
     data = tmp_path / "data"
     data.mkdir()
     names = [f"{name}-{number}.wav" for name in HERTZ for number in (0, 1)]

@@ -174,7 +174,7 @@ class TestSpace:
             ask(built)
         assert dual_encoder.read_facts(model_folder).space_id in refused.value.message
         with pytest.raises(errors.SpaceMismatchError):
-            searcher.Searcher(built).encode_pictures([next(built.parent.glob("pictures/*.png"))])
+            searcher.Searcher(built).encode_media([next(built.parent.glob("pictures/*.png"))])
         report = checking.check(built)
         assert not report.is_sound
         assert wanted in report.findings[0].said
@@ -192,7 +192,7 @@ class TestSpace:
         data[-5] ^= 1
         path.write_bytes(bytes(data))
         with pytest.raises(errors.StoreError, match="not the file that was saved"):
-            searcher.Searcher(built).encode_pictures([next(built.parent.glob("pictures/*.png"))])
+            searcher.Searcher(built).encode_media([next(built.parent.glob("pictures/*.png"))])
 
     def test_vectors_of_another_width_than_the_model_are_refused(self, model_folder, tmp_path):
         source = tmp_path / "vectors"

@@ -13,8 +13,8 @@ from polyglance.search.queries import Query, Term, parse
 
 
 def terms(text):
-    found = parse(text, pictures=Path).terms
-    return [(term.weight, term.language, term.text or term.picture) for term in found]
+    found = parse(text, files=Path).terms
+    return [(term.weight, term.language, term.text or term.media) for term in found]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_operators_make_terms(text, expected):
 )
 def test_a_broken_form_is_pointed_at(text, said, column):
     with pytest.raises(errors.InputError, match=said) as caught:
-        parse(text, pictures=Path)
+        parse(text, files=Path)
     assert f"(column {column})" in caught.value.message
     mark = caught.value.message.splitlines()[-1]
     assert mark.index("^") - 2 == column - 1
@@ -129,7 +129,7 @@ def test_nothing_typed(text):
 
 
 def test_names_of_pictures_are_refused_where_no_files_may_be_read():
-    with pytest.raises(errors.InputError, match="names of pictures are not read"):
+    with pytest.raises(errors.InputError, match="names of files are not read"):
         parse("dog + /etc/secret.png")
     assert parse("/etc/secret.png").terms[0].text == "/etc/secret.png"
 
@@ -162,7 +162,7 @@ def test_quotes_make_a_plain_text_of_anything(text):
 @pytest.mark.parametrize("text", ["zh:鱼", "zho:鱼", "chien + ZH:鱼"])
 def test_a_code_of_several_languages_is_refused_with_both(text):
     with pytest.raises(errors.LanguageError, match="zho_Hans.*zho_Hant.*at column"):
-        parse(text, pictures=Path)
+        parse(text, files=Path)
 
 
 def test_a_language_in_front_is_one_that_is_there():
@@ -202,7 +202,7 @@ def test_what_is_no_unicode_is_said(text):
     ],
 )
 def test_terms_that_take_each_other_away(text, cancels):
-    assert parse(text, pictures=Path).cancels == cancels
+    assert parse(text, files=Path).cancels == cancels
 
 
 def test_the_word_image_before_a_space_is_text():
@@ -238,10 +238,10 @@ def test_what_looks_like_an_operator_and_is_read_as_text_is_noted(typed, noted, 
 
 
 def test_the_name_of_a_picture_alone_is_a_text_and_told():
-    found = parse("photo.jpg", pictures=Path)
+    found = parse("photo.jpg", files=Path)
     assert [term.text for term in found.terms] == ["photo.jpg"]
-    assert found.notes == ("photo.jpg is read as a text; image:photo.jpg as a picture",)
-    assert parse('"photo.jpg"', pictures=Path).notes == parse("photo.jpg").notes == ()
+    assert found.notes == ("photo.jpg is read as a text; image:photo.jpg as a file",)
+    assert parse('"photo.jpg"', files=Path).notes == parse("photo.jpg").notes == ()
 
 
 @pytest.mark.parametrize("typed", ['"dog" "cat"', "“dog” „cat“"])

@@ -30,17 +30,15 @@ def test_items_of_the_query_are_no_answers():
 
 
 def test_text_pictures_and_what_to_keep_away_from_make_one_query():
-    made = typed_query(
-        "de:Strand - cat.jpg", pictures=[b"photo"], without=["2*xx:night"], named=Path
-    )
+    made = typed_query("de:Strand - cat.jpg", media=[b"photo"], without=["2*xx:night"], named=Path)
     assert made.terms == (
         Term(text="Strand", language="deu_Latn"),
-        Term(picture=Path("cat.jpg"), weight=-1.0),
-        Term(picture=b"photo"),
+        Term(media=Path("cat.jpg"), weight=-1.0),
+        Term(media=b"photo"),
         Term(text="2*xx:night", weight=-1.0),
     )
     assert len(made.notes) == 1  # of the text to keep away from, too
-    assert typed_query(None, pictures=[b"photo"]).terms == (Term(picture=b"photo"),)
+    assert typed_query(None, media=[b"photo"]).terms == (Term(media=b"photo"),)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +51,7 @@ def test_what_is_no_query_is_refused(text, without, said):
 
 
 def test_names_of_pictures_are_refused_where_none_may_be_read():
-    with pytest.raises(errors.InputError, match="names of pictures are not read"):
+    with pytest.raises(errors.InputError, match="names of files are not read"):
         typed_query("dog + photo.jpg")
 
 

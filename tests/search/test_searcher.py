@@ -19,7 +19,7 @@ from polyglance.recipes import ridge
 from polyglance.search import indexing, interpretations
 from polyglance.search import searcher as service
 from polyglance.search.language_routing import Voice
-from polyglance.search.queries import PictureVector, Query, Term, parse
+from polyglance.search.queries import MediaVector, Query, Term, parse
 from polyglance.search.searcher import Filters, Searcher, SearchRequest
 from polyglance.vectors import unit
 
@@ -149,8 +149,8 @@ def test_a_combined_query_is_the_unit_sum_of_its_terms(searcher):
 
 def test_by_picture_and_by_item(searcher, picture_folder):
     path = picture_folder / file_of(QUERY)
-    by_file = searcher.search(Query(terms=(Term(picture=path),)), top=2)
-    by_bytes = searcher.search(Query(terms=(Term(picture=path.read_bytes()),)), top=2)
+    by_file = searcher.search(Query(terms=(Term(media=path),)), top=2)
+    by_bytes = searcher.search(Query(terms=(Term(media=path.read_bytes()),)), top=2)
     assert ids(by_file) == ids(by_bytes)
     assert (by_file.hits[0].id, by_file.assumed) == (file_of(QUERY), ())
     assert by_file.hits[0].score == pytest.approx(1, abs=1e-5)
@@ -162,9 +162,9 @@ def test_by_picture_and_by_item(searcher, picture_folder):
 @pytest.mark.parametrize("content", [b"", b"no picture"])
 def test_a_picture_that_is_none(searcher, content, tmp_path):
     with pytest.raises(errors.InputError):
-        searcher.search(Query(terms=(Term(picture=content),)))
+        searcher.search(Query(terms=(Term(media=content),)))
     with pytest.raises(errors.InputError, match="cannot be read"):
-        searcher.search(Query(terms=(Term(picture=tmp_path / "none.png"),)))
+        searcher.search(Query(terms=(Term(media=tmp_path / "none.png"),)))
 
 
 def test_an_item_that_is_not_there(searcher):
@@ -186,11 +186,11 @@ def test_terms_cancel_where_less_than_a_ten_thousandth_is_left(
     """Of one, or of the heaviest term where that weighs more."""
     along, across = np.eye(24, dtype=np.float32)[:2]
     turned = left * max(1.0, weight) / weight
-    away = PictureVector((np.cos(turned) * along + np.sin(turned) * across).astype(np.float32))
+    away = MediaVector((np.cos(turned) * along + np.sin(turned) * across).astype(np.float32))
     query = Query(
         terms=(
-            Term(picture=PictureVector(along), weight=weight),
-            *[Term(picture=away, weight=-weight / halves)] * halves,
+            Term(media=MediaVector(along), weight=weight),
+            *[Term(media=away, weight=-weight / halves)] * halves,
         )
     )
     if not is_answered:
@@ -206,8 +206,8 @@ def test_terms_cancel_where_less_than_a_ten_thousandth_is_left(
 
 
 def test_weights_too_large_to_be_added_are_refused(searcher):
-    picture = PictureVector(np.eye(24, dtype=np.float32)[0])
-    query = Query(terms=(Term(picture=picture, weight=1e200), Term(picture=picture, weight=1e200)))
+    picture = MediaVector(np.eye(24, dtype=np.float32)[0])
+    query = Query(terms=(Term(media=picture, weight=1e200), Term(media=picture, weight=1e200)))
     with pytest.raises(errors.InputError, match="too large to be added"):
         searcher.search(query)
 
@@ -310,7 +310,7 @@ def test_copies_are_folded_and_counted(picture_folder, model_folder, tmp_path):
         (picture_folder / f"copy-{number:03}.png").write_bytes(path.read_bytes())
     indexing.build(picture_folder, model=str(model_folder), out=tmp_path / "i")
     searcher = Searcher(tmp_path / "i")
-    query = Query(terms=(Term(picture=path),))
+    query = Query(terms=(Term(media=path),))
     answer = searcher.search(query, top=3)
     assert [hit.num_folded for hit in answer.hits] == [120, 0, 0]
     assert len(set(ids(answer))) == 3

@@ -9,7 +9,7 @@ import pytest
 from polyglance.search import indexing
 from polyglance.search.filters import Filters
 from polyglance.search.index import Index
-from polyglance.search.queries import PictureVector, Query
+from polyglance.search.queries import MediaVector, Query
 from polyglance.search.request import SearchRequest
 from polyglance.search.searcher import Searcher
 from polyglance.serve import answers
@@ -50,7 +50,7 @@ def large(tmp_path_factory):
 
 def near(index, row, **more):
     vector = index.vectors_at([row])[0]
-    return SearchRequest(query=Query.near(PictureVector(vector)), **more)
+    return SearchRequest(query=Query.near(MediaVector(vector)), **more)
 
 
 def everything_asked(asker):

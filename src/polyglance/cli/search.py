@@ -47,7 +47,9 @@ def command(
     ] = None,
     image: Annotated[
         list[Path] | None,
-        typer.Option("--image", help="A picture that answers are to be like; may repeat."),
+        typer.Option(
+            "--image", "--audio", help="An image or sound that answers are to be like; may repeat."
+        ),
     ] = None,
     without: Annotated[
         list[str] | None,
@@ -136,7 +138,7 @@ def command(
         searcher = Searcher(index, packs=pack or [])
         asked = typed_query(
             query,
-            pictures=image or [],
+            media=image or [],
             without=without or [],
             named=Path,
             languages=searcher.spoken,

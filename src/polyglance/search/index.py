@@ -211,7 +211,7 @@ class Index:
                 pack.manifest.teacher,
                 probes=pack.probes,
                 encode=lambda texts: alone.encode_texts(texts, languages=None),
-                look=lambda pictures: SpaceTower(self.side("content")).encode(pictures),
+                look=lambda items: SpaceTower(self.side("content")).encode(items),
             )
         return TextRouter(self.store.facts.dim, teacher, pack)
 

@@ -1,9 +1,9 @@
-r"""Queries: texts and pictures with signs and weights, and the syntax they are typed in.
+r"""Queries: texts, images and sounds with signs and weights, and the syntax they are typed in.
 
     beach                                      a plain text, as is every text without an operator
-    "beach" + photo.jpg - "night"              a text, a picture, and what to keep away from
+    "beach" + photo.jpg - "night"              a text, an image, and what to keep away from
     de:Strand + 2*fr:plage - 0.5*"la nuit"     each text in its language, with a weight
-    image:"my photo.jpg" + dog                 a picture whose name does not say that it is one
+    image:"my photo.jpg" + dog                 a file whose name does not say what it is
 
 An operator is `+` or `-` with a space before it and a space or a quote behind it, so that
 `T-shirt`, `C++` and `-5 degrees` are plain texts. Quotes make a text of anything. In a combined
@@ -29,14 +29,14 @@ from polyglance.vectors import Vectors
 
 
 @dataclass(frozen=True, eq=False)
-class PictureVector:
-    """A picture that is encoded already: float32 (D,), unit, in the model's space."""
+class MediaVector:
+    """An image or sound that is encoded already: float32 (D,), unit, in the model's space."""
 
     vector: Vectors
 
 
-Picture = Path | bytes | PictureVector
-"""A picture to search by: a file, the bytes of one, or its vector."""
+Media = Path | bytes | MediaVector
+"""An image or sound to search by: a file, the bytes of one, or its vector."""
 
 # What opens a text, and what may close it: the first kind that follows. The usage of a language
 # comes first, then what a keyboard or a correcting program mixes with it.
@@ -54,8 +54,12 @@ QUOTES = {
 }
 CANCELLED = 1e-6  # a sum of weights that is no weight
 _OPENING = "".join(QUOTES)
-PICTURE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".bmp", ".tif", ".tiff")
+# What a word must end in to be read as the name of a file.
+MEDIA_SUFFIXES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".bmp", ".tif", ".tiff"),
+        *(".wav", ".flac", ".mp3", ".ogg", ".opus"),
+    )
 )
 _SIGNS = {"+": 1.0, "＋": 1.0, "-": -1.0, "−": -1.0, "－": -1.0, "–": -1.0, "—": -1.0}
 # A dash is what a correcting program makes of a minus; without a quote behind it, it is one.
@@ -83,27 +87,27 @@ FORM = 'the form is "beach" + photo.jpg - "night"; quotes make a plain text of a
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """One part of a query: exactly one of text, picture and item.
+    """One part of a query: exactly one of text, media and item.
 
     Attributes:
         weight: Its share in the sum; below 0 keeps away from it. Not 0.
         text: What to look for.
-        picture: A picture that the answers are to be like.
+        media: An image or sound that the answers are to be like.
         item: The id of an indexed item that they are to be like.
         language: Language id of the text; None leaves it to the search.
     """
 
     weight: float = 1.0
     text: str | None = None
-    picture: Picture | None = None
+    media: Media | None = None
     item: str | None = None
     language: str | None = None
 
     def __post_init__(self) -> None:
-        given = [part for part in (self.text, self.picture, self.item) if part is not None]
+        given = [part for part in (self.text, self.media, self.item) if part is not None]
         if len(given) != 1:
             raise errors.InputError(
-                f"a term with {len(given)} of text, picture and item; it has exactly one",
+                f"a term with {len(given)} of text, media and item; it has exactly one",
                 hint="make one term of each",
             )
         if self.text is not None:
@@ -151,7 +155,7 @@ class Query:
         sums: dict[object, float] = {}
         for term in self.terms:
             text = None if term.text is None else text_forms.folded(term.text)
-            same = text, term.language, term.picture, term.item
+            same = text, term.language, term.media, term.item
             sums[same] = sums.get(same, 0.0) + term.weight
         return all(abs(total) < CANCELLED for total in sums.values())
 
@@ -161,9 +165,9 @@ class Query:
         return cls(terms=(Term(item=item),))
 
     @classmethod
-    def near(cls, vector: PictureVector) -> Query:
+    def near(cls, vector: MediaVector) -> Query:
         """What lies near a vector of the space."""
-        return cls(terms=(Term(picture=vector),))
+        return cls(terms=(Term(media=vector),))
 
 
 def require_utf8(text: str) -> None:
@@ -196,15 +200,15 @@ def require_text(text: str) -> None:
 def parse(
     text: str,
     *,
-    pictures: Callable[[str], Picture] | None = None,
+    files: Callable[[str], Media] | None = None,
     languages: Collection[str] = (),
 ) -> Query:
     """Read what was typed; see the module.
 
     Args:
         text: A plain text, or terms with operators.
-        pictures: From a name in the query to the picture, such as `Path` where files of this
-            computer may be read. None refuses names of pictures.
+        files: From a name in the query to the media, such as `Path` where files of this
+            computer may be read. None refuses names of files.
         languages: Ids of those that are there: no other one is a prefix. Empty where that is not
             known; then every language of the table is.
 
@@ -219,7 +223,7 @@ def parse(
     'T-shirt C++'
     """
     require_text(text)
-    return _Reader(text_forms.plain(text), pictures, frozenset(languages)).query()
+    return _Reader(text_forms.plain(text), files, frozenset(languages)).query()
 
 
 class _Reader:
@@ -227,18 +231,18 @@ class _Reader:
 
     Args:
         text: All of it.
-        pictures: As for `parse`.
+        files: As for `parse`.
         languages: As for `parse`.
     """
 
     def __init__(
         self,
         text: str,
-        pictures: Callable[[str], Picture] | None,
+        files: Callable[[str], Media] | None,
         languages: frozenset[str] = frozenset(),
     ) -> None:
         self.text, self.at = text, 0
-        self._pictures, self._languages = pictures, languages
+        self._files, self._languages = files, languages
         self._combined = False
         self._notes: list[str] = []
 
@@ -287,7 +291,7 @@ class _Reader:
             self._notes.append(_weight_read_as_text(found[0], "is a number such as 0.5 or 2"))
         if self.text.startswith("image:", self.at) and not self.text[self.at + 6 :][:1].isspace():
             start, self.at = self.at, self.at + len("image:")
-            return Term(weight=weight, picture=self._picture(self._operand()[0], start))
+            return Term(weight=weight, media=self._media(self._operand()[0], start))
         language = self._language()
         start = self.at
         operand, quoted = self._operand()
@@ -295,11 +299,11 @@ class _Reader:
             self.at = start
             raise self._broken("an empty text")
         may_be_name = not quoted and language is None
-        if may_be_name and Path(operand).suffix.lower() in PICTURE_SUFFIXES:
+        if may_be_name and Path(operand).suffix.lower() in MEDIA_SUFFIXES:
             if self._combined:
-                return Term(weight=weight, picture=self._picture(operand, start))
-            if self._pictures is not None:
-                self._notes.append(f"{operand} is read as a text; image:{operand} as a picture")
+                return Term(weight=weight, media=self._media(operand, start))
+            if self._files is not None:
+                self._notes.append(f"{operand} is read as a text; image:{operand} as a file")
         return Term(weight=weight, text=operand, language=language)
 
     def _language(self) -> str | None:
@@ -380,12 +384,12 @@ class _Reader:
                     return self.at + 1 + found.start()
         return None
 
-    def _picture(self, name: str, start: int) -> Picture:
+    def _media(self, name: str, start: int) -> Media:
         """What a name stands for."""
-        if self._pictures is None:
+        if self._files is None:
             self.at = start
-            raise self._broken(f"the picture {name!r} is named; names of pictures are not read")
-        return self._pictures(name)
+            raise self._broken(f"the file {name!r} is named; names of files are not read")
+        return self._files(name)
 
     def _alone(self) -> bool:
         """Whether the query is one term without an operator."""

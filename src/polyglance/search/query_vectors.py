@@ -21,7 +21,7 @@ from polyglance.vectors import Vectors, unit
 SHORTEST = 1e-4
 
 Way = tuple[tuple[Encoded | None, ...], float]
-"""What each term was read as, None for pictures and items; and how likely all that is together."""
+"""What each term was read as, None for media and items; and how likely all that is together."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +58,7 @@ def comparable(ways: Sequence[Way], *, voices: Voices) -> list[Way]:
     if not found:
         names = {one.assumption.pack or "the model" for one in ways[0][0] if one is not None}
         raise errors.LanguageError(
-            "the texts of this query are answered by some that look at the pictures in different "
+            "the texts of this query are answered by some that look at the items in different "
             f"ways ({', '.join(sorted(names))}); their vectors do not add up",
             hint="ask in one language, or leave one pack out",
         )
@@ -69,9 +69,9 @@ def _projected(vector: Vectors, pack: LanguagePack) -> Vectors:
     """A vector of the model's space as a pack's texts are compared with it."""
     if pack.content_head is None:
         raise errors.ConfigError(
-            f"a picture beside a text that is answered by a pack with another content tower "
+            "an image or sound beside a text that is answered by a pack with another content tower "
             f"({pack.manifest.content_tower}); the two do not add up",
-            hint="ask with the picture alone, or with the text alone",
+            hint="ask with the image or sound alone, or with the text alone",
         )
     projected: Vectors = pack.project(vector[None])[0]
     return projected
@@ -93,11 +93,11 @@ def of_ways(
     Args:
         ways: Comparable ones.
         query: Whose terms they read.
-        given: Float32 (D,), unit, of each term that is a picture or an item; None for texts.
+        given: Float32 (D,), unit, of each term that is media or an item; None for texts.
         voices: Who encoded the texts.
 
     Raises:
-        ConfigError: A picture or item beside a text whose pack has another content tower.
+        ConfigError: Media or an item beside a text whose pack has another content tower.
         InputError: The terms cancel.
     """
     return [_sum(query, chosen, given, share=share, voices=voices) for chosen, share in ways]
@@ -114,7 +114,7 @@ def _sum(
     """A query in one reading: the unit vector of its sum, and the pack whose column it is for.
 
     Raises:
-        ConfigError: A picture or item beside a text whose pack has another content tower.
+        ConfigError: Media or an item beside a text whose pack has another content tower.
         InputError: The terms cancel.
     """
     packs = [voices.pack(one.assumption.pack) for one in encoded if one is not None]

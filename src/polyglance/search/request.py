@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from polyglance import errors
 from polyglance.search.filters import Filters
-from polyglance.search.queries import Picture, Query, Term, parse
+from polyglance.search.queries import Media, Query, Term, parse
 
 MOST_ANSWERS = 1_000
 """Answers that one request may ask for, wherever it comes from."""
@@ -62,30 +62,30 @@ def require_top(top: int) -> None:
 def typed_query(
     text: str | None,
     *,
-    pictures: Sequence[Picture] = (),
+    media: Sequence[Media] = (),
     without: Sequence[str] = (),
-    named: Callable[[str], Picture] | None = None,
+    named: Callable[[str], Media] | None = None,
     languages: Collection[str] = (),
 ) -> Query:
-    """The query that text, pictures and what to keep away from make together.
+    """The query that text, media and what to keep away from make together.
 
     Args:
-        text: As typed; None where there are pictures alone.
-        pictures: Pictures that answers are to be like.
+        text: As typed; None where there is media alone.
+        media: Images or sounds that answers are to be like.
         without: Texts to keep away from, as typed.
-        named: From a name in a text to the picture; see `queries.parse`.
+        named: From a name in a text to the file; see `queries.parse`.
         languages: Ids of those that may stand in front of a text; see `queries.parse`.
 
     Raises:
         InputError: Nothing is asked for, or the form of a text is broken.
         LanguageError: As `queries.parse`.
     """
-    asked = [] if text is None else [parse(text, pictures=named, languages=languages)]
-    avoided = [parse(each, pictures=named, languages=languages) for each in without]
+    asked = [] if text is None else [parse(text, files=named, languages=languages)]
+    avoided = [parse(each, files=named, languages=languages) for each in without]
     return Query(
         terms=(
             *(term for query in asked for term in query.terms),
-            *(Term(picture=picture) for picture in pictures),
+            *(Term(media=one) for one in media),
             *(replace(term, weight=-term.weight) for query in avoided for term in query.terms),
         ),
         notes=tuple(note for query in (*asked, *avoided) for note in query.notes),

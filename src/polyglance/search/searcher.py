@@ -1,4 +1,4 @@
-"""The searcher: queries in any language and by picture, from many threads at once.
+"""The searcher: queries in any language and by example, from many threads at once.
 
 Legend: T texts, D width of the space.
 
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from polyglance import errors
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import SpaceTower
+from polyglance.records import Modality
 from polyglance.search import interpretations, query_vectors
 from polyglance.search.candidates import EncodedRequest, hits_of, notes_on_nothing
 from polyglance.search.filters import Filters
@@ -28,9 +29,10 @@ from polyglance.search.fusion import Hit
 from polyglance.search.index import Index
 from polyglance.search.interpretations import Encoded, Interpretation, Said
 from polyglance.search.language_routing import LanguageRow, Voices
-from polyglance.search.queries import Picture, PictureVector, Query, Term
+from polyglance.search.queries import Media, MediaVector, Query, Term
 from polyglance.search.request import SearchRequest, typed_query
-from polyglance.sources.images import decode_image
+from polyglance.sources.decoders import decode
+from polyglance.sources.formats import FORMATS
 from polyglance.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ class Searcher:
         self._lock = threading.Lock()
         self._looked = time.monotonic()
         self._content: SpaceTower | None = None
-        self._content_lock = threading.Lock()  # of its own: pictures take long
+        self._content_lock = threading.Lock()  # of its own: media take long
 
     @property
     def index(self) -> Index:
@@ -162,7 +164,7 @@ class Searcher:
 
         Raises:
             ConfigError: `top` out of range, or filters that ask what the index does not hold.
-            InputError: A picture that cannot be read, an item that is not there, terms that cancel.
+            InputError: A file that cannot be read, an item that is not there, terms that cancel.
             LanguageError: Terms that only packs with different content sides can answer.
         """
         if isinstance(query, str):
@@ -275,34 +277,34 @@ class Searcher:
             filters: As for `search`.
             alike: As for `search`.
         """
-        queries = [Query.near(PictureVector(row)) for row in vectors]
+        queries = [Query.near(MediaVector(row)) for row in vectors]
         requests = [
             SearchRequest(query=query, top=top, filters=filters, alike=alike) for query in queries
         ]
         return [answer.hits for answer in self.search_many(requests)]
 
-    def encode_pictures(self, pictures: Sequence[Picture | Image]) -> Vectors:
-        """Pictures, also decoded ones, as float32 (N, D), unit, in the model's space.
+    def encode_media(self, media: Sequence[Media | Image]) -> Vectors:
+        """Images or sounds, also decoded, as float32 (N, D), unit, in the model's space.
 
         Raises:
             InputError: One that cannot be read.
         """
-        images = [_decode(picture) for picture in pictures]
+        decoded = [_decode(one, self._index.store.facts.modality) for one in media]
         with self._content_lock:
             if self._content is None:
                 self._content = SpaceTower(self._index.side("content"))
-            return self._content.encode(images)
+            return self._content.encode(decoded)
 
     def _given(self, query: Query, index: Index) -> list[Vectors | None]:
-        """The vectors of pictures and items, in the order of the terms; None for texts."""
-        given = [term.picture for term in query.terms]
-        pictures = [one for one in given if isinstance(one, Path | bytes)]
-        encoded = iter(self.encode_pictures(pictures) if pictures else ())
+        """The vectors of media and items, in the order of the terms; None for texts."""
+        given = [term.media for term in query.terms]
+        files = [one for one in given if isinstance(one, Path | bytes)]
+        encoded = iter(self.encode_media(files) if files else ())
         return [
-            term.picture.vector
-            if isinstance(term.picture, PictureVector)
+            term.media.vector
+            if isinstance(term.media, MediaVector)
             else next(encoded)
-            if term.picture is not None
+            if term.media is not None
             else None
             if term.item is None
             else index.vector_of(term.item)
@@ -331,16 +333,16 @@ def _answer(
     return Answer(hits=hits, assumed=assumed, seconds=0.0, notes=(*request.query.notes, *notes))
 
 
-def _decode(picture: Picture | Image) -> object:
-    """A picture to search by, as the towers take it."""
-    if isinstance(picture, bytes):
-        return decode_image(picture, name="the picture")
-    if not isinstance(picture, Path):
-        return picture
+def _decode(media: Media | Image, modality: Modality) -> object:
+    """What is searched by, as the towers preprocess it."""
+    if isinstance(media, bytes):
+        return decode(media, name=f"the {FORMATS[modality].noun}", modality=modality).item
+    if not isinstance(media, Path):
+        return media
     try:
-        return decode_image(Path(picture).read_bytes(), name=str(picture))
+        return decode(media.read_bytes(), name=str(media), modality=modality).item
     except OSError as error:
         raise errors.InputError(
-            f"the picture {picture} cannot be read: {error.strerror or error}",
-            hint="give the path of an image",
+            f"the {FORMATS[modality].noun} {media} cannot be read: {error.strerror or error}",
+            hint=f"give the path of one {FORMATS[modality].noun}",
         ) from error

@@ -21,7 +21,7 @@ from polyglance import errors
 from polyglance.languages.registry import get_language
 from polyglance.search import searcher as service
 from polyglance.search.index import Index
-from polyglance.search.queries import PictureVector, Query
+from polyglance.search.queries import MediaVector, Query
 from polyglance.search.request import SearchRequest
 from polyglance.search.searcher import Answer, Interpretation, Searcher
 from polyglance.serve import freshness
@@ -229,7 +229,7 @@ class Asker:
             with contextlib.suppress(errors.PolyglanceError):
                 self.answers([SearchRequest(query=Query.of_text("a"), language=language)])
         with contextlib.suppress(errors.PolyglanceError):
-            self._searcher.encode_pictures([_small_picture()])
+            self._searcher.encode_media([_small_picture()])
 
     def answers(self, batch: Sequence[SearchRequest]) -> list[dict[str, Any] | Exception]:
         """The answers to several requests, or what is wrong with them.
@@ -251,13 +251,13 @@ class Asker:
             for request, one in zip(batch, found, strict=True)
         ]
 
-    def vectors(self, images: Sequence[Image]) -> list[PictureVector]:
+    def vectors(self, images: Sequence[Image]) -> list[MediaVector]:
         """Decoded pictures as vectors; runs in a thread of its own, beside the encoder's of texts.
 
         Raises:
             PolyglanceError: The model has no side for pictures.
         """
-        return [PictureVector(vector) for vector in self._searcher.encode_pictures(images)]
+        return [MediaVector(vector) for vector in self._searcher.encode_media(images)]
 
 
 def _written(

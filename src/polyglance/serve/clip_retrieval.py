@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.search.queries import PictureVector, Query, Term
+from polyglance.search.queries import MediaVector, Query, Term
 from polyglance.search.request import MOST_ANSWERS, SearchRequest
 from polyglance.serve import schemas, uploads
 from polyglance.serve.limits import Limits
@@ -71,7 +71,7 @@ def asked(query: schemas.KnnQuery, *, limits: Limits, dim: int) -> SearchRequest
     elif query.text:
         wanted = Query.of_text(uploads.clean(query.text, limits=limits))  # theirs has no operators
     else:
-        wanted = Query(terms=(Term(picture=_decoded(query.image or "")),))
+        wanted = Query(terms=(Term(media=_decoded(query.image or "")),))
     return SearchRequest(
         query=wanted,
         top=min(_num_wanted(query), MOST_ANSWERS),
@@ -117,7 +117,7 @@ def _num_wanted(query: schemas.KnnQuery) -> int:
     return max(query.num_result_ids or 0, query.num_images)
 
 
-def _vector(numbers: Sequence[float], *, dim: int) -> PictureVector:
+def _vector(numbers: Sequence[float], *, dim: int) -> MediaVector:
     """Numbers that were sent, brought to unit length."""
     with np.errstate(over="ignore"):
         vector = np.asarray([numbers], np.float32)  # (1, D)
@@ -128,7 +128,7 @@ def _vector(numbers: Sequence[float], *, dim: int) -> PictureVector:
             "wanted, finite and not all 0",
             hint="encode it with the model of the index",
         )
-    return PictureVector(unit(vector)[0])
+    return MediaVector(unit(vector)[0])
 
 
 def _decoded(image: str) -> bytes:

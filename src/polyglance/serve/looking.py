@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from polyglance.search.queries import PictureVector, Term
+from polyglance.search.queries import MediaVector, Term
 from polyglance.search.request import SearchRequest
 from polyglance.serve import memory
 from polyglance.serve.decoding import BusyError, Decoder
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 LARGE_PIXELS = 1_000_000
-Encode = Callable[[Sequence["Image"]], Sequence[PictureVector]]
+Encode = Callable[[Sequence["Image"]], Sequence[MediaVector]]
 
 
 class Looking:
@@ -47,7 +47,7 @@ class Looking:
             BusyError: Too many wait.
             UnavailableError: The model has no side for pictures.
         """
-        if not any(isinstance(term.picture, bytes) for term in asked.query.terms):
+        if not any(isinstance(term.media, bytes) for term in asked.query.terms):
             return asked
         if self._waiting >= self._limits.picture_waiting:
             raise BusyError(
@@ -62,16 +62,16 @@ class Looking:
         return replace(asked, query=replace(asked.query, terms=tuple(terms)))
 
     async def _seen(self, term: Term) -> Term:
-        if not isinstance(term.picture, bytes):
+        if not isinstance(term.media, bytes):
             return term
         async with self._turns:
-            image = await self._decoder.rgb(term.picture)
+            image = await self._decoder.rgb(term.media)
             loop = asyncio.get_running_loop()
             work = loop.run_in_executor(self._thread, self._vector, image)
             del image
-            return replace(term, picture=await work)
+            return replace(term, media=await work)
 
-    def _vector(self, image: Image) -> PictureVector:
+    def _vector(self, image: Image) -> MediaVector:
         large = image.width * image.height > LARGE_PIXELS
         found = self._encode([image])[0]
         del image

@@ -33,9 +33,7 @@ def search_request(
         InputError: The text is a combined query whose form is broken, or has too many terms.
         ConfigError, LanguageError: What was chosen is out of range, or no language.
     """
-    query = typed_query(
-        text or None, pictures=() if picture is None else (picture,), languages=spoken
-    )
+    query = typed_query(text or None, media=() if picture is None else (picture,), languages=spoken)
     if len(query.terms) > limits.num_terms:
         raise errors.InputError(
             f"{len(query.terms)} terms; {limits.num_terms} are allowed", hint="ask for less at once"
