@@ -41,7 +41,7 @@ def unit(vectors: AnyVectors) -> Vectors:
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    rows = np.flatnonzero(~((lengths > SHORTEST) & (lengths < LONGEST)))
+        rows = np.flatnonzero(~((lengths > SHORTEST) & (lengths < LONGEST)))
     if len(rows):
         largest = np.abs(vectors[rows]).max(axis=1, keepdims=True, initial=0.0)
         bad = rows[~(np.isfinite(largest[:, 0]) & (largest[:, 0] > 0))]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglance.metrics import retrieval
+from polyglance.metrics import classification, retrieval, ties
 from polyglance.metrics.classification import drawn_macro_f1, guess, macro_f1
 from polyglance.vectors import unit
 
@@ -104,3 +104,27 @@ def test_macro_f1_without_ties_is_the_textbook_one(pairs):
 def test_macro_f1_favours_no_tied_class():
     # Two classes, one item each, all scores equal: each class is guessed once, half of it right.
     assert macro_f1_of(np.zeros((2, 2)), [0, 1]) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("repeats", [0, 3])
+@pytest.mark.parametrize("noise", [0.0, 0.6, 9.0])
+def test_first_places_are_those_of_all_items_and_few_are_compared_twice(
+    noise, repeats, monkeypatch
+):
+    _, weights, classes = world(repeats=repeats)
+    random = np.random.default_rng(1).standard_normal((90, 6))
+    contents = unit((weights[classes] + noise * random).astype(np.float32))
+    compared = []
+
+    def watched(queries, candidates):
+        compared.append(len(queries))
+        return ties.first_places(queries, candidates)
+
+    monkeypatch.setattr(classification, "first_places", watched)
+    found = guess(contents, weights, rows=np.arange(90), truth=classes)
+    distinct = np.unique(weights, axis=0)
+    expected = ties.first_places(contents, distinct)
+    np.testing.assert_array_equal((found.items, found.columns), expected)
+    level = (exact_scores(contents, weights) >= 1 - 1e-6).sum(axis=1) if noise == 0 else None
+    assert compared[0] < 90
+    assert level is None or compared[0] == (level > 1).sum()

@@ -66,7 +66,15 @@ def guess(contents: Vectors, weights: Vectors, *, rows: Integers, truth: Integer
     ranks = rank_statistics(asked, weights, relevance=truth)
     by_k = hits_at_k(ranks, ks=KS)
     distinct, column_of, times = np.unique(weights, axis=0, return_inverse=True, return_counts=True)
-    items, columns = first_places(asked, distinct)
+    column_of = column_of.reshape(-1)
+    # An item whose own class stands first alone is not compared a second time.
+    alone = (ranks.above == 0) & (ranks.tied_negatives == 0)
+    others = np.flatnonzero(~alone)
+    found, columns = first_places(asked[others], distinct)
+    items = np.concatenate([np.flatnonzero(alone), others[found]])
+    columns = np.concatenate([column_of[truth[alone]], columns])
+    order = np.argsort(items, kind="stable")
+    items, columns = items[order], columns[order]
     classes = np.bincount(items, weights=times[columns], minlength=len(rows))  # (N,) level
     return Guesses(
         truth=truth,
@@ -74,7 +82,7 @@ def guess(contents: Vectors, weights: Vectors, *, rows: Integers, truth: Integer
         items=items,
         columns=columns,
         shares=1.0 / classes[items],
-        column_of=column_of.reshape(-1),
+        column_of=column_of,
     )
 
 

@@ -42,7 +42,7 @@ def first_places(queries: AnyVectors, candidates: AnyVectors) -> tuple[Integers,
     What comes within float32's rounding of the best is compared again in float64.
 
     Args:
-        queries: (N, D), finite.
+        queries: (N, D), finite; N may be 0.
         candidates: (M, D), finite, one or more.
 
     Returns:
@@ -54,7 +54,7 @@ def first_places(queries: AnyVectors, candidates: AnyVectors) -> tuple[Integers,
     """
     longest = float(np.sqrt(np.vecdot(candidates, candidates, dtype=np.float64).max()))
     found = []
-    for start in range(0, len(queries), BLOCK_QUERIES):
+    for start in range(0, len(queries) or 1, BLOCK_QUERIES):
         asked = queries[start : start + BLOCK_QUERIES]
         size = np.sqrt(np.vecdot(asked, asked, dtype=np.float64)) * longest  # (B,)
         rows, columns = _near_pairs(asked, candidates, size=size)
