@@ -4,6 +4,7 @@ import ast
 import importlib
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -216,3 +217,13 @@ def test_no_pickle_and_no_remote_code():
                 assert said.get("weights_only") == "True"
             if isinstance(node, ast.Call):
                 assert ast.unparse(node.func) not in ("pickle.load", "pickle.loads")
+
+
+def test_the_wheel_takes_every_file_that_is_no_module():
+    settings = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = settings["tool"]["setuptools"]["package-data"]["polyglance"]
+    taken = {path for pattern in patterns for path in SOURCE.glob(pattern)}
+    there = {
+        path for path in SOURCE.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {path for path in there - taken if path.suffix not in (".py", ".md")} == set()
