@@ -26,9 +26,9 @@ from polyglance import errors, progress
 from polyglance.encoding import media
 from polyglance.records import ImageFile, Output, Quarantined
 from polyglance.storage import atomic, locations
-from polyglance.storage.identity import StoreFacts
+from polyglance.storage.identity import MANIFEST_NAME, StoreFacts
 from polyglance.storage.schema import check_shape, unusable_rows
-from polyglance.storage.store import MANIFEST_NAME, Store
+from polyglance.storage.store import Store
 from polyglance.towers import Tower
 
 Vectors = NDArray[np.float32]

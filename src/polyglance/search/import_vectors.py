@@ -25,9 +25,9 @@ from polyglance.search.downloads import texts_of
 from polyglance.search.leaving import Leaving, Policy
 from polyglance.search.metadata import index_columns
 from polyglance.sources import webdataset
-from polyglance.storage.identity import StoreFacts
+from polyglance.storage.identity import MANIFEST_NAME, StoreFacts
 from polyglance.storage.schema import unusable_rows
-from polyglance.storage.store import MANIFEST_NAME, Store
+from polyglance.storage.store import Store
 from polyglance.towers.libraries import precomputed
 
 BLOCK_ROWS = 16_384
