@@ -26,7 +26,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from benchmarks import photo_teacher
+from benchmarks import multi30k_lines, photo_teacher
 from benchmarks.harness import say
 
 from polyglance import errors
@@ -37,7 +37,7 @@ from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import MODEL_FILE, DualEncoder
 from polyglance.model.side import Side
 from polyglance.records import Caption, Pair
-from polyglance.sources import captions, multi30k
+from polyglance.sources import captions
 from polyglance.storage import atomic, locations
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
@@ -179,7 +179,9 @@ def parallel_text(
         split_of: Photo to its split.
     """
     unseen = {name for name, split in split_of.items() if split != "train"}
-    lines = multi30k.read_multi30k(MULTI30K, "train", languages=[ENGLISH, *MULTI30K_LANGUAGES])
+    lines = multi30k_lines.read_multi30k(
+        MULTI30K, "train", languages=[ENGLISH, *MULTI30K_LANGUAGES]
+    )
     kept = lines.leaving_out(unseen)
     pairs = [pair for language in MULTI30K_LANGUAGES for pair in kept.pairs(ENGLISH, language)]
     english = _by_photo(said[ENGLISH], unseen)

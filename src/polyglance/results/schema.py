@@ -114,10 +114,6 @@ class Result:
         """
         return f"{self.model} + {self.pack}" if self.pack else self.model
 
-    def comparable_with(self, other: Result) -> bool:
-        """Whether the two may be set beside each other: same task, split, metric, policy..."""
-        return self.kind == other.kind
-
     @property
     def kind(self) -> tuple[str, ...]:
         """What two results must share to be set beside each other."""

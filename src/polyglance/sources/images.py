@@ -14,7 +14,6 @@ import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -26,7 +25,6 @@ from polyglance.sources.walking import HEAD_BYTES as HEAD_BYTES
 from polyglance.sources.walking import HEIC_INSTALL, is_heic
 from polyglance.sources.walking import find_images as find_images
 from polyglance.sources.walking import survey_folder as survey_folder
-from polyglance.storage import atomic
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,15 +42,6 @@ UNDO_ORIENTATION = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 WHITE = (255, 255, 255, 255)
 # One JPEG above the limit at a time: a progressive one takes up to 6 bytes a pixel meanwhile.
 _one_large = threading.Lock()
-
-
-def load_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image:
-    """Decode one image file; see `decode_image`."""
-    try:
-        data = atomic.read_bytes(path)
-    except OSError as error:
-        raise _unreadable(str(path), f"{error.strerror or error}") from error
-    return decode_image(data, name=str(path), max_pixels=max_pixels)
 
 
 @dataclass(frozen=True, slots=True)
