@@ -227,3 +227,17 @@ def test_the_wheel_takes_every_file_that_is_no_module():
         path for path in SOURCE.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     }
     assert {path for path in there - taken if path.suffix not in (".py", ".md")} == set()
+
+
+def test_tests_mirror_the_package():
+    """A test file is called after its module or package, perhaps with an aspect behind."""
+    tests = Path(__file__).parent
+    homeless = []
+    for path in tests.rglob("test_*.py"):
+        folder, name = path.relative_to(tests).parent, path.stem.removeprefix("test_")
+        if folder.parts[:1] in ((), ("slow",)):  # what concerns no one package, and what is long
+            continue
+        modules = [folder.name, *(each.stem for each in (SOURCE / folder).iterdir())]
+        if not any(f"{name}_".startswith(f"{module}_") for module in modules):
+            homeless.append(str(path.relative_to(tests)))
+    assert homeless == []

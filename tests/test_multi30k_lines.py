@@ -1,3 +1,5 @@
+"""The benchmarks' parallel lines of Multi30K."""
+
 import gzip
 
 import pytest

@@ -1,3 +1,5 @@
+"""Captions of Multi30K."""
+
 import gzip
 
 import pytest

@@ -1,3 +1,5 @@
+"""Lines of text files, whatever ends them."""
+
 import gzip
 
 import pytest

@@ -1,3 +1,5 @@
+"""Captions of XTD10 and XTD200."""
+
 import pytest
 
 from polyglance import errors

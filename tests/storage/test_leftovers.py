@@ -1,3 +1,5 @@
+"""Leftovers of killed writers go, and nothing else."""
+
 import os
 import time
 

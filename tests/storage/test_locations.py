@@ -1,3 +1,5 @@
+"""The cache, and folders by path or hub id."""
+
 from pathlib import Path
 
 import pytest

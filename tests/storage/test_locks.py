@@ -1,3 +1,5 @@
+"""Locks: one writer, told by name; forks, kills, full disks."""
+
 import errno
 import os
 import subprocess

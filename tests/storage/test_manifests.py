@@ -1,3 +1,5 @@
+"""Manifests know their kind and version."""
+
 import json
 
 import pytest
