@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from benchmarks import multi30k_lines, photo_teacher
-from benchmarks.harness import say
+from benchmarks.harness import say, shared_data
 
 from polyglance import errors
 from polyglance.encoding import embed
@@ -42,10 +41,7 @@ from polyglance.storage import atomic, locations
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
 
-SHARED = Path(
-    os.environ.get("POLYGLANCE_SHARED_DATA")
-    or Path(__file__).resolve().parents[1].parent / "shared" / "data"
-)
+SHARED = shared_data()
 FLICKR8K, MULTI30K = SHARED / "flickr8k", SHARED / "multi30k"
 FEATURES_FILE = "mobilenet_v2_pool.f16.npy"
 ENGLISH_TOWER = "sentence:all-MiniLM-L6-v2"
