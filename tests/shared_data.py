@@ -1,12 +1,7 @@
 """Real data that this workplace has beside the project; nothing of it is committed."""
 
-import os
-from pathlib import Path
-
 import pytest
+from benchmarks.harness import shared_data
 
-SHARED = Path(
-    os.environ.get("POLYGLANCE_SHARED_DATA")
-    or Path(__file__).resolve().parents[2] / "shared" / "data"
-)
+SHARED = shared_data()
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real data at {SHARED}")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as functional
+from benchmarks import multi30k_lines
 from benchmarks.claims.worlds import World
 from benchmarks.real_pairs import SHARED
 from torch import nn
@@ -24,7 +25,7 @@ from polyglance.model.dual_encoder import MODEL_FILE, DualEncoder
 from polyglance.model.side import Side
 from polyglance.recipes.data import image_text
 from polyglance.records import Caption, Pair
-from polyglance.sources import captions, multi30k
+from polyglance.sources import captions
 from polyglance.storage import atomic
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
@@ -101,7 +102,9 @@ def photos(folder: Path, *, quick: bool) -> World:
 
 
 def _parallel(train: dict[str, list[Caption]], forbidden: list[str]) -> list[Pair]:
-    lines = multi30k.read_multi30k(SHARED / "multi30k", "train", languages=["en", "de", "fr", "cs"])
+    lines = multi30k_lines.read_multi30k(
+        SHARED / "multi30k", "train", languages=["en", "de", "fr", "cs"]
+    )
     kept = lines.leaving_out(forbidden)
     rows = np.sort(np.random.default_rng(0).permutation(len(kept.images))[:MOST_PAIRS])
     pairs = []

@@ -213,19 +213,23 @@ def pictograms(folder: Path, *, quick: bool) -> World:
     assert setup.training_data.image_text is not None
 
     def pixels() -> Pixels:
-        from polyglance.sources.images import load_image
+        from polyglance.sources.images import decode_image
 
         drawn = source.load_world().folder(source.TRAIN_ARTIST)
         prepare = setup.teacher.content.tower.preprocess  # type: ignore[attr-defined]
         assert setup.training_data.image_text is not None
         return {
-            i: prepare(load_image(drawn / i)) for i in setup.training_data.image_text.content_ids
+            i: prepare(decode_image((drawn / i).read_bytes(), name=i))
+            for i in setup.training_data.image_text.content_ids
         }
 
     def encode_test(side: Side) -> Vectors:
-        from polyglance.sources.images import load_image
+        from polyglance.sources.images import decode_image
 
-        shown = [side.tower.preprocess(load_image(file.path)) for file in setup.data.media_files]  # type: ignore[attr-defined]
+        shown = [
+            side.tower.preprocess(decode_image(file.path.read_bytes(), name=file.id))  # type: ignore[attr-defined]
+            for file in setup.data.media_files
+        ]
         return unit(side.through_head(side.tower.encode(shown, output=side.output)))
 
     return World(

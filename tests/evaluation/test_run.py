@@ -257,10 +257,8 @@ def test_english_without_a_score_is_measured_by_the_teacher(
     }
     assert routed[0].called == f"{model_folder} + {tmp_path / 'pack'}"
     assert {(row.pack, row.called) for row in alone} == {("", str(model_folder))}
-    contents = teacher.encode_contents([small_world.draw("big red ring")])
     with_pack = teacher.with_pack(trained_pack(teacher))
     assert with_pack.speakers.speaker("eng_Latn") == "teacher"
-    assert with_pack.contents_for("eng_Latn", contents) is contents
 
 
 def trained_pack(teacher):

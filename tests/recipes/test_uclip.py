@@ -43,7 +43,7 @@ def hit_rate_at_5(model, language):
     texts = [small_world.translate(phrase, language) for phrase in QUERIES]
     pictures = model.encode_contents([small_world.draw(phrase, seed=99) for phrase in QUERIES])
     found = model.encode_texts(texts, languages=[language] * len(texts))
-    contents = model.contents_for(language, pictures)
+    contents = pictures if model.pack is None else model.pack.project(pictures)
     own = np.arange(len(QUERIES))
     return float(retrieval.hit_rates_at_k(found, contents, relevance=own, ks=(5,))[5].mean())
 

@@ -52,21 +52,37 @@ def test_z_scores_by_hand_hardest_first():
     assert found.left_out == ()
 
 
-def test_one_model_or_four_languages_or_constant_models_give_nothing():
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write results as a page, whose HTML comes back."""
+    monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda *_: "window.vegaEmbed = null")
+
+    def writer(**settings):
+        return page.write_report(tmp_path / "r.html", facts={}, **settings).read_text("utf-8")
+
+    return writer
+
+
+def test_one_model_or_four_languages_or_constant_models_give_nothing(write):
     one = sections(rows({"a": VALUES["a"]}))[0]
     four = sections(rows({name: v[:4] for name, v in VALUES.items()}, LANGUAGES[:4]))[0]
     flat = sections(rows({"a": VALUES["a"], "chance": (0.1,) * 5}))[0]
     for section in (one, four, flat):
         assert hard_languages.hard_languages(section.views[0]) is None
-        assert hard_languages.hard_section(section, modality="image") == ""
+    assert "Hard languages" not in write(
+        title="t", results=rows({"a": VALUES["a"]}), model_order=["a"], baseline="a"
+    )
 
 
-def test_a_model_at_chance_everywhere_is_left_out_and_named():
-    (section,) = sections(rows({**VALUES, "<chance>": (0.1,) * 5}))
+def test_a_model_at_chance_everywhere_is_left_out_and_named(write):
+    models = {**VALUES, "<chance>": (0.1,) * 5}
+    results = rows(models)
+    (section,) = sections(results)
     found = hard_languages.hard_languages(section.views[0])
     assert found.left_out == ("<chance>",)
     assert list(found.by_model) == ["a", "b"]
-    html = hard_languages.hard_section(section, modality="image")
+    html = write(title="t", results=results, model_order=list(models), baseline="a")
     assert "Without &lt;chance&gt;: the same number in every language." in html
 
 
@@ -75,11 +91,9 @@ def test_only_languages_that_every_model_has_take_part():
     assert hard_languages.hard_languages(sections(without)[0].views[0]) is None
 
 
-def test_page_and_markdown_have_the_same_numbers(tmp_path, monkeypatch):
-    monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("vl_convert.javascript_bundle", lambda *_: "window.vegaEmbed = null")
+def test_page_and_markdown_have_the_same_numbers(tmp_path, write):
     settings = {"title": "t", "results": rows(), "model_order": MODELS, "baseline": "a"}
-    html = page.write_report(tmp_path / "r.html", facts={}, **settings).read_text("utf-8")
+    html = write(**settings)
     text = plain.write_markdown(tmp_path / "r.md", **settings).read_text("utf-8")
     table = html[html.index('<table class="hard"') :].partition("</table>")[0]
     shown = re.findall(r'<th scope="row">(\w+)</th>.*?<b>(.*?)</b>', table)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fake_results import BASELINE, MODELS, fake_results
-from polyglance.report import background, building, headline, page, payload, tables, wording
+from polyglance.report import building, document, headline, page, payload, tables, wording
 
 VOID = {"meta", "input", "br", "path"}
 ROWS = fake_results(num_languages=14)
@@ -221,7 +221,7 @@ def test_cards_say_when_english_does_not_change(tmp_path):
     html = write(tmp_path)
     assert "<b>unchanged</b>" in html
     (section,) = building.build_sections(ROWS, model_order=MODELS, baseline=BASELINE)
-    assert headline.cards(section, baseline=BASELINE, after=None) == ""
+    assert headline.cards(section, baseline=BASELINE, after=None) == []
 
 
 def test_a_card_without_both_numbers_is_left_out(tmp_path):
@@ -253,15 +253,19 @@ def test_gains_are_in_colour_only_where_intervals_do_not_touch(tmp_path):
 
 
 def test_facts_of_every_form():
-    shown = background.facts_html(
-        {
-            "commands": ["make demo", "polyglance eval <m>"],
-            "seconds": {"train": 61.25, "note": "estimated", "done": True},
-            "total_seconds": 1200,
-            "versions": {"torch": "2.9", "of": {"numpy": 2, "all": [1, 2]}},
-            "steps": ["one", {"two": 3}],
-            "nothing": None,
-        }
+    shown = (
+        document.environment()
+        .get_template("facts.html")
+        .module.listed(
+            {
+                "commands": ["make demo", "polyglance eval <m>"],
+                "seconds": {"train": 61.25, "note": "estimated", "done": True},
+                "total_seconds": 1200,
+                "versions": {"torch": "2.9", "of": {"numpy": 2, "all": [1, 2]}},
+                "steps": ["one", {"two": 3}],
+                "nothing": None,
+            }
+        )
     )
     assert "<pre><code>polyglance eval &lt;m&gt;</code></pre>" in shown
     assert "<dd>61.2 s</dd>" in shown
@@ -288,7 +292,9 @@ def test_colours_and_shapes_repeat_but_the_baseline_keeps_its_own():
     assert slots["model 5"] == 0
     assert 0 not in [slot for model, slot in slots.items() if model != "model 5"]
     assert max(slots.values()) == len(headline.SHAPES) - 1
-    assert all("<svg" in headline.swatch(slot) for slot in slots.values())
+    parts = document.environment().get_template("parts.html").module
+    drawn = {parts.swatch(slot).partition("<path")[2] for slot in slots.values()}
+    assert len(drawn) == len(headline.SHAPES)
 
 
 def test_words_that_are_not_in_the_tables_are_shown_as_they_are():

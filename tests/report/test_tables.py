@@ -69,7 +69,7 @@ def test_a_view_that_was_not_measured_is_none():
 )
 def test_what_is_not_comparable_goes_into_sections_of_its_own(changes):
     rows = [result("a"), result("b", **changes)]
-    assert not rows[0].comparable_with(rows[1])
+    assert rows[0].kind != rows[1].kind
     made = sections(rows, models=["a", "b"], baseline="a")
     assert [section.models for section in made] == [("a",), ("b",)]
 

@@ -255,7 +255,7 @@ class TestCannotBeWritten:
             raise error
 
         monkeypatch.setattr(pack_columns.Store, "create", refused)
-        monkeypatch.setattr(locks.FolderLock, "_acquire", refused)
+        monkeypatch.setattr(locks.FolderLock, "_acquired", refused)
 
     @pytest.mark.parametrize(
         ("number", "text"),

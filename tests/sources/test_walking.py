@@ -186,10 +186,10 @@ def test_our_folders_are_known_by_their_manifests(tmp_path, kind):
 
 def test_the_names_of_manifests_are_those_that_are_written():
     from polyglance.model import dual_encoder, pack
-    from polyglance.storage import identity, store
+    from polyglance.storage import identity
 
     assert walking.OUR_MANIFESTS == {
-        store.MANIFEST_NAME: identity.KIND,
+        identity.MANIFEST_NAME: identity.KIND,
         pack.PACK_FILE: "language-pack",
         dual_encoder.MODEL_FILE: "dual-encoder",
     }

@@ -262,3 +262,12 @@ def test_a_cache_that_cannot_be_one(tmp_path, monkeypatch):
     monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "new"))
     outputs.require_cache()
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_verb_sweeps_beside_its_output_first(tmp_path):
+    left, other = tmp_path / ".x.making-00000001", tmp_path / ".y.making-00000001"
+    for path in (left, other):
+        path.write_bytes(b"1")
+        os.utime(path, (1e9, 1e9))
+    outputs.require(tmp_path / "x", outputs.PACK)
+    assert list(tmp_path.iterdir()) == [other]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from polyglance import errors
+
 if TYPE_CHECKING:
     from polyglance.records import Quarantined
     from polyglance.results.schema import Result
@@ -133,11 +135,8 @@ def unusable_lines(task: str, items: Sequence[Quarantined]) -> list[str]:
     if not items:
         return []
     lines = [f"{task}: {len(items):,} set aside"]
-    for item in items[:SHOWN_DROPPED]:
-        said = f"{item.id}: {item.reason}"
+    for said in errors.few([f"{one.id}: {one.reason}" for one in items], limit=SHOWN_DROPPED):
         lines += textwrap.wrap(said, WIDTH, initial_indent="  ", subsequent_indent="    ")
-    if len(items) > SHOWN_DROPPED:
-        lines.append(f"  and {len(items) - SHOWN_DROPPED:,} more")
     return lines
 
 

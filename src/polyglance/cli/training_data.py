@@ -243,7 +243,8 @@ def content_vectors(
     from polyglance import errors
     from polyglance.encoding.cache import MediaCache
     from polyglance.sources.walking import find_media
-    from polyglance.storage.store import MANIFEST_NAME, Store
+    from polyglance.storage.identity import MANIFEST_NAME
+    from polyglance.storage.store import Store
 
     if images is None:
         return Items(ids=[], vectors=np.empty((0, teacher.dim), np.float32), keys=[])

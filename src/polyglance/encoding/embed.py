@@ -23,8 +23,8 @@ from polyglance.encoding import media
 from polyglance.records import MediaFile, Output, Quarantined
 from polyglance.sources.formats import FORMATS
 from polyglance.storage import atomic, digests, locations
-from polyglance.storage.identity import StoreFacts
-from polyglance.storage.store import MANIFEST_NAME, Store
+from polyglance.storage.identity import MANIFEST_NAME, StoreFacts
+from polyglance.storage.store import Store
 from polyglance.towers import Tower
 from polyglance.vectors import Vectors, check_shape, unusable_rows
 

@@ -135,17 +135,6 @@ class DualEncoder:
         """Who answers in which language."""
         return TextRouter(self.dim, lambda: self.text, self.pack)
 
-    def contents_for(self, language: str | None, contents: Vectors) -> Vectors:
-        """The vectors that a query in a language is compared with.
-
-        Args:
-            language: Of the query.
-            contents: Float32 (M, D), unit, in the teacher's space.
-        """
-        if self.pack is None or self.speakers.speaker(language) == "teacher":
-            return contents
-        return self.pack.project(contents)
-
     def encode_contents(self, items: Sequence[Any]) -> Vectors:
         """Encode images or sounds: float32 (N, D), unit."""
         return self.contents_from_raw(self.content.tower.encode(items, output=self.content.output))

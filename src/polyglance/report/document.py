@@ -1,16 +1,30 @@
-"""One HTML document of style, data and scripts that needs no network.
+"""One HTML document of style, data and scripts that needs no network, from a template.
 
 The page forbids itself every request by a content security policy, and every script but its own by
-their hashes; so neither a model's name nor a note can bring one in.
+their hashes; so neither a model's name nor a note can bring one in. All that a template shows is
+escaped, but for the style, scripts and JSON that are handed over here.
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from html import escape
+from functools import cache
 from importlib import resources
 
+import jinja2
+from jinja2.ext import Extension
+from markupsafe import Markup
+
+from polyglance.languages import registry
+from polyglance.report import (
+    groups,
+    hard_languages,
+    headline,
+    published_table,
+    tables,
+    wording,
+)
 from polyglance.storage import digests, outputs
 
 # Set before the first paint, so that a dark page never flashes white.
@@ -18,37 +32,77 @@ _THEME_SCRIPT = """try{const t=localStorage.getItem("polyglance-theme");\
 if(t)document.documentElement.dataset.theme=t}catch{}"""
 
 
-def document(title: str, *, body: str, data: str, script: str, charts: str) -> str:
+def document(template: str, *, data: str, script: str, charts: str, **shown: object) -> str:
     """The file: policy, style, what is read, numbers, scripts.
 
     Args:
-        title: Of the window.
-        body: What is read, in HTML.
+        template: Name of the page's template, which extends `document.html`.
         data: JSON that may stand in a script; see `payload.as_json`.
         script: The page's own, run at the end of the body.
         charts: What draws charts (`plots.script()`), left for the page's script to run.
+        shown: What the template shows; `title` is also the window's.
     """
     scripts = [_THEME_SCRIPT, _closed(script), _closed(charts)]
-    hashes = " ".join(f"'sha256-{_sha256(text)}'" for text in scripts)
-    # unsafe-eval: Vega compiles the expressions of a chart; what they are made of is in this file.
-    policy = (
-        f"default-src 'none'; script-src {hashes} 'unsafe-eval'; style-src 'unsafe-inline'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f"{outputs.GENERATOR}"
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)}</title><style>{asset('page.css')}</style>"
-        f"<script>{scripts[0]}</script></head><body>{body}"
-        f'<script type="application/json" id="data">{data}</script>'
-        f"<script>{scripts[1]}</script>"
-        # Last and not run as it is: the tables work before the browser reaches it, and
-        # the page's script runs it when the first chart comes into sight.
-        f'<script type="text/plain" id="charts">{scripts[2]}</script></body></html>\n'
+        environment()
+        .get_template(template)
+        .render(
+            generator=Markup(outputs.GENERATOR),
+            hashes=[_sha256(text) for text in scripts],
+            style=Markup(asset("page.css")),
+            scripts=[Markup(text) for text in scripts],
+            data=Markup(data),
+            **shown,
+        )
     )
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The templates of reports, and how they write numbers and names."""
+    found = jinja2.Environment(
+        loader=jinja2.PackageLoader("polyglance.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        extensions=[_Indented],
+    )
+    found.globals.update(
+        direction_name=wording.direction_name,
+        group_members=groups.members,
+        group_of=groups.group_of,
+        group_titles=groups.TITLES,
+        policy_name=wording.policy_name,
+        printed_in=published_table.printed_in,
+        shapes=headline.SHAPES,
+        span=wording.span,
+        view_name=tables.view_name,
+    )
+    found.filters.update(
+        count="{:,}".format,
+        decimals=wording.decimals,
+        language=registry.get_language,
+        left_out_sentence=hard_languages.left_out_sentence,
+        number_of=wording.number_of,
+        per_cent=wording.per_cent,
+        points=wording.points,
+        reason_name=wording.reason_name,
+        script_name=wording.script_name,
+        share="{:.0%}".format,
+        split_name=wording.split_name,
+        value_name=wording.value_name,
+        variant_name=wording.variant_name,
+        width=lambda value: f"{100 * max(0.0, min(1.0, value)):.1f}%",
+        z_text=hard_languages.z_text,
+    )
+    return found
+
+
+class _Indented(Extension):
+    """A line break in a template, and its indentation, is nothing beside a tag or an expression."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        return re.sub(r"(?<=[>}])\s*\n\s*(?=[<{])", "", source)
 
 
 def asset(name: str) -> str:

@@ -15,10 +15,6 @@ TITLES: Mapping[groups.By, str] = MappingProxyType(
 )
 _RESOURCES = MappingProxyType({"high": "high", "mid": "mid", "low": "low", "very-low": "very low"})
 UNKNOWN_RESOURCES = "not in Babel-ImageNet"
-RESOURCES_HINT = (
-    "Resources go by the ImageNet classes that Babel-ImageNet has a label for: up to 100 very low, "
-    "333 low, 666 mid, above that high."
-)
 
 
 @cache

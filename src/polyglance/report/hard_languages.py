@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 
-from polyglance.languages import registry
 from polyglance.metrics import significance
-from polyglance.report import headline, tables, wording
-from polyglance.report.tables import Section, View
+from polyglance.report import wording
+from polyglance.report.tables import View
 
 # Of fewer a z-score says little: one model has no common view, four languages hardly a spread.
 LEAST_MODELS, LEAST_LANGUAGES = 2, 5
@@ -33,6 +31,11 @@ class HardLanguages:
     mean: Mapping[str, float]
     by_model: Mapping[str, Mapping[str, float]]
     left_out: tuple[str, ...]
+
+    @property
+    def widest(self) -> float:
+        """The largest distance of a language; 1 where there is none."""
+        return max(abs(z) for z in self.mean.values()) or 1.0
 
 
 def hard_languages(view: View) -> HardLanguages | None:
@@ -64,42 +67,6 @@ def hard_languages(view: View) -> HardLanguages | None:
     )
 
 
-def hard_section(section: Section, *, modality: str) -> str:
-    """Bars about the mean with the same numbers as a table; empty where there is nothing to say.
-
-    It shows the main view of the section and needs no script.
-    """
-    found = hard_languages(section.views[0])
-    if found is None:
-        return ""
-    name = tables.view_name(section.views[0].key, modality=modality)
-    heads = "".join(
-        f'<th scope="col" class="num">{headline.short_name(section, model)}</th>'
-        for model in found.by_model
-    )
-    widest = max(abs(z) for z in found.mean.values()) or 1.0
-    body = ""
-    for language, z in found.mean.items():
-        cells = "".join(
-            f'<td class="num">{z_text(row[language])}</td>' for row in found.by_model.values()
-        )
-        body += (
-            f'<tr><th scope="row">{escape(registry.get_language(language).english_name)}</th>'
-            f'<td class="z"><i style="--z:{z / widest:.3f}" class="{_side(z)}"></i></td>'
-            f'<td class="num"><b>{z_text(z)}</b></td>{cells}</tr>'
-        )
-    return (
-        '<h3>Hard languages</h3><p class="hint above">How far each language stands below or above '
-        f"a model’s own mean over {len(found.mean):,} languages, in standard deviations, and the "
-        f"mean of that over {len(found.by_model):,} models; the hardest first. <b>{escape(name)}"
-        f"</b>.{escape(left_out_sentence(found))}</p>"
-        '<div class="scroller half" role="region" tabindex="0" aria-label="Hard languages">'
-        '<table class="hard"><thead><tr><th scope="col">Language</th><th scope="col">'
-        '<span class="said">Bar</span></th><th scope="col" class="num">Mean of the models</th>'
-        f"{heads}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
 def left_out_sentence(found: HardLanguages) -> str:
     """Which models say nothing, with a space in front; empty where all do."""
     if not found.left_out:
@@ -115,7 +82,3 @@ def z_text(z: float) -> str:
     """
     shown = f"{z:+.2f}"
     return "0.00" if shown[1:] == "0.00" else shown.replace("-", wording.MINUS)
-
-
-def _side(z: float) -> str:
-    return "below" if z < 0 else "above"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from polyglance.languages import registry
 from polyglance.report import (
-    background,
     building,
     groups,
     hard_languages,
@@ -237,7 +236,7 @@ def _dropped_rows(section: Section) -> list[str]:
         lines += ["", "### What was dropped", "", "| What | Count | Languages |"]
         lines.append("| --- | ---: | ---: |")
         for row in section.dropped:
-            reason = _cell("; ".join([background.reason_name(row.reason), *row.names]))
+            reason = _cell("; ".join([wording.reason_name(row.reason), *row.names]))
             lines.append(f"| {reason} | {row.total:,} | {row.num_languages} |")
     if section.repeated:
         total = sum(row.count for row in section.repeated)

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
-from polyglance.languages import registry
-from polyglance.report import headline, tables, wording
+from polyglance.report import tables
 from polyglance.report.tables import Section, View, ViewKey
 from polyglance.results import published
 from polyglance.results.published import PublishedNumber
@@ -58,22 +56,9 @@ def beside(section: Section, results: Iterable[Result]) -> dict[ViewKey, list[Pu
     }
 
 
-def published_section(section: Section, results: Iterable[Result], *, modality: str) -> str:
-    """The published numbers of a section; empty where there are none."""
-    found = beside(section, results)
-    if not found:
-        return ""
-    made = "".join(
-        f"<details{' open' if place == 0 else ''}>"
-        f"<summary>{escape(tables.view_name(key, modality=modality))}</summary>"
-        f"{_table(section, rows)}{_by_language(section, key, rows)}</details>"
-        for place, (key, rows) in enumerate(found.items())
-    )
-    return (
-        f'<h3>Published</h3><p class="hint above">Printed in papers, not measured here: the same '
-        "task, split, measure, direction and captions. Ours stand beside them as means over the "
-        f"same languages, in per cent.</p>{made}"
-    )
+def printed_in(languages: Sequence[str], rows: Sequence[Published]) -> list[str]:
+    """The languages that any of the rows has."""
+    return [name for name in languages if any(name in row.figures for row in rows)]
 
 
 def _fraction(number: PublishedNumber) -> float:
@@ -92,66 +77,3 @@ def _rows(view: View, found: Mapping[tuple[str, str], Mapping[str, float]]) -> l
                 means[ours] = tables.mean([measured[name].value for name in both])
             rows.append(Published(model=model, table=table, figures=both, means=means))
     return sorted(rows, key=lambda row: -row.means[""])
-
-
-def _table(section: Section, rows: Sequence[Published]) -> str:
-    heads = "".join(
-        f'<th scope="col" class="num">ours: {headline.short_name(section, model)}</th>'
-        for model in section.models
-    )
-    body = "".join(
-        f'<tr><th scope="row"><bdi>{escape(row.model)}</bdi></th>'
-        f"<td>{escape(row.table)}</td>"
-        f'<td class="num">{_languages(row)}</td>'
-        f'<td class="num"><b>{wording.per_cent(row.means[""])}</b></td>'
-        + "".join(
-            f'<td class="num">{wording.per_cent(row.means.get(model))}</td>'
-            for model in section.models
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        '<div class="scroller half" role="region" tabindex="0" aria-label="Published numbers">'
-        '<table class="published"><thead><tr><th scope="col">Published model</th>'
-        '<th scope="col">Paper and table</th><th scope="col" class="num">Languages</th>'
-        f'<th scope="col" class="num">Published</th>{heads}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _by_language(section: Section, key: ViewKey, rows: Sequence[Published]) -> str:
-    """Every published number beside every one of ours, a language a row."""
-    view = next(view for view in section.views if view.key == key)
-    names = [name for name in section.languages if any(name in row.figures for row in rows)]
-    if len(names) < 2:
-        return ""
-    heads = "".join(
-        f'<th scope="col" class="num"><bdi>{escape(row.model)}</bdi> '
-        f'<span class="ci">{escape(row.table)}</span></th>'
-        for row in rows
-    ) + "".join(
-        f'<th scope="col" class="num">ours: {headline.short_name(section, model)}</th>'
-        for model in section.models
-    )
-    body = ""
-    for name in names:
-        figures = [row.figures.get(name) for row in rows]
-        for model in section.models:
-            figure = view.figure(model, name)
-            figures.append(None if figure is None else figure.value)
-        cells = "".join(f'<td class="num">{wording.per_cent(value)}</td>' for value in figures)
-        row = registry.get_language(name)
-        body += f'<tr><th scope="row">{escape(row.english_name)}</th>{cells}</tr>'
-    return (
-        f"<details><summary>Language by language, {len(names)}</summary>"
-        '<div class="scroller half" role="region" tabindex="0" aria-label="Published by language">'
-        f'<table class="published"><thead><tr><th scope="col">Language</th>{heads}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div></details>"
-    )
-
-
-def _languages(row: Published) -> str:
-    if len(row.figures) > 1:
-        return f"{len(row.figures):,}"
-    return escape(registry.get_language(next(iter(row.figures))).english_name)

@@ -2,7 +2,7 @@
 
 A *section* holds what shares task, metric and caption policy; a *view* of it one split, direction,
 value, variant and partner (`seen`, text to content, `hit_rate_at_10`). Numbers of one view may be
-set side by side, numbers of two sections never (`Result.comparable_with`).
+set side by side, numbers of two sections never (`Result.kind`).
 """
 
 from __future__ import annotations

@@ -9,12 +9,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 from polyglance import errors
 from polyglance.metrics import significance
-from polyglance.metrics.bootstrap import Interval
 from polyglance.metrics.significance import Correlation
 from polyglance.report import wording
 from polyglance.report.tables import Section, View
@@ -41,6 +39,13 @@ class TaskPair:
     num_points: int
     every: Correlation | None
     by_model: Mapping[str, Correlation]
+
+    @property
+    def correlations(self) -> list[tuple[str, Correlation]]:
+        """What is known, by what it is over; one model is all models."""
+        rows = [("all models", self.every), *self.by_model.items()]
+        listed = rows[1:] if len(self.by_model) == 1 else rows
+        return [(name, found) for name, found in listed if found is not None]
 
 
 def task_pairs(sections: Sequence[Section]) -> list[TaskPair]:
@@ -75,46 +80,6 @@ def name_of(sections: Sequence[Section], place: tuple[int, int], *, modality: st
     view = section.views[place[1]]
     direction = wording.direction_name(view.direction, modality=modality)
     return f"{section.task}: {direction}, {wording.value_name(view.value)}"
-
-
-def pairs_section(
-    pairs: Sequence[TaskPair], sections: Sequence[Section], *, modality: str, legend: str
-) -> str:
-    """The scatter plot with its choice of tasks, and the table of correlations."""
-    if not pairs:
-        return ""
-    names = [
-        tuple(name_of(sections, place, modality=modality) for place in (pair.across, pair.up))
-        for pair in pairs
-    ]
-    options = "".join(
-        f'<option value="{number}">{escape(across)} – {escape(up)}</option>'
-        for number, (across, up) in enumerate(names)
-    )
-    chooser = (
-        '<form class="filters"><label class="field grow"><span>Across and up</span>'
-        f'<select id="pair">{options}</select></label></form>'
-        if len(pairs) > 1
-        else ""
-    )
-    body = "".join(
-        _rows(pair, f"{across} – {up}") for pair, (across, up) in zip(pairs, names, strict=True)
-    )
-    return (
-        '<section class="task pairs"><h2>Task against task</h2><p class="lead">Each point is a '
-        "language and a model.</p>"
-        f'{chooser}<div class="charts"><figure class="chart"><figcaption>{legend}</figcaption>'
-        '<div class="plot" id="pairs" role="img" aria-label="Scatter plot: each language and '
-        'model, one task across, another up. The tables have the same numbers."></div></figure>'
-        '</div><h3>Correlations</h3><div class="scroller half" role="region" tabindex="0" '
-        'aria-label="Correlations"><table class="correlations"><thead><tr>'
-        '<th scope="col">Tasks</th><th scope="col">Model</th>'
-        '<th scope="col" class="num">Points</th><th scope="col" class="num">Pearson</th>'
-        f'<th scope="col" class="num">Spearman</th></tr></thead><tbody>{body}</tbody></table></div>'
-        '<p class="hint">Below each number its 95&nbsp;% interval, from drawing languages again: '
-        f"it is about other languages. Fewer than {significance.LEAST_POINTS} points, or points "
-        "that are all the same, are left out.</p></section>"
-    )
 
 
 def payload(
@@ -159,28 +124,3 @@ def _correlation(points: Sequence[tuple[str, str, float, float]]) -> Correlation
         )
     except errors.InputError:  # too few points, or all the same
         return None
-
-
-def _rows(pair: TaskPair, name: str) -> str:
-    rows = [("all models", pair.every), *pair.by_model.items()]
-    if len(pair.by_model) == 1:
-        rows = rows[1:]
-    made = ""
-    for model, found in rows:
-        if found is not None:
-            made += (
-                f'<tr><th scope="row">{escape(name)}</th><td><bdi>{escape(model)}</bdi></td>'
-                f'<td class="num">{found.num_points:,}</td>{_cell(found.pearson)}'
-                f"{_cell(found.spearman)}</tr>"
-            )
-    return made
-
-
-def _cell(interval: Interval) -> str:
-    low, mean, high = (
-        f"{value:.2f}".replace("-", wording.MINUS)
-        for value in (interval.low, interval.mean, interval.high)
-    )
-    return (
-        f'<td class="num"><span class="v">{mean}</span><span class="ci">{low} to {high}</span></td>'
-    )

@@ -1,4 +1,4 @@
-"""Display names of values, splits and directions, and the formatting of per cent.
+"""Display names of values, splits, directions and reasons, and the formatting of numbers.
 
 Fractions stay fractions in data; only here do they turn into per cent. What the field calls
 "recall at k" is a hit rate inside and "R@k" in a report.
@@ -48,6 +48,19 @@ _POLICIES = {
     "all": "all captions",
     "unique": "all captions, equal ones counted once",
     "none": "no captions, the task has none",
+}
+_REASONS = {
+    "captions_beyond_first": "captions after the first of the same item",
+    "captions_repeated": "captions that repeat another of the same item",
+    "captions_without_content": "captions whose item is not at hand",
+    "items_damaged": "items that cannot be read",
+    "items_missing": "items that are missing",
+    "images_of_unnamed_classes": "images of a class that has no name in the language",
+    "pairs_without_score": "pairs that people gave no score",
+    "pairs_with_an_empty_side": "pairs with an empty side",
+    "tars_damaged": "tars that cannot be read to their end",
+    "repeated_candidates": "candidates that repeat another, found as one",
+    "vectors_missing": "items without a precomputed vector",
 }
 
 
@@ -187,3 +200,30 @@ def script_name(code: str) -> str:
 
     name = str(langcodes.Language.make(script=code).describe().get("script", code))
     return code if name.startswith("Unknown") else name
+
+
+def reason_name(reason: str) -> str:
+    """A reason in words.
+
+    >>> reason_name("items_missing"), reason_name("too_long")
+    ('items that are missing', 'too long')
+    """
+    return _REASONS.get(reason, reason.replace("_", " "))
+
+
+def number_of(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> number_of(1, "language"), number_of(1200, "language")
+    ('1 language', '1,200 languages')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def decimals(value: float) -> str:
+    """A number with two decimals and a real minus, none before zero.
+
+    >>> decimals(-0.5), decimals(-0.001)
+    ('−0.50', '0.00')
+    """
+    return f"{value:z.2f}".replace("-", MINUS)

@@ -9,14 +9,13 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from polyglance import __version__, errors
-from polyglance.storage import atomic, manifest_fields
+from polyglance.storage import atomic, locks, manifest_fields
 
 SCHEMA_VERSION = 1
 BOM = b"\xef\xbb\xbf"
@@ -115,10 +114,6 @@ class Result:
         """
         return f"{self.model} + {self.pack}" if self.pack else self.model
 
-    def comparable_with(self, other: Result) -> bool:
-        """Whether the two may be set beside each other: same task, split, metric, policy..."""
-        return self.kind == other.kind
-
     @property
     def kind(self) -> tuple[str, ...]:
         """What two results must share to be set beside each other."""
@@ -205,7 +200,8 @@ def append_results(path: Path, results: Iterable[Result]) -> None:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file, _alone(file.fileno()):
+        with path.open("a+b") as file:
+            locks.lock_open(file.fileno(), waits=True)
             before = _as_left(file) or _as_read(file, path)
             lines = {_place(row): _line(row) for row in results}
             fresh = [lines[place] for place in lines if place not in before.places]
@@ -408,21 +404,6 @@ def _reason(error: ValueError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "it is no UTF-8 text"
     return "it is no JSON object" if isinstance(error, json.JSONDecodeError) else str(error)
-
-
-@contextmanager
-def _alone(descriptor: int) -> Iterator[None]:
-    """Wait until no other run is adding to the open file."""
-    try:
-        import fcntl  # POSIX only
-    except ImportError:
-        yield
-        return
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def _write_all(descriptor: int, data: bytes, *, size: int) -> None:

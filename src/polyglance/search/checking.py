@@ -20,8 +20,9 @@ from polyglance.search import pack_columns, places, thumbnails
 from polyglance.search.indexing import absolute
 from polyglance.storage import atomic, identity, locks, versions
 from polyglance.storage import repair as table_repair
+from polyglance.storage.identity import LOCK_NAME, MANIFEST_NAME
 from polyglance.storage.repair import Finding
-from polyglance.storage.store import LOCK_NAME, MANIFEST_NAME, Store
+from polyglance.storage.store import Store
 
 # A thumbnail, or what a killed run left of one; older ones did not say their key.
 THUMBNAIL = re.compile(

@@ -24,8 +24,8 @@ from polyglance.search.downloads import texts_of
 from polyglance.search.leaving import Leaving, Policy
 from polyglance.search.metadata import index_columns
 from polyglance.sources import webdataset
-from polyglance.storage.identity import StoreFacts
-from polyglance.storage.store import MANIFEST_NAME, Store
+from polyglance.storage.identity import MANIFEST_NAME, StoreFacts
+from polyglance.storage.store import Store
 from polyglance.towers.libraries import precomputed
 from polyglance.vectors import unit, unusable_rows
 

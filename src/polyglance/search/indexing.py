@@ -32,8 +32,8 @@ from polyglance.sources.patterns import Idle
 from polyglance.sources.skipped import Skipped
 from polyglance.storage import atomic
 from polyglance.storage.ann_index import IndexFacts
-from polyglance.storage.identity import StoreFacts
-from polyglance.storage.store import MANIFEST_NAME, Store
+from polyglance.storage.identity import MANIFEST_NAME, StoreFacts
+from polyglance.storage.store import Store
 from polyglance.towers.base import Tower
 from polyglance.vectors import Vectors
 

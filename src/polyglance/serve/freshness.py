@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.storage.identity import TABLE_NAME
-from polyglance.storage.store import MANIFEST_NAME, Store
+from polyglance.storage.identity import MANIFEST_NAME, TABLE_NAME
+from polyglance.storage.store import Store
 
 Mark = tuple[int, ...]
 

@@ -15,7 +15,7 @@ from polyglance.languages.registry import DATASET_ALIASES, ENGLISH, normalise_la
 from polyglance.records import Caption, Pair, Quarantined
 from polyglance.sources import language_files
 from polyglance.sources.language_files import LanguageFiles
-from polyglance.sources.text_lines import SetAside, entry_of, read_json, unusable
+from polyglance.sources.text_lines import SetAside, entry_of, read_json, require_text
 from polyglance.sources.text_lines import read_lines as read_lines
 from polyglance.sources.text_lines import read_table as read_table
 
@@ -74,7 +74,7 @@ def read_caption_lines(
     found = []
     for number, (image, line) in enumerate(zip(images, lines, strict=True), 1):
         with entry_of(path, f"line {number}", set_aside):
-            _require_text(line, "the caption")
+            require_text(line, "the caption")
             found.append(Caption(image, line, language))
     return found
 
@@ -138,7 +138,7 @@ def read_xm3600(folder: Path, language: str, *, set_aside: SetAside | None = Non
         with entry_of(path, f"entry {number}", set_aside):
             fields: dict[str, Any] = entry if isinstance(entry, dict) else {}
             for name in ("filename", "captions_translated"):
-                _require_text(fields.get(name), name)
+                require_text(fields.get(name), name)
             captions.append(Caption(fields["filename"], fields["captions_translated"], known))
     return captions
 
@@ -225,14 +225,6 @@ def _ids_of_codes(codes: Iterable[str], *, dataset: str) -> dict[str, str]:
         except errors.LanguageError:
             continue  # a file of another kind beside the captions, such as README.txt
     return known
-
-
-def _require_text(value: object, what: str) -> None:
-    if reason := unusable(value):
-        raise errors.InputError(
-            f"{what}: {reason}; expected text that is not empty",
-            hint="mend that entry, or fetch the file again",
-        )
 
 
 def _wrong_form(path: Path, expected: str) -> errors.InputError:

@@ -20,7 +20,7 @@ from typing import Any
 from polyglance import errors
 from polyglance.languages.registry import ENGLISH, normalise_language
 from polyglance.records import Caption
-from polyglance.sources.text_lines import SetAside, entry_of, read_lines, unusable
+from polyglance.sources.text_lines import SetAside, entry_of, read_lines, require_text
 
 AGAIN = "fetch the file again"
 
@@ -51,7 +51,13 @@ def read_coco(path: Path, *, language: str, set_aside: SetAside | None = None) -
                 raise errors.InputError(
                     f"image_id {number} is not among the images of the file", hint=AGAIN
                 )
-            rows.append(Caption(named[number], _required(_get(each, "caption", kind=str)), known))
+            rows.append(
+                Caption(
+                    named[number],
+                    require_text(_get(each, "caption", kind=str), "the caption"),
+                    known,
+                )
+            )
     return rows
 
 
@@ -112,7 +118,7 @@ def _captions(
     rows = []
     for where, name, text in texts:
         with entry_of(path, where, set_aside):
-            rows.append(Caption(name, _required(text), language))
+            rows.append(Caption(name, require_text(text, "the caption"), language))
     return rows
 
 
@@ -141,9 +147,3 @@ def _get(entry: Any, name: str, *, kind: type) -> Any:
     if not isinstance(value, kind):
         raise errors.InputError(f"{name} is {value!r}; expected {kind.__name__}", hint=AGAIN)
     return value
-
-
-def _required(text: Any) -> str:
-    if reason := unusable(text):
-        raise errors.InputError(f"the caption: {reason}", hint="mend that entry")
-    return str(text).strip()

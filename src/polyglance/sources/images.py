@@ -13,7 +13,6 @@ import threading
 import warnings
 from contextlib import nullcontext
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -23,7 +22,6 @@ from polyglance.records import Decoded, Taken
 from polyglance.sources import jpeg
 from polyglance.sources.exif import DAMAGED, taken_of
 from polyglance.sources.formats import HEAD_BYTES, HEIC_INSTALL, is_heic
-from polyglance.storage import atomic
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,15 +39,6 @@ UNDO_ORIENTATION = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 WHITE = (255, 255, 255, 255)
 # One JPEG above the limit at a time: a progressive one takes up to 6 bytes a pixel meanwhile.
 _one_large = threading.Lock()
-
-
-def load_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image:
-    """Decode one image file; see `decode_image`."""
-    try:
-        data = atomic.read_bytes(path)
-    except OSError as error:
-        raise _unreadable(str(path), f"{error.strerror or error}") from error
-    return decode_image(data, name=str(path), max_pixels=max_pixels)
 
 
 def decode_image(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Image:

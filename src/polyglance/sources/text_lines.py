@@ -192,3 +192,17 @@ def unusable(value: object) -> str:
     except UnicodeEncodeError:  # half of an emoji, as a JSON may hold it
         return f"{value!r} holds half a character"
     return ""
+
+
+def require_text(value: object, what: str) -> str:
+    """A value that must be text, without blanks around it.
+
+    Raises:
+        InputError: It is none, is empty, or holds half a character.
+    """
+    if reason := unusable(value):
+        raise errors.InputError(
+            f"{what}: {reason}; expected text that is not empty",
+            hint="mend that entry, or fetch the file again",
+        )
+    return str(value).strip()

@@ -1,21 +1,17 @@
-"""Captions of XTD10 and its kin: a line a caption in the order of a list of images, or JSON."""
+"""Captions of XTD10 and its kin: a line a caption in the order of a list of images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from polyglance.records import Caption
 from polyglance.sources.captions import (
     XTD_NAMES,
-    _code_of_language,
     _file_of_language,
-    _require_text,
-    _wrong_form,
     read_caption_lines,
 )
-from polyglance.sources.text_lines import SetAside, entry_of, read_json
+from polyglance.sources.text_lines import SetAside
 from polyglance.sources.text_lines import read_lines as read_lines
 from polyglance.sources.text_lines import read_table as read_table
 
@@ -52,35 +48,3 @@ def read_xtd(
     return read_caption_lines(
         path, images=names, images_path=images_path, language=known, set_aside=set_aside
     )
-
-
-def read_xtd_json(path: Path, language: str, *, set_aside: SetAside | None = None) -> list[Caption]:
-    """XTD as Babel-ImageNet ships it: `{"images": [...], "captions": {"de": [[...], ...]}}`.
-
-    Args:
-        path: The file.
-        language: Which captions.
-        set_aside: Told of each image without a caption; None stops at the first.
-
-    Raises:
-        InputError: Another form, or another number of captions than of images.
-        LanguageError: A language that the file lacks.
-    """
-    found = read_json(path)
-    images = found.get("images") if isinstance(found, dict) else None
-    by_code = found.get("captions") if isinstance(found, dict) else None
-    if not isinstance(images, list) or not isinstance(by_code, dict):
-        raise _wrong_form(path, 'an object with the lists "images" and "captions"')
-    code, known = _code_of_language(by_code, language=language, dataset="xtd", where=str(path))
-    rows = by_code[code]
-    if not isinstance(rows, list) or len(rows) != len(images):
-        given = len(rows) if isinstance(rows, list) else type(rows).__name__
-        raise _wrong_form(path, f"{len(images)} captions in {code!r}, one an image, not {given}")
-    captions = []
-    for number, (image, texts) in enumerate(zip(images, rows, strict=True), 1):
-        with entry_of(path, f"{code!r}, image {number}", set_aside):
-            listed: list[Any] = texts if isinstance(texts, list) and texts else [None]
-            for text in listed:
-                _require_text(text, "the caption")
-            captions += [Caption(image, text, known) for text in listed]
-    return captions

@@ -1,4 +1,4 @@
-"""Atomic files: temporary name, rename, manifest last; locks; a full disk.
+"""Atomic files: temporary name, rename, manifest last; a full disk.
 
 A reader sees the old file or the new one, never half of one. A folder is written beside its place
 and renamed into it; a folder that grows in place (a store) gets its manifest last, so that a folder
@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from polyglance import errors
-from polyglance.storage import leftovers
-from polyglance.storage.leftovers import is_temporary as is_temporary
+from polyglance.storage import leftovers, locks
 
 T = TypeVar("T")
 Marker = str | Callable[[Path], bool] | None
@@ -84,7 +83,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     with disk_errors(str(path)):
         try:
             with temporary.open("xb") as file:
-                leftovers.lock(file.fileno())
+                locks.lock_open(file.fileno())
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

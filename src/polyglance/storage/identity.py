@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import lance
 
 TABLE_NAME = "vectors.lance"
+MANIFEST_NAME = "store.json"
+LOCK_NAME = "store.lock"
 KEY = "polyglance.store"
 KIND, SCHEMA_VERSION = "store", 1
 TableId = Annotated[

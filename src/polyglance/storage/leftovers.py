@@ -1,6 +1,6 @@
 """Leftovers of killed writers: told from what is being written, and removed.
 
-A writer holds `flock` on what it writes, and the system frees it however the writer ends.
+A writer locks what it writes, and the system frees it however the writer ends.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from polyglance.storage import locks
 
 # Where no lock can be asked for, a day is long enough that no writer of today can lose its own.
 STALE_SECONDS = 24 * 3600.0
@@ -36,7 +38,7 @@ def held(path: Path) -> Iterator[None]:
     """Show that a file or folder is being written, as long as the block lasts."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        lock(descriptor)
+        locks.lock_open(descriptor)
         yield
     finally:
         os.close(descriptor)
@@ -55,9 +57,9 @@ def _remove_if_dead(left: Path) -> None:
     age = time.time() - left.lstat().st_mtime
     if age < GRACE_SECONDS or left.is_symlink():
         return
-    descriptor = os.open(left, os.O_RDONLY | os.O_NONBLOCK)
+    descriptor = os.open(left, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     try:
-        is_free = lock(descriptor)
+        is_free = locks.lock_open(descriptor)
         if is_free is False or (is_free is None and age < STALE_SECONDS):
             return
         if left.is_dir():
@@ -66,20 +68,3 @@ def _remove_if_dead(left: Path) -> None:
             left.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
-
-
-def lock(descriptor: int) -> bool | None:
-    """Show that what is open is being written, until it is closed.
-
-    Returns:
-        Whether it is; False where another holds it, None where this disk has no locks.
-    """
-    try:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except (ImportError, OSError):
-        return None
-    return True

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.storage.leftovers import is_temporary as is_temporary
 
 # What a hub calls a repository: owner/name.
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

@@ -1,23 +1,31 @@
-"""Locks: one writer of a folder at a time, told by name."""
+"""Locks: one writer of a folder or an open file at a time, by `filelock`.
+
+Where the system or the disk has no locks that it frees on a kill, `filelock` takes the existence of
+the lock file for one, and breaks it when its process is gone.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import platform
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from polyglance import errors
-from polyglance.storage.atomic import is_disk_full
-from polyglance.storage.leftovers import is_temporary as is_temporary
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 LOCK_POLL_SECONDS = 0.05
 
 
 class FolderLock:
-    """One writer at a time for a folder: `flock` on a file in it, which the system frees on a kill.
+    """One writer at a time for a folder: a lock on a file in it, which the system frees on a kill.
 
     Args:
         path: The lock file; it stays when the lock is released.
@@ -27,14 +35,12 @@ class FolderLock:
     def __init__(self, path: Path, *, owner: str) -> None:
         self._path = path
         self._owner = owner
-        self._descriptor: int | None = None
         self._thread: int | None = None
-        self._depth = 0
 
     @property
     def held(self) -> bool:
         """Whether this thread holds it through this object."""
-        return self._depth > 0 and self._thread == threading.get_ident()
+        return self._thread == threading.get_ident()
 
     @contextmanager
     def hold(self, *, wait_seconds: float = 0.0) -> Iterator[None]:
@@ -46,52 +52,74 @@ class FolderLock:
         Raises:
             StoreError: Another process or thread holds it.
         """
-        if not self.held:
-            self._acquire(wait_seconds)
-        self._depth += 1
-        try:
+        if self.held:
             yield
-        finally:
-            self._depth -= 1
-            if self._depth == 0:
-                self._release()
+            return
+        with self._acquired(wait_seconds):
+            self._thread = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._thread = None
 
-    def _acquire(self, wait_seconds: float) -> None:
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)  # less the umask
+    @contextmanager
+    def _acquired(self, wait_seconds: float) -> Iterator[None]:
+        import filelock  # 0.05 s, and who only reads needs no lock
+
+        os.stat(self._path.parent)  # filelock would make it
+        # A new one each time: filelock refuses one that was made before a fork.
+        lock = filelock.FileLock(self._path)
         try:
-            self._wait_for(descriptor, until=time.monotonic() + wait_seconds)
-            os.ftruncate(descriptor, 0)
-            name = f"process {os.getpid()} on {os.uname().nodename}\n"
-            try:
-                os.pwrite(descriptor, name.encode("utf-8"), 0)
-            except OSError as error:
-                # On a full disk the name cannot be written; the lock holds all the same.
-                if not is_disk_full(error):
-                    raise
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._descriptor, self._thread = descriptor, threading.get_ident()
+            acquired = lock.acquire(timeout=wait_seconds, poll_interval=LOCK_POLL_SECONDS)
+        except filelock.Timeout as error:
+            raise errors.StoreError(
+                f"{self._owner} is being written by {self._holder() or 'another process'}; "
+                "one writer at a time",
+                hint="wait until it has finished, or end it; then run this again",
+            ) from error
+        with acquired:
+            self._sign(lock)
+            yield
 
-    def _wait_for(self, descriptor: int, *, until: float) -> None:
-        import fcntl  # POSIX only: reading a store works elsewhere, too
+    def _sign(self, lock: BaseFileLock) -> None:
+        """Write into the lock file who holds it; one that locks by existing says so already."""
+        import filelock
 
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                if time.monotonic() >= until:
-                    holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
-                    raise errors.StoreError(
-                        f"{self._owner} is being written by {holder or 'another process'}; "
-                        "one writer at a time",
-                        hint="wait until it has finished, or end it; then run this again",
-                    ) from error
-            else:
-                return
-            time.sleep(LOCK_POLL_SECONDS)
+        if isinstance(lock, filelock.SoftFileLock):
+            return
+        try:
+            self._path.write_text(f"process {os.getpid()} on {platform.node()}\n", "utf-8")
+        except OSError as error:
+            # On a full disk the name cannot be written; the lock holds all the same.
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
 
-    def _release(self) -> None:
-        assert self._descriptor is not None
-        os.close(self._descriptor)
-        self._descriptor = self._thread = None
+    def _holder(self) -> str:
+        """Who holds the lock by what the file says: our words, or process, host and start."""
+        words: list[str] = []
+        with contextlib.suppress(OSError):
+            words = self._path.read_text("utf-8", "replace")[:200].split()
+        if words and words[0].isdigit():
+            return f"process {words[0]} on {' '.join(words[1:2])}"
+        return " ".join(words)
+
+
+def lock_open(descriptor: int, *, waits: bool = False) -> bool | None:
+    """Lock an open file or folder until it is closed.
+
+    Args:
+        descriptor: Of what is open.
+        waits: Whether to wait until no other holds it.
+
+    Returns:
+        Whether it is locked; False where another holds it, None where this system or disk has no
+        such locks.
+    """
+    import filelock
+
+    try:
+        return filelock.lock_descriptor(
+            descriptor, blocking=waits, poll_interval=LOCK_POLL_SECONDS / 5
+        )
+    except OSError:
+        return None

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.storage import atomic, digests, manifest_fields, manifests
+from polyglance.storage import atomic, digests, leftovers, manifest_fields, manifests
 
 MANIFEST = "polyglance.manifest"
 KIND, SCHEMA_VERSION = "files-made", 1
@@ -84,7 +84,7 @@ def stranger(folder: Path) -> str:
     kept = {parent for name in made for parent in Path(name).parents}
     for path in _below(folder):
         place, name = folder / path, path.as_posix()
-        if name == MANIFEST or atomic.is_temporary(path.name):
+        if name == MANIFEST or leftovers.is_temporary(path.name):
             continue
         if place.is_symlink() or (name not in made and path not in kept):
             return f"its {MANIFEST} does not name {name}"

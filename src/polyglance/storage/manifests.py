@@ -9,7 +9,6 @@ from typing import Any
 from polyglance import errors
 from polyglance.storage import manifest_fields, seals
 from polyglance.storage.atomic import T, read_json, write_json
-from polyglance.storage.leftovers import is_temporary as is_temporary
 
 MANIFEST_HEAD = ("schema_version", "kind", seals.SEALED, seals.CHECKSUM)
 

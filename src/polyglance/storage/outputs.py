@@ -279,7 +279,7 @@ def _head(path: Path) -> str:
 
 def _names(folder: Path) -> set[str]:
     """What a folder holds, without what killed writers of ours left."""
-    return {name for name in os.listdir(folder) if not atomic.is_temporary(name)}
+    return {name for name in os.listdir(folder) if not leftovers.is_temporary(name)}
 
 
 def _is_pack(path: Path) -> bool:
@@ -292,7 +292,7 @@ def _is_pack(path: Path) -> bool:
         return False
     known = _listed(path, "pack.json")
     found = {each.relative_to(path).as_posix() for each in path.rglob("*") if not each.is_dir()}
-    return {name for name in found if not atomic.is_temporary(name)} <= known
+    return {name for name in found if not leftovers.is_temporary(name)} <= known
 
 
 def _listed(folder: Path, manifest: str) -> set[str]:

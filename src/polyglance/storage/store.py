@@ -15,9 +15,8 @@ it is opened by its address, to be read: locks and what lies beside it need a fo
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,14 +24,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polyglance import errors
-from polyglance.storage import atomic, checksums, digests, guard, locks
+from polyglance.storage import atomic, creation, digests, guard, locks, table_reading
 from polyglance.storage import (
     identity as store_identity,
 )
 from polyglance.storage import (
     schema as store_schema,
 )
-from polyglance.storage.identity import TABLE_NAME, StoreFacts, StoreManifest
+from polyglance.storage.identity import (
+    LOCK_NAME,
+    MANIFEST_NAME,
+    TABLE_NAME,
+    StoreFacts,
+    StoreManifest,
+)
 from polyglance.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -40,12 +45,6 @@ if TYPE_CHECKING:
     import pyarrow
 
 
-MANIFEST_NAME = "store.json"
-LOCK_NAME = "store.lock"
-READ_ROWS = 8192
-# Below this share of the table rows are taken one by one; above, reading all of it is quicker
-# (100,000 x 512: all in about 0.5 s, 20,000 taken in 0.25 s).
-TAKE_SHARE = 0.25
 # `compact` keeps what readers of another process may have open for so long.
 KEEP_SECONDS = 3600.0
 
@@ -94,26 +93,9 @@ class Store:
                 making it.
             ConfigError: A column name that is taken, or a width below 1.
         """
-        import lance
-
-        schema = store_schema.schema_of(facts.dim, extra_columns or {})
-        with atomic.disk_errors(f"the store {path}"):
-            path = Path(path)
-            path.mkdir(parents=True, exist_ok=True)
-            with locks.FolderLock(path / LOCK_NAME, owner=f"the store {path}").hold():
-                if (path / MANIFEST_NAME).exists():
-                    raise errors.StoreError(
-                        f"there is a store at {path} already", hint="open it, or give a new folder"
-                    )
-                store_identity.require_no_table(path)
-                shutil.rmtree(path / TABLE_NAME, ignore_errors=True)
-                (path / checksums.NAME).unlink(missing_ok=True)  # of the table that went
-                table_id = store_identity.new_table_id()
-                content = store_identity.content(facts, extra_facts or {}, table_id=table_id)
-                table = lance.write_dataset(schema.empty_table(), _uri(path))
-                store_identity.note(table, content)
-                checksums.note(path, table, folder=path / TABLE_NAME)
-                store_identity.write(path / MANIFEST_NAME, content)
+        creation.create(
+            Path(path), facts, extra_columns=extra_columns or {}, extra_facts=extra_facts or {}
+        )
         return cls.open(path)
 
     @classmethod
@@ -210,11 +192,7 @@ class Store:
         """
         if self.address is None:
             return self._guard.is_current()
-        try:
-            with store_schema.reading(self.address):
-                return bool(self._dataset.latest_version == self._dataset.version)
-        except errors.StoreError:
-            return True
+        return table_reading.is_newest(self._dataset, self.address)
 
     @property
     def num_fragments(self) -> int:
@@ -240,9 +218,8 @@ class Store:
         for name in names:
             if name not in allowed:
                 raise errors.unknown_name("column", name, allowed=allowed)
-        with store_schema.reading(self.address or self.path):
-            table = self.table.to_table(columns=list(names))
-            return {name: table[name].to_pylist() for name in names}
+        with self._reading():
+            return table_reading.columns(self.table, names)
 
     def missing(self, ids: Sequence[str]) -> list[str]:
         """Those of `ids` that the table lacks, in their order, each once."""
@@ -262,7 +239,8 @@ class Store:
             StoreError: An id that the table lacks.
         """
         if ids is None:
-            return self._all_vectors()
+            with self._reading():
+                return table_reading.all_vectors(self.table, dim=self.facts.dim)
         held = self._row_of()
         if unknown := [identity for identity in ids if identity not in held]:
             raise errors.StoreError(
@@ -271,17 +249,10 @@ class Store:
                 hint="embed them first",
             )
         rows = np.fromiter((held[identity] for identity in ids), dtype=np.int64, count=len(ids))
-        if len(rows) > TAKE_SHARE * len(held):
-            return self._all_vectors()[rows]
-        distinct, inverse = np.unique(rows, return_inverse=True)
-        if not len(distinct):
-            return np.empty((0, self.facts.dim), dtype=np.float32)
-        with store_schema.reading(self.address or self.path):
-            taken = self.table.take(distinct.tolist(), columns=["vector"])["vector"]
-            parts = [store_schema.matrix(chunk) for chunk in taken.chunks]
-            return np.concatenate(parts)[inverse]  # (N, D)
+        with self._reading():
+            return table_reading.vectors_at(self.table, rows, dim=self.facts.dim)
 
-    def blocks(self, rows: int = READ_ROWS) -> Iterator[tuple[list[str], Vectors]]:
+    def blocks(self, rows: int = table_reading.READ_ROWS) -> Iterator[tuple[list[str], Vectors]]:
         """The table piece by piece, with memory for a few pieces.
 
         Args:
@@ -290,16 +261,8 @@ class Store:
         Yields:
             Ids and float32 (rows, D).
         """
-        with store_schema.reading(self.address or self.path):
-            scanner = self.table.scanner(
-                columns=["id", "vector"],
-                batch_size=rows,
-                strict_batch_size=True,
-                batch_readahead=2,
-                fragment_readahead=1,
-            )
-            for batch in scanner.to_batches():
-                yield batch["id"].to_pylist(), store_schema.matrix(batch["vector"])
+        with self._reading():
+            yield from table_reading.blocks(self.table, rows)
 
     def data_id(self) -> str:
         """Which content is in the table, whatever its order, ids or tower: a hash of its keys."""
@@ -469,15 +432,8 @@ class Store:
             )
             self.refresh()
 
-    def _all_vectors(self) -> Vectors:
-        """All vectors, filled in batch by batch, so that memory peaks at one copy."""
-        found = np.empty((len(self), self.facts.dim), dtype=np.float32)  # (N, D)
-        filled = 0
-        with store_schema.reading(self.address or self.path):
-            for batch in self.table.to_batches(columns=["vector"], batch_size=READ_ROWS):
-                found[filled : filled + len(batch)] = store_schema.matrix(batch["vector"])
-                filled += len(batch)
-        return found
+    def _reading(self) -> AbstractContextManager[None]:
+        return store_schema.reading(self.address or self.path)
 
     def _row_of(self) -> dict[str, int]:
         """Id to row of the open version; kept, since resuming asks for it block by block."""
@@ -486,13 +442,4 @@ class Store:
         return self._positions
 
     def _open_dataset(self) -> lance.LanceDataset:
-        import lance
-
-        if self.address is not None:
-            with store_schema.reading(self.address):
-                return lance.dataset(store_identity.table_at(self.address))
-        return self._guard.open()
-
-
-def _uri(path: Path) -> str:
-    return str((path / TABLE_NAME).absolute())
+        return self._guard.open() if self.address is None else table_reading.open_at(self.address)

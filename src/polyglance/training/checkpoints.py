@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from polyglance import errors
-from polyglance.storage import atomic, locks, manifests, tensor_files
+from polyglance.storage import atomic, leftovers, locks, manifests, tensor_files
 from polyglance.training import distributed
 from polyglance.training.collectives import any_of, states_of_all
 from polyglance.training.state_files import Apart, put_together, take_apart
@@ -200,7 +200,7 @@ class Checkpoints:
         """Delete other checkpoints, and what a killed process left half written."""
         if distributed.rank():
             return
-        left = [each for each in self.path.iterdir() if atomic.is_temporary(each.name)]
+        left = [each for each in self.path.iterdir() if leftovers.is_temporary(each.name)]
         for folder in [*self._checkpoints(), *left]:
             if folder != keep:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -111,7 +111,7 @@ def test_a_language_beside_itself_and_beside_english_never_share_a_view():
 @pytest.mark.parametrize("changes", [{"variant": "x"}, {"other_language": "deu_Latn"}])
 def test_what_is_of_another_kind_is_in_a_view_of_its_own(changes):
     rows = [made("t", "deu_Latn"), made("t", "deu_Latn", model="b", **changes)]
-    assert not rows[0].comparable_with(rows[1])
+    assert rows[0].kind != rows[1].kind
     (section,) = build(rows)
     assert [tuple(view.figures) for view in section.views] in ([("a",), ("b",)], [("b",), ("a",)])
 
@@ -139,6 +139,26 @@ def test_group_means_are_over_languages_that_all_models_have():
         assert (count, means["a"].value) == (len(inside), pytest.approx(expected))
 
 
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write results as a page, whose HTML comes back."""
+    monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda *_: "window.vegaEmbed = null")
+
+    def writer(results, *, models):
+        path = page.write_report(
+            tmp_path / "r.html",
+            title="t",
+            results=results,
+            model_order=models,
+            baseline="a",
+            facts={},
+        )
+        return path.read_text(encoding="utf-8")
+
+    return writer
+
+
 def test_tasks_are_paired_with_the_correlation_of_their_points():
     accuracy = [0.1 * place for place in range(len(NAMES))]
     rates = [0.4 - value / 4 for value in accuracy]
@@ -154,17 +174,19 @@ def test_tasks_are_paired_with_the_correlation_of_their_points():
     assert pair.every.pearson.mean == pytest.approx(np.corrcoef(x, y)[0, 1])
 
 
-def test_tasks_without_a_language_in_common_make_no_pair():
+def test_tasks_without_a_language_in_common_make_no_pair(write):
     assert task_pairs.task_pairs(build(classification())) == []
 
     def alone(*rows):
         return building.build_sections(rows, model_order=["a"], baseline="a")
 
     assert task_pairs.task_pairs(alone(made("t", "deu_Latn"), made("u", "fra_Latn"))) == []
-    few = alone(made("t", "deu_Latn"), made("u", "deu_Latn"))
+    few_rows = [made("t", "deu_Latn"), made("u", "deu_Latn")]
+    few = alone(*few_rows)
     (pair,) = task_pairs.task_pairs(few)
     assert (pair.num_points, pair.every, pair.by_model) == (1, None, {})
-    assert "Correlations" in task_pairs.pairs_section([pair], few, modality="image", legend="")
+    assert pair.correlations == []
+    assert "Correlations" in write(few_rows, models=["a"])
 
 
 def published_rows(metric="hit_rate_at_10") -> list[Result]:
@@ -190,7 +212,7 @@ def published_rows(metric="hit_rate_at_10") -> list[Result]:
     ]
 
 
-def test_published_numbers_stand_beside_ours_over_the_same_languages():
+def test_published_numbers_stand_beside_ours_over_the_same_languages(write):
     rows = published_rows()
     (section,) = building.build_sections(rows, model_order=["a"], baseline="a")
     (found,) = published_table.beside(section, rows).values()
@@ -200,7 +222,7 @@ def test_published_numbers_stand_beside_ours_over_the_same_languages():
         assert row.means["a"] == pytest.approx(np.mean([ours[name] for name in row.figures]))
         assert row.means[""] == pytest.approx(np.mean(list(row.figures.values())))
     assert any(row.means[""] == pytest.approx(2 * row.means["a"]) for row in found)
-    html = published_table.published_section(section, rows, modality="image")
+    html = write(rows, models=["a"])
     assert found[0].table in html
     assert "Printed in papers, not measured here" in html
 
@@ -216,16 +238,14 @@ def test_published_numbers_stand_beside_ours_over_the_same_languages():
         {"variant": "english"},
     ],
 )
-def test_nothing_published_stands_beside_what_differs_in_kind(changes):
+def test_nothing_published_stands_beside_what_differs_in_kind(changes, write):
     rows = [replace(row, **changes, intervals={}) for row in published_rows()]
     (section,) = building.build_sections(rows, model_order=["a"], baseline="a")
     assert published_table.beside(section, rows) == {}
-    assert published_table.published_section(section, rows, modality="image") == ""
+    assert "Printed in papers" not in write(rows, models=["a"])
 
 
-def test_a_page_of_all_kinds(tmp_path, monkeypatch):
-    monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("vl_convert.javascript_bundle", lambda *_: "window.vegaEmbed = null")
+def test_a_page_of_all_kinds(write):
     repeated = {
         "captions_duplicated": 2,
         "most_repeated_caption": "رجل <b>",
@@ -243,10 +263,7 @@ def test_a_page_of_all_kinds(tmp_path, monkeypatch):
         for way in ("text_to_other", "other_to_text")
     ]
     rows = retrieval([0.1] * 8) + classification() + similarity() + neighbours + bitext
-    path = page.write_report(
-        tmp_path / "r.html", title="t", results=rows, model_order=MODELS, baseline="a", facts={}
-    )
-    html = path.read_text(encoding="utf-8")
+    html = write(rows, models=MODELS)
     data = json.loads(re.search(r'id="data">(.*?)</script>', html)[1])
     assert [len(one["views"]) for one in data["sections"]] == [2, 4, 2, 1, 2]
     assert len(data["languages"]["id"]) == len({row.language for row in rows})
