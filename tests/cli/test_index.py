@@ -7,7 +7,7 @@ import pytest
 
 from picture_files import png
 from polyglance import errors
-from polyglance.encoding import embed
+from polyglance.encoding import runs
 from polyglance.search import indexing
 from polyglance.storage.store import Store
 
@@ -45,7 +45,7 @@ def test_pictures_that_cannot_be_read_at_all_are_a_fault(index, tmp_path):
         assert "0 new, 0 known" in out
         assert "a.jpg: a.jpg cannot be read as an image: zero bytes" in err
         assert "none of the 2 images of" in err
-        aside = embed.read_quarantine(Store.open(tmp_path / "i"))
+        aside = runs.read_quarantine(Store.open(tmp_path / "i"))
         assert sorted(one.id for one in aside) == ["a.jpg", "b.png"]
     report = indexing.build(folder, model=MODEL, out=tmp_path / "i")
     assert (len(report.quarantined), report.num_rows) == (2, 0)
@@ -83,7 +83,7 @@ def test_vectors_of_which_none_can_be_used_are_a_fault(index, tmp_path):
     assert code == 2
     assert "a: vectors.npy: length 0" in err
     assert "none of the 2 vectors of" in err
-    assert len(embed.read_quarantine(Store.open(tmp_path / "i"))) == 2
+    assert len(runs.read_quarantine(Store.open(tmp_path / "i"))) == 2
     vectors(source, np.eye(2, 192))
     assert index(source, "--space", "model")[0] == 0
     vectors(source, np.zeros((2, 192)))

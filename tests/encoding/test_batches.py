@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from polyglance import errors
-from polyglance.encoding import embed, media
+from polyglance.encoding import media, reading
 from polyglance.encoding.batches import MAX_ENCODERS, BatchEncoder
 from polyglance.records import MediaFile
 from polyglance.towers import Tower
@@ -79,7 +79,7 @@ def test_never_more_than_memory_is_meant_for():
 def images(tmp_path):
     """Five batches and a bit, every tenth a copy of the one before."""
     colour = 0
-    for number in range(5 * media.ENCODE_ROWS + 7):
+    for number in range(5 * reading.ENCODE_ROWS + 7):
         colour += number % 10 != 9
         picture = Image.new("RGB", (8, 8), (colour // 200, colour % 200, 77))
         picture.save(tmp_path / f"{number:03}.png")
@@ -88,8 +88,8 @@ def images(tmp_path):
 
 def test_every_row_has_its_own_vector(images, tmp_path):
     tower = Slow()
-    store = embed.open_media_store(tmp_path / "store", tower)
-    report = embed.embed_media(images, tower, store=store, num_threads=3)
+    store = media.open_media_store(tmp_path / "store", tower)
+    report = media.embed_media(images, tower, store=store, num_threads=3)
     assert report.new == len(images)
     assert 1 < tower.most <= 3
     expected = [tower.preprocess(Image.open(image.path)) for image in images]
@@ -105,13 +105,13 @@ def test_what_was_encoded_before_an_error_is_kept(images, tmp_path):
             return super().encode(items)
 
     tower, before = Failing(), torch.get_num_threads()
-    store = embed.open_media_store(tmp_path / "store", tower)
+    store = media.open_media_store(tmp_path / "store", tower)
     with pytest.raises(RuntimeError, match="no more memory"):
-        embed.embed_media(images, tower, store=store, num_threads=2)
+        media.embed_media(images, tower, store=store, num_threads=2)
     assert torch.get_num_threads() == before
     kept = len(store)
     assert 0 < kept < len(images)
-    again = embed.embed_media(images, Slow(), store=store, num_threads=2)
+    again = media.embed_media(images, Slow(), store=store, num_threads=2)
     assert (again.new, again.known, len(store)) == (len(images) - kept, kept, len(images))
 
 
@@ -123,8 +123,8 @@ def test_a_bad_vector_sets_its_picture_and_its_copies_aside(images, tmp_path):
             return vectors
 
     tower = Odd()
-    store = embed.open_media_store(tmp_path / "store", tower)
-    report = embed.embed_media(images, tower, store=store, num_threads=2)
+    store = media.open_media_store(tmp_path / "store", tower)
+    report = media.embed_media(images, tower, store=store, num_threads=2)
     colours = [tower.preprocess(Image.open(image.path))[1] for image in images]
     bad = [image.id for image, colour in zip(images, colours, strict=True) if colour == 9]
     assert len(bad) > 1
@@ -140,10 +140,10 @@ def test_batches_that_run_when_something_fails_are_waited_for_and_kept(images, t
             time.sleep(0.3)
             return super().encode(items)
 
-    store = embed.open_media_store(tmp_path / "store", Failing())
+    store = media.open_media_store(tmp_path / "store", Failing())
     with pytest.raises(RuntimeError, match="no more memory"):
-        embed.embed_media(images, Failing(), store=store, num_threads=3)
-    assert len(store) >= media.ENCODE_ROWS
+        media.embed_media(images, Failing(), store=store, num_threads=3)
+    assert len(store) >= reading.ENCODE_ROWS
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -153,10 +153,10 @@ def test_vectors_of_another_form_cost_their_batch_alone(images, tmp_path, thread
             found = super().encode(items)
             return found.astype(np.float64) if any(item[1] == 150 for item in items) else found
 
-    store = embed.open_media_store(tmp_path / "store", Doubles())
+    store = media.open_media_store(tmp_path / "store", Doubles())
     with pytest.raises(errors.VectorError, match="float64"):
-        embed.embed_media(images, Doubles(), store=store, num_threads=threads)
-    assert len(store) >= 2 * media.ENCODE_ROWS
+        media.embed_media(images, Doubles(), store=store, num_threads=threads)
+    assert len(store) >= 2 * reading.ENCODE_ROWS
 
 
 def test_runs_side_by_side_give_back_what_the_first_took():

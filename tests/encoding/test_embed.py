@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from polyglance import errors
-from polyglance.encoding import embed, media
+from polyglance.encoding import embed, media, reading, runs
 from polyglance.records import MediaFile
 from polyglance.sources.walking import find_media
 from polyglance.storage.store import Store
@@ -90,7 +90,7 @@ class ImageTower(Tower):
 
 
 def text_store(path, tower):
-    return Store.open_or_create(path, embed.facts_of(tower))
+    return Store.open_or_create(path, runs.facts_of(tower))
 
 
 def paint(path, color):
@@ -106,8 +106,8 @@ def gallery(tmp_path):
 
 
 def run_images(gallery, path, tower, **options):
-    store = embed.open_media_store(path, tower)
-    return store, embed.embed_media(find_media(gallery, "image"), tower, store=store, **options)
+    store = media.open_media_store(path, tower)
+    return store, media.embed_media(find_media(gallery, "image"), tower, store=store, **options)
 
 
 # Texts
@@ -184,13 +184,13 @@ def test_a_text_without_a_vector_is_set_aside_and_the_rest_goes_on(tmp_path):
         "NaN for the text 'b'",
         "NaN for the text 'd'",
     ]
-    assert embed.read_quarantine(store) == list(report.quarantined)
+    assert runs.read_quarantine(store) == list(report.quarantined)
     with pytest.raises(errors.VectorError, match="gave 1 texts no usable vector, first: NaN for"):
         embed.text_vectors(["a", "b"], tower, store=store)
-    assert [one.reason[-3:] for one in embed.read_quarantine(store)] == ["'d'", "'b'"]
+    assert [one.reason[-3:] for one in runs.read_quarantine(store)] == ["'d'", "'b'"]
     tower.bad.clear()
     assert embed.embed_texts(list("abcde"), tower, store=store).new == 2
-    assert embed.read_quarantine(store) == []
+    assert runs.read_quarantine(store) == []
     assert len(store) == 5
 
 
@@ -238,7 +238,7 @@ def test_what_does_not_go_together(tmp_path):
     with pytest.raises(errors.ConfigError, match="a store of embedding"):
         embed.text_vectors(["a"], tower, store=store, output="pre_projection")
     with pytest.raises(errors.ConfigError, match="width of pre_projection"):
-        embed.facts_of(tower, output="pre_projection")
+        runs.facts_of(tower, output="pre_projection")
 
 
 def test_blocks_that_were_appended_survive_an_interrupt(tmp_path):
@@ -293,7 +293,7 @@ def test_two_embedders_at_once(tmp_path):
 
 
 def test_many_small_runs_are_compacted(tmp_path, monkeypatch):
-    monkeypatch.setattr(embed, "MAX_FRAGMENTS", 3)
+    monkeypatch.setattr(runs, "MAX_FRAGMENTS", 3)
     tower = TextTower()
     store = text_store(tmp_path / "s", tower)
     for row in range(6):
@@ -350,9 +350,9 @@ def test_images_become_rows(gallery, tmp_path):
 def test_unchanged_files_are_not_even_read(gallery, tmp_path, monkeypatch):
     run_images(gallery, tmp_path / "s", ImageTower())
     tower, images = ImageTower(), find_media(gallery, "image")
-    store = embed.open_media_store(tmp_path / "s", tower)
+    store = media.open_media_store(tmp_path / "s", tower)
     monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail(f"{self} was read"))
-    report = embed.embed_media(images, tower, store=store)
+    report = media.embed_media(images, tower, store=store)
     assert (report.new, report.known) == (0, 10)
     assert tower.calls == []
 
@@ -394,7 +394,7 @@ def test_the_same_content_under_another_id_is_not_encoded(gallery, tmp_path):
 
 def test_content_that_changes_places(gallery, tmp_path, monkeypatch):
     """Two files are swapped, a third takes a replaced one's old content: no vector is lost."""
-    monkeypatch.setattr(media, "ENCODE_ROWS", 1)
+    monkeypatch.setattr(reading, "ENCODE_ROWS", 1)
     monkeypatch.setattr(media, "APPEND_ROWS", 1)
     run_images(gallery, tmp_path / "s", ImageTower())
     zero, one, two = ((gallery / f"{row}.png").read_bytes() for row in range(3))
@@ -417,7 +417,7 @@ def test_a_vector_that_went_while_its_copy_was_read_is_made_again(gallery, tmp_p
     with store.writing():
         run = media.MediaRun(store, tower)
         copy = MediaFile("copy.png", gallery / "0.png", modality="image")
-        read = media.read_item(copy, preprocess=None, known_keys=run.known_keys)
+        read = reading.read_item(copy, preprocess=None, known_keys=run.known_keys)
         assert read.item is None
         run.known_keys.clear()  # as if the row with that content had just been replaced
         run.take(read)
@@ -437,8 +437,8 @@ def test_what_cannot_be_read_is_set_aside_and_the_rest_goes_on(gallery, tmp_path
         file.write((gallery / "1.png").read_bytes())
     tower, images = ImageTower(), find_media(gallery, "image")
     (gallery / "gone.png").unlink()
-    store = embed.open_media_store(tmp_path / "s", tower)
-    report = embed.embed_media(images, tower, store=store)
+    store = media.open_media_store(tmp_path / "s", tower)
+    report = media.embed_media(images, tower, store=store)
     reasons = {one.id: one.reason for one in report.quarantined}
     assert report.new == 10
     assert reasons.pop("cut.png").startswith("cut.png cannot be read as an image: ")
@@ -453,7 +453,7 @@ def test_what_cannot_be_read_is_set_aside_and_the_rest_goes_on(gallery, tmp_path
     }
     lines = (tmp_path / "s" / "quarantine.jsonl").read_text().splitlines()
     assert {json.loads(line)["id"] for line in lines} == {one.id for one in report.quarantined}
-    assert embed.read_quarantine(store) == list(report.quarantined)
+    assert runs.read_quarantine(store) == list(report.quarantined)
 
 
 def test_what_is_mended_leaves_the_quarantine(gallery, tmp_path):
@@ -462,7 +462,7 @@ def test_what_is_mended_leaves_the_quarantine(gallery, tmp_path):
     paint(gallery / "empty.png", (1, 2, 3))
     store, report = run_images(gallery, tmp_path / "s", ImageTower())
     assert (report.new, report.known, report.quarantined) == (1, 10, ())
-    assert embed.read_quarantine(store) == []
+    assert runs.read_quarantine(store) == []
 
 
 def test_a_row_stays_where_its_file_cannot_be_read_any_more(gallery, tmp_path):
@@ -471,8 +471,8 @@ def test_a_row_stays_where_its_file_cannot_be_read_any_more(gallery, tmp_path):
     images = find_media(gallery, "image")
     (gallery / "1.png").unlink()
     tower = ImageTower()
-    store = embed.open_media_store(tmp_path / "s", tower)
-    report = embed.embed_media(images, tower, store=store)
+    store = media.open_media_store(tmp_path / "s", tower)
+    report = media.embed_media(images, tower, store=store)
     assert [one.id for one in report.quarantined] == ["0.png", "1.png"]
     assert (report.new, report.known, len(store)) == (0, 8, 10)
 
@@ -493,17 +493,17 @@ def test_a_tower_without_preprocessing_gets_the_images(gallery, tmp_path):
 def test_ids_twice_and_stores_without_columns_are_refused(gallery, tmp_path):
     tower = ImageTower()
     image = find_media(gallery, "image")[0]
-    store = embed.open_media_store(tmp_path / "s", tower)
+    store = media.open_media_store(tmp_path / "s", tower)
     with pytest.raises(errors.InputError, match=r"the image id '0\.png' was given 2 times"):
-        embed.embed_media([image, image], tower, store=store)
-    bare = Store.create(tmp_path / "t", embed.facts_of(tower))
+        media.embed_media([image, image], tower, store=store)
+    bare = Store.create(tmp_path / "t", runs.facts_of(tower))
     with pytest.raises(errors.StoreError, match="lacks the columns mtime_ns, path, size"):
-        embed.embed_media([image], tower, store=bare)
+        media.embed_media([image], tower, store=bare)
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, RuntimeError])
 def test_what_was_encoded_survives_an_interrupt(gallery, tmp_path, monkeypatch, failure):
-    monkeypatch.setattr(media, "ENCODE_ROWS", 2)
+    monkeypatch.setattr(reading, "ENCODE_ROWS", 2)
     tower = ImageTower()
     encode = tower.encode
 
@@ -523,7 +523,7 @@ def test_what_was_encoded_survives_an_interrupt(gallery, tmp_path, monkeypatch, 
 
 def test_an_interrupt_in_an_append_leaves_a_table_that_opens(gallery, tmp_path, monkeypatch):
     tower = ImageTower()
-    store = embed.open_media_store(tmp_path / "s", tower)
+    store = media.open_media_store(tmp_path / "s", tower)
     write = lance.write_dataset
 
     def interrupted(*args, **kwargs):
@@ -532,17 +532,17 @@ def test_an_interrupt_in_an_append_leaves_a_table_that_opens(gallery, tmp_path, 
 
     monkeypatch.setattr(lance, "write_dataset", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        embed.embed_media(find_media(gallery, "image"), tower, store=store)
+        media.embed_media(find_media(gallery, "image"), tower, store=store)
     monkeypatch.undo()
     assert sorted(Store.open(tmp_path / "s").ids()) == [f"{row}.png" for row in range(10)]
-    assert embed.embed_media(find_media(gallery, "image"), tower, store=store).known == 10
+    assert media.embed_media(find_media(gallery, "image"), tower, store=store).known == 10
 
 
 def test_a_full_disk_keeps_what_was_committed(gallery, tmp_path, monkeypatch):
-    monkeypatch.setattr(media, "ENCODE_ROWS", 2)
+    monkeypatch.setattr(reading, "ENCODE_ROWS", 2)
     monkeypatch.setattr(media, "APPEND_ROWS", 2)
     tower = ImageTower()
-    store = embed.open_media_store(tmp_path / "s", tower)
+    store = media.open_media_store(tmp_path / "s", tower)
     write, writes = lance.write_dataset, []
 
     def full(*args, **kwargs):
@@ -553,14 +553,14 @@ def test_a_full_disk_keeps_what_was_committed(gallery, tmp_path, monkeypatch):
 
     monkeypatch.setattr(lance, "write_dataset", full)
     with pytest.raises(errors.DiskFullError):
-        embed.embed_media(find_media(gallery, "image"), tower, store=store)
+        media.embed_media(find_media(gallery, "image"), tower, store=store)
     monkeypatch.undo()
     assert len(store) == 4
-    assert embed.embed_media(find_media(gallery, "image"), tower, store=store).new == 6
+    assert media.embed_media(find_media(gallery, "image"), tower, store=store).new == 6
 
 
 def test_a_slow_tower_is_appended_by_time(gallery, tmp_path, monkeypatch):
-    monkeypatch.setattr(media, "ENCODE_ROWS", 2)
+    monkeypatch.setattr(reading, "ENCODE_ROWS", 2)
     monkeypatch.setattr(media, "APPEND_SECONDS", 0.0)
     store, report = run_images(gallery, tmp_path / "s", ImageTower())
     assert report.new == 10
@@ -597,8 +597,8 @@ def test_ten_thousand_unchanged_files_take_no_torch(tmp_path):
         "    modality, dim, space_id, fingerprint = 'image', 8, 'space', 'image-tower'\n"
         "    def encode(self, items, **options): raise AssertionError\n"
         "tower = Unasked()\n"
-        "store = embed.open_media_store(Path(sys.argv[2]), tower)\n"
-        "report = embed.embed_media(find_media(Path(sys.argv[1]), 'image'), tower, store=store)\n"
+        "store = media.open_media_store(Path(sys.argv[2]), tower)\n"
+        "report = media.embed_media(find_media(Path(sys.argv[1]), 'image'), tower, store=store)\n"
         "assert report.known == 10_000, report\n"
         "assert not {'torch', 'transformers', 'rich'} & set(sys.modules)\n"
     )

@@ -17,7 +17,7 @@ from PIL import Image
 import small_world
 from picture_files import make_tar, png, png_header, with_exif
 from polyglance import errors
-from polyglance.encoding import embed
+from polyglance.encoding import media, runs
 from polyglance.search import indexing, thumbnails
 from polyglance.search import metadata as rows
 from polyglance.search.index import Index
@@ -148,14 +148,14 @@ def test_nothing_leaves_where_the_root_went_while_it_was_read(
 ):
     build()
     (picture_folder / FIRST).unlink()
-    embed_media = embed.embed_media
+    embed_media = media.embed_media
 
     def pulled(*args, **options):
         report = embed_media(*args, **options)
         picture_folder.rename(tmp_path / "elsewhere")
         return report
 
-    monkeypatch.setattr(embed, "embed_media", pulled)
+    monkeypatch.setattr(media, "embed_media", pulled)
     with pytest.raises(errors.InputError, match="went away while it was indexed"):
         build()
     assert len(opened(tmp_path)) == NUM
@@ -202,7 +202,7 @@ def test_rows_of_a_folder_that_cannot_be_listed_stay(build, picture_folder, tmp_
         walking.find_media(picture_folder, "image")
     monkeypatch.undo()
     assert build().quarantined == ()
-    assert embed.read_quarantine(opened(tmp_path)) == []
+    assert runs.read_quarantine(opened(tmp_path)) == []
 
 
 def test_a_link_out_of_the_root_is_not_indexed(build, picture_folder, tmp_path):
@@ -224,10 +224,10 @@ def test_a_decompression_bomb_is_set_aside(build, picture_folder):
 def test_what_was_set_aside_and_then_deleted_leaves_the_quarantine(build, picture_folder, tmp_path):
     (picture_folder / "bad.png").write_bytes(b"x")
     build()
-    assert len(embed.read_quarantine(opened(tmp_path))) == 1
+    assert len(runs.read_quarantine(opened(tmp_path))) == 1
     (picture_folder / "bad.png").unlink()
     build()
-    assert embed.read_quarantine(opened(tmp_path)) == []
+    assert runs.read_quarantine(opened(tmp_path)) == []
 
 
 def test_videos_are_counted(build, picture_folder):
@@ -299,8 +299,8 @@ def old_index(picture_folder, model_folder, path):
 
     tower = SpaceTower(load_side(str(model_folder), "content"))
     facts = {"model": str(model_folder), "folder": str(picture_folder)}
-    store = embed.open_media_store(path, tower, extra_facts=facts)
-    embed.embed_media(walking.find_media(picture_folder, "image"), tower, store=store)
+    store = media.open_media_store(path, tower, extra_facts=facts)
+    media.embed_media(walking.find_media(picture_folder, "image"), tower, store=store)
     return store
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from picture_files import make_tar, png, with_exif
 from polyglance import errors
-from polyglance.encoding import embed, media
+from polyglance.encoding import reading, runs
 from polyglance.records import MediaFile
 from polyglance.search import indexing
 from polyglance.search.index import Index
@@ -32,7 +32,7 @@ def held(tmp_path):
 
 
 def test_a_folder_of_everything(build, tmp_path, monkeypatch):
-    monkeypatch.setattr(media, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(reading, "MOST_BYTES", 100_000)
     root = tmp_path / "photos"
     (root / "sub").mkdir(parents=True)
     (root / "good.png").write_bytes(png("red"))
@@ -74,7 +74,7 @@ def test_loose_pictures_and_tars_together(build, tmp_path):
 
 def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.png")
-    read = media.read_item(
+    read = reading.read_item(
         MediaFile("a.png", tmp_path / "a.png", modality="image"), preprocess=None, known_keys=()
     )
     assert read.reason == "it is no file any more"
@@ -108,7 +108,7 @@ def test_a_damaged_quarantine_is_no_obstacle(build, tmp_path):
     (root / "bad.png").write_bytes(b"x")
     (root / "good.png").write_bytes(png("red"))
     build(root)
-    place = tmp_path / "index" / embed.QUARANTINE_NAME
+    place = tmp_path / "index" / runs.QUARANTINE_NAME
     place.write_bytes(place.read_bytes() + b'{"id": "half\xff\n[1]\n{"reason": "x"}\nnull\n')
     assert [one.id for one in build(root).quarantined] == ["bad.png"]
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from polyglance import errors
-from polyglance.encoding import embed, media
+from polyglance.encoding import embed, media, reading, runs
 from polyglance.sources.walking import find_media
 from polyglance.storage.store import Store
 
@@ -48,24 +48,24 @@ PROGRAM = """
 import signal, sys
 from pathlib import Path
 import lance  # before "begun": the kills shall meet the work
-from polyglance.encoding import embed, media
+from polyglance.encoding import embed, media, reading, runs
 from polyglance.sources.walking import find_media
 from polyglance.storage.store import Store
 from towers import Slow
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 folder, modality = Path(sys.argv[1]), sys.argv[2]
-media.ENCODE_ROWS, media.APPEND_ROWS = 4, 8
-embed.MAX_FRAGMENTS = 8
+reading.ENCODE_ROWS, media.APPEND_ROWS = 4, 8
+runs.MAX_FRAGMENTS = 8
 tower = Slow(modality, 0.02)
 print("begun", flush=True)
 if modality == "text":
-    store = Store.open_or_create(folder / "texts", embed.facts_of(tower))
+    store = Store.open_or_create(folder / "texts", runs.facts_of(tower))
     texts = (folder / "texts.txt").read_text().split("\\n")
     embed.embed_texts(texts, tower, store=store, block_rows=50)
 else:
-    store = embed.open_media_store(folder / "images", tower)
-    embed.embed_media(find_media(folder / "photos", "image"), tower, store=store)
+    store = media.open_media_store(folder / "images", tower)
+    media.embed_media(find_media(folder / "photos", "image"), tower, store=store)
 print("done", flush=True)
 """
 
@@ -175,7 +175,7 @@ def test_a_disk_that_is_full(world, small_disk):
     from towers import Tower
 
     tower = Tower("text", 0)
-    store = Store.open_or_create(small_disk / "s", embed.facts_of(tower))
+    store = Store.open_or_create(small_disk / "s", runs.facts_of(tower))
     texts = [f"text {row}" for row in range(40_000)]
     with pytest.raises(errors.DiskFullError, match="no room left on the disk"):
         embed.embed_texts(texts, tower, store=store)
@@ -191,7 +191,7 @@ def test_a_disk_that_is_full(world, small_disk):
     with pytest.raises(errors.DiskFullError):
         embed.embed_texts(["one more"], tower, store=store)
     with pytest.raises(errors.DiskFullError):
-        embed.open_media_store(small_disk / "t", tower)
+        media.open_media_store(small_disk / "t", tower)
     (small_disk / "fill").unlink()
     assert embed.embed_texts(["one more"], tower, store=store).new == 1
 
@@ -200,16 +200,16 @@ def test_images_on_a_disk_that_is_full(world, small_disk, monkeypatch):
     from towers import Tower
 
     monkeypatch.setattr(media, "APPEND_ROWS", 8)
-    monkeypatch.setattr(media, "ENCODE_ROWS", 8)
+    monkeypatch.setattr(reading, "ENCODE_ROWS", 8)
     tower = Tower("image", 0)
-    store = embed.open_media_store(small_disk / "s", tower)
+    store = media.open_media_store(small_disk / "s", tower)
     images = find_media(world / "photos", "image")
-    assert embed.embed_media(images[:40], tower, store=store).new == 40
+    assert media.embed_media(images[:40], tower, store=store).new == 40
     with pytest.raises(OSError, match="No space left"):
         (small_disk / "fill").write_bytes(b"x" * 4_000_000)
     with pytest.raises(errors.DiskFullError):
-        embed.embed_media(images, tower, store=store)
+        media.embed_media(images, tower, store=store)
     assert len(Store.open(small_disk / "s")) == 40
     Path(small_disk / "fill").unlink()
-    report = embed.embed_media(images, tower, store=store)
+    report = media.embed_media(images, tower, store=store)
     assert (report.new, report.known) == (NUM_IMAGES - 40, 40)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from polyglance import errors
-from polyglance.encoding import embed
+from polyglance.encoding import runs
 from polyglance.search import indexing, thumbnails
 from polyglance.search.searcher import Searcher
 from polyglance.sources.walking import find_media
@@ -28,13 +28,13 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 import lance, torch  # before "begun": the kills shall meet the work
-from polyglance.encoding import media
+from polyglance.encoding import media, reading
 from polyglance.search import indexing
 from polyglance.model.side import SpaceTower
 
 encode = SpaceTower.encode
 SpaceTower.encode = lambda *args, **options: time.sleep(0.05) or encode(*args, **options)
-media.ENCODE_ROWS, media.APPEND_ROWS = 4, 8
+reading.ENCODE_ROWS, media.APPEND_ROWS = 4, 8
 print("begun", flush=True)
 report = indexing.build(Path(sys.argv[1]), model="tiny:pictograms-image", out=Path(sys.argv[2]))
 print("done", flush=True)
@@ -198,7 +198,7 @@ def test_two_hundred_malformed_files_among_good_ones(world):
     assert report.new == NUM_IMAGES
     assert {one.id for one in report.quarantined} == names
     assert all(one.reason for one in report.quarantined)
-    assert {one.id for one in embed.read_quarantine(Store.open(world / "index"))} == names
+    assert {one.id for one in runs.read_quarantine(Store.open(world / "index"))} == names
 
 
 def test_ten_thousand_unchanged_files_are_known(tmp_path):

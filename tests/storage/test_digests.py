@@ -18,7 +18,7 @@ import export_packs
 import polyglance
 from polyglance import compare
 from polyglance.demo import measuring
-from polyglance.encoding import embed, media
+from polyglance.encoding import embed, reading
 from polyglance.encoding.cache import MediaCache
 from polyglance.evaluation import identity, run
 from polyglance.heads.affine import AffineMap
@@ -196,7 +196,7 @@ def of_caches(folder):
 
 def of_content():
     return (
-        media.content_key(b"bytes"),
+        reading.content_key(b"bytes"),
         embed.text_key("Büro", language=None),
         embed.text_key("Büro", language="deu_Latn"),
     )

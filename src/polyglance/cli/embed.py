@@ -11,7 +11,7 @@ import typer
 from polyglance.cli import left_out, options
 
 if TYPE_CHECKING:
-    from polyglance.encoding.embed import EmbedReport
+    from polyglance.encoding.runs import EmbedReport
     from polyglance.records import Modality
 
 app = typer.Typer(
@@ -62,7 +62,7 @@ def _embed_folder(
     list_all: bool,
 ) -> None:
     options.claim(out, "INDEX")
-    from polyglance.encoding import embed
+    from polyglance.encoding import media, runs
     from polyglance.search import places
     from polyglance.sources import patterns, walking
     from polyglance.towers import load_tower
@@ -71,11 +71,11 @@ def _embed_folder(
     if not found.items:
         raise walking.nothing_found(folder, found.skipped, modality)
     loaded = load_tower(tower, modality=modality)
-    store = embed.open_media_store(out, loaded)
+    store = media.open_media_store(out, loaded)
     places.require_no_index(store)
-    report = embed.embed_media(found.items, loaded, store=store)
+    report = media.embed_media(found.items, loaded, store=store)
     aside = (*report.quarantined, *found.unlisted)
-    whole = embed.EmbedReport(new=report.new, known=report.known, quarantined=aside)
+    whole = runs.EmbedReport(new=report.new, known=report.known, quarantined=aside)
     print_report(whole, out, list_all=list_all)
     left_out.name_some("tars not looked into", [tar.id for tar in found.tars])
     taken = [one.id for one in (*found.items, *found.tars)]
@@ -95,7 +95,7 @@ def embed_text(
 ) -> None:
     """Raw vectors of the texts into a store."""
     options.claim(out, "INDEX")
-    from polyglance.encoding import embed
+    from polyglance.encoding import embed, runs
     from polyglance.languages.registry import normalise_language
     from polyglance.sources import captions
     from polyglance.storage.store import Store
@@ -104,7 +104,7 @@ def embed_text(
     known = None if language is None else normalise_language(language)
     texts = captions.read_lines(file)
     loaded = load_tower(tower, modality="text")
-    store = Store.open_or_create(out, embed.facts_of(loaded))
+    store = Store.open_or_create(out, runs.facts_of(loaded))
     languages = None if known is None else [known] * len(texts)
     print_report(embed.embed_texts(texts, loaded, store=store, languages=languages), out)
 

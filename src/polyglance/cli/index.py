@@ -94,7 +94,7 @@ def command(
 def print_report(report: IndexReport, out: Path, *, list_skipped: bool) -> None:
     """Say what an indexing run did: counts, and the ids of what moved, left or was set aside."""
     from polyglance.cli.embed import print_report as print_rows
-    from polyglance.encoding.embed import EmbedReport
+    from polyglance.encoding.runs import EmbedReport
 
     rows = EmbedReport(new=report.new, known=report.known, quarantined=report.quarantined)
     print_rows(rows, out, list_all=list_skipped)

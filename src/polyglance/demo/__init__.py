@@ -14,7 +14,7 @@ from polyglance import __version__
 from polyglance.demo import measuring, telling, towers
 from polyglance.demo.measuring import Bench
 from polyglance.demo.stages import Stages
-from polyglance.encoding import embed
+from polyglance.encoding import embed, media
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.new_pack import new_pack
@@ -94,8 +94,8 @@ def _bench(world: pictograms.World, model: DualEncoder, out: Path) -> Bench:
     dev = retrieval_loaders.pictograms_of(world, pictograms.TRAIN_ARTIST).only(
         seen, reason="held_out"
     )
-    store = embed.open_media_store(out / "dev-images", model.content.tower)
-    embed.embed_media(dev.media_files, model.content.tower, store=store)
+    store = media.open_media_store(out / "dev-images", model.content.tower)
+    media.embed_media(dev.media_files, model.content.tower, store=store)
     return Bench(
         teacher=model,
         test=test,

@@ -16,7 +16,7 @@ import numpy as np
 from polyglance import errors
 from polyglance.compare import ComparisonSetup, Translator
 from polyglance.demo import english_model, towers
-from polyglance.encoding import embed
+from polyglance.encoding import embed, media
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.side import Side
@@ -148,8 +148,8 @@ def _training_data(
 
 def _encoded(teacher: DualEncoder, data: RetrievalData, folder: Path) -> Store:
     """One artist's images, encoded once."""
-    store = embed.open_media_store(folder, teacher.content.tower)
-    embed.embed_media(data.media_files, teacher.content.tower, store=store)
+    store = media.open_media_store(folder, teacher.content.tower)
+    media.embed_media(data.media_files, teacher.content.tower, store=store)
     return store
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from polyglance.encoding import embed
+from polyglance.encoding import media, runs
 from polyglance.records import MediaFile, Quarantined
 from polyglance.storage import digests, locations
 from polyglance.towers import Tower
@@ -59,14 +59,14 @@ class MediaCache:
             DiskFullError: No room; what was appended stays.
         """
         name = digests.of_parts([tower.fingerprint], num_bytes=12)
-        store = embed.open_media_store(self.folder / name, tower)
+        store = media.open_media_store(self.folder / name, tower)
         placed = {item.id: _place(item) for item in items}
         first = {placed[item.id]: item for item in reversed(items)}
-        report = embed.embed_media(
+        report = media.embed_media(
             [replace(item, id=place) for place, item in first.items()],
             tower,
             store=store,
-            wait_seconds=embed.CACHE_WAIT_SECONDS,
+            wait_seconds=runs.CACHE_WAIT_SECONDS,
         )
         why = {one.id: one.reason for one in report.quarantined}
         ids = [item.id for item in items if placed[item.id] not in why]

@@ -10,47 +10,27 @@ folder), and the rest goes on. Torch is not imported here.
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from polyglance import errors, progress
-from polyglance.encoding import media
-from polyglance.records import MediaFile, Output, Quarantined
-from polyglance.sources.formats import FORMATS
-from polyglance.storage import atomic, digests, locations
-from polyglance.storage.identity import MANIFEST_NAME, StoreFacts
+from polyglance import errors
+from polyglance.encoding.runs import (
+    CACHE_WAIT_SECONDS,
+    EmbedReport,
+    bar_of,
+    compact_if_scattered,
+    facts_of,
+    require_tower,
+    set_aside,
+)
+from polyglance.records import Output, Quarantined
+from polyglance.storage import digests, locations
+from polyglance.storage.identity import MANIFEST_NAME
 from polyglance.storage.store import Store
 from polyglance.towers import Tower
 from polyglance.vectors import Vectors, check_shape, unusable_rows
 
-QUARANTINE_NAME = "quarantine.jsonl"
 BLOCK_ROWS = 2048
-# Fewer than this are done before a bar is read.
-BAR_ROWS = 256
-# Above this many pieces a table is compacted at the end; opening grows by about 0.1 ms a piece.
-MAX_FRAGMENTS = 64
-# How long a look-up waits for another process that fills the same cache.
-CACHE_WAIT_SECONDS = 120.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class EmbedReport:
-    """What one run did.
-
-    Attributes:
-        new: Rows that were added, or replaced since their content had changed.
-        known: Distinct items whose row was there already.
-        quarantined: What was set aside, and why.
-    """
-
-    new: int
-    known: int
-    quarantined: tuple[Quarantined, ...] = ()
 
 
 class VectorCache:
@@ -80,50 +60,6 @@ class VectorCache:
                 facts = facts_of(tower, output=output, dim=_width_of(tower, output=output))
                 self._stores[name] = Store.open_or_create(path, facts)
         return self._stores[name]
-
-
-def facts_of(tower: Tower, *, output: Output = "embedding", dim: int | None = None) -> StoreFacts:
-    """The facts of a store of this tower's vectors.
-
-    Args:
-        tower: Who encodes.
-        output: What is asked of it.
-        dim: Width D; None for `tower.dim`, which is right for `embedding` only.
-
-    Raises:
-        ConfigError: `pre_projection` without a width.
-    """
-    if dim is None and output != "embedding":
-        raise errors.ConfigError(
-            f"the width of {output} is not the tower's {tower.dim}", hint="give dim as well"
-        )
-    return StoreFacts(
-        modality=tower.modality,
-        dim=tower.dim if dim is None else dim,
-        fingerprint=tower.fingerprint,
-        space_id=tower.space_id,
-        output=output,
-    )
-
-
-def open_media_store(
-    path: Path, tower: Tower, *, extra_facts: Mapping[str, Any] | None = None
-) -> Store:
-    """Open the store of an item tower's embeddings, or make it; as `Store.open_or_create`."""
-    return Store.open_or_create(
-        path,
-        facts_of(tower),
-        extra_columns=media.media_columns(),
-        extra_facts=extra_facts,
-    )
-
-
-def require_tower(store: Store, tower: Tower) -> None:
-    """Refuse a store that another tower filled; its output is the store's own choice."""
-    facts = facts_of(tower, dim=tower.dim)
-    if store.facts.output != "embedding":
-        facts = replace(facts, output=store.facts.output, dim=store.facts.dim)
-    store.require(facts)
 
 
 def text_key(text: str, *, language: str | None) -> str:
@@ -233,120 +169,6 @@ def text_vectors(
     return store.vectors(keys)  # (N, D)
 
 
-def embed_media(
-    items: Sequence[MediaFile],
-    tower: Tower,
-    *,
-    store: Store,
-    num_threads: int = 2,
-    look: media.Look | None = None,
-    wait_seconds: float = 0.0,
-) -> EmbedReport:
-    """Encode the items that a store lacks; reading and preprocessing run ahead in threads.
-
-    A file whose path, size and time are those of its row is not even opened. One whose content is
-    known under any id is not encoded again. An id whose content changed gets a new row in the place
-    of the old; where the changed file cannot be read, the old row stays.
-
-    Args:
-        items: N files with distinct ids.
-        tower: Of their modality; its `preprocess` runs in the threads.
-        store: Of this tower, as `open_media_store` makes it.
-        num_threads: How many read ahead, and how many batches are encoded at once, 1 or more.
-        look: Is shown each file that is read, and fills further columns of the store.
-        wait_seconds: How long to wait for another process that is writing the store.
-
-    Returns:
-        Counts of files; what could not be read is set aside, and the others go on.
-
-    Raises:
-        InputError: An id twice, or a file of another modality.
-        StoreError: The store is another tower's, lacks a column, or is being written by another.
-        DiskFullError: No room; what was appended stays.
-    """
-    require_tower(store, tower)
-    noun = FORMATS[tower.modality].noun
-    if other := next((item for item in items if item.modality != tower.modality), None):
-        raise errors.InputError(
-            f"{other.id} is of the modality {other.modality}; the tower reads {tower.modality}",
-            hint="give files that the tower reads, or another tower",
-        )
-    if len({item.id for item in items}) != len(items):
-        twice, count = Counter(item.id for item in items).most_common(1)[0]
-        raise errors.InputError(
-            f"the {noun} id {twice!r} was given {count} times; ids are unique",
-            hint=f"give each {noun} once",
-        )
-    with store.writing(wait_seconds=wait_seconds):
-        run = media.MediaRun(store, tower, num_threads=num_threads, look=look)
-        changed = [item for item in items if not run.is_unchanged(item)]
-        ahead = media.read_ahead(
-            changed,
-            preprocess=tower.preprocess,
-            known_keys=run.known_keys,
-            num_threads=num_threads,
-            look=look,
-        )
-        with _bar(f"{noun}s", total=len(changed)) as advance, closing(run), closing(ahead):
-            try:
-                for read in ahead:
-                    run.take(read)
-                    advance(1)
-                run.finish()
-            except BaseException:
-                # Ctrl-C as well: what was encoded is kept, unless the write itself was hit.
-                run.keep_encoded()
-                raise
-        set_aside(store, run.quarantined, tried=[item.id for item in items])
-        _compact_if_scattered(store)
-    return EmbedReport(
-        new=run.num_new,
-        known=len(items) - run.num_new - len(run.quarantined),
-        quarantined=tuple(run.quarantined),
-    )
-
-
-def read_quarantine(store: Store) -> list[Quarantined]:
-    """What is set aside in a store's folder, as of the last run that tried it.
-
-    A damaged line is passed over: the item that it names is tried again by the next run.
-    """
-    path = store.path / QUARANTINE_NAME
-    found = []
-    for line in path.read_bytes().splitlines() if path.is_file() else ():
-        try:
-            said = json.loads(line)
-            found.append(Quarantined(id=str(said["id"]), reason=str(said["reason"])))
-        except (ValueError, LookupError, TypeError, RecursionError):
-            continue
-    return found
-
-
-def set_aside(store: Store, found: Sequence[Quarantined], *, tried: Collection[str]) -> None:
-    """Bring `quarantine.jsonl` up to date: an item that can be read now leaves it."""
-    before = read_quarantine(store)
-    gone = set(tried)
-    after = [one for one in before if one.id not in gone] + list(found)
-    if after != before:
-        text = "".join(json.dumps(asdict(one), ensure_ascii=True) + "\n" for one in after)
-        atomic.write_text(store.path / QUARANTINE_NAME, text)
-
-
-def _compact_if_scattered(store: Store) -> None:
-    if store.num_fragments > MAX_FRAGMENTS:
-        store.compact()
-
-
-@contextmanager
-def _bar(label: str, *, total: int) -> Iterator[progress.Advance]:
-    """A bar, where there is enough to do for one."""
-    if total < BAR_ROWS:
-        yield lambda count: None
-        return
-    with progress.bar(label, total=total) as advance:
-        yield advance
-
-
 def _width_of(tower: Tower, *, output: Output) -> int:
     """The width of an output; that in front of the projection is seen from one text."""
     if output == "embedding":
@@ -391,7 +213,7 @@ def _embed_missing(
     row_of = {key: row for row, key in reversed(list(enumerate(keys)))}  # the first of its repeats
     missing = store.missing(keys)
     aside: list[Quarantined] = []
-    with _bar("texts", total=len(missing)) as advance:
+    with bar_of("texts", total=len(missing)) as advance:
         for start in range(0, len(missing), block_rows):
             block = missing[start : start + block_rows]
             rows = [row_of[key] for key in block]
@@ -411,7 +233,7 @@ def _embed_missing(
             store.append(names, names, vectors=vectors[good])
             advance(len(block))
     set_aside(store, aside, tried=missing)
-    _compact_if_scattered(store)
+    compact_if_scattered(store)
     return EmbedReport(
         new=len(missing) - len(aside), known=len(row_of) - len(missing), quarantined=tuple(aside)
     )

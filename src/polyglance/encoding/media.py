@@ -10,211 +10,39 @@ is a version of the table.
 from __future__ import annotations
 
 import os
-import re
-import stat
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import partial
-from itertools import islice
+from collections import Counter, deque
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from polyglance import errors
+from polyglance.encoding import reading
 from polyglance.encoding.batches import BatchEncoder
-from polyglance.records import Decoded, MediaFile, Quarantined
-from polyglance.sources import decoders
-from polyglance.sources.webdataset import read_span
-from polyglance.storage import digests
+from polyglance.encoding.reading import Look, ReadItem, read_item
+from polyglance.encoding.runs import (
+    EmbedReport,
+    bar_of,
+    compact_if_scattered,
+    facts_of,
+    require_tower,
+    set_aside,
+)
+from polyglance.records import MediaFile, Quarantined
+from polyglance.sources.formats import FORMATS
 from polyglance.storage.store import Store
 from polyglance.towers import Tower
 from polyglance.vectors import Vectors, unusable_rows
 
-if TYPE_CHECKING:
-    import pyarrow
-
-KEY = re.compile(r"[0-9a-f]{32}")
-Preprocess = Callable[[Any], Any]
-
-ENCODE_ROWS = 64
-# A file is read whole before it is decoded; no item that can be decoded has more.
-MOST_BYTES = 1 << 30
 # An append comes after so many rows or seconds: a kill costs at most that, and a million items
 # make a thousand versions, not sixteen thousand.
 APPEND_ROWS = 1024
 APPEND_SECONDS = 30.0
-
-
-class Look(Protocol):
-    """A callback that sees each file while its bytes are in memory, in the reading threads."""
-
-    def __call__(
-        self, file: MediaFile, *, data: bytes, decoded: Decoded | None, key: str
-    ) -> Mapping[str, Any]:
-        """Look at one file.
-
-        Args:
-            file: Which.
-            data: Its bytes.
-            decoded: What they hold; None where the content was known and not decoded.
-            key: The content key.
-
-        Returns:
-            Values of further columns of the store; a column that is not named gets None.
-        """
-        ...
-
-
-def media_columns() -> dict[str, pyarrow.DataType]:
-    """The columns that a store of items needs beyond its own."""
-    import pyarrow as pa
-
-    return {"path": pa.string(), "size": pa.int64(), "mtime_ns": pa.int64()}
-
-
-@dataclass(frozen=True, slots=True)
-class ReadItem:
-    """A file that was read.
-
-    Attributes:
-        file: Which.
-        size: Its bytes.
-        mtime_ns: When it was last changed.
-        key: Its content key.
-        item: What goes to the tower; None where the content was known, or could not be read.
-        reason: Why it could not be read.
-        seen: Values of further columns.
-    """
-
-    file: MediaFile
-    size: int = 0
-    mtime_ns: int = 0
-    key: str = ""
-    item: Any = None
-    reason: str | None = None
-    seen: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def path(self) -> str:
-        """The absolute path, as the table holds it."""
-        return os.path.abspath(self.file.path)
-
-
-def read_item(
-    file: MediaFile,
-    *,
-    preprocess: Preprocess,
-    known_keys: Collection[str],
-    look: Look | None = None,
-) -> ReadItem:
-    """Read one file, and decode it unless its content is known.
-
-    Args:
-        file: Which.
-        preprocess: From a decoded item to what the tower takes.
-        known_keys: Content that needs no decoding.
-        look: Is shown the file.
-
-    Returns:
-        What was read, or why it was not.
-    """
-    try:
-        data, mtime_ns = _read(file)
-    except UnicodeEncodeError:
-        return ReadItem(file, reason="its name is not valid UTF-8")
-    except OSError as error:
-        return ReadItem(file, reason=error.strerror or str(error))
-    key = content_key(data)
-    item = decoded = None
-    if key not in known_keys:
-        try:
-            decoded = decoders.decode(data, name=file.id, modality=file.modality)
-            item = preprocess(decoded.item)
-        except errors.InputError as error:
-            return ReadItem(file, reason=error.message)
-        except (ValueError, ArithmeticError, MemoryError) as error:  # for an odd shape
-            return ReadItem(file, reason=f"preprocessing failed: {errors.first_line(error)}")
-    seen = {} if look is None else look(file, data=data, decoded=decoded, key=key)
-    return ReadItem(file, len(data), mtime_ns, key, item, seen=seen)
-
-
-def _read(file: MediaFile) -> tuple[bytes, int]:
-    """The bytes of a file, and when it was last changed.
-
-    Raises:
-        UnicodeEncodeError: The table cannot hold its name.
-        OSError: It cannot be read, or should not: a pipe would be waited for.
-    """
-    os.path.abspath(file.path).encode("utf-8")
-    before = os.stat(file.path)  # before reading: a change during it shows next time
-    if not stat.S_ISREG(before.st_mode):
-        raise OSError("it is no file any more")
-    size = before.st_size if file.span is None else file.span[1]
-    if size > MOST_BYTES:
-        raise OSError(f"it has {size:,} bytes; {MOST_BYTES:,} are read at most")
-    data = read_span(file.path, file.span) if file.span else Path(file.path).read_bytes()
-    return data, before.st_mtime_ns
-
-
-def content_key(data: bytes) -> str:
-    """The content key of a file's bytes."""
-    return digests.of_parts([data])
-
-
-def require_key(key: str, *, place: Path | str) -> None:
-    """Refuse what is no content key, wherever a key becomes a part of a path.
-
-    Args:
-        key: 32 hexadecimal digits, as `content_key` makes them.
-        place: Which index has it, for the message.
-
-    Raises:
-        StoreError: It is something else.
-    """
-    if not KEY.fullmatch(key):
-        raise errors.StoreError(
-            f"a row of {place} has the key {key[:80]!r}; a key is 32 hexadecimal digits",
-            hint="the index is damaged, or was made to do harm: polyglance check-index says more",
-        )
-
-
-def read_ahead(
-    items: Sequence[MediaFile],
-    *,
-    preprocess: Preprocess,
-    known_keys: Collection[str],
-    num_threads: int,
-    look: Look | None = None,
-) -> Generator[ReadItem, None, None]:
-    """Read files in threads, in order, at most a batch ahead of who takes them.
-
-    Args:
-        items: Which.
-        preprocess: See `read_item`.
-        known_keys: Looked at while it grows.
-        num_threads: How many, 1 or more.
-        look: Is shown each file.
-
-    Yields:
-        What was read. Closing the iterator ends the threads.
-    """
-    executor = ThreadPoolExecutor(max_workers=num_threads, thread_name_prefix="read-items")
-    read = partial(read_item, preprocess=preprocess, known_keys=known_keys, look=look)
-    waiting: deque[Future[ReadItem]] = deque()
-    rest = iter(items)
-    try:
-        while True:
-            for item in islice(rest, ENCODE_ROWS + num_threads - len(waiting)):
-                waiting.append(executor.submit(read, item))
-            if not waiting:
-                return
-            yield waiting.popleft().result()
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
 
 
 class MediaRun:
@@ -289,7 +117,7 @@ class MediaRun:
             self._to_encode.setdefault(read.key, read)
         self._rows.append(replace(read, item=None))  # pixels are held until they are encoded
         full = len(self._rows) >= APPEND_ROWS
-        if full or len(self._to_encode) >= ENCODE_ROWS:
+        if full or len(self._to_encode) >= reading.ENCODE_ROWS:
             # Before an append all of it: copies of what waits for the tower would wait with it.
             self._encode()
         if full:
@@ -401,3 +229,88 @@ class MediaRun:
                 del self.known_keys[before]
         self._key_of[identity] = read.key
         self.known_keys[read.key] = identity
+
+
+def open_media_store(
+    path: Path, tower: Tower, *, extra_facts: Mapping[str, Any] | None = None
+) -> Store:
+    """Open the store of an item tower's embeddings, or make it; as `Store.open_or_create`."""
+    return Store.open_or_create(
+        path,
+        facts_of(tower),
+        extra_columns=reading.media_columns(),
+        extra_facts=extra_facts,
+    )
+
+
+def embed_media(
+    items: Sequence[MediaFile],
+    tower: Tower,
+    *,
+    store: Store,
+    num_threads: int = 2,
+    look: reading.Look | None = None,
+    wait_seconds: float = 0.0,
+) -> EmbedReport:
+    """Encode the items that a store lacks; reading and preprocessing run ahead in threads.
+
+    A file whose path, size and time are those of its row is not even opened. One whose content is
+    known under any id is not encoded again. An id whose content changed gets a new row in the place
+    of the old; where the changed file cannot be read, the old row stays.
+
+    Args:
+        items: N files with distinct ids.
+        tower: Of their modality; its `preprocess` runs in the threads.
+        store: Of this tower, as `open_media_store` makes it.
+        num_threads: How many read ahead, and how many batches are encoded at once, 1 or more.
+        look: Is shown each file that is read, and fills further columns of the store.
+        wait_seconds: How long to wait for another process that is writing the store.
+
+    Returns:
+        Counts of files; what could not be read is set aside, and the others go on.
+
+    Raises:
+        InputError: An id twice, or a file of another modality.
+        StoreError: The store is another tower's, lacks a column, or is being written by another.
+        DiskFullError: No room; what was appended stays.
+    """
+    require_tower(store, tower)
+    noun = FORMATS[tower.modality].noun
+    if other := next((item for item in items if item.modality != tower.modality), None):
+        raise errors.InputError(
+            f"{other.id} is of the modality {other.modality}; the tower reads {tower.modality}",
+            hint="give files that the tower reads, or another tower",
+        )
+    if len({item.id for item in items}) != len(items):
+        twice, count = Counter(item.id for item in items).most_common(1)[0]
+        raise errors.InputError(
+            f"the {noun} id {twice!r} was given {count} times; ids are unique",
+            hint=f"give each {noun} once",
+        )
+    with store.writing(wait_seconds=wait_seconds):
+        run = MediaRun(store, tower, num_threads=num_threads, look=look)
+        changed = [item for item in items if not run.is_unchanged(item)]
+        ahead = reading.read_ahead(
+            changed,
+            preprocess=tower.preprocess,
+            known_keys=run.known_keys,
+            num_threads=num_threads,
+            look=look,
+        )
+        with bar_of(f"{noun}s", total=len(changed)) as advance, closing(run), closing(ahead):
+            try:
+                for read in ahead:
+                    run.take(read)
+                    advance(1)
+                run.finish()
+            except BaseException:
+                # Ctrl-C as well: what was encoded is kept, unless the write itself was hit.
+                run.keep_encoded()
+                raise
+        set_aside(store, run.quarantined, tried=[item.id for item in items])
+        compact_if_scattered(store)
+    return EmbedReport(
+        new=run.num_new,
+        known=len(items) - run.num_new - len(run.quarantined),
+        quarantined=tuple(run.quarantined),
+    )

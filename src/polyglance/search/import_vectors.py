@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from polyglance import errors, progress
-from polyglance.encoding import embed, media
+from polyglance.encoding import reading, runs
 from polyglance.model.dual_encoder import load_side, modality_of
 from polyglance.records import Modality, Quarantined
 from polyglance.search import leaving, own_source, places
@@ -43,7 +43,7 @@ def holds_vectors(source: Path) -> bool:
 
 def build_vectors(
     source: Path, *, model: str, space: str | None, out: Path, policy: Policy
-) -> tuple[embed.EmbedReport, Leaving, int]:
+) -> tuple[runs.EmbedReport, Leaving, int]:
     """Bring vectors into an index; those it has already, and unchanged, are passed over.
 
     Rows whose vector is unusable, or whose id came before, are set aside; what the index has under
@@ -101,8 +101,8 @@ def build_vectors(
         if left.going:
             own_source.require_unchanged(source, before)
             store.delete(left.going)
-        embed.set_aside(store, run.aside, tried=[one.id for one in embed.read_quarantine(store)])
-    report = embed.EmbedReport(new=run.new, known=run.known, quarantined=tuple(run.aside))
+        runs.set_aside(store, run.aside, tried=[one.id for one in runs.read_quarantine(store)])
+    report = runs.EmbedReport(new=run.new, known=run.known, quarantined=tuple(run.aside))
     return report, left, len(store)
 
 
@@ -135,7 +135,7 @@ class _Run:
         bad = unusable_rows(vectors)
         fresh: list[int] = []
         changed: list[int] = []
-        keys = [media.content_key(row.tobytes()) for row in vectors]
+        keys = [reading.content_key(row.tobytes()) for row in vectors]
         for b, identity in enumerate(ids):
             if why := self._why_not(identity):
                 bad[b] = why

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from polyglance import errors
-from polyglance.encoding import embed
+from polyglance.encoding import media, runs
 from polyglance.model import dual_encoder
 from polyglance.model.dual_encoder import MODEL_FILE, load_side
 from polyglance.model.side import SpaceTower
@@ -188,7 +188,7 @@ def _of_items(
         add_index_columns(store)
         places.follow(store, absolute(model), folder=Path(os.path.realpath(source)), space_id=None)
         table = store.columns(["id", "key", "path"])
-        report = embed.embed_media(
+        report = media.embed_media(
             found.items,
             tower,
             store=store,
@@ -203,8 +203,8 @@ def _of_items(
             store.delete(left.going)
         if left.going or report.new:
             _drop_thumbnails(store, before=set(table["key"]))
-        stale = [one.id for one in embed.read_quarantine(store) if one.id not in present]
-        embed.set_aside(store, found.set_aside, tried=stale)
+        stale = [one.id for one in runs.read_quarantine(store) if one.id not in present]
+        runs.set_aside(store, found.set_aside, tried=stale)
     reported = _reported(report, left, found=found, remarks=look.remarks, num_rows=len(store))
     return replace(reported, kind=own_source.name_of("items", modality))
 
@@ -222,7 +222,7 @@ def _of_vectors(
 
 
 def _reported(
-    report: embed.EmbedReport,
+    report: runs.EmbedReport,
     left: Leaving,
     *,
     found: Gathered,
@@ -265,7 +265,7 @@ def open_index(
     there = (Path(out) / MANIFEST_NAME).exists()
     store = Store.open_or_create(
         out,
-        embed.facts_of(tower),
+        runs.facts_of(tower),
         extra_columns=None if there else index_columns(),
         extra_facts=places.noted(reference, out=out, folder=Path(place), space_id=tower.space_id),
     )
@@ -334,7 +334,7 @@ class LazyTower(Tower):
                     raise errors.StoreError(
                         f"the model {self._model} cannot be loaded: {error}", hint="check it"
                     ) from error
-                if embed.facts_of(loaded) != self._facts:
+                if runs.facts_of(loaded) != self._facts:
                     raise errors.StoreError(
                         f"the model {self._model} is not the one that the index was made with",
                         hint="give another --out for it",

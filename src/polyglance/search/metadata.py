@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from polyglance import progress
-from polyglance.encoding import media
+from polyglance.encoding import reading
 from polyglance.records import Decoded, MediaFile, Modality, Taken
 from polyglance.sources.decoders import read_taken
 from polyglance.storage.store import Store
@@ -40,7 +40,7 @@ def own_columns() -> dict[str, pyarrow.DataType]:
 
 def index_columns() -> dict[str, pyarrow.DataType]:
     """All columns of an index beyond those of any store."""
-    return {**media.media_columns(), **own_columns()}
+    return {**reading.media_columns(), **own_columns()}
 
 
 def looked_at(file: MediaFile, *, data: bytes, decoded: Decoded | None) -> Mapping[str, Any]:

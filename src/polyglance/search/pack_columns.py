@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors, progress
-from polyglance.encoding import embed
+from polyglance.encoding import media, runs
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import SpaceTower
 from polyglance.records import MediaFile
@@ -54,7 +54,7 @@ class ColumnReport:
         vector_index: What was built of its vector index; None where nothing had to be.
     """
 
-    rows: embed.EmbedReport
+    rows: runs.EmbedReport
     num_rows: int
     vector_index: IndexFacts | None
 
@@ -74,7 +74,7 @@ def build(
     """
     if items is None:
         column, new = project(base, pack)
-        rows = embed.EmbedReport(new=new, known=len(column) - new)
+        rows = runs.EmbedReport(new=new, known=len(column) - new)
     else:
         rows = reencode(base, pack, items=items)
         column = Store.open(column_path(base.path, pack))
@@ -133,7 +133,7 @@ def project(base: Store, pack: LanguagePack) -> tuple[Store, int]:
 
 def reencode(
     base: Store, pack: LanguagePack, *, items: Sequence[MediaFile], num_threads: int = 2
-) -> embed.EmbedReport:
+) -> runs.EmbedReport:
     """Encode every item again with the content tower that a pack brings; resumes.
 
     Args:
@@ -147,8 +147,8 @@ def reencode(
     """
     require_new_tower(pack)
     assert pack.content_side is not None
-    column = embed.open_media_store(column_path(base.path, pack), SpaceTower(pack.content_side))
-    return embed.embed_media(
+    column = media.open_media_store(column_path(base.path, pack), SpaceTower(pack.content_side))
+    return media.embed_media(
         items, SpaceTower(pack.content_side), store=column, num_threads=num_threads
     )
 

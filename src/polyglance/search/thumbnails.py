@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from polyglance import errors
-from polyglance.encoding import media
+from polyglance.encoding import reading
 from polyglance.records import Modality
 from polyglance.sources import images
 from polyglance.sources.webdataset import read_span
@@ -46,7 +46,7 @@ def place_of(index: Path, key: str) -> Path:
     Raises:
         StoreError: A key that is none: it would name another file.
     """
-    media.require_key(key, place=index)
+    reading.require_key(key, place=index)
     return Path(index) / FOLDER / key[:2] / f"{key[2:]}.jpg"
 
 
@@ -170,7 +170,7 @@ def _decode(file: ItemFile, *, identity: str) -> Image:
             f"the picture of {identity!r} cannot be read: {error.strerror or error}",
             hint="run polyglance index again where its folder is at hand",
         ) from error
-    if media.content_key(data) != file.key:
+    if reading.content_key(data) != file.key:
         raise errors.UnavailableError(
             f"the picture of {identity!r} has changed since it was indexed",
             hint="run polyglance index again",

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.encoding import media
+from polyglance.encoding import reading
 from polyglance.search import thumbnails
 from polyglance.search.index import Index, ItemFile
 from polyglance.sources.webdataset import read_span
@@ -74,7 +74,7 @@ class Pictures:
             )
         except OSError as error:
             raise _gone(identity, error.strerror or str(error)) from error
-        if media.content_key(data) != row.key:
+        if reading.content_key(data) != row.key:
             raise _gone(identity, "it has changed since it was indexed")
         return data, media_type(data)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from polyglance import errors
-from polyglance.encoding.media import content_key
+from polyglance.encoding.reading import content_key
 from polyglance.languages.registry import ENGLISH
 from polyglance.recipes.data.dev_sets import normal_form
 from polyglance.records import Caption, MediaFile, Modality
