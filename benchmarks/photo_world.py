@@ -29,7 +29,7 @@ from benchmarks import multi30k_lines, photo_teacher
 from benchmarks.harness import say, shared_data
 
 from polyglance import errors
-from polyglance.encoding import embed
+from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import MODEL_FILE, DualEncoder
 from polyglance.model.side import Side
@@ -87,7 +87,7 @@ class PhotoWorld:
     captions: Mapping[str, Sequence[Caption]]
     parallel: ParallelText
     teacher: DualEncoder
-    cache: embed.VectorCache
+    cache: VectorCache
     _contents: dict[str, Vectors] = field(default_factory=dict)
 
     def photos(self, split: str) -> tuple[str, ...]:
@@ -143,7 +143,7 @@ def load(
     config = config or photo_teacher.TeacherConfig(seed=seed)
     split_of = captions.read_splits(FLICKR8K / "images.tsv")
     said = {language: _all_captions(language) for language in (ENGLISH, *OTHER_LANGUAGES)}
-    cache = embed.VectorCache(folder / "texts")
+    cache = VectorCache(folder / "texts")
     return PhotoWorld(
         split_of=split_of,
         captions=said,
@@ -228,7 +228,7 @@ def _teacher(
     split_of: Mapping[str, str],
     *,
     config: photo_teacher.TeacherConfig,
-    cache: embed.VectorCache,
+    cache: VectorCache,
 ) -> DualEncoder:
     """From the cache, where the same features and settings were trained on before."""
     reference = f"precomputed:{_features(folder, list(split_of))}?space=mobilenet-v2-pool-root"
@@ -243,7 +243,7 @@ def _teacher(
             names = [name for name, found in split_of.items() if found == split]
             row_of = {name: row for row, name in enumerate(names)}
             listed = [caption for caption in english if caption.content_id in row_of]
-            texts = embed.text_vectors(
+            texts = text_vectors(
                 [caption.text for caption in listed],
                 text_tower,
                 cache=cache,

@@ -162,7 +162,7 @@ def _photo_world() -> World:
     """Real photos and captions."""
     from benchmarks.photo_world import ENGLISH_TOWER, FEATURES_FILE, FLICKR8K, SPLITS
 
-    from polyglance.encoding import embed
+    from polyglance.encoding.texts import VectorCache, text_vectors
     from polyglance.heads import closed_form
     from polyglance.languages.registry import ENGLISH
     from polyglance.sources import captions
@@ -179,10 +179,10 @@ def _photo_world() -> World:
         each for part in SPLITS for each in captions.read_flickr8k(FLICKR8K, ENGLISH, split=part)
     ]
     texts = unit(
-        embed.text_vectors(
+        text_vectors(
             [each.text for each in said],
             load_tower(ENGLISH_TOWER, modality="text"),
-            cache=embed.VectorCache(locations.cache_folder() / "photo-world" / "texts"),
+            cache=VectorCache(locations.cache_folder() / "photo-world" / "texts"),
             languages=[ENGLISH] * len(said),
         )
     )

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import small_world
 from polyglance import errors, towers
-from polyglance.encoding import embed
+from polyglance.encoding import texts
 from polyglance.heads.affine import AffineMap
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
@@ -131,8 +131,8 @@ def ask_picture(root):
 def ask_cache(root):
     """Vectors of texts, from the cache where it has them."""
     tower = small_world.load_reference("fake:teacher")
-    cache = embed.VectorCache(root / "cache")
-    vectors = embed.text_vectors(TEXTS, tower, cache=cache)
+    cache = texts.VectorCache(root / "cache")
+    vectors = texts.text_vectors(TEXTS, tower, cache=cache)
     return vectors.round(5).tolist()
 
 

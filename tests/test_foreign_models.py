@@ -13,7 +13,7 @@ import torch
 
 import small_world
 from polyglance import errors
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.evaluation import FunctionEncoder, evaluate
 from polyglance.tasks import get_task
 

@@ -114,7 +114,7 @@ PUBLIC = {
     "polyglance.model.dual_encoder": {"DualEncoder", "TextRouter", "load_side"},
     "polyglance.model.manifest": {"LanguageScore", "PackManifest"},
     "polyglance.model.pack": {"LanguagePack"},
-    "polyglance.encoding.embed": {"VectorCache", "embed_texts", "text_vectors"},
+    "polyglance.encoding.texts": {"VectorCache", "embed_texts", "text_vectors"},
     "polyglance.encoding.media": {"embed_media", "open_media_store"},
     "polyglance.evaluation": {"Encoder", "evaluate"},
     "polyglance.results.exchange": {"FORMS", "read", "write"},

@@ -17,7 +17,7 @@ from benchmarks.real_pairs import SHARED
 from torch import nn
 
 from polyglance import training
-from polyglance.encoding import embed
+from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.heads import affine, linear
 from polyglance.languages.registry import ENGLISH
 from polyglance.losses import Terms, clip
@@ -64,7 +64,7 @@ def photos(folder: Path, *, quick: bool) -> World:
     if quick:
         few = {name for name, s in split_of.items() if s == "train"} - set(list(split_of)[400:])
         train = {name: [c for c in listed if c.content_id in few] for name, listed in train.items()}
-    cache = embed.VectorCache(folder / "texts")
+    cache = VectorCache(folder / "texts")
     teacher = _teacher(folder, list(split_of), train[ENGLISH], cache=cache, quick=quick)
     shown = {
         part: [name for name, s in split_of.items() if s == part] for part in ("train", "test")
@@ -130,7 +130,7 @@ def _first(listed: list[Caption]) -> dict[str, str]:
 
 
 def _teacher(
-    folder: Path, names: list[str], english: list[Caption], *, cache: embed.VectorCache, quick: bool
+    folder: Path, names: list[str], english: list[Caption], *, cache: VectorCache, quick: bool
 ) -> DualEncoder:
     """The English-only model, from the folder where it was trained before."""
     path = folder / "model"
@@ -144,7 +144,7 @@ def _teacher(
     reference = f"precomputed:{vectors.resolve()}?space=mobilenet-v2"
     photo_tower = load_tower(reference, modality="image")
     text_tower = load_tower(ENGLISH_TOWER, modality="text")
-    texts = embed.text_vectors(
+    texts = text_vectors(
         [caption.text for caption in english],
         text_tower,
         cache=cache,

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.claims.scores import DECIMALS, Hits
 from numpy.typing import NDArray
 
-from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.evaluation import retrieval
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder

@@ -94,21 +94,21 @@ def test_a_name_that_is_no_host_name_is_refused_at_start(run, tmp_path, name, hi
     ],
 )
 def test_names_are_taken_as_a_host_header_has_them(given, name):
-    from polyglance.serve.names import usable_name
+    from polyglance.serve.host_names import usable_name
 
     assert usable_name(given) == name
 
 
 def test_as_many_connections_as_there_may_be_files(monkeypatch):
     resource = pytest.importorskip("resource")
-    from polyglance.serve import listening
+    from polyglance.serve import sockets
     from polyglance.serve.limits import Limits
 
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (256, 512))
     monkeypatch.setattr(resource, "setrlimit", lambda kind, both: None)
-    assert listening.room_for(Limits()).connections == 256
+    assert sockets.room_for(Limits()).connections == 256
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (1024, 2**20))
-    assert listening.room_for(Limits()) == Limits()
+    assert sockets.room_for(Limits()) == Limits()
 
 
 def test_a_server_answers_and_stops_when_told(run, picture_folder, tmp_path):

@@ -10,7 +10,7 @@ import compare_world
 import small_world
 from polyglance import demo
 from polyglance.demo import measuring
-from polyglance.encoding import embed
+from polyglance.encoding import texts
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.manifest import LanguageScore
 from polyglance.model.side import Side
@@ -46,7 +46,7 @@ def test_dev_scores_come_from_the_dev_drawings_by_the_function_of_train(
         dev_contents=teacher.encode_contents(
             [small_world.draw(p, seed=1) for p in small_world.PHRASES]
         ),
-        cache=embed.VectorCache(tmp_path / "texts"),
+        cache=texts.VectorCache(tmp_path / "texts"),
     )
     seen = {}
     real = scoring.with_scores

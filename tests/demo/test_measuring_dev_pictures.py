@@ -7,7 +7,7 @@ import pytest
 
 import small_world
 from polyglance.demo import measuring
-from polyglance.encoding import embed
+from polyglance.encoding import texts
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
 from polyglance.model.side import Side
@@ -39,7 +39,7 @@ def bench(teacher, tmp_path):
         test_contents=teacher.encode_contents(drawn[9])[::-1].copy(),
         dev=task("pictograms"),
         dev_contents=teacher.encode_contents(drawn[1]),
-        cache=embed.VectorCache(tmp_path / "texts"),
+        cache=texts.VectorCache(tmp_path / "texts"),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import small_world
 from polyglance import errors, evaluation
-from polyglance.encoding import embed
+from polyglance.encoding.texts import VectorCache
 from polyglance.evaluation.classification import subset_hits
 from polyglance.model.side import Side
 from polyglance.records import LabelSet, PromptSet
@@ -137,7 +137,7 @@ def test_repeated_labels_share_their_hits_and_are_counted(teacher, contents):
 def test_every_prompt_is_encoded_once_over_languages_and_variants(teacher, contents, tmp_path):
     tower = CountingTower()
     model = replace_text(teacher, tower)
-    cache = embed.VectorCache(tmp_path / "texts")
+    cache = VectorCache(tmp_path / "texts")
     for variant in ("labels", "english", "translated", "best"):
         measure(model, contents, task().asked_as(variant), cache=cache)
     # Bare, `a {}` and `the {}` in all three; German `ein {}` too, whose `{}` is the bare label.

@@ -7,7 +7,7 @@ import pytest
 
 import small_world
 from polyglance import errors, evaluation
-from polyglance.encoding import embed
+from polyglance.encoding.texts import VectorCache
 from polyglance.results import schema
 from polyglance.tasks.retrieval import RetrievalData
 
@@ -76,7 +76,7 @@ def test_an_interrupted_language_is_measured_again(teacher, contents, tmp_path):
 
 
 def test_cache_is_read_by_the_next_model_with_the_same_tower(teacher, contents, tmp_path):
-    cache = embed.VectorCache(tmp_path / "texts")
+    cache = VectorCache(tmp_path / "texts")
     measure(teacher, contents, cache=cache)
     before = teacher.text.tower.num_encoded
     measure(teacher, contents, cache=cache)

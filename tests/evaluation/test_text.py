@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyglance import errors, evaluation
-from polyglance.encoding import embed
+from polyglance.encoding.texts import VectorCache
 from polyglance.evaluation.text import bootstrap_spearman
 from polyglance.metrics import bootstrap, draws, retrieval
 from polyglance.model import dual_encoder
@@ -221,7 +221,7 @@ def speakers(tower):
 
 def test_each_text_is_encoded_once_and_one_language_later_costs_one_language(tmp_path):
     tower, out = CountingTower(), tmp_path / "r.jsonl"
-    cache = embed.VectorCache(tmp_path / "texts")
+    cache = VectorCache(tmp_path / "texts")
     some = ["deu_Latn", "fra_Latn", "hin_Deva"]
     first = measure(speakers(tower), several(some), cache=cache, out=out)
     assert len(tower.seen) == len(set(tower.seen)) == 5 * (len(some) + 1)
@@ -236,12 +236,12 @@ def test_a_store_that_another_model_filled_is_refused(tmp_path):
     """Someone's cache folder, copied under the name of this model's store."""
     tower, other = CountingTower(), CountingTower()
     other.space_id = other.fingerprint = "another"
-    cache = embed.VectorCache(tmp_path / "texts")
+    cache = VectorCache(tmp_path / "texts")
     mine, theirs = cache.store_of(tower).path, cache.store_of(other).path
     shutil.rmtree(mine)
     theirs.rename(mine)
     with pytest.raises(errors.SpaceMismatchError, match="which holds the space 'another'"):
-        measure(speakers(tower), several(["deu_Latn"]), cache=embed.VectorCache(tmp_path / "texts"))
+        measure(speakers(tower), several(["deu_Latn"]), cache=VectorCache(tmp_path / "texts"))
     assert tower.seen == []
 
 

@@ -6,7 +6,7 @@ import torch
 
 import small_world
 from polyglance import errors
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.heads import mlp
 from polyglance.metrics import retrieval
 from polyglance.model.pack import LanguagePack

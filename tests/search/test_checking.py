@@ -14,7 +14,7 @@ from polyglance.model import manifest as packs
 from polyglance.model import side as sides
 from polyglance.model.pack import LanguagePack
 from polyglance.recipes import ridge
-from polyglance.search import checking, index, indexing, places, searcher, thumbnails
+from polyglance.search import checking, index, indexing, relocation, searcher, thumbnails
 from polyglance.search import pack_columns as columns
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.repair import Finding
@@ -261,7 +261,7 @@ class TestMoved:
         indexing.build(photos, model=str(moved), out=built)
         facts = Store.open(built).extra_facts
         assert (facts["model"], facts["folder"]) == (str(moved), str(photos))
-        assert facts[places.BESIDE] == "../elsewhere"
+        assert facts[relocation.BESIDE] == "../elsewhere"
 
 
 class TestDamage:
@@ -419,7 +419,7 @@ class TestForeign:
 @pytest.mark.parametrize(("as_index", "is_sound"), [(False, True), (True, False)])
 def test_vectors_of_any_length_are_sound_but_in_an_index(tmp_path, as_index, is_sound):
     facts = StoreFacts(modality="image", dim=4, fingerprint="f", space_id="s")
-    about = {places.MODEL: "m"} if as_index else {}
+    about = {relocation.MODEL: "m"} if as_index else {}
     store = Store.create(tmp_path / "s", facts, extra_facts=about)
     store.append(["a"], ["k"], vectors=np.full((1, 4), 3, np.float32))
     found = checking.check(tmp_path / "s").findings

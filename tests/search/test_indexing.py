@@ -21,7 +21,7 @@ from polyglance.encoding import media, runs
 from polyglance.search import indexing, thumbnails
 from polyglance.search import metadata as rows
 from polyglance.search.index import Index
-from polyglance.search.leaving import Policy
+from polyglance.search.removal import Policy
 from polyglance.sources import formats, images, walking
 from polyglance.sources.skipped import Skipped, Why
 from polyglance.storage.store import Store

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from polyglance import errors
-from polyglance.encoding import embed, media, reading, runs
+from polyglance.encoding import media, reading, runs
+from polyglance.encoding.texts import embed_texts, text_key, text_vectors
 from polyglance.sources.walking import find_media
 from polyglance.storage.store import Store
 
@@ -48,7 +49,8 @@ PROGRAM = """
 import signal, sys
 from pathlib import Path
 import lance  # before "begun": the kills shall meet the work
-from polyglance.encoding import embed, media, reading, runs
+from polyglance.encoding import media, reading, runs
+from polyglance.encoding.texts import embed_texts
 from polyglance.sources.walking import find_media
 from polyglance.storage.store import Store
 from towers import Slow
@@ -62,7 +64,7 @@ print("begun", flush=True)
 if modality == "text":
     store = Store.open_or_create(folder / "texts", runs.facts_of(tower))
     texts = (folder / "texts.txt").read_text().split("\\n")
-    embed.embed_texts(texts, tower, store=store, block_rows=50)
+    embed_texts(texts, tower, store=store, block_rows=50)
 else:
     store = media.open_media_store(folder / "images", tower)
     media.embed_media(find_media(folder / "photos", "image"), tower, store=store)
@@ -125,10 +127,10 @@ def test_killed_ten_times_every_row_is_there_once(world, modality):
     assert len(set(sizes)) > 2, f"the kills fell outside the work: {sizes}"
     if modality == "text":
         texts = [f"text {row}" for row in range(NUM_TEXTS)]
-        assert sorted(store.ids()) == sorted(embed.text_key(t, language=None) for t in texts)
+        assert sorted(store.ids()) == sorted(text_key(t, language=None) for t in texts)
         expected = np.array([vector_of(text.encode()) for text in texts])
         tower = Tower("text", 0)
-        found = embed.text_vectors(texts, tower, store=store)
+        found = text_vectors(texts, tower, store=store)
     else:
         names = [f"{row}.png" for row in range(NUM_IMAGES)]
         assert sorted(store.ids()) == sorted(names)
@@ -178,22 +180,22 @@ def test_a_disk_that_is_full(world, small_disk):
     store = Store.open_or_create(small_disk / "s", runs.facts_of(tower))
     texts = [f"text {row}" for row in range(40_000)]
     with pytest.raises(errors.DiskFullError, match="no room left on the disk"):
-        embed.embed_texts(texts, tower, store=store)
+        embed_texts(texts, tower, store=store)
     kept = Store.open(small_disk / "s")
     assert 0 < len(kept) == len(store) < 40_000
     np.testing.assert_array_equal(
-        kept.vectors([embed.text_key("text 0", language=None)])[0],
+        kept.vectors([text_key("text 0", language=None)])[0],
         tower.encode(["text 0"])[0],
     )
     (small_disk / "fill").touch()
     with pytest.raises(OSError, match="No space left"):
         (small_disk / "fill").write_bytes(b"x" * 4_000_000)
     with pytest.raises(errors.DiskFullError):
-        embed.embed_texts(["one more"], tower, store=store)
+        embed_texts(["one more"], tower, store=store)
     with pytest.raises(errors.DiskFullError):
         media.open_media_store(small_disk / "t", tower)
     (small_disk / "fill").unlink()
-    assert embed.embed_texts(["one more"], tower, store=store).new == 1
+    assert embed_texts(["one more"], tower, store=store).new == 1
 
 
 def test_images_on_a_disk_that_is_full(world, small_disk, monkeypatch):

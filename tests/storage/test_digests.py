@@ -18,7 +18,7 @@ import export_packs
 import polyglance
 from polyglance import compare
 from polyglance.demo import measuring
-from polyglance.encoding import embed, reading
+from polyglance.encoding import reading, texts
 from polyglance.encoding.cache import MediaCache
 from polyglance.evaluation import identity, run
 from polyglance.heads.affine import AffineMap
@@ -109,7 +109,7 @@ def of_training_data():
 
 
 def of_pseudo_pairs(folder):
-    asker = pseudo_pairs.Asker("tower", ["k1", "k2"], embed.VectorCache(folder))
+    asker = pseudo_pairs.Asker("tower", ["k1", "k2"], texts.VectorCache(folder))
     pseudo_pairs.answered(UNIT[:2], UNIT, temperature=0.01, asker=asker)
     return names_below(folder)
 
@@ -184,7 +184,7 @@ def of_stores(folder):
 
 
 def of_caches(folder):
-    cache = embed.VectorCache(folder / "texts")
+    cache = texts.VectorCache(folder / "texts")
     cache.store_of(TextTower())
     cache.store_of(TextTower(), output="pre_projection")
     Image.new("RGB", (4, 4), "red").save(folder / "red.png")
@@ -197,8 +197,8 @@ def of_caches(folder):
 def of_content():
     return (
         reading.content_key(b"bytes"),
-        embed.text_key("Büro", language=None),
-        embed.text_key("Büro", language="deu_Latn"),
+        texts.text_key("Büro", language=None),
+        texts.text_key("Büro", language="deu_Latn"),
     )
 
 

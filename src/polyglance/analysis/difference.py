@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from polyglance.encoding import embed
+from polyglance.encoding import texts
 from polyglance.evaluation import paired_test, per_query, run
 from polyglance.evaluation.paired_test import Contestant, Correction, Pairing
 from polyglance.model.dual_encoder import DualEncoder, TextRouter, load_side
@@ -70,7 +70,7 @@ def difference(
         languages=list(data.languages if languages is None else languages),
         k=k,
         correction=correction,
-        cache=embed.VectorCache(),
+        cache=texts.VectorCache(),
     )
 
 

@@ -22,7 +22,7 @@ from polyglance.analysis.cosines import CosineMatrix
 from polyglance.analysis.spectrum import Spectrum
 from polyglance.analysis.spread import Spread
 from polyglance.analysis.text_map import Method, TextMap
-from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.heads.affine import AffineMap
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder

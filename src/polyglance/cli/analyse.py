@@ -49,7 +49,7 @@ def command(
     from polyglance.analysis import difference
     from polyglance.analysis import pack as analysis_of_pack
     from polyglance.analysis.text_map import Method
-    from polyglance.encoding import embed
+    from polyglance.encoding import texts
     from polyglance.evaluation import run
     from polyglance.report import analysis_page
     from polyglance.storage import atomic
@@ -83,7 +83,7 @@ def command(
         method=way,
         num_pairs=num_pairs,
         seed=seed,
-        cache=embed.VectorCache(),
+        cache=texts.VectorCache(),
     )
     out.mkdir(parents=True, exist_ok=True)
     atomic.write_text(out / "analysis.json", json.dumps(found.as_json(), ensure_ascii=False))

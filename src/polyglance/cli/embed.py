@@ -63,7 +63,7 @@ def _embed_folder(
 ) -> None:
     options.claim(out, "INDEX")
     from polyglance.encoding import media, runs
-    from polyglance.search import places
+    from polyglance.search import relocation
     from polyglance.sources import patterns, walking
     from polyglance.towers import load_tower
 
@@ -72,7 +72,7 @@ def _embed_folder(
         raise walking.nothing_found(folder, found.skipped, modality)
     loaded = load_tower(tower, modality=modality)
     store = media.open_media_store(out, loaded)
-    places.require_no_index(store)
+    relocation.require_no_index(store)
     report = media.embed_media(found.items, loaded, store=store)
     aside = (*report.quarantined, *found.unlisted)
     whole = runs.EmbedReport(new=report.new, known=report.known, quarantined=aside)
@@ -95,7 +95,8 @@ def embed_text(
 ) -> None:
     """Raw vectors of the texts into a store."""
     options.claim(out, "INDEX")
-    from polyglance.encoding import embed, runs
+    from polyglance.encoding import runs
+    from polyglance.encoding.texts import embed_texts
     from polyglance.languages.registry import normalise_language
     from polyglance.sources import captions
     from polyglance.storage.store import Store
@@ -106,7 +107,7 @@ def embed_text(
     loaded = load_tower(tower, modality="text")
     store = Store.open_or_create(out, runs.facts_of(loaded))
     languages = None if known is None else [known] * len(texts)
-    print_report(embed.embed_texts(texts, loaded, store=store, languages=languages), out)
+    print_report(embed_texts(texts, loaded, store=store, languages=languages), out)
 
 
 def print_report(report: EmbedReport, out: Path, *, list_all: bool = False) -> None:

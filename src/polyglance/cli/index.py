@@ -70,7 +70,7 @@ def command(
     """Run `search.indexing.build` and say what it did."""
     options.claim(out, "INDEX")
     from polyglance.search import indexing
-    from polyglance.search.leaving import Policy
+    from polyglance.search.removal import Policy
 
     loaded = _load_pack(pack, model=model, space=space, reencode=reencode, drop=drop)
     report = indexing.build(

@@ -49,9 +49,9 @@ def command(
     from polyglance import errors
 
     try:
-        from polyglance.serve import listening, memory, sessions
+        from polyglance.serve import memory, sessions, sockets
+        from polyglance.serve.host_names import usable_name
         from polyglance.serve.limits import Limits
-        from polyglance.serve.names import usable_name
     except ImportError as error:
         raise errors.missing_extra("servers", extra="serve") from error
 
@@ -62,12 +62,12 @@ def command(
         token = sessions.usable(token)
     names = [usable_name(one) for one in name or []]
     try:
-        at = listening.bound(host, port)
+        at = sockets.bound(host, port)
         warn(host, token)
         app = open_app(index, packs=pack or [], host=host, token=token, names=names)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{at.getsockname()[1]}"
-        running = listening.serve(
+        running = sockets.serve(
             app,
             at,
             limits=Limits(),

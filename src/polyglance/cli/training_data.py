@@ -12,7 +12,7 @@ import typer
 from polyglance.cli.left_out import name_some
 
 if TYPE_CHECKING:
-    from polyglance.encoding.embed import VectorCache
+    from polyglance.encoding.texts import VectorCache
     from polyglance.model.dual_encoder import DualEncoder
     from polyglance.model.side import Side
     from polyglance.recipes.data.training_data import TrainingData
@@ -337,6 +337,6 @@ def text_side(tower: str | None) -> Side | None:
 
 def text_cache() -> VectorCache:
     """Where text vectors are kept for this user."""
-    from polyglance.encoding import embed
+    from polyglance.encoding.texts import VectorCache
 
-    return embed.VectorCache()
+    return VectorCache()

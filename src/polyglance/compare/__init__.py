@@ -27,7 +27,7 @@ from polyglance.compare.entries import (
     with_front,
 )
 from polyglance.compare.scoring import CHOSEN_ON, stacked, with_dev_split
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.evaluation import retrieval, run
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder

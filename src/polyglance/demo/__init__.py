@@ -14,7 +14,8 @@ from polyglance import __version__
 from polyglance.demo import measuring, telling, towers
 from polyglance.demo.measuring import Bench
 from polyglance.demo.stages import Stages
-from polyglance.encoding import embed, media
+from polyglance.encoding import media
+from polyglance.encoding.texts import VectorCache
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.new_pack import new_pack
@@ -102,7 +103,7 @@ def _bench(world: pictograms.World, model: DualEncoder, out: Path) -> Bench:
         test_contents=index.Index(out / "index").store.vectors(test.content_ids),
         dev=dev,
         dev_contents=model.contents_from_raw(store.vectors(dev.content_ids)),
-        cache=embed.VectorCache(),
+        cache=VectorCache(),
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from polyglance import errors
 from polyglance.compare import ComparisonSetup, Translator
 from polyglance.demo import english_model, towers
-from polyglance.encoding import embed, media
+from polyglance.encoding import media, texts
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.side import Side
@@ -103,7 +103,7 @@ def pictograms_comparison(
             name: {**SETTINGS.get(name, {}), **settings.get(name, {})}
             for name in {*SETTINGS, *settings}
         },
-        cache=embed.VectorCache(),
+        cache=texts.VectorCache(),
         translator=translator,
     )
 

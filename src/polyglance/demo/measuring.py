@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from polyglance import evaluation
-from polyglance.encoding import embed
+from polyglance.encoding import texts
 from polyglance.evaluation.run import model_id
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
@@ -54,7 +54,7 @@ class Bench:
     test_contents: Vectors
     dev: RetrievalData
     dev_contents: Vectors
-    cache: embed.VectorCache
+    cache: texts.VectorCache
 
 
 def sampled(data: RetrievalData) -> RetrievalData:

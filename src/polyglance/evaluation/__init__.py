@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from polyglance import errors, progress
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.evaluation import classification, identity, neighbours, retrieval, text
 from polyglance.evaluation.encoders import Encoder, FunctionEncoder
 from polyglance.records import Quarantined

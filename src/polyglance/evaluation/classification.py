@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.evaluation.encoders import Encoder
 from polyglance.evaluation.ensembles import class_weights
 from polyglance.languages.registry import get_language

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polyglance import errors
-from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.records import Modality, Output
 from polyglance.towers.base import Tower
 from polyglance.vectors import Vectors, unit

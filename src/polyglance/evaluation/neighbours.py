@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.evaluation.encoders import Encoder
 from polyglance.metrics import bootstrap
 from polyglance.metrics.ties import first_places

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors, progress
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.evaluation.encoders import Encoder
 from polyglance.evaluation.per_query import Correct, all_members, ask
 from polyglance.evaluation.retrieval import KS

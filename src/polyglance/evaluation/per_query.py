@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.evaluation import classification, retrieval, text
 from polyglance.evaluation.encoders import Encoder
 from polyglance.evaluation.retrieval import KS

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.evaluation.encoders import Encoder, unit_vectors
 from polyglance.metrics import bootstrap, retrieval
 from polyglance.metrics.relevance import Repeats

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from polyglance import errors, evaluation
-from polyglance.encoding import embed
 from polyglance.encoding.cache import MediaCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.evaluation import identity
 from polyglance.model.dual_encoder import DualEncoder, TextRouter, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side, SpaceTower
 from polyglance.records import Modality, Quarantined
 from polyglance.results.schema import Result
-from polyglance.sources import named_pictures
+from polyglance.sources import named_items
 from polyglance.sources.formats import FORMATS
 from polyglance.storage import digests
 from polyglance.tasks import ContentData, TaskData, load_task
@@ -92,7 +92,7 @@ def evaluate(
     images, out = (None if one is None else Path(one) for one in (images, out))
     task = texts.task
     loaded = None if pack is None else LanguagePack.load(pack)
-    cache = embed.VectorCache()
+    cache = VectorCache()
     scored = functools.partial(
         evaluation.evaluate,
         name=model,
@@ -303,10 +303,10 @@ def _identity(parts: Sequence[str]) -> str:
 
 def _media_files(
     data: ContentData, folder: Path | None, *, modality: Modality
-) -> named_pictures.Named:
+) -> named_items.Named:
     """Where the items are: the task's own files, or files of those names."""
     if data.media_files:
-        return named_pictures.Named(items=data.media_files, damaged_tars=())
+        return named_items.Named(items=data.media_files, damaged_tars=())
     if folder is None:
         nouns = f"{FORMATS[modality].noun}s"
         raise errors.UnavailableError(
@@ -314,4 +314,4 @@ def _media_files(
             hint=f"say where they are: --images FOLDER ({nouns}, or tars of them); or give "
             "their vectors: --image-vectors",
         )
-    return named_pictures.find_named(folder, data.content_ids, modality)
+    return named_items.find_named(folder, data.content_ids, modality)

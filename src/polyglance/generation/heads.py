@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from polyglance import __version__, errors
-from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.heads import linear
 from polyglance.model.side import Side, load_tower_beside
 from polyglance.storage import atomic, manifests, tensor_files

@@ -21,7 +21,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from polyglance import errors, training
-from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.generation.heads import GenerationHead, GenerationManifest
 from polyglance.heads import closed_form, linear
 from polyglance.languages.registry import ENGLISH

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from polyglance import errors, towers
-from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.heads import affine
 from polyglance.model import same_space
 from polyglance.model.manifest import Speaker

@@ -26,7 +26,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from polyglance import errors, training
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.heads import linear
 from polyglance.heads.affine import AffineMap
 from polyglance.languages.registry import ENGLISH

@@ -21,7 +21,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from polyglance import errors, training
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.heads import closed_form, linear
 from polyglance.losses import Terms, regression
 from polyglance.losses.m2m import m2m

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from polyglance import errors
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.heads import linear
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
@@ -21,7 +21,7 @@ from polyglance.recipes.data import dev_sets
 from polyglance.recipes.run import Dev
 from polyglance.records import Pair
 from polyglance.storage import tensor_files
-from polyglance.towers import declared
+from polyglance.towers import declared_languages
 
 
 def import_head(checkpoint: Path) -> linear.LinearHead:
@@ -79,7 +79,7 @@ def import_pack(
         pack,
         [dev_sets.of_pairs(pairs)] if pairs else [],
         teacher=teacher,
-        unmeasured=[*dev.known(), *declared.languages_of(tower.tower, tower.reference)],
+        unmeasured=[*dev.known(), *declared_languages.languages_of(tower.tower, tower.reference)],
         cache=cache,
     )
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.heads import closed_form
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from polyglance import errors
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.model.dual_encoder import DualEncoder, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
@@ -21,7 +21,7 @@ from polyglance.recipes.data import held_out
 from polyglance.recipes.data.parallel_text import LEAST_TEXTS_A_LANGUAGE
 from polyglance.recipes.data.training_data import TrainingData
 from polyglance.records import Pair
-from polyglance.towers import declared
+from polyglance.towers import declared_languages
 from polyglance.training import distributed
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _languages_of(recipe: Recipe, fit: TrainingData, tower: Side | None) -> list
         count.update(fit.banks.languages)
     learnt = [name for name, n in count.items() if n >= LEAST_TEXTS_A_LANGUAGE]
     if recipe.tower == "needed" and tower is not None:
-        learnt += declared.languages_of(tower.tower, tower.reference)
+        learnt += declared_languages.languages_of(tower.tower, tower.reference)
     return learnt
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from polyglance import errors
-from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
 from polyglance.metrics.relevance import Relevance

@@ -20,7 +20,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from polyglance import training
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.heads import affine
 from polyglance.heads.mlp import NormName, ProjectionHead
 from polyglance.losses import Terms

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from polyglance import errors
 from polyglance.model import dual_encoder
-from polyglance.search import pack_columns, places, thumbnails
+from polyglance.search import pack_columns, relocation, thumbnails
 from polyglance.search.indexing import absolute
 from polyglance.storage import atomic, identity, locks, versions
 from polyglance.storage import repair as table_repair
@@ -76,7 +76,7 @@ def check(index: Path, *, repair: bool = False, new_model: str | None = None) ->
     if any(not one.mended and not one.harmless for one in found):
         return Report(num_rows=0, findings=tuple(found))
     store = Store.open(index)
-    if places.MODEL not in store.extra_facts:  # a store of `embed`, or of a cache
+    if relocation.MODEL not in store.extra_facts:  # a store of `embed`, or of a cache
         return Report(num_rows=len(store), findings=tuple(found))
     if new_model is not None:
         _note_model(store, new_model)
@@ -97,7 +97,7 @@ def _require_there(index: Path) -> None:
 def _is_index(index: Path) -> bool:
     """Whether the vectors must have length one; of what does not say, yes."""
     try:
-        return places.MODEL in identity.read(index / MANIFEST_NAME).facts
+        return relocation.MODEL in identity.read(index / MANIFEST_NAME).facts
     except errors.PolyglanceError:
         return True
 
@@ -160,7 +160,7 @@ def _note_model(store: Store, new_model: str) -> None:
     Raises:
         SpaceMismatchError: It is another one.
     """
-    reference, wanted = absolute(new_model), places.model_space(store)
+    reference, wanted = absolute(new_model), relocation.model_space(store)
     folder = Path(reference)
     if (folder / dual_encoder.MODEL_FILE).is_file():
         dual_encoder.require_space(
@@ -168,24 +168,24 @@ def _note_model(store: Store, new_model: str) -> None:
         )
     else:
         dual_encoder.load_side(reference, "content", space_id=wanted)
-    indexed = Path(str(store.extra_facts.get(places.FOLDER, "")))
-    places.follow(store, reference, folder=indexed, space_id=wanted)
+    indexed = Path(str(store.extra_facts.get(relocation.FOLDER, "")))
+    relocation.follow(store, reference, folder=indexed, space_id=wanted)
 
 
 def _places(store: Store) -> list[Finding]:
     """The model and the pictures, where they are noted to be."""
     found = []
     try:
-        reference = places.model_of(store)
+        reference = relocation.model_of(store)
         if (Path(reference) / dual_encoder.MODEL_FILE).is_file():
             space_id = dual_encoder.read_facts(Path(reference)).space_id
-            dual_encoder.require_space(reference, space_id, wanted=places.model_space(store))
-        if reference != store.extra_facts.get(places.MODEL):
+            dual_encoder.require_space(reference, space_id, wanted=relocation.model_space(store))
+        if reference != store.extra_facts.get(relocation.MODEL):
             said = f"the model was moved to {reference}; --model {reference} notes it"
             found.append(Finding(said, harmless=True))
     except errors.PolyglanceError as error:
         found.append(Finding(f"{error.message} ({error.hint})", mendable=False))
-    folder = store.extra_facts.get(places.FOLDER)
+    folder = store.extra_facts.get(relocation.FOLDER)
     if folder and not Path(str(folder)).exists():
         said = (
             f"what was indexed, {folder}, is not there: search goes on, pictures cannot be shown; "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyglance import errors
 from polyglance.records import MediaFile, Modality, Quarantined
-from polyglance.search.scanned import Gathered
+from polyglance.search.scan_result import Gathered
 from polyglance.sources import webdataset
 from polyglance.sources.formats import readable_suffixes
 from polyglance.sources.patterns import Patterns

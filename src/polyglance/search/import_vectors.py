@@ -19,10 +19,10 @@ from polyglance import errors, progress
 from polyglance.encoding import reading, runs
 from polyglance.model.dual_encoder import load_side, modality_of
 from polyglance.records import Modality, Quarantined
-from polyglance.search import leaving, own_source, places
+from polyglance.search import relocation, removal, source_identity
 from polyglance.search.downloads import texts_of
-from polyglance.search.leaving import Leaving, Policy
 from polyglance.search.metadata import index_columns
+from polyglance.search.removal import Leaving, Policy
 from polyglance.sources import webdataset
 from polyglance.storage.identity import MANIFEST_NAME, StoreFacts
 from polyglance.storage.store import Store
@@ -75,7 +75,7 @@ def build_vectors(
             hint=f"--space {MODEL_SPACE} if it was the model of --model, else --space NAME, the "
             "space that packs for them name",
         )
-    before = own_source.identity_of(source)
+    before = source_identity.identity_of(source)
     facts = _facts_of(source, space=space, model=model)
     num_rows = 0
     for part in _parts(source, facts.modality):  # all of them, before a row is written
@@ -89,7 +89,7 @@ def build_vectors(
     own_space = facts.space_id if space == MODEL_SPACE else None
     store = _open(out, facts, model=model, source=source, own_space=own_space)
     with store.writing():
-        places.follow(store, model, folder=source.resolve(), space_id=own_space)
+        relocation.follow(store, model, folder=source.resolve(), space_id=own_space)
         table = store.columns(["id", "key", "path"])
         run = _Run(store, table)
         with progress.bar("vectors", total=None) as advance:
@@ -97,9 +97,9 @@ def build_vectors(
                 for start, extra in _blocks(part):
                     run.take(part, start, extra)
                     advance(min(BLOCK_ROWS, len(part.ids) - start))
-        left = leaving.decide_vectors(store, table, present=run.seen, policy=policy)
+        left = removal.decide_vectors(store, table, present=run.seen, policy=policy)
         if left.going:
-            own_source.require_unchanged(source, before)
+            source_identity.require_unchanged(source, before)
             store.delete(left.going)
         runs.set_aside(store, run.aside, tried=[one.id for one in runs.read_quarantine(store)])
     report = runs.EmbedReport(new=run.new, known=run.known, quarantined=tuple(run.aside))
@@ -249,7 +249,7 @@ def _open(
     """The index, made where there is none."""
     if (Path(out) / MANIFEST_NAME).exists():
         store = Store.open(out)
-        own_source.require_own(
+        source_identity.require_own(
             store,
             os.path.realpath(source),
             kind="vectors",
@@ -268,5 +268,5 @@ def _open(
         out,
         facts,
         extra_columns=index_columns(),
-        extra_facts=places.noted(model, out=out, folder=source.resolve(), space_id=own_space),
+        extra_facts=relocation.noted(model, out=out, folder=source.resolve(), space_id=own_space),
     )

@@ -23,7 +23,7 @@ from polyglance.model.dual_encoder import TextRouter, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.model.same_space import require_equivalent
 from polyglance.model.side import Side, SpaceTower
-from polyglance.search import places
+from polyglance.search import relocation
 from polyglance.search.filters import Filters
 from polyglance.search.folders import Folders
 from polyglance.search.fusion import Candidates, Hit
@@ -76,7 +76,7 @@ class Index:
     def __init__(self, path: Path | str) -> None:
         self.path = path
         self.store = Store.open(path)
-        places.require_index(self.store)
+        relocation.require_index(self.store)
         self._lock = threading.Lock()
         self._columns: dict[str, Column] = {}
         self._files: dict[str, ItemFile] = {}
@@ -118,7 +118,7 @@ class Index:
         Raises:
             UnavailableError: It is not at its old place any more.
         """
-        return places.model_of(self.store)
+        return relocation.model_of(self.store)
 
     def side(self, name: Literal["content", "text"]) -> Side:
         """A side of the model it was made with, which must be that model still.
@@ -128,7 +128,7 @@ class Index:
             SpaceMismatchError: There is another model in its place by now, or one of another width.
         """
         model = self.model
-        side = load_side(model, name, space_id=places.model_space(self.store))
+        side = load_side(model, name, space_id=relocation.model_space(self.store))
         if side.dim != self.store.facts.dim:
             raise errors.SpaceMismatchError(
                 f"the index {self.path} has vectors of width {self.store.facts.dim}; the model "
@@ -223,7 +223,7 @@ class Index:
         Raises:
             SpaceMismatchError: Names both spaces.
         """
-        if places.model_space(self.store) != self.space_id:
+        if relocation.model_space(self.store) != self.space_id:
             theirs = pack.manifest.space_id
             raise errors.SpaceMismatchError(
                 f"the index's vectors lie in the space {self.space_id!r}; the pack speaks to the "

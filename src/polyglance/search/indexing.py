@@ -22,12 +22,12 @@ from polyglance.model import dual_encoder
 from polyglance.model.dual_encoder import MODEL_FILE, load_side
 from polyglance.model.side import SpaceTower
 from polyglance.records import Decoded, MediaFile, Output, Quarantined
-from polyglance.search import import_vectors, leaving, own_source, places, vector_index
+from polyglance.search import import_vectors, relocation, removal, source_identity, vector_index
 from polyglance.search import thumbnails as thumbnail_files
-from polyglance.search.leaving import Leaving, Policy
 from polyglance.search.metadata import add_index_columns, index_columns, looked_at
+from polyglance.search.removal import Leaving, Policy
 from polyglance.search.scan import gather
-from polyglance.search.scanned import Describe, Gathered
+from polyglance.search.scan_result import Describe, Gathered
 from polyglance.sources.patterns import Idle
 from polyglance.sources.skipped import Skipped
 from polyglance.storage import atomic
@@ -179,14 +179,16 @@ def _of_items(
     num_threads: int,
 ) -> IndexReport:
     """As `build`, of images or sounds."""
-    before = own_source.identity_of(source)
+    before = source_identity.identity_of(source)
     modality = dual_encoder.modality_of(absolute(model))
     found = gather(source, modality, exclude=exclude, may_be_empty=policy.forget)
     store, tower = open_index(out, model=model, source=source, found=found)
     look = _Look(store.path, found.describe, thumbnails=thumbnails)
     with store.writing():
         add_index_columns(store)
-        places.follow(store, absolute(model), folder=Path(os.path.realpath(source)), space_id=None)
+        relocation.follow(
+            store, absolute(model), folder=Path(os.path.realpath(source)), space_id=None
+        )
         table = store.columns(["id", "key", "path"])
         report = media.embed_media(
             found.items,
@@ -196,9 +198,9 @@ def _of_items(
             look=look,
         )
         present = {item.id for item in found.items}
-        left = leaving.decide(store, table, found=found, present=present, policy=policy)
+        left = removal.decide(store, table, found=found, present=present, policy=policy)
         if left.going or left.absent:
-            own_source.require_unchanged(source, before)
+            source_identity.require_unchanged(source, before)
         if left.going:
             store.delete(left.going)
         if left.going or report.new:
@@ -206,7 +208,7 @@ def _of_items(
         stale = [one.id for one in runs.read_quarantine(store) if one.id not in present]
         runs.set_aside(store, found.set_aside, tried=stale)
     reported = _reported(report, left, found=found, remarks=look.remarks, num_rows=len(store))
-    return replace(reported, kind=own_source.name_of("items", modality))
+    return replace(reported, kind=source_identity.name_of("items", modality))
 
 
 def _of_vectors(
@@ -258,7 +260,7 @@ def open_index(
     reference, place = absolute(model), os.path.realpath(source)
     if (Path(out) / MANIFEST_NAME).exists():
         store = Store.open(out)
-        own_source.require_own(store, place, kind="items", count_in=partial(_count_in, found))
+        source_identity.require_own(store, place, kind="items", count_in=partial(_count_in, found))
         if store.extra_facts.get("model") == reference and _may_be(store, reference):
             return store, LazyTower(store.facts, reference)
     tower = SpaceTower(load_side(reference, "content"))
@@ -267,7 +269,9 @@ def open_index(
         out,
         runs.facts_of(tower),
         extra_columns=None if there else index_columns(),
-        extra_facts=places.noted(reference, out=out, folder=Path(place), space_id=tower.space_id),
+        extra_facts=relocation.noted(
+            reference, out=out, folder=Path(place), space_id=tower.space_id
+        ),
     )
     return store, tower
 

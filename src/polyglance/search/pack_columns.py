@@ -24,7 +24,7 @@ from polyglance.encoding import media, runs
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import SpaceTower
 from polyglance.records import MediaFile
-from polyglance.search import places, vector_index
+from polyglance.search import relocation, vector_index
 from polyglance.storage.ann_index import Found, IndexFacts, Nearest, Rows, is_among
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.schema import require_unit
@@ -220,8 +220,9 @@ def _written_column(base: Store, pack: LanguagePack) -> Store | None:
     facts = base.extra_facts
     progress.say(
         f"the pack's column cannot be written ({why}), so it is made in memory for this run; where "
-        f"the index can be written: polyglance index {facts.get(places.FOLDER, 'FOLDER')} --model "
-        f"{facts.get(places.MODEL, 'MODEL')} --out {base.path} --pack PACK"
+        "the index can be written: polyglance index "
+        f"{facts.get(relocation.FOLDER, 'FOLDER')} --model "
+        f"{facts.get(relocation.MODEL, 'MODEL')} --out {base.path} --pack PACK"
     )
     return None
 

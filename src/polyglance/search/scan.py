@@ -20,7 +20,7 @@ from pathlib import Path
 from polyglance import errors
 from polyglance.records import Modality, Quarantined
 from polyglance.search import downloads
-from polyglance.search.scanned import Gathered
+from polyglance.search.scan_result import Gathered
 from polyglance.sources import formats, patterns, walking, webdataset
 from polyglance.sources.patterns import Patterns
 from polyglance.sources.skipped import Skipped, Why

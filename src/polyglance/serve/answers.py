@@ -24,8 +24,8 @@ from polyglance.search.index import Index
 from polyglance.search.queries import MediaVector, Query
 from polyglance.search.request import SearchRequest
 from polyglance.search.searcher import Answer, Interpretation, Searcher
-from polyglance.serve import freshness
-from polyglance.serve.pictures import Pictures
+from polyglance.serve import index_changes
+from polyglance.serve.media import Pictures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,7 +143,7 @@ class Asker:
 
     def __init__(self, searcher: Searcher) -> None:
         self._searcher = searcher
-        self._mark = freshness.mark(searcher.index.store)
+        self._mark = index_changes.mark(searcher.index.store)
         self._catalogue = Catalogue(searcher.index)
         self._lock = threading.Lock()
         self._looked = time.monotonic()
@@ -182,7 +182,7 @@ class Asker:
                 self._lost = self._found_lost()
                 self._looked = time.monotonic()
             if self._lost is not None:
-                raise freshness.lost(self._lost)
+                raise index_changes.lost(self._lost)
             self._renew()
 
     def _renew(self) -> None:
@@ -193,7 +193,7 @@ class Asker:
     def _found_lost(self) -> str | None:
         """Look at the disk; what is wrong there, if anything is."""
         try:
-            found = freshness.mark(self._searcher.index.store)
+            found = index_changes.mark(self._searcher.index.store)
             if found == self._mark:
                 self._searcher.refresh()
             else:

@@ -30,15 +30,15 @@ from polyglance.serve import (
 from polyglance.serve.answers import Asker
 from polyglance.serve.batching import Batcher
 from polyglance.serve.decoding import Decoder
-from polyglance.serve.freshness import LostIndexError
 from polyglance.serve.ids import AnyId
+from polyglance.serve.index_changes import LostIndexError
 from polyglance.serve.limits import Limits
-from polyglance.serve.looking import Looking
+from polyglance.serve.media import Pictures
 from polyglance.serve.metrics import Metrics
-from polyglance.serve.pictures import Pictures
 from polyglance.serve.requests import search_request
 from polyglance.serve.security import App, Guard
 from polyglance.serve.sessions import Doors, usable
+from polyglance.serve.upload_encoding import Looking
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from polyglance import errors
 from polyglance.serve.batching import StoppingError
 from polyglance.serve.decoding import BusyError
-from polyglance.serve.freshness import LostIndexError
+from polyglance.serve.index_changes import LostIndexError
 from polyglance.serve.security import UNFORESEEN
 
 STATUS = {

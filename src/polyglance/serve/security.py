@@ -17,10 +17,10 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMap
 from typing import Any
 
 from polyglance.serve import memory
-from polyglance.serve.arrivals import Arrivals, GoneError, TooLargeError, TooSlowError
 from polyglance.serve.connections import network_of
+from polyglance.serve.host_names import address_of, usable_name
 from polyglance.serve.limits import Limits
-from polyglance.serve.names import address_of, usable_name
+from polyglance.serve.request_bodies import Arrivals, GoneError, TooLargeError, TooSlowError
 from polyglance.serve.sessions import Doors, TooManyGuessesError, cookies_named
 
 Message = MutableMapping[str, Any]

@@ -19,7 +19,7 @@ from polyglance import errors
 from polyglance.languages.registry import ENGLISH
 from polyglance.records import LabelSet, MediaFile, Modality, PromptSet, Quarantined
 from polyglance.results.schema import CaptionPolicy
-from polyglance.sources import class_images, labels
+from polyglance.sources import classed_items, labels
 from polyglance.sources.formats import FORMATS
 from polyglance.storage import digests
 from polyglance.tasks.available import at_hand
@@ -167,11 +167,11 @@ class ClassificationData:
                 hint="give a folder with one folder a class, or with labels.tsv "
                 f"(columns {modality} and class): --images FOLDER",
             )
-        found = class_images.read_classed_items(folder, modality)
+        found = classed_items.read_classed_items(folder, modality)
         return replace(
             self,
             content_ids=found.ids,
-            classes=class_images.class_indices(found, names=self.names),
+            classes=classed_items.class_indices(found, names=self.names),
             media_files=found.media_files,
             links=found.links,
         )

@@ -19,7 +19,7 @@ from polyglance.encoding.reading import content_key
 from polyglance.languages.registry import ENGLISH
 from polyglance.recipes.data.dev_sets import normal_form
 from polyglance.records import Caption, MediaFile, Modality
-from polyglance.sources import named_pictures
+from polyglance.sources import named_items
 from polyglance.sources.webdataset import read_span
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.tasks.rows import ContentData, TaskData
@@ -245,7 +245,7 @@ def _keys_of(
         return
     listed: Collection[MediaFile] = data.media_files
     if not listed and folder is not None:
-        listed = named_pictures.find_named(folder, data.content_ids, modality).items
+        listed = named_items.find_named(folder, data.content_ids, modality).items
     for file in listed:
         yield content_key(
             read_span(file.path, file.span) if file.span else Path(file.path).read_bytes()

@@ -19,7 +19,7 @@ from polyglance import errors
 from polyglance.languages.registry import ENGLISH
 from polyglance.records import MediaFile, Modality, Quarantined
 from polyglance.results.schema import CaptionPolicy
-from polyglance.sources import class_images
+from polyglance.sources import classed_items
 from polyglance.sources.formats import FORMATS
 from polyglance.storage import digests
 from polyglance.tasks.available import at_hand
@@ -75,7 +75,7 @@ class NeighbourData:
                 f"{self.task} does not bring its {FORMATS[modality].noun}s",
                 hint="give the folder that holds train/ and val/: --images FOLDER",
             )
-        found = class_images.read_classed_items(folder, modality)
+        found = classed_items.read_classed_items(folder, modality)
         keys = [key.removeprefix(TRAIN).removeprefix(VALIDATION) for key in found.keys]
         parts = {name.partition("/")[0] + "/" for name in found.ids}
         if parts != {TRAIN, VALIDATION}:

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from polyglance import errors
 from polyglance.records import Modality
 from polyglance.storage import locations
-from polyglance.towers import known_places
+from polyglance.towers import trusted_paths
 from polyglance.towers.base import Tower as Tower
 
 
@@ -123,9 +123,9 @@ def beside(folder: Path, reference: str) -> str:
     parsed = parse_reference(reference)
     location = parsed.location
     for option in parsed.options.values():
-        known_places.require_allowed(option, named_by=folder)
+        trusted_paths.require_allowed(option, named_by=folder)
     if not location.startswith("./"):
-        known_places.require_allowed(location, named_by=folder)
+        trusted_paths.require_allowed(location, named_by=folder)
         return reference
     inside = (folder / location).resolve()
     if not inside.is_relative_to(folder.resolve()):
@@ -140,7 +140,7 @@ def note_places(reference: str) -> None:
     """Remember the paths of a reference that the user's own folder is about to name."""
     parsed = parse_reference(reference)
     for place in (parsed.location, *parsed.options.values()):
-        known_places.note(place)
+        trusted_paths.note(place)
 
 
 def load_tower(reference: str, *, modality: Modality) -> Tower:

@@ -12,7 +12,7 @@ import torch
 
 import small_bert
 import small_world
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.heads import affine
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder

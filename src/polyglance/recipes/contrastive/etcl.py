@@ -23,7 +23,7 @@ from typing import Any, Literal
 import torch
 
 from polyglance import errors, training
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.languages.registry import ENGLISH
 from polyglance.losses import Terms, clip
 from polyglance.losses.etcl import etcl, mural

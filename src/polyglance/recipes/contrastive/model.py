@@ -19,7 +19,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from polyglance import errors, training
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.heads import linear
 from polyglance.metrics import retrieval
 from polyglance.model.dual_encoder import DualEncoder

@@ -24,7 +24,7 @@ from typing import Literal
 import torch
 
 from polyglance import training
-from polyglance.encoding.embed import VectorCache
+from polyglance.encoding.texts import VectorCache
 from polyglance.losses import Terms, clip, siglip
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack

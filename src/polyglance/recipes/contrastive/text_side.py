@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from polyglance import errors
-from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.heads.affine import AffineMap
 from polyglance.model.side import Side
 from polyglance.towers import Tower

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.heads.affine import AffineMap
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from polyglance import errors, progress
-from polyglance.encoding.embed import VectorCache, text_key, text_vectors
+from polyglance.encoding.texts import VectorCache, text_key, text_vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.side import Side

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.side import Side
 from polyglance.recipes.data.image_text import ImageText

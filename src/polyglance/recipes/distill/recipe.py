@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as functional
 
 from polyglance import training
-from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.heads import linear
 from polyglance.languages.registry import ENGLISH
 from polyglance.losses import Terms, choice

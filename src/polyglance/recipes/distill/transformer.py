@@ -19,7 +19,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from polyglance import errors, training
-from polyglance.encoding.embed import VectorCache, text_vectors
+from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.heads import closed_form, linear
 from polyglance.heads.affine import AffineMap
 from polyglance.languages.registry import ENGLISH

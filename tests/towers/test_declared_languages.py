@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from polyglance.towers import Tower, declared
+from polyglance.towers import Tower, declared_languages
 
 
 class Silent(Tower):
@@ -28,40 +28,42 @@ def checkpoint(folder, *, config=None, card=None, tokens=None):
 def test_a_tower_that_says_so_itself():
     tower = Silent()
     tower.languages = ("de", "hin_Deva")
-    assert declared.languages_of(tower, "fake:x") == ("deu_Latn", "hin_Deva")
+    assert declared_languages.languages_of(tower, "fake:x") == ("deu_Latn", "hin_Deva")
 
 
 def test_precomputed_vectors_by_their_reference(tmp_path):
     reference = f"precomputed:{tmp_path}?space=s&languages=de,fr"
-    assert declared.languages_of(Silent(), reference) == ("deu_Latn", "fra_Latn")
-    assert declared.languages_of(Silent(), f"precomputed:{tmp_path}?space=s") == ()
+    assert declared_languages.languages_of(Silent(), reference) == ("deu_Latn", "fra_Latn")
+    assert declared_languages.languages_of(Silent(), f"precomputed:{tmp_path}?space=s") == ()
 
 
 def test_a_card(tmp_path):
     card = "---\nlicense: mit\nlanguage:\n- multilingual\n- de\n- no\n- zh\n---\n\n# A model\n"
-    found = declared.languages_of(Silent(), checkpoint(tmp_path, card=card))
+    found = declared_languages.languages_of(Silent(), checkpoint(tmp_path, card=card))
     assert found == ("deu_Latn", "nob_Latn", "zho_Hans", "zho_Hant")
 
 
 @pytest.mark.parametrize("card", ["", "---\n: [\n---\n", "---\nlanguage: 3\n---\n", "# only text"])
 def test_a_card_that_says_nothing(tmp_path, card):
-    assert declared.languages_of(Silent(), checkpoint(tmp_path, card=card)) == ()
+    assert declared_languages.languages_of(Silent(), checkpoint(tmp_path, card=card)) == ()
 
 
 def test_a_family(tmp_path):
     reference = checkpoint(tmp_path, config={"model_type": "xlm-roberta"})
-    found = declared.languages_of(Silent(), reference)
-    assert len(found) == len(declared.XLM_R.split()) == 94
+    found = declared_languages.languages_of(Silent(), reference)
+    assert len(found) == len(declared_languages.XLM_R.split()) == 94
     assert {"deu_Latn", "hin_Deva", "zho_Hant", "kmr_Latn"} <= set(found)
 
 
 def test_nllb_by_its_tokens(tmp_path):
     config = {"model_type": "m2m_100"}
     tokens = ["ace_Arab", "deu_Latn", "sat_Beng", "</s>"]
-    found = declared.languages_of(Silent(), checkpoint(tmp_path, config=config, tokens=tokens))
+    found = declared_languages.languages_of(
+        Silent(), checkpoint(tmp_path, config=config, tokens=tokens)
+    )
     assert "deu_Latn" in found
     assert "ace_Arab" in found
 
 
 def test_a_tower_without_a_folder():
-    assert declared.languages_of(Silent(), "tiny:pictograms-ranking") == ()
+    assert declared_languages.languages_of(Silent(), "tiny:pictograms-ranking") == ()

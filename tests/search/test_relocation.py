@@ -3,7 +3,7 @@
 import pytest
 
 from polyglance import errors
-from polyglance.encoding import embed
+from polyglance.encoding import texts
 from polyglance.search import indexing, searcher
 from polyglance.storage.store import Store
 
@@ -20,8 +20,8 @@ def raw(request, run, picture_folder, english, tmp_path):
         import small_world
 
         tower = small_world.load_reference("fake:multilingual")
-        store = embed.VectorCache(tmp_path / "cache").store_of(tower)
-        embed.embed_texts(["a", "b"], tower, store=store)
+        store = texts.VectorCache(tmp_path / "cache").store_of(tower)
+        texts.embed_texts(["a", "b"], tower, store=store)
         out = store.path
     return out
 

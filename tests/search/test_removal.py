@@ -8,7 +8,7 @@ from picture_files import make_tar, png
 from polyglance import errors
 from polyglance.search import indexing, thumbnails
 from polyglance.search.index import Index
-from polyglance.search.leaving import Policy
+from polyglance.search.removal import Policy
 from polyglance.storage.store import Store
 
 

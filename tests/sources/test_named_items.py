@@ -7,7 +7,7 @@ import pytest
 
 from picture_files import make_tar, png
 from polyglance import errors
-from polyglance.sources import named_pictures
+from polyglance.sources import named_items
 from polyglance.sources.webdataset import read_span
 
 NAMES = ["red.png", "blue.png", "green.png", "white.png", "absent.png"]
@@ -30,7 +30,7 @@ def test_a_numbered_member_goes_by_what_stands_beside_it(tmp_path):
     }
     pictures = {f"{i}.png": png(name) for i, name in enumerate(("red", "blue", "green", "black"))}
     make_tar(tmp_path / "a.tar", {**pictures, **beside, "x/white.png": png("white")})
-    found = named_pictures.find_named(tmp_path, NAMES, "image")
+    found = named_items.find_named(tmp_path, NAMES, "image")
     assert colours(found) == {
         f"{name}.png": png(name) for name in ("red", "blue", "green", "white")
     }
@@ -52,7 +52,7 @@ def test_what_stands_beside_is_believed_before_a_number_that_looks_like_a_name(t
         },
     )
     found = colours(
-        named_pictures.find_named(tmp_path / "a.tar", ["1.png", "2.png", "3.png"], "image")
+        named_items.find_named(tmp_path / "a.tar", ["1.png", "2.png", "3.png"], "image")
     )
     assert found == {"1.png": png("blue"), "2.png": png("red"), "3.png": png("green")}
 
@@ -61,7 +61,7 @@ def test_loose_files_go_before_tars_and_damaged_tars_are_named(tmp_path):
     (tmp_path / "red.png").write_bytes(png("red"))
     make_tar(tmp_path / "a.tar", {"red.png": png("blue"), "blue.png": png("blue")})
     (tmp_path / "b.tar").write_bytes(b"x" * 2000)
-    found = named_pictures.find_named(tmp_path, NAMES, "image")
+    found = named_items.find_named(tmp_path, NAMES, "image")
     assert colours(found) == {"red.png": png("red"), "blue.png": png("blue")}
     assert [item.id for item in found.damaged_tars] == ["b.tar"]
     assert "damaged" in found.damaged_tars[0].reason
@@ -72,13 +72,13 @@ def test_beside_the_end_of_a_cut_tar(tmp_path):
         tmp_path / "a.tar", {"0.png": png("red"), "0.json": b'{"file_name": "red.png"}'}
     )
     path.write_bytes(path.read_bytes()[: 512 * 3 + 4])  # in the middle of the json
-    found = named_pictures.find_named(path, ["red.png", "0.png"], "image")
+    found = named_items.find_named(path, ["red.png", "0.png"], "image")
     assert [image.id for image in found.items] == ["0.png"]
 
 
 def test_neither_pictures_nor_tars(tmp_path):
     with pytest.raises(errors.InputError, match="there is no image in"):
-        named_pictures.find_named(tmp_path, NAMES, "image")
+        named_items.find_named(tmp_path, NAMES, "image")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_name_is_found_with_folders_and_in_other_spellings(tmp_path, there, as
     (tmp_path / there).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / there).write_bytes(png("red"))
     (tmp_path / "other.png").write_bytes(png("blue"))
-    found = named_pictures.find_named(tmp_path, [asked], "image")
+    found = named_items.find_named(tmp_path, [asked], "image")
     assert colours(found) == {asked: png("red")}
     assert found.ambiguous == ()
 
@@ -105,12 +105,12 @@ def test_folders_and_spelling_tell_pictures_of_one_name_apart(tmp_path):
     for folder, colour in (("train", "red"), ("val", "blue")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "1.png").write_bytes(png(colour))
-    found = named_pictures.find_named(tmp_path, ["val/1.png", "train/1.png", "test/1.png"], "image")
+    found = named_items.find_named(tmp_path, ["val/1.png", "train/1.png", "test/1.png"], "image")
     assert colours(found) == {"val/1.png": png("blue"), "train/1.png": png("red")}
     assert found.ambiguous == ()
     (tmp_path / "a.png").write_bytes(png("red"))
     (tmp_path / "A.png").write_bytes(png("blue"))
-    both = named_pictures.find_named(tmp_path, ["A.png", "a.png"], "image")
+    both = named_items.find_named(tmp_path, ["A.png", "a.png"], "image")
     assert colours(both) == {"A.png": png("blue"), "a.png": png("red")}
 
 
@@ -119,7 +119,7 @@ def test_a_name_that_fits_two_pictures_is_said_unless_they_are_the_same(tmp_path
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "1.png").write_bytes(png(colour))
         (tmp_path / folder / "2.png").write_bytes(png("green"))
-    found = named_pictures.find_named(tmp_path, ["1.png", "2.png"], "image")
+    found = named_items.find_named(tmp_path, ["1.png", "2.png"], "image")
     assert colours(found) == {"1.png": png("red"), "2.png": png("green")}
     (said,) = found.ambiguous
     assert said.id == "1.png"

@@ -14,7 +14,7 @@ from typing import Literal
 
 from polyglance import errors, progress
 from polyglance.records import Modality
-from polyglance.search import places
+from polyglance.search import relocation
 from polyglance.sources.formats import FORMATS
 from polyglance.storage.store import Store
 
@@ -46,8 +46,8 @@ def require_own(
     Raises:
         StoreError: The index is of another source or kind, or is no index.
     """
-    places.require_index(store)
-    other = str(store.extra_facts.get(places.FOLDER, place))
+    relocation.require_index(store)
+    other = str(store.extra_facts.get(relocation.FOLDER, place))
     if other != place and os.path.exists(other):
         raise errors.StoreError(
             f"the index {store.path} is of {other}; {place} was given",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from polyglance import errors
-from polyglance.search.scanned import Gathered
+from polyglance.search.scan_result import Gathered
 from polyglance.sources.walking import why_by_name
 from polyglance.storage.store import Store
 

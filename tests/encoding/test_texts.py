@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from polyglance import errors
-from polyglance.encoding import embed, media, reading, runs
+from polyglance import errors, progress
+from polyglance.encoding import media, reading, runs
+from polyglance.encoding.texts import VectorCache, embed_texts, text_vectors
 from polyglance.records import MediaFile
 from polyglance.sources.walking import find_media
 from polyglance.storage.store import Store
@@ -116,9 +117,9 @@ def run_images(gallery, path, tower, **options):
 def test_every_distinct_text_is_encoded_once(tmp_path):
     tower = TextTower()
     store = text_store(tmp_path / "s", tower)
-    report = embed.embed_texts(["a", "b", "a", "c"], tower, store=store, block_rows=2)
+    report = embed_texts(["a", "b", "a", "c"], tower, store=store, block_rows=2)
     assert (report.new, report.known, report.quarantined) == (3, 0, ())
-    report = embed.embed_texts(["c", "d", "a"], tower, store=store)
+    report = embed_texts(["c", "d", "a"], tower, store=store)
     assert (report.new, report.known) == (1, 2)
     assert tower.asked == ["a", "b", "c", "d"]
     assert len(store) == 4
@@ -128,23 +129,23 @@ def test_text_vectors_come_in_the_order_asked(tmp_path):
     tower = TextTower()
     store = text_store(tmp_path / "s", tower)
     texts = ["a", "b", "a", "é", "e\u0301", "a\n"]
-    found = embed.text_vectors(texts, tower, store=store)
+    found = text_vectors(texts, tower, store=store)
     np.testing.assert_array_equal(found, TextTower().encode(texts))
     assert len(set(tower.asked)) == len(tower.asked) == 5
-    np.testing.assert_array_equal(embed.text_vectors(texts, tower, store=store), found)
+    np.testing.assert_array_equal(text_vectors(texts, tower, store=store), found)
     assert len(tower.asked) == 5
-    plain = embed.text_vectors(texts, tower)
+    plain = text_vectors(texts, tower)
     np.testing.assert_array_equal(plain, found)
-    assert embed.text_vectors([], tower, store=store).shape == (0, DIM)
+    assert text_vectors([], tower, store=store).shape == (0, DIM)
 
 
 @settings(max_examples=25, deadline=None)
 @given(rounds=st.lists(st.lists(st.sampled_from("abcdefgh\0é "), max_size=12), max_size=4))
 def test_a_cache_never_changes_a_vector(tmp_path_factory, rounds):
     tower = TextTower()
-    cache = embed.VectorCache(tmp_path_factory.mktemp("any"))
+    cache = VectorCache(tmp_path_factory.mktemp("any"))
     for texts in rounds:
-        found = embed.text_vectors(texts, tower, cache=cache)
+        found = text_vectors(texts, tower, cache=cache)
         np.testing.assert_array_equal(found, TextTower().encode(texts))
     assert max(Counter(tower.asked).values(), default=1) == 1
 
@@ -153,17 +154,17 @@ def test_the_language_counts_only_where_the_tower_uses_it(tmp_path):
     tower = LanguageTower()
     store = text_store(tmp_path / "s", tower)
     texts, languages = ["chat", "chat", "chat"], ["fra_Latn", "eng_Latn", "fra_Latn"]
-    found = embed.text_vectors(texts, tower, store=store, languages=languages)
+    found = text_vectors(texts, tower, store=store, languages=languages)
     assert len(store) == 2
     np.testing.assert_array_equal(found[0], found[2])
     assert (found[0] != found[1]).any()
     with pytest.raises(errors.LanguageError, match="no languages were given"):
-        embed.text_vectors(texts, tower, store=store)
+        text_vectors(texts, tower, store=store)
     with pytest.raises(errors.InputError, match="2 languages for 3 texts"):
-        embed.embed_texts(texts, tower, store=store, languages=languages[:2])
+        embed_texts(texts, tower, store=store, languages=languages[:2])
     other = TextTower()
     plain = text_store(tmp_path / "t", other)
-    embed.embed_texts(texts, other, store=plain, languages=languages)
+    embed_texts(texts, other, store=plain, languages=languages)
     assert len(plain) == 1
 
 
@@ -172,13 +173,13 @@ def test_text_that_is_none_is_named(tmp_path):
     store = text_store(tmp_path / "s", tower)
     for bad in ("\ud800", None, 3):
         with pytest.raises(errors.InputError, match="text 1 is"):
-            embed.embed_texts(["a", bad], tower, store=store)
+            embed_texts(["a", bad], tower, store=store)
 
 
 def test_a_text_without_a_vector_is_set_aside_and_the_rest_goes_on(tmp_path):
     tower = TextTower(bad=["b", "d"])
     store = text_store(tmp_path / "s", tower)
-    report = embed.embed_texts(list("abcde"), tower, store=store, block_rows=2)
+    report = embed_texts(list("abcde"), tower, store=store, block_rows=2)
     assert report.new == 3
     assert [one.reason for one in report.quarantined] == [
         "NaN for the text 'b'",
@@ -186,10 +187,10 @@ def test_a_text_without_a_vector_is_set_aside_and_the_rest_goes_on(tmp_path):
     ]
     assert runs.read_quarantine(store) == list(report.quarantined)
     with pytest.raises(errors.VectorError, match="gave 1 texts no usable vector, first: NaN for"):
-        embed.text_vectors(["a", "b"], tower, store=store)
+        text_vectors(["a", "b"], tower, store=store)
     assert [one.reason[-3:] for one in runs.read_quarantine(store)] == ["'d'", "'b'"]
     tower.bad.clear()
-    assert embed.embed_texts(list("abcde"), tower, store=store).new == 2
+    assert embed_texts(list("abcde"), tower, store=store).new == 2
     assert runs.read_quarantine(store) == []
     assert len(store) == 5
 
@@ -199,44 +200,44 @@ def test_a_tower_that_gives_another_width_is_an_error(tmp_path):
     store = text_store(tmp_path / "s", tower)
     tower.encode = lambda items, **_: np.ones((len(items), DIM + 1), np.float32)
     with pytest.raises(errors.VectorError, match=r"float32 \(1, 8\) is allowed"):
-        embed.embed_texts(["a"], tower, store=store)
+        embed_texts(["a"], tower, store=store)
 
 
 def test_a_store_of_another_tower_is_refused(tmp_path):
     store = text_store(tmp_path / "s", TextTower())
     other = TextTower(fingerprint="other")
     with pytest.raises(errors.StoreError, match="fingerprint 'other' was given"):
-        embed.embed_texts(["a"], other, store=store)
+        embed_texts(["a"], other, store=store)
     with pytest.raises(errors.StoreError):
-        embed.text_vectors(["a"], other, store=store)
+        text_vectors(["a"], other, store=store)
 
 
 def test_a_cache_has_a_store_for_each_tower_and_output(tmp_path):
-    cache = embed.VectorCache(tmp_path / "cache")
+    cache = VectorCache(tmp_path / "cache")
     one, two, three = TextTower(), TextTower(fingerprint="two"), LanguageTower("three")
     for tower in (one, two, three, one):
-        embed.text_vectors(["a"], tower, cache=cache, languages=["eng_Latn"])
-    front = embed.text_vectors(["a"], one, cache=cache, output="pre_projection")
+        text_vectors(["a"], tower, cache=cache, languages=["eng_Latn"])
+    front = text_vectors(["a"], one, cache=cache, output="pre_projection")
     assert front.shape == (1, DIM // 2)
-    spoken = embed.text_vectors(
+    spoken = text_vectors(
         ["a"], three, cache=cache, output="pre_projection", languages=["deu_Latn"]
     )
     assert spoken.shape == (1, DIM // 2)
     assert len(list((tmp_path / "cache").iterdir())) == 5
-    again = embed.VectorCache(tmp_path / "cache")
+    again = VectorCache(tmp_path / "cache")
     fresh = TextTower()
-    embed.text_vectors(["a"], fresh, cache=again)
-    embed.text_vectors(["a"], fresh, cache=again, output="pre_projection")
+    text_vectors(["a"], fresh, cache=again)
+    text_vectors(["a"], fresh, cache=again, output="pre_projection")
     assert fresh.asked == []
 
 
 def test_what_does_not_go_together(tmp_path):
     tower = TextTower()
-    store, cache = text_store(tmp_path / "s", tower), embed.VectorCache(tmp_path / "c")
+    store, cache = text_store(tmp_path / "s", tower), VectorCache(tmp_path / "c")
     with pytest.raises(errors.ConfigError, match="a store and a cache"):
-        embed.text_vectors(["a"], tower, store=store, cache=cache)
+        text_vectors(["a"], tower, store=store, cache=cache)
     with pytest.raises(errors.ConfigError, match="a store of embedding"):
-        embed.text_vectors(["a"], tower, store=store, output="pre_projection")
+        text_vectors(["a"], tower, store=store, output="pre_projection")
     with pytest.raises(errors.ConfigError, match="width of pre_projection"):
         runs.facts_of(tower, output="pre_projection")
 
@@ -254,10 +255,10 @@ def test_blocks_that_were_appended_survive_an_interrupt(tmp_path):
     tower.encode = interrupted
     texts = [str(row) for row in range(10)]
     with pytest.raises(KeyboardInterrupt):
-        embed.embed_texts(texts, tower, store=store, block_rows=2)
+        embed_texts(texts, tower, store=store, block_rows=2)
     assert len(Store.open(tmp_path / "s")) == 4
     tower.encode = encode
-    report = embed.embed_texts(texts, tower, store=store, block_rows=2)
+    report = embed_texts(texts, tower, store=store, block_rows=2)
     assert (report.new, report.known) == (6, 4)
     assert Counter(tower.asked).most_common(1)[0][1] == 1
 
@@ -277,15 +278,15 @@ def test_two_embedders_at_once(tmp_path):
     texts = ["a", "b", "c"]
     text_store(tmp_path / "s", slow)
     first = threading.Thread(
-        target=lambda: embed.embed_texts(texts, slow, store=Store.open(tmp_path / "s"))
+        target=lambda: embed_texts(texts, slow, store=Store.open(tmp_path / "s"))
     )
     first.start()
     started.wait()
     second, store = TextTower(), Store.open(tmp_path / "s")
     with pytest.raises(errors.StoreError, match=f"being written by process {os.getpid()} on"):
-        embed.embed_texts(texts, second, store=store)
+        embed_texts(texts, second, store=store)
     threading.Timer(0.2, go_on.set).start()
-    found = embed.text_vectors([*texts, "d"], second, store=store)
+    found = text_vectors([*texts, "d"], second, store=store)
     first.join()
     np.testing.assert_array_equal(found, TextTower().encode([*texts, "d"]))
     assert second.asked == ["d"]
@@ -297,7 +298,7 @@ def test_many_small_runs_are_compacted(tmp_path, monkeypatch):
     tower = TextTower()
     store = text_store(tmp_path / "s", tower)
     for row in range(6):
-        embed.embed_texts([str(row)], tower, store=store)
+        embed_texts([str(row)], tower, store=store)
     assert store.num_fragments <= 3
     assert len(store) == 6
 
@@ -318,13 +319,13 @@ def test_a_bar_is_shown_where_there_is_enough_to_do(tmp_path, monkeypatch):
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(embed.progress, "bar", Bar)
+    monkeypatch.setattr(progress, "bar", Bar)
     tower = TextTower()
     store = text_store(tmp_path / "s", tower)
-    embed.embed_texts(["a"], tower, store=store)
+    embed_texts(["a"], tower, store=store)
     assert shown == []
     texts = [str(row) for row in range(300)]
-    embed.embed_texts(texts, tower, store=store, block_rows=64)
+    embed_texts(texts, tower, store=store, block_rows=64)
     assert shown == [["texts", 300, 300]]
 
 
@@ -590,7 +591,7 @@ def test_ten_thousand_unchanged_files_take_no_torch(tmp_path):
     assert report.new == 10_000
     program = (
         "import sys\n"
-        "from pathlib import Path; from polyglance.encoding import embed\n"
+        "from pathlib import Path; from polyglance.encoding import media\n"
         "from polyglance.sources.walking import find_media\n"
         "from polyglance.towers import Tower\n"
         "class Unasked(Tower):\n"

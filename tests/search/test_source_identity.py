@@ -7,8 +7,8 @@ import pytest
 
 from picture_files import png
 from polyglance import errors, progress
-from polyglance.search import indexing, own_source
-from polyglance.search.leaving import Policy
+from polyglance.search import indexing, source_identity
+from polyglance.search.removal import Policy
 from polyglance.storage.store import Store
 
 MODEL, WIDTH = "fake:pixels", 192
@@ -90,7 +90,7 @@ def test_one_shared_picture_makes_no_folder_an_index_s_own(photos, tmp_path, sai
 
 def test_half_of_the_rows_are_enough_and_the_move_is_said(photos, tmp_path, said):
     build(photos, tmp_path / "index")
-    assert own_source.LEAST_FOUND == 0.5
+    assert source_identity.LEAST_FOUND == 0.5
     other = tmp_path / "other"
     other.mkdir()
     for i in range(4):

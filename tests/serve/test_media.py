@@ -5,7 +5,7 @@ import pytest
 from polyglance import errors
 from polyglance.search import thumbnails
 from polyglance.search.index import Index
-from polyglance.serve.pictures import Pictures
+from polyglance.serve.media import Pictures
 from polyglance.storage.store import Store
 
 
