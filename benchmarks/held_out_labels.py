@@ -81,7 +81,7 @@ def held_out(data: ClassificationData, classes: np.ndarray) -> ClassificationDat
     return replace(
         data,
         labels=chosen,
-        content_ids=tuple(map(str, classes)),
+        item_ids=tuple(map(str, classes)),
         classes=classes,
         subset_sizes=(),
         variant="labels",

@@ -97,19 +97,19 @@ class PhotoWorld:
     def contents(self, split: str) -> Vectors:
         """Their float32 (M, D), unit, in the teacher's space."""
         if split not in self._contents:
-            self._contents[split] = self.teacher.encode_contents(self.photos(split))
+            self._contents[split] = self.teacher.encode_items(self.photos(split))
         return self._contents[split]
 
     def captions_of(self, language: str, split: str) -> list[Caption]:
         """What is said in one language of a split's photos."""
-        return [each for each in self.captions[language] if self.split_of[each.content_id] == split]
+        return [each for each in self.captions[language] if self.split_of[each.item_id] == split]
 
     def data(self, split: str) -> RetrievalData:
         """All captions of a split as queries, all its photos as candidates."""
         names = self.photos(split)
         return RetrievalData(
             task="flickr8k",
-            content_ids=names,
+            item_ids=names,
             captions={language: self.captions_of(language, split) for language in self.captions},
             policy="all",
             splits={split: np.ones(len(names), bool)},
@@ -189,7 +189,7 @@ def parallel_text(
         (caption.language, _words(caption.text))
         for listed in said.values()
         for caption in listed
-        if caption.content_id in unseen
+        if caption.item_id in unseen
     }
     clean = tuple(
         pair
@@ -202,7 +202,7 @@ def parallel_text(
         left_out={
             "multi30k_lines_of_dev_and_test_photos": len(lines.images) - len(kept.images),
             "flickr8k_captions_of_dev_and_test_photos": sum(
-                caption.content_id in unseen for listed in said.values() for caption in listed
+                caption.item_id in unseen for listed in said.values() for caption in listed
             ),
             "pairs_that_read_like_a_dev_or_test_caption": len(distinct) - len(clean),
         },
@@ -212,8 +212,8 @@ def parallel_text(
 def _by_photo(listed: Iterable[Caption], unseen: set[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for caption in listed:
-        if caption.content_id not in unseen:
-            found.setdefault(caption.content_id, []).append(caption.text)
+        if caption.item_id not in unseen:
+            found.setdefault(caption.item_id, []).append(caption.text)
     return found
 
 
@@ -242,7 +242,7 @@ def _teacher(
         for split in ("train", "dev"):
             names = [name for name, found in split_of.items() if found == split]
             row_of = {name: row for row, name in enumerate(names)}
-            listed = [caption for caption in english if caption.content_id in row_of]
+            listed = [caption for caption in english if caption.item_id in row_of]
             texts = text_vectors(
                 [caption.text for caption in listed],
                 text_tower,
@@ -252,7 +252,7 @@ def _teacher(
             parts[split] = photo_teacher.EnglishPairs(
                 photos=unit(photo_tower.encode(names)),
                 texts=unit(texts),
-                owners=np.array([row_of[caption.content_id] for caption in listed]),
+                owners=np.array([row_of[caption.item_id] for caption in listed]),
             )
         photo_head, text_head, report = photo_teacher.train_heads(
             parts["train"], dev=parts["dev"], config=config

@@ -89,7 +89,7 @@ def pictograms() -> RealWorld:
     from polyglance.sources.images import decode_image
 
     files = world.media_files(source.TEST_ARTIST)
-    contents = teacher.encode_contents(
+    contents = teacher.encode_items(
         [decode_image(file.path.read_bytes(), name=file.id) for file in files]
     )
     seen = [i for i, concept in enumerate(world.concepts) if not concept.held_out]
@@ -117,7 +117,7 @@ def photos() -> RealWorld:
     sentences = load_tower("sentence:all-MiniLM-L6-v2", modality="text")
     say(f"photos: encoding {len(train):,} English captions")
     texts = unit(sentences.encode([caption.text for caption in train]))
-    owners = np.array([row_of[caption.content_id] for caption in train])
+    owners = np.array([row_of[caption.item_id] for caption in train])
     image_head, text_head = _contrastive_heads(unit(features), texts, owners)
     test = [name for name, split in split_of.items() if split == "test"]
     contents = unit(image_head(unit(features[[row_of[name] for name in test]])))
@@ -139,7 +139,7 @@ def photos() -> RealWorld:
 def _first_captions(listed: list[Caption]) -> dict[str, str]:
     first: dict[str, str] = {}
     for caption in listed:
-        first.setdefault(caption.content_id, caption.text)
+        first.setdefault(caption.item_id, caption.text)
     return first
 
 

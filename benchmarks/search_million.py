@@ -186,7 +186,7 @@ def _photo_world() -> World:
             languages=[ENGLISH] * len(said),
         )
     )
-    owner = np.array([row_of[each.content_id] for each in said])
+    owner = np.array([row_of[each.item_id] for each in said])
     of_train = split[owner] == "train"
     to_photos = closed_form.ridge(texts[of_train], photos[owner[of_train]], penalty=PENALTY)
     rng = np.random.default_rng(SEED)

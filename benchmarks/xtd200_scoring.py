@@ -86,12 +86,11 @@ def make_inputs(
         says[repeated] = random.integers(0, 20, len(repeated))
         texts[name] = unit(vectors[says])
         captions[name] = [
-            Caption(content_id, f"{name} {row}", name)
-            for content_id, row in zip(ids, says, strict=True)
+            Caption(item_id, f"{name} {row}", name) for item_id, row in zip(ids, says, strict=True)
         ]
     data = RetrievalData(
         task="xtd200-size",
-        content_ids=ids,
+        item_ids=ids,
         captions=captions,
         policy="first",
         splits={"test": np.ones(num_rows, bool)},

@@ -21,7 +21,7 @@ def retrieval_data():
     ids = tuple(f"{phrase.replace(' ', '-')}.png" for phrase in small_world.PHRASES)
     return RetrievalData(
         task="shapes",
-        content_ids=ids,
+        item_ids=ids,
         captions={name: small_world.captions(name) for name in (ENGLISH, *small_world.LANGUAGES)},
         policy="first",
         splits={"test": np.ones(len(ids), bool)},
@@ -29,7 +29,7 @@ def retrieval_data():
 
 
 def training_data(teacher):
-    drawn = teacher.encode_contents([small_world.draw(p, seed=1) for p in small_world.PHRASES])
+    drawn = teacher.encode_items([small_world.draw(p, seed=1) for p in small_world.PHRASES])
     captions = [c for name in (ENGLISH, *small_world.LANGUAGES) for c in small_world.captions(name)]
     others = [caption for caption in captions if caption.language != ENGLISH]
     return TrainingData(
@@ -39,9 +39,7 @@ def training_data(teacher):
             for phrase in small_world.PHRASES
             for name in small_world.LANGUAGES
         ],
-        image_text=image_text.join(
-            captions, content_ids=retrieval_data().content_ids, contents=drawn
-        ),
+        image_text=image_text.join(captions, item_ids=retrieval_data().item_ids, contents=drawn),
         banks=pseudo_pairs.Banks(drawn, [c.text for c in others], [c.language for c in others]),
     )
 
@@ -54,7 +52,7 @@ def setup(teacher, out, **changes):
     shared = {
         "teacher": teacher,
         "data": retrieval_data(),
-        "contents": teacher.encode_contents(
+        "contents": teacher.encode_items(
             [small_world.draw(p, seed=99) for p in small_world.PHRASES]
         ),
         "training_data": training_data(teacher),

@@ -109,7 +109,7 @@ def test_open_clip_in_python(open_clip, model_folder, run):
 
 def test_vectors_on_both_sides(teacher, run):
     (code,) = blocks("python")["You have the vectors"]
-    pictures = teacher.encode_contents([small_world.draw(p, seed=99) for p in small_world.PHRASES])
+    pictures = teacher.encode_items([small_world.draw(p, seed=99) for p in small_world.PHRASES])
     texts = [small_world.translate(p, x) for x in LANGUAGES.values() for p in small_world.PHRASES]
     vectors = 2 * teacher.encode_texts(texts, languages=None)
     given = {"texts": texts, "text_vectors": vectors}

@@ -51,9 +51,9 @@ def test_the_publishers_multi30k_and_flickr8k_files():
     lines = multi30k_lines.read_multi30k(SHARED / "multi30k", "val", languages=["en", "cs"])
     assert len(lines.images) == len(lines.lines["ces_Latn"]) == 1014
     test = captions.read_flickr8k(SHARED / "flickr8k", "en", split="test")
-    assert len({caption.content_id for caption in test}) == 1000
+    assert len({caption.item_id for caption in test}) == 1000
     assert len(test) == 5000
-    kept = lines.leaving_out({caption.content_id for caption in test})
+    kept = lines.leaving_out({caption.item_id for caption in test})
     assert 0 < len(kept.images) <= 1014
     for code in ("ar", "fr", "zh"):
         assert captions.read_flickr8k(SHARED / "flickr8k", code, split="dev")

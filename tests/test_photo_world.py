@@ -96,7 +96,7 @@ def test_no_caption_of_a_real_dev_or_test_photo():
     texts = {(pair.language_b, pair.text_b) for pair in found.pairs}
     texts |= {(ENGLISH, pair.text_a) for pair in found.pairs}
     for language, listed in said.items():
-        unseen = {(language, each.text) for each in listed if split_of[each.content_id] != "train"}
+        unseen = {(language, each.text) for each in listed if split_of[each.item_id] != "train"}
         assert unseen
         assert not unseen & texts
     assert found.left_out["multi30k_lines_of_dev_and_test_photos"] == 1450

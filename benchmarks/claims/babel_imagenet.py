@@ -56,17 +56,17 @@ def _spoken(world: World) -> tuple[str, ...]:
 
 
 def _sampled(world: World, seed: int) -> ImageText:
-    rows = np.random.default_rng(seed).permutation(len(world.image_text.content_ids))
+    rows = np.random.default_rng(seed).permutation(len(world.image_text.item_ids))
     part = world.image_text.take(np.sort(rows[: 40 if world.quick else NUM_SAMPLED]))
     return part.speaking(ENGLISH, *_spoken(world))
 
 
 def _pairs(data: ImageText, languages: Sequence[str]) -> list[Pair]:
-    english = {c.content_id: c.text for c in reversed(data.captions) if c.language == ENGLISH}
+    english = {c.item_id: c.text for c in reversed(data.captions) if c.language == ENGLISH}
     return [
-        Pair(english[c.content_id], ENGLISH, c.text, c.language)
+        Pair(english[c.item_id], ENGLISH, c.text, c.language)
         for c in data.captions
-        if c.language in languages and c.content_id in english
+        if c.language in languages and c.item_id in english
     ]
 
 
@@ -115,9 +115,9 @@ def _among(count: int) -> Callable[[World, int], Hits]:
 
     def run(world: World, seed: int) -> Hits:
         random = np.random.default_rng(seed)
-        first = {c.content_id: c.text for c in reversed(world.data.captions[ENGLISH])}
-        rows = np.array([i for i, name in enumerate(world.data.content_ids) if name in first])
-        texts = [first[world.data.content_ids[row]] for row in rows.tolist()]
+        first = {c.item_id: c.text for c in reversed(world.data.captions[ENGLISH])}
+        rows = np.array([i for i, name in enumerate(world.data.item_ids) if name in first])
+        texts = [first[world.data.item_ids[row]] for row in rows.tolist()]
         named = world.teacher.encode_texts(
             texts, languages=[ENGLISH] * len(texts), cache=world.cache
         )
@@ -181,12 +181,12 @@ def _accuracy(
     world: World, side: Side, *, language: str, templates: Sequence[str], split: str
 ) -> list[float | None]:
     """Whether each picture of a split is nearest its own name among the names of the split."""
-    name = {c.content_id: c.text for c in world.data.captions[language]}
+    name = {c.item_id: c.text for c in world.data.captions[language]}
     members = world.members(split)
-    named = [int(i) for i in members if world.data.content_ids[i] in name]
+    named = [int(i) for i in members if world.data.item_ids[i] in name]
     total: Vectors = np.zeros((len(named), side.dim), np.float32)
     for template in templates:
-        said = [template.replace("{}", name[world.data.content_ids[i]]) for i in named]
+        said = [template.replace("{}", name[world.data.item_ids[i]]) for i in named]
         total += unit(side.through_head(side.tower.encode(said)))
     hits = retrieval.hit_rates_at_k(
         world.contents[named], unit(total), relevance=np.arange(len(named)), ks=(1,)

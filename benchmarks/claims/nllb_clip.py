@@ -51,17 +51,15 @@ def spread(data: ImageText, *, equal: bool, seed: int) -> ImageText:
     weight = np.ones(len(ranked)) if equal else 1 / np.arange(1, len(ranked) + 1)
     there: dict[str, dict[str, list[image_text.Caption]]] = {}
     for caption in data.captions:
-        there.setdefault(caption.content_id, {}).setdefault(caption.language, []).append(caption)
+        there.setdefault(caption.item_id, {}).setdefault(caption.language, []).append(caption)
     chosen = []
-    for content_id in data.content_ids:
-        share = np.array(
-            [w * (n in there[content_id]) for n, w in zip(ranked, weight, strict=True)]
-        )
+    for item_id in data.item_ids:
+        share = np.array([w * (n in there[item_id]) for n, w in zip(ranked, weight, strict=True)])
         if share.sum():
             language = ranked[random.choice(len(ranked), p=share / share.sum())]
-            listed = there[content_id][language]
+            listed = there[item_id][language]
             chosen.append(listed[random.integers(len(listed))])
-    return image_text.join(chosen, content_ids=data.content_ids, contents=data.contents)
+    return image_text.join(chosen, item_ids=data.item_ids, contents=data.contents)
 
 
 def _regime(config: NllbClipConfig) -> Callable[[World, int], Hits]:

@@ -63,7 +63,7 @@ def photos(folder: Path, *, quick: bool) -> World:
     test = {name: captions.read_flickr8k(FOLDER, name, split="test") for name in CODES}
     if quick:
         few = {name for name, s in split_of.items() if s == "train"} - set(list(split_of)[400:])
-        train = {name: [c for c in listed if c.content_id in few] for name, listed in train.items()}
+        train = {name: [c for c in listed if c.item_id in few] for name, listed in train.items()}
     cache = VectorCache(folder / "texts")
     teacher = _teacher(folder, list(split_of), train[ENGLISH], cache=cache, quick=quick)
     shown = {
@@ -75,18 +75,18 @@ def photos(folder: Path, *, quick: bool) -> World:
         teacher=teacher,
         data=RetrievalData(
             task="flickr8k",
-            content_ids=tuple(shown["test"]),
+            item_ids=tuple(shown["test"]),
             captions=test,
             policy="first",
             splits={"test": np.ones(len(shown["test"]), bool)},
         ),
-        contents=teacher.encode_contents(shown["test"]),
+        contents=teacher.encode_items(shown["test"]),
         english=[caption.text for caption in train[ENGLISH]],
         parallel=_parallel(train, [name for name, s in split_of.items() if s != "train"]),
         image_text=image_text.join(
             [caption for listed in train.values() for caption in listed],
-            content_ids=shown["train"],
-            contents=teacher.encode_contents(shown["train"]),
+            item_ids=shown["train"],
+            contents=teacher.encode_items(shown["train"]),
         ),
         groups={
             "others": others,
@@ -125,7 +125,7 @@ def _parallel(train: dict[str, list[Caption]], forbidden: list[str]) -> list[Pai
 def _first(listed: list[Caption]) -> dict[str, str]:
     found: dict[str, str] = {}
     for caption in listed:
-        found.setdefault(caption.content_id, caption.text)
+        found.setdefault(caption.item_id, caption.text)
     return found
 
 
@@ -151,7 +151,7 @@ def _teacher(
         languages=[ENGLISH] * len(english),
     )
     row_of = {name: row for row, name in enumerate(names)}
-    owners = np.array([row_of[caption.content_id] for caption in english])
+    owners = np.array([row_of[caption.item_id] for caption in english])
     photo_head, text_head = _heads(raw, texts, owners, num_steps=15 if quick else TEACHER_STEPS)
     model = DualEncoder(
         Side(photo_tower, reference, photo_head), Side(text_tower, ENGLISH_TOWER, text_head), "x"

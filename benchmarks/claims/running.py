@@ -87,7 +87,7 @@ def world_of(name: str, folder: Path, *, quick: bool) -> World:
     make = {"pictograms": worlds.pictograms, "flickr8k": photos.photos}[name]
     made = make(folder / name, quick=quick)
     facts = {"groups": {group: list(members) for group, members in made.groups.items()}}
-    facts["counts"] = [len(made.english), len(made.image_text.content_ids), len(made.contents)]
+    facts["counts"] = [len(made.english), len(made.image_text.item_ids), len(made.contents)]
     atomic.write_text(folder / f"{name}.json", json.dumps(facts) + "\n")
     return made
 

@@ -81,8 +81,8 @@ class World:
 
     def members(self, split: str) -> NDArray[np.int64]:
         """(G,) contents of a split that are asked for in some language."""
-        asked = {c.content_id for listed in self.data.captions.values() for c in listed}
-        is_asked = np.array([content_id in asked for content_id in self.data.content_ids])
+        asked = {c.item_id for listed in self.data.captions.values() for c in listed}
+        is_asked = np.array([item_id in asked for item_id in self.data.item_ids])
         return np.flatnonzero(is_asked & self.data.splits[split])
 
     def tower(self, group: str, *, frozen: bool = False) -> Side:
@@ -205,9 +205,9 @@ def pictograms(folder: Path, *, quick: bool) -> World:
     setup = pictograms_comparison(folder, languages=(*others, *extra), seeds=(0,), settings={})
     held_out = setup.data.splits["held_out"]
     asked = held_out | (np.arange(len(held_out)) % 2 == 0)
-    names = {name for name, is_asked in zip(setup.data.content_ids, asked, strict=True) if is_asked}
+    names = {name for name, is_asked in zip(setup.data.item_ids, asked, strict=True) if is_asked}
     captions = {
-        language: [caption for caption in listed if caption.content_id in names]
+        language: [caption for caption in listed if caption.item_id in names]
         for language, listed in setup.data.captions.items()
     }
     assert setup.training_data.image_text is not None
@@ -220,7 +220,7 @@ def pictograms(folder: Path, *, quick: bool) -> World:
         assert setup.training_data.image_text is not None
         return {
             i: prepare(decode_image((drawn / i).read_bytes(), name=i))
-            for i in setup.training_data.image_text.content_ids
+            for i in setup.training_data.image_text.item_ids
         }
 
     def encode_test(side: Side) -> Vectors:

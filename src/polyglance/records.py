@@ -15,7 +15,7 @@ Output = Literal["embedding", "pre_projection"]
 class Caption:
     """A text about one content item (an image or a sound) in one language."""
 
-    content_id: str
+    item_id: str
     text: str
     language: str
 

@@ -25,7 +25,7 @@ def task(languages):
     """The phrase, and the phrase without its size: two texts a picture."""
     captions = {
         language: [
-            Caption(row.content_id, text, language)
+            Caption(row.item_id, text, language)
             for row in small_world.captions(language)
             for text in (row.text, row.text.split(" ", 1)[1])
         ]
@@ -33,7 +33,7 @@ def task(languages):
     }
     return RetrievalData(
         task="shapes",
-        content_ids=IDS,
+        item_ids=IDS,
         captions=captions,
         policy="all",
         splits={"test": np.ones(len(IDS), bool)},
@@ -47,7 +47,7 @@ def encoder(teacher, pack_folder):
 
 @pytest.fixture
 def contents(teacher):
-    return teacher.encode_contents([small_world.draw(p, seed=99) for p in small_world.PHRASES])
+    return teacher.encode_items([small_world.draw(p, seed=99) for p in small_world.PHRASES])
 
 
 def test_a_pack_brings_texts_to_their_images(encoder, contents):
@@ -150,7 +150,7 @@ def flickr8k(tmp_path):
     folder.mkdir()
     (folder / "images.tsv").write_text("image\tsplit\n" + "".join(f"{i}\ttest\n" for i in IDS))
     for code, language in (("en", "eng_Latn"), ("de", "deu_Latn")):
-        lines = "".join(f"{c.content_id}\t{c.text}\n" for c in small_world.captions(language))
+        lines = "".join(f"{c.item_id}\t{c.text}\n" for c in small_world.captions(language))
         (folder / f"captions.{code}.tsv").write_text("image\tcaption\n" + lines)
     return folder
 

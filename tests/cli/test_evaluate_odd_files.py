@@ -15,14 +15,14 @@ def folder(tmp_path):
     """The small world's captions in the form of Flickr8k, German alone."""
     made = tmp_path / "flickr8k"
     made.mkdir()
-    lines = "".join(f"{row.content_id}\ttest\n" for row in ROWS)
+    lines = "".join(f"{row.item_id}\ttest\n" for row in ROWS)
     (made / "images.tsv").write_text("image\tsplit\n" + lines)
     (made / "captions.de.tsv").write_text(table())
     return made
 
 
 def table():
-    return "image\tcaption\n" + "".join(f"{row.content_id}\t{row.text}\n" for row in ROWS)
+    return "image\tcaption\n" + "".join(f"{row.item_id}\t{row.text}\n" for row in ROWS)
 
 
 @pytest.fixture

@@ -196,8 +196,8 @@ Image.new("RGB", (64, 40), (250, 10, 10)).save(JPEG, "JPEG")
     ],
 )
 def test_which_terminals_show_pictures(environment, way):
-    assert terminal.picture_way(environment, is_terminal=True) == way
-    assert terminal.picture_way(environment, is_terminal=False) is None
+    assert terminal.image_way(environment, is_terminal=True) == way
+    assert terminal.image_way(environment, is_terminal=False) is None
 
 
 def test_kitty_takes_png_in_chunks():

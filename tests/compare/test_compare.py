@@ -127,7 +127,7 @@ def climbed_of(rate):
 
 def test_a_task_too_small_to_choose_on(teacher, tmp_path):
     few = compare_world.retrieval_data().only(
-        compare_world.retrieval_data().content_ids[:19], reason="few"
+        compare_world.retrieval_data().item_ids[:19], reason="few"
     )
     shared = compare_world.setup(teacher, tmp_path, data=few)
     with pytest.raises(errors.ConfigError, match="has 19 items"):

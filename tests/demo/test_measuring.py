@@ -43,7 +43,7 @@ def test_dev_scores_come_from_the_dev_drawings_by_the_function_of_train(
         test=None,
         test_contents=None,
         dev=dev,
-        dev_contents=teacher.encode_contents(
+        dev_contents=teacher.encode_items(
             [small_world.draw(p, seed=1) for p in small_world.PHRASES]
         ),
         cache=texts.VectorCache(tmp_path / "texts"),
@@ -68,7 +68,7 @@ def test_dev_scores_come_from_the_dev_drawings_by_the_function_of_train(
 
 def test_the_bench_takes_dev_from_the_artist_that_training_used(teacher, tmp_path, monkeypatch):
     asked = []
-    ids = compare_world.retrieval_data().content_ids
+    ids = compare_world.retrieval_data().item_ids
 
     def drawn_by(world, artist):
         asked.append(artist)
@@ -85,7 +85,7 @@ def test_the_bench_takes_dev_from_the_artist_that_training_used(teacher, tmp_pat
     concepts = [SimpleNamespace(id=one, held_out=number < 9) for number, one in enumerate(ids)]
     bench = demo._bench(SimpleNamespace(concepts=concepts), teacher, tmp_path)
     assert asked == [pictograms.TRAIN_ARTIST]
-    assert len(bench.dev.content_ids) == 72 - 9  # no held-out concept chooses anything
+    assert len(bench.dev.item_ids) == 72 - 9  # no held-out concept chooses anything
 
 
 def test_the_best_pack_is_that_of_the_dev_scores(pack):

@@ -22,7 +22,7 @@ IDS = tuple(f"{phrase.replace(' ', '-')}.png" for phrase in small_world.PHRASES)
 def task(name):
     return RetrievalData(
         task=name,
-        content_ids=IDS,
+        item_ids=IDS,
         captions={language: small_world.captions(language) for language in LANGUAGES},
         policy="first",
         splits={"seen": np.ones(len(IDS), bool)},
@@ -36,9 +36,9 @@ def bench(teacher, tmp_path):
     return measuring.Bench(
         teacher=teacher,
         test=task("pictograms"),
-        test_contents=teacher.encode_contents(drawn[9])[::-1].copy(),
+        test_contents=teacher.encode_items(drawn[9])[::-1].copy(),
         dev=task("pictograms"),
-        dev_contents=teacher.encode_contents(drawn[1]),
+        dev_contents=teacher.encode_items(drawn[1]),
         cache=texts.VectorCache(tmp_path / "texts"),
     )
 
@@ -56,7 +56,7 @@ def test_dev_scores_are_those_of_the_dev_pictures(bench, pack, tmp_path):
     sample = measuring.sampled(bench.dev)
     for language in LANGUAGES:
         asked = [caption.text for caption in sample.captions[language]]
-        wanted = np.array([IDS.index(c.content_id) for c in sample.captions[language]])
+        wanted = np.array([IDS.index(c.item_id) for c in sample.captions[language]])
         said = unit(pack.side.through_head(pack.side.tower.encode(asked)))
         hits = retrieval.hit_rates_at_k(said, bench.dev_contents, relevance=wanted, ks=(10,))[10]
         assert found.languages[language].pack == pytest.approx(float(np.mean(hits)))

@@ -43,7 +43,7 @@ def task(**changes):
             "deu_Latn": PromptSet("deu_Latn", ("{}", "ein {}", "ein {}")),
         },
         "english": PromptSet("eng_Latn", ENGLISH),
-        "content_ids": tuple(f"{i}-{s}" for i in range(len(phrases)) for s in SEEDS),
+        "item_ids": tuple(f"{i}-{s}" for i in range(len(phrases)) for s in SEEDS),
         "classes": np.repeat(np.arange(len(phrases)), len(SEEDS)),
     }
     return ClassificationData(**(given | changes))
@@ -52,7 +52,7 @@ def task(**changes):
 @pytest.fixture(scope="module")
 def contents(teacher):
     drawn = [small_world.draw(p, seed=s) for p in small_world.PHRASES for s in SEEDS]
-    return teacher.encode_contents(drawn)
+    return teacher.encode_items(drawn)
 
 
 def measure(teacher, contents, data, **options):

@@ -18,7 +18,7 @@ def task(languages=("eng_Latn", "deu_Latn")):
     seen = np.arange(len(IDS)) % 5 != 0
     return RetrievalData(
         task="shapes",
-        content_ids=IDS,
+        item_ids=IDS,
         captions={language: small_world.captions(language) for language in languages},
         policy="first",
         splits={"seen": seen, "held_out": ~seen},
@@ -27,7 +27,7 @@ def task(languages=("eng_Latn", "deu_Latn")):
 
 @pytest.fixture(scope="module")
 def contents(teacher):
-    return teacher.encode_contents([small_world.draw(p, seed=99) for p in small_world.PHRASES])
+    return teacher.encode_items([small_world.draw(p, seed=99) for p in small_world.PHRASES])
 
 
 def measure(teacher, contents, data=None, **options):

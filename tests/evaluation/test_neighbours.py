@@ -80,7 +80,7 @@ def test_classes_are_the_same_in_both_parts(tmp_path):
         (tmp_path / name).mkdir(parents=True)
         Image.new("RGB", (2, 2)).save(tmp_path / name / "x.png")
     data = NeighbourData(task="n").with_items(tmp_path, "image")
-    assert dict(zip(data.content_ids, data.classes.tolist(), strict=True)) == {
+    assert dict(zip(data.item_ids, data.classes.tolist(), strict=True)) == {
         "train/n1/x.png": 0,
         "train/n2/x.png": 1,
         "val/n2/x.png": 1,

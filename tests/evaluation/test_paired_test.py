@@ -44,7 +44,7 @@ def task():
     """Three captions a picture in German, one in Hindi, and none for the last four there."""
     return RetrievalData(
         task="pairs",
-        content_ids=IDS,
+        item_ids=IDS,
         captions={
             "deu_Latn": [
                 Caption(name, f"c{i} {j}", "deu_Latn") for i, name in enumerate(IDS) for j in "abc"
@@ -127,7 +127,7 @@ def test_enough_draws_for_many_languages():
     languages = [f"l{i}" for i in range(60)]
     data = RetrievalData(
         task="many",
-        content_ids=IDS,
+        item_ids=IDS,
         captions={
             language: [Caption(name, f"c{i}", language) for i, name in enumerate(IDS)]
             for language in languages
@@ -169,10 +169,10 @@ def flickr8k(tmp_path, picture_folder):
     folder.mkdir()
     rows = small_world.captions("deu_Latn")
     (folder / "images.tsv").write_text(
-        "image\tsplit\n" + "".join(f"{row.content_id}\ttest\n" for row in rows)
+        "image\tsplit\n" + "".join(f"{row.item_id}\ttest\n" for row in rows)
     )
     (folder / "captions.de.tsv").write_text(
-        "image\tcaption\n" + "".join(f"{row.content_id}\t{row.text}\n" for row in rows)
+        "image\tcaption\n" + "".join(f"{row.item_id}\t{row.text}\n" for row in rows)
     )
     return folder
 

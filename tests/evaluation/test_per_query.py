@@ -62,7 +62,7 @@ def classes():
         prompts={},
         english=None,
         variant="labels",
-        content_ids=tuple(f"{i}-{j}" for i in range(NUM) for j in "ab"),
+        item_ids=tuple(f"{i}-{j}" for i in range(NUM) for j in "ab"),
         classes=np.repeat(np.arange(NUM), 2),
     )
 

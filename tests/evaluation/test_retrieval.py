@@ -53,7 +53,7 @@ def task(*, says=None, policy="all", **changes):
         captions[language] = rows
     data = RetrievalData(
         task="given",
-        content_ids=ids,
+        item_ids=ids,
         captions=captions,
         policy=policy,
         splits={"test": np.ones(len(ids), bool)},
@@ -62,7 +62,7 @@ def task(*, says=None, policy="all", **changes):
 
 
 def measure(data, encoder, **options):
-    contents = encoder.contents[[int(i.split(".")[0]) for i in data.content_ids]]
+    contents = encoder.contents[[int(i.split(".")[0]) for i in data.item_ids]]
     return evaluation.evaluate(encoder, data, contents=contents, name="m", model_id="m", **options)
 
 
@@ -119,7 +119,7 @@ def test_average_recall_has_the_interval_of_what_each_picture_gives_to_both_dire
 
 
 def test_one_picture_has_values_and_no_intervals(by_hand):
-    data = task().only([task().content_ids[0]], reason="items_missing")
+    data = task().only([task().item_ids[0]], reason="items_missing")
     rows = measure(data, GivenTexts(), languages=["eng_Latn"])
     for row in rows:
         assert row.values["hit_rate_at_1"] == row.values["average_recall"] == 1.0
@@ -167,7 +167,7 @@ def test_missing_images_never_shift_captions(missing):
     one_each = {language: rows[:55] for language, rows in task().captions.items()}
     data = task(captions=one_each)
     exact = GivenTexts(noise=0.0)
-    there = [name for name in data.content_ids if int(name.split(".")[0]) not in missing]
+    there = [name for name in data.item_ids if int(name.split(".")[0]) not in missing]
     fewer = data.only(there, reason="items_missing")
     for row in measure(fewer, exact, languages=["deu_Latn"]):
         # Without noise every caption finds its own picture; shifted, hardly any would.

@@ -27,7 +27,7 @@ IDS = tuple(f"{phrase.replace(' ', '-')}.png" for phrase in small_world.PHRASES)
 def task():
     return RetrievalData(
         task="shapes",
-        content_ids=IDS,
+        item_ids=IDS,
         captions={"eng_Latn": small_world.captions("eng_Latn")},
         policy="first",
         splits={"test": np.ones(len(IDS), bool)},
@@ -156,7 +156,7 @@ def test_pictures_of_tars_are_encoded_once(model_folder, tars, monkeypatch):
 def vectors(model_folder, tmp_path):
     """Vectors of all pictures but the last, as the model itself gives them."""
     encoder = DualEncoder.load(model_folder)
-    given = encoder.encode_contents([small_world.draw(p, seed=99) for p in small_world.PHRASES])
+    given = encoder.encode_items([small_world.draw(p, seed=99) for p in small_world.PHRASES])
     folder = tmp_path / "vectors"
     folder.mkdir()
     np.save(folder / "vectors.npy", given[:-1])

@@ -67,7 +67,7 @@ def test_both_sides_of_clip_as_the_service_reads_them(make_checkpoint, texts, pi
     widened(found, vectors(pack, texts))
     seen = np.stack([image_vector(tmp_path / "out", picture) for picture in pictures])
     # Grey pictures are made RGB before they are resized on both sides.
-    widened(seen, model.encode_contents(pictures))
+    widened(seen, model.encode_items(pictures))
     assert max(written.differences.values()) < 1e-5
     files = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
     assert files == {

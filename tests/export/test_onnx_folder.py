@@ -108,7 +108,7 @@ def test_both_sides_of_a_dual_encoder_with_a_content_head(
     agrees(text_vectors(tmp_path / "out", texts), vectors(pack, texts))
     pixels = np.stack([model.content.tower.preprocess(picture) for picture in pictures])
     graph = session(tmp_path / "out" / "image" / "model.onnx")
-    wanted = pack.project(model.encode_contents(pictures))
+    wanted = pack.project(model.encode_items(pictures))
     agrees(graph.run(None, {"pixel_values": pixels})[0], wanted)
     agrees(graph.run(None, {"pixel_values": pixels[:1]})[0], wanted[:1])
     assert json.loads((tmp_path / "out" / "export.json").read_text())["image"]["pixels"]["crop"]

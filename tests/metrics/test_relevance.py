@@ -10,8 +10,8 @@ from polyglance.metrics.relevance import Relevance, Repeats, apply_caption_polic
 from polyglance.records import Caption
 
 
-def caption(content_id, text, language="deu_Latn"):
-    return Caption(content_id, text, language)
+def caption(item_id, text, language="deu_Latn"):
+    return Caption(item_id, text, language)
 
 
 CAPTIONS = [
@@ -68,7 +68,7 @@ def test_relevance_that_does_not_fit_is_refused(relevance, message):
 
 
 def test_policy_first_takes_the_first_caption_of_each_content():
-    queries = apply_caption_policy(CAPTIONS, policy="first", content_ids=IDS)
+    queries = apply_caption_policy(CAPTIONS, policy="first", item_ids=IDS)
     assert queries.texts == ("Hund", "Hund", "Haus")
     assert queries.relevance.to_lists() == [[2], [1], [0]]
     assert queries.caption_rows.tolist() == [0, 3, 4]
@@ -77,7 +77,7 @@ def test_policy_first_takes_the_first_caption_of_each_content():
 
 
 def test_policy_all_takes_every_caption_with_content():
-    queries = apply_caption_policy(CAPTIONS, policy="all", content_ids=IDS)
+    queries = apply_caption_policy(CAPTIONS, policy="all", item_ids=IDS)
     assert queries.texts == ("Hund", "ein Hund", "Hund", "Haus", "Haus")
     assert queries.relevance.to_lists() == [[2], [2], [1], [0], [0]]
     assert queries.caption_rows.tolist() == [0, 1, 3, 4, 5]
@@ -85,7 +85,7 @@ def test_policy_all_takes_every_caption_with_content():
 
 
 def test_policy_unique_gives_a_repeated_text_all_its_content():
-    queries = apply_caption_policy(CAPTIONS, policy="unique", content_ids=IDS)
+    queries = apply_caption_policy(CAPTIONS, policy="unique", item_ids=IDS)
     assert queries.texts == ("Hund", "ein Hund", "Haus")
     assert queries.relevance.to_lists() == [[1, 2], [2], [0]]
     assert queries.caption_rows.tolist() == [0, 1, 4]
@@ -103,7 +103,7 @@ def test_repeats_against_a_plain_count(texts):
 
 
 def test_a_missing_content_shifts_nothing():
-    queries = apply_caption_policy(CAPTIONS, policy="all", content_ids=["b"])
+    queries = apply_caption_policy(CAPTIONS, policy="all", item_ids=["b"])
     assert queries.texts == ("Hund",)
     assert queries.relevance.to_lists() == [[0]]
     assert queries.num_without_content == 5
@@ -111,7 +111,7 @@ def test_a_missing_content_shifts_nothing():
 
 def test_an_unknown_policy_is_refused():
     with pytest.raises(UnknownNameError, match="first"):
-        apply_caption_policy(CAPTIONS, policy="frist", content_ids=IDS)
+        apply_caption_policy(CAPTIONS, policy="frist", item_ids=IDS)
 
 
 @pytest.mark.parametrize(
@@ -125,4 +125,4 @@ def test_an_unknown_policy_is_refused():
 )
 def test_captions_that_cannot_be_asked_with_are_refused(captions, ids, message):
     with pytest.raises(InputError, match=message):
-        apply_caption_policy(captions, policy="first", content_ids=ids)
+        apply_caption_policy(captions, policy="first", item_ids=ids)

@@ -58,9 +58,7 @@ def test_model_round_trip(teacher, model_folder):
     loaded = dual_encoder.DualEncoder.load(model_folder)
     pictures = [small_world.draw("big red circle")]
     assert loaded.space_id == teacher.space_id
-    np.testing.assert_array_equal(
-        loaded.encode_contents(pictures), teacher.encode_contents(pictures)
-    )
+    np.testing.assert_array_equal(loaded.encode_items(pictures), teacher.encode_items(pictures))
 
 
 def test_both_sides_of_a_reference_must_share_a_space(monkeypatch):

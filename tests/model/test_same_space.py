@@ -11,7 +11,7 @@ from polyglance.model import same_space
 
 def test_the_probe_pictures_are_the_ones_described():
     """Each from its formula, pixel by pixel, on a coarse grid; 1 of 255 for rounding."""
-    pictures = same_space.probe_pictures()
+    pictures = same_space.probe_images()
     assert len(pictures) == same_space.NUM_PROBE_PICTURES == 6
     for number, picture in enumerate(pictures):
         assert (picture.mode, picture.size) == ("RGB", (224, 224))

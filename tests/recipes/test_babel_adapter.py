@@ -48,13 +48,13 @@ def pairs(*languages, phrases=TAUGHT):
 def images(teacher, *languages, phrases=TAUGHT):
     names = [f"{phrase.replace(' ', '-')}.png" for phrase in phrases]
     captions = [c for language in languages for c in small_world.captions(language)]
-    contents = teacher.encode_contents([small_world.draw(phrase, seed=3) for phrase in phrases])
-    return image_text.join(captions, content_ids=names, contents=contents)
+    contents = teacher.encode_items([small_world.draw(phrase, seed=3) for phrase in phrases])
+    return image_text.join(captions, item_ids=names, contents=contents)
 
 
 def hit_rate(model, language, phrases=small_world.PHRASES):
     """At 5 among all pictures, by the artist that training never saw."""
-    shown = model.encode_contents([small_world.draw(p, seed=99) for p in small_world.PHRASES])
+    shown = model.encode_items([small_world.draw(p, seed=99) for p in small_world.PHRASES])
     texts = [small_world.translate(phrase, language) for phrase in phrases]
     said = model.encode_texts(texts, languages=[language] * len(texts))
     wanted = np.array([small_world.PHRASES.index(phrase) for phrase in phrases])
@@ -233,7 +233,7 @@ def test_lessons_of_images_are_their_captions_but_english_ones():
         Caption(names[int(row.text_b.split()[1])], row.text_b, row.language_b) for row in rows
     ]
     contents = np.eye(12, dtype=np.float32)
-    found = targets.from_images(image_text.join(captions, content_ids=names, contents=contents))
+    found = targets.from_images(image_text.join(captions, item_ids=names, contents=contents))
     assert found.texts == [f"deu_Latn {i}" for i in range(10)]
     assert found.languages == ["deu_Latn"] * 10
     assert found.groups.tolist() == list(range(10))
@@ -288,7 +288,7 @@ def test_what_cannot_be_trained_is_refused(teacher, tmp_path):
         babel_adapter.train([], teacher=teacher, tower=Side(narrow.tower, "x", bent), config=config)
     short = image_text.join(
         [Caption("a", "x", "deu_Latn"), Caption("b", "y", "deu_Latn")],
-        content_ids=["a", "b"],
+        item_ids=["a", "b"],
         contents=np.eye(2, dtype="f"),
     )
     with pytest.raises(errors.TrainingError, match="width 2, the texts' 64"):

@@ -27,7 +27,7 @@ FEW_STEPS = {"batch_size": 12, "num_buckets": 500, "width": 16, "projection_rate
 
 @pytest.fixture(scope="module")
 def contents(teacher):
-    return teacher.encode_contents([small_world.draw(phrase, seed=1) for phrase in PHRASES])
+    return teacher.encode_items([small_world.draw(phrase, seed=1) for phrase in PHRASES])
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def uneven(contents):
         Caption(i, small_world.translate(phrase, GERMAN), GERMAN)
         for i, phrase in zip(IDS[::4], PHRASES[::4], strict=True)
     ]
-    return image_text.join(captions, content_ids=IDS, contents=contents)
+    return image_text.join(captions, item_ids=IDS, contents=contents)
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +251,7 @@ def test_the_answers_of_uclip_are_those_of_each_bank(teacher):
     """English asks both banks; what each answers is a mixture of that bank alone."""
     multilingual = Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
     texts = [small_world.translate(phrase, GERMAN) for phrase in PHRASES[:3]]
-    images = teacher.encode_contents([small_world.draw(phrase, seed=1) for phrase in PHRASES[:3]])
+    images = teacher.encode_items([small_world.draw(phrase, seed=1) for phrase in PHRASES[:3]])
     banks = pseudo_pairs.Banks(images, texts, [GERMAN] * 3)
     found = pseudo_pairs.gather(
         PHRASES[10:14], banks, teacher=teacher, tower=multilingual, temperature=0.01
@@ -312,9 +312,9 @@ def test_dev_texts_are_none_of_those_that_are_fitted(teacher):
 
 def test_dev_contents_are_none_of_those_that_are_fitted(uneven):
     fitted, dev = image_text.split(uneven, dev_fraction=0.25, seed=0)
-    assert len(dev.content_ids) == 6
-    assert sorted((*fitted.content_ids, *dev.content_ids)) == sorted(IDS)
-    assert {c.content_id for c in fitted.captions}.isdisjoint(dev.content_ids)
+    assert len(dev.item_ids) == 6
+    assert sorted((*fitted.item_ids, *dev.item_ids)) == sorted(IDS)
+    assert {c.item_id for c in fitted.captions}.isdisjoint(dev.item_ids)
 
 
 @pytest.mark.parametrize("recipe", ["nllb-clip", "etcl"])
@@ -322,10 +322,10 @@ def test_captions_of_dev_contents_teach_nothing(teacher, uneven, recipe):
     """A content that chooses the step may say anything: the weights after a step are the same."""
     _, dev = image_text.split(uneven, dev_fraction=0.25, seed=0)
     other = [
-        dataclasses.replace(c, text="x") if c.content_id in dev.content_ids else c
+        dataclasses.replace(c, text="x") if c.item_id in dev.item_ids else c
         for c in uneven.captions
     ]
-    changed = image_text.join(other, content_ids=IDS, contents=uneven.contents)
+    changed = image_text.join(other, item_ids=IDS, contents=uneven.contents)
     module, steps = (
         (nllb_clip, {"num_steps": 1})
         if recipe == "nllb-clip"

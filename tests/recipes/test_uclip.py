@@ -31,7 +31,7 @@ def banks(teacher, seeds=(1, 2)):
         (small_world.translate(p, name), name) for p in QUERIES for name in small_world.LANGUAGES
     ]
     rng = np.random.default_rng(0)
-    order, images = rng.permutation(len(texts)), teacher.encode_contents(drawn)
+    order, images = rng.permutation(len(texts)), teacher.encode_items(drawn)
     return pseudo_pairs.Banks(
         images[rng.permutation(len(images))],
         [texts[i][0] for i in order],
@@ -41,7 +41,7 @@ def banks(teacher, seeds=(1, 2)):
 
 def hit_rate_at_5(model, language):
     texts = [small_world.translate(phrase, language) for phrase in QUERIES]
-    pictures = model.encode_contents([small_world.draw(phrase, seed=99) for phrase in QUERIES])
+    pictures = model.encode_items([small_world.draw(phrase, seed=99) for phrase in QUERIES])
     found = model.encode_texts(texts, languages=[language] * len(texts))
     contents = pictures if model.pack is None else model.pack.project(pictures)
     own = np.arange(len(QUERIES))

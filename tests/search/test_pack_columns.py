@@ -195,14 +195,14 @@ def test_measuring_asks_the_tower_for_what_the_side_asks(teacher, picture_folder
     names = [path.name for path in sorted(picture_folder.glob("*.png"))]
     data = RetrievalData(
         task="shapes",
-        content_ids=tuple(names),
+        item_ids=tuple(names),
         captions={},
         policy="first",
         splits={"test": np.ones(len(names), bool)},
     )
     _, found = run.content_vectors(model, data, images=picture_folder)
     pictures = [Image.open(picture_folder / name) for name in names]
-    np.testing.assert_allclose(found, model.encode_contents(pictures), atol=1e-5)
+    np.testing.assert_allclose(found, model.encode_items(pictures), atol=1e-5)
 
 
 def test_a_filter_that_leaves_what_is_far_from_the_query(teacher, index_folder, monkeypatch):

@@ -397,7 +397,7 @@ def test_pictures_that_cannot_be_read(client, data):
 
 
 def test_a_picture_of_too_many_pixels_is_refused_by_its_header(serve):
-    client = serve(limits=Limits(picture_pixels=1000))
+    client = serve(limits=Limits(image_pixels=1000))
     files = {"image": ("a.png", png(), "image/png")}
     assert "32 x 32" in problem(client.post("/api/search", files=files), 422)
 

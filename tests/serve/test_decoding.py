@@ -69,7 +69,7 @@ def test_one_that_takes_too_long_is_ended_and_the_next_is_decoded(monkeypatch):
     monkeypatch.setattr(decoding, "CLOCK_SHARE", 60)
     slow = slow_picture()
     ended, after = decoded(
-        lambda decoder: decoder.rgb(slow), lambda decoder: decoder.rgb(picture()), picture_seconds=1
+        lambda decoder: decoder.rgb(slow), lambda decoder: decoder.rgb(picture()), image_seconds=1
     )
     assert "more than 1 seconds" in ended.message
     assert after.size == (40, 30)
@@ -91,7 +91,7 @@ def test_what_is_refused_says_why():
 
 def test_only_so_many_wait():
     async def run():
-        decoder = Decoder(Limits(picture_waiting=2, picture_workers=1))
+        decoder = Decoder(Limits(image_waiting=2, image_workers=1))
         asked = [decoder.rgb(picture()) for _ in range(4)]
         found = await asyncio.gather(*asked, return_exceptions=True)
         decoder.close()

@@ -31,8 +31,8 @@ def _train(rank, world_size, port, folder):
     pictures = [small_world.draw(phrase, seed=1) for phrase in small_world.PHRASES]
     data = image_text.join(
         captions,
-        content_ids=[f"{phrase.replace(' ', '-')}.png" for phrase in small_world.PHRASES],
-        contents=teacher.encode_contents(pictures),
+        item_ids=[f"{phrase.replace(' ', '-')}.png" for phrase in small_world.PHRASES],
+        contents=teacher.encode_items(pictures),
     )
     config = etcl.EtclConfig(
         image_projection="behind",

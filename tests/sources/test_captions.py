@@ -62,7 +62,7 @@ def test_xm3600(tmp_path):
     entries = [{"filename": "a.jpg", "captions_en": "dog", "captions_translated": "aso"}]
     write(tmp_path / "captions_fil.json", json.dumps(entries))
     [found] = captions.read_xm3600(tmp_path, "fil")
-    assert (found.content_id, found.text) == ("a.jpg", "aso")
+    assert (found.item_id, found.text) == ("a.jpg", "aso")
     assert captions.read_xm3600(tmp_path, found.language) == [found]
     for entry in ({"filename": "b.jpg"}, {"filename": 3, "captions_translated": "x"}, "text"):
         write(tmp_path / "captions_fil.json", json.dumps([*entries, entry]))
@@ -128,6 +128,6 @@ def test_the_publishers_xm3600_files():
     languages = set()
     for path in sorted((SHARED / "xm3600").glob("*.json"))[::5]:
         found = captions.read_xm3600(SHARED / "xm3600", path.stem.removeprefix("captions_"))
-        assert len({caption.content_id for caption in found}) == len(found)
+        assert len({caption.item_id for caption in found}) == len(found)
         languages.add(found[0].language)
     assert len(languages) == 8

@@ -123,6 +123,6 @@ class TestCoco:
         ]
         path = write(tmp_path / "dataset_coco.json", {"images": images, "dataset": "coco"})
         found = coco_json.read_karpathy(path, split="test")
-        assert [(row.content_id, row.text) for row in found] == [("y.jpg", "a y"), ("z.jpg", "a z")]
+        assert [(row.item_id, row.text) for row in found] == [("y.jpg", "a y"), ("z.jpg", "a z")]
         with pytest.raises(errors.UnknownNameError, match="there are: test, train"):
             coco_json.read_karpathy(path, split="val")

@@ -21,7 +21,7 @@ class TestNumbered:
     def test_tabs_spaces_and_names_wanted(self, tmp_path):
         path = write(tmp_path / "c.txt", "a#0\t一只 猫\r\nb#zhm#1 狗\n\nc\t鸟\n")
         found = numbered_captions.read_numbered(path, language="zho_Hans", names={"a", "b"})
-        assert [(row.content_id, row.text) for row in found] == [
+        assert [(row.item_id, row.text) for row in found] == [
             ("a.jpg", "一只 猫"),
             ("b.jpg", "狗"),
         ]
@@ -43,5 +43,5 @@ class TestNumbered:
         found = numbered_captions.read_numbered(
             path, language="zho_Hans", names=names, set_aside=told.append
         )
-        assert [row.content_id for row in found] == ["a.jpg", "d.jpg"]
+        assert [row.item_id for row in found] == ["a.jpg", "d.jpg"]
         assert [one.id for one in told] == ["c.txt, line 2", "c.txt, image b"]

@@ -62,9 +62,9 @@ def test_the_publishers_xtd_files():
     codes = ["de", "en", "es", "fr", "it", "jp", "ko", "pl", "ru", "tr", "zh"]
     for code in codes:
         found = xtd_form.read_xtd(SHARED / "xtd10", code)
-        assert [caption.content_id for caption in found] == names
+        assert [caption.item_id for caption in found] == names
     files = sorted(path.stem for path in (SHARED / "xtd200").glob("*.txt"))
     for code in files[::20]:
         found = xtd_form.read_xtd(SHARED / "xtd200", code)
-        assert [caption.content_id for caption in found] == names
+        assert [caption.item_id for caption in found] == names
         assert {caption.language for caption in found} == {code}

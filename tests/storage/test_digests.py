@@ -117,7 +117,7 @@ def of_pseudo_pairs(folder):
 def of_retrieval():
     task = RetrievalData(
         task="t",
-        content_ids=IDS,
+        item_ids=IDS,
         captions={"deu_Latn": [Caption("bé", "Büro", "deu_Latn"), Caption("c", "x", "deu_Latn")]},
         policy="first",
         splits={"test": np.array([True, False, True])},
@@ -135,10 +135,10 @@ def of_classes():
         labels={"deu_Latn": LabelSet("deu_Latn", (0, 1), ("Hund", "Kätzchen"))},
         prompts={},
         english=None,
-        content_ids=IDS,
+        item_ids=IDS,
         classes=classes,
     )
-    neighbours = NeighbourData(task="t", content_ids=IDS, classes=classes)
+    neighbours = NeighbourData(task="t", item_ids=IDS, classes=classes)
     return named.data_id("deu_Latn"), neighbours.data_id("eng_Latn")
 
 

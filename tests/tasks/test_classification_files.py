@@ -41,7 +41,7 @@ def data(**changes):
         },
         "prompts": {"deu_Latn": PromptSet("deu_Latn", ("ein {}", "ein {}"))},
         "english": PromptSet("eng_Latn", ("a {}.",)),
-        "content_ids": ("x", "y", "z"),
+        "item_ids": ("x", "y", "z"),
         "classes": np.array([0, 1, 2]),
     }
     return ClassificationData(**(given | changes))
@@ -100,7 +100,7 @@ def test_data_id_knows_texts_prompts_and_pictures():
 
 def test_missing_pictures_are_dropped_and_counted():
     fewer = data().only(["y"], reason="items_missing")
-    assert (fewer.content_ids, fewer.classes.tolist()) == (("y",), [1])
+    assert (fewer.item_ids, fewer.classes.tolist()) == (("y",), [1])
     assert fewer.num_dropped == {"items_missing": 2}
     assert fewer.num_languages_without_images == 1  # German names no cat
     with pytest.raises(errors.UnavailableError, match="not one of the 3 items"):
@@ -108,19 +108,19 @@ def test_missing_pictures_are_dropped_and_counted():
 
 
 def test_pictures_come_from_a_folder(tmp_path):
-    bare = data(content_ids=(), classes=np.empty(0, np.int64))
+    bare = data(item_ids=(), classes=np.empty(0, np.int64))
     with pytest.raises(errors.UnavailableError, match="does not bring its images") as caught:
         bare.with_items(None, "image")
     assert "--images" in caught.value.hint
     np.save(tmp_path / "labels.npy", np.array([2, 0]))
     (tmp_path / "ids.txt").write_text("x\ny\n")
     found = bare.with_items(tmp_path, "image")
-    assert (found.content_ids, found.classes.tolist()) == (("x", "y"), [2, 0])
+    assert (found.item_ids, found.classes.tolist()) == (("x", "y"), [2, 0])
     assert found.with_items(None, "image") is found
-    (empty,) = found.without_pictures["classes_without_pictures"]
+    (empty,) = found.without_images["classes_without_pictures"]
     assert (empty.id, empty.reason) == (f"class {bare.names[1]}", "no picture")
     fewer = found.only(["y"], reason="items_missing")
-    assert len(fewer.without_pictures["classes_without_pictures"]) == 2
+    assert len(fewer.without_images["classes_without_pictures"]) == 2
 
 
 def test_cifar_10_in_english_and_in_whole_prompts(babel):

@@ -23,12 +23,12 @@ def data():
     whole = compare_world.retrieval_data()
     kept = tuple(f"{phrase.replace(' ', '-')}.png" for phrase in TESTED)
     captions = {
-        name: [Caption(c.content_id, c.text.title() + ".", c.language) for c in listed[:6]]
+        name: [Caption(c.item_id, c.text.title() + ".", c.language) for c in listed[:6]]
         for name, listed in whole.captions.items()
         if name in (ENGLISH, "hin_Deva")
     }
     return replace(
-        whole, content_ids=kept, captions=captions, splits={"test": np.ones(len(kept), bool)}
+        whole, item_ids=kept, captions=captions, splits={"test": np.ones(len(kept), bool)}
     )
 
 
@@ -64,7 +64,7 @@ def test_normal_forms_are_found_in_every_part(data, training_data):
 
 
 def test_images_by_their_bytes_whatever_they_are_called(data, training_data, tmp_path):
-    for number, name in enumerate(data.content_ids):
+    for number, name in enumerate(data.item_ids):
         (tmp_path / name).write_bytes(b"picture %d" % number)
     tested = leakage.of_task(
         replace(data, captions={ENGLISH: []}), items=tmp_path, modality="image"
@@ -74,23 +74,23 @@ def test_images_by_their_bytes_whatever_they_are_called(data, training_data, tmp
     files = [MediaFile("other-name.png", own / "x.png", modality="image")]
     files[0].path.write_bytes(b"picture 3")
     key = leakage.content_key(files[0].path.read_bytes())
-    keys = {training_data.image_text.content_ids[5]: key}
-    ids = list(training_data.image_text.content_ids)
+    keys = {training_data.image_text.item_ids[5]: key}
+    ids = list(training_data.image_text.item_ids)
     found = leakage.screen(
         training_data, [tested], policy="leave-out", item_keys=keys, bank_ids=ids
     )
     assert found.facts["checked_against"]["shapes"]["images"] == 1
-    assert ids[5] not in found.training_data.image_text.content_ids
+    assert ids[5] not in found.training_data.image_text.item_ids
     assert len(found.training_data.banks.images) == 71
 
 
 def test_precomputed_vectors_by_id(data, training_data):
     tested = leakage.of_task(replace(data, captions={ENGLISH: []}), modality="image", by_id=True)
-    ids = list(training_data.image_text.content_ids)
+    ids = list(training_data.image_text.item_ids)
     found = leakage.screen(
         training_data, [tested], policy="leave-out", item_keys={i: i for i in ids}, bank_ids=ids
     )
-    assert len(found.training_data.image_text.content_ids) == 66
+    assert len(found.training_data.image_text.item_ids) == 66
 
 
 def test_refused_allowed_and_unknown(data, training_data):
@@ -115,8 +115,8 @@ def test_texts_of_translation_tasks():
 
 def test_an_item_that_nobody_speaks_of_any_more_leaves():
     captions = [Caption("a", "one", ENGLISH), Caption("b", "two", ENGLISH)]
-    joined = image_text.join(captions, content_ids=["a", "b"], contents=np.eye(2, dtype=np.float32))
+    joined = image_text.join(captions, item_ids=["a", "b"], contents=np.eye(2, dtype=np.float32))
     left = leakage._with_captions(joined, captions[1:])
-    assert tuple(left.content_ids) == ("b",)
+    assert tuple(left.item_ids) == ("b",)
     assert [caption.text for caption in left.captions] == ["two"]
     assert leakage._with_captions(joined, []) is None

@@ -18,7 +18,7 @@ def flickr8k(folder):
 
 def test_flickr8k_takes_the_test_split_in_all_languages(tmp_path):
     data = tasks.get_task("flickr8k").load(flickr8k(tmp_path / "f"), None)
-    assert data.content_ids == ("b.jpg", "c.jpg")
+    assert data.item_ids == ("b.jpg", "c.jpg")
     assert set(data.captions) == {"eng_Latn", "zho_Hans"}
     assert len(data.captions["zho_Hans"]) == 4
 
@@ -60,5 +60,5 @@ def test_data_id_changes_with_texts_and_contents(tmp_path):
 def test_real_files(name, num_languages, num_contents):
     data = tasks.get_task(name).load(SHARED / name, None)
     assert len(data.captions) == num_languages == tasks.get_task(name).num_languages
-    assert len(data.content_ids) == num_contents
+    assert len(data.item_ids) == num_contents
     assert data.task == name

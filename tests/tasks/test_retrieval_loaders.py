@@ -23,7 +23,7 @@ def load(name, folder, languages=None):
     data = tasks.get_task(name).load(folder, languages)
     row = tasks.get_task(name)
     assert (data.task, data.policy, data.metric) == (name, row.policy, row.metric)
-    assert all(len(members) == len(data.content_ids) for members in data.splits.values())
+    assert all(len(members) == len(data.item_ids) for members in data.splits.values())
     return data
 
 
@@ -45,7 +45,7 @@ class TestFlickr30k200:
         write(tmp_path / "eng_captions.txt", "a dog\na cat\n")
         write(tmp_path / "deu_Latn.txt", "ein Hund\neine Katze\n")
         data = load("flickr30k-200", tmp_path)
-        assert data.content_ids == ("a.jpg", "c.jpg")
+        assert data.item_ids == ("a.jpg", "c.jpg")
         assert [c.text for c in data.captions["eng_Latn"]] == ["a dog", "a cat"]
         assert set(data.captions) == {"eng_Latn", "deu_Latn"}
 
@@ -62,7 +62,7 @@ class TestMulti30k:
         for code, word in (("en", "dog"), ("cs", "pes")):
             write(tmp_path / "raw" / f"test_2016_flickr.{code}.gz", f"{word} 1\n{word} 2\n")
         data = load("multi30k", tmp_path)
-        assert data.content_ids == ("1.jpg", "2.jpg")
+        assert data.item_ids == ("1.jpg", "2.jpg")
         assert set(data.captions) == {"eng_Latn", "ces_Latn"}
         assert list(data.splits) == ["test"]
 
@@ -88,7 +88,7 @@ def test_coco_cn_takes_the_test_photos_and_all_their_sentences(tmp_path):
     rows = "a#0\t猫\na#1\t黑猫\nb#0\t鸟\nc#0\t狗\n"
     write(tmp_path / "imageid.human-written-caption.txt", rows)
     data = load("coco-cn", tmp_path)
-    assert data.content_ids == ("a.jpg", "c.jpg")
+    assert data.item_ids == ("a.jpg", "c.jpg")
     assert [c.text for c in data.captions["zho_Hans"]] == ["猫", "黑猫", "狗"]
     with pytest.raises(errors.LanguageError, match="nothing in deu_Latn"):
         load("coco-cn", tmp_path, ["deu_Latn"])
@@ -96,7 +96,7 @@ def test_coco_cn_takes_the_test_photos_and_all_their_sentences(tmp_path):
 
 def test_flickr30k_cn(tmp_path):
     write(tmp_path / "test.txt", "1#zhm#0\t猫\n1#zhm#1\t黑猫\n2#zhm#0\t狗\n")
-    assert load("flickr30k-cn", tmp_path).content_ids == ("1.jpg", "2.jpg")
+    assert load("flickr30k-cn", tmp_path).item_ids == ("1.jpg", "2.jpg")
 
 
 def coco(captions):
@@ -126,7 +126,7 @@ def test_japanese_and_korean_on_karpathys_test_photos(tmp_path):
     assert [c.text for c in stair.captions["jpn_Jpan"]] == ["犬", "猫"]
     assert stair.num_dropped == {"photos_without_caption": 1}
     korean_coco = load("korean-coco", tmp_path)
-    assert korean_coco.content_ids == ("a.jpg", "c.jpg")
+    assert korean_coco.item_ids == ("a.jpg", "c.jpg")
     assert korean_coco.num_dropped == {}
 
 
@@ -143,7 +143,7 @@ def test_in_wit_each_language_searches_its_own_pictures(tmp_path):
         lines.append(f"{code}\thttps://example.org/x/{name}.jpg\t{code} {name}")
     write(tmp_path / "wit_v1.test.all-00000-of-00001.tsv.gz", "\n".join(lines) + "\n")
     data = load("wit", tmp_path)
-    assert data.content_ids == ("A.jpg", "B.jpg", "C.jpg")
+    assert data.item_ids == ("A.jpg", "B.jpg", "C.jpg")
     assert data.candidate_rows("est_Latn").tolist() == [0, 1]
     assert data.candidate_rows("deu_Latn").tolist() == [1, 2]
     # A language's fingerprint does not hang on which others are asked.
@@ -177,7 +177,7 @@ def test_the_pinned_hashes_are_those_of_the_publishers_files(name):
 @needs_shared
 def test_multi30k_val_of_the_release():
     data = load("multi30k", SHARED / "multi30k")
-    assert (len(data.captions), len(data.content_ids)) == (4, 1014)
+    assert (len(data.captions), len(data.item_ids)) == (4, 1014)
     assert np.all(data.splits["val"])
 
 

@@ -11,7 +11,7 @@ from polyglance.evaluation.paired_test import Contestant, Correction, Pairing
 from polyglance.model.dual_encoder import DualEncoder, TextRouter, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.records import Quarantined
-from polyglance.tasks import ContentData, TaskData
+from polyglance.tasks import ItemData, TaskData
 from polyglance.tasks.classification import ClassificationData
 
 
@@ -36,7 +36,7 @@ def difference(
     languages: Sequence[str] | None = None,
     k: int = 10,
     correction: Correction = "holm",
-    without_pictures: Callable[[Quarantined], None] | None = None,
+    without_images: Callable[[Quarantined], None] | None = None,
 ) -> list[Pairing]:
     """How much the first model is above the second; see `paired_test.compare_models`.
 
@@ -45,23 +45,23 @@ def difference(
         second: The model that it is compared with.
         data: A task whose items are right or wrong; content items that one of the models lacks drop
             out for both. Both models are dual encoders where it has content.
-        images: Folder of the pictures by file name, as `run.content_vectors` takes it.
+        images: Folder of the images by file name, as `run.content_vectors` takes it.
         languages: Which ones; None takes all that the task has.
         k: A hit is a right candidate among the first k.
         correction: Of the p-values of the languages.
-        without_pictures: Told of each class without a picture and each link that is not followed.
+        without_images: Told of each class without an image and each link that is not followed.
 
     Raises:
         ConfigError: For a task whose items are not right or wrong.
     """
     per_query.require_asked(data)
     if isinstance(first, DualEncoder) and isinstance(second, DualEncoder):
-        assert isinstance(data, ContentData)
+        assert isinstance(data, ItemData)
         data, contestants = _with_contents(first, second, data=data, images=images)
-        if isinstance(data, ClassificationData) and without_pictures is not None:
-            for items in data.without_pictures.values():
+        if isinstance(data, ClassificationData) and without_images is not None:
+            for items in data.without_images.values():
                 for item in items:
-                    without_pictures(item)
+                    without_images(item)
     else:
         contestants = [Contestant(encoder=encoder, contents=None) for encoder in (first, second)]
     return paired_test.compare_models(
@@ -75,7 +75,7 @@ def difference(
 
 
 def _with_contents(
-    first: DualEncoder, second: DualEncoder, *, data: ContentData, images: Path | None
+    first: DualEncoder, second: DualEncoder, *, data: ItemData, images: Path | None
 ) -> tuple[TaskData, list[Contestant]]:
     """The task on what both models have, and either's vectors of it."""
     if isinstance(data, ClassificationData):

@@ -49,13 +49,13 @@ class Point:
     Attributes:
         language: Its language; `teacher` for English by the teacher's own text tower.
         cluster: Number of its cluster of images.
-        content_id: The image it was written for.
+        item_id: The image it was written for.
         text: What it says.
     """
 
     language: str
     cluster: int
-    content_id: str
+    item_id: str
     text: str
 
 
@@ -71,7 +71,7 @@ class LanguageChange:
         spread: Distances between texts of one image, before and after; None where no two images
             have two texts.
         texts: Those of the matrices.
-        content_ids: Their images.
+        item_ids: Their images.
         english_texts: Their English ones; empty where there is no `with_english`.
     """
 
@@ -79,7 +79,7 @@ class LanguageChange:
     with_english: tuple[CosineMatrix, CosineMatrix] | None
     spread: tuple[Spread, Spread] | None
     texts: tuple[str, ...]
-    content_ids: tuple[str, ...]
+    item_ids: tuple[str, ...]
     english_texts: tuple[str, ...]
 
 
@@ -215,11 +215,11 @@ def require_enough(data: RetrievalData, languages: Sequence[str]) -> None:
             f"{', '.join(sorted(data.captions))}",
             hint="leave those out",
         )
-    there = set(data.content_ids)
+    there = set(data.item_ids)
     text_map.require_images(len(there))
     # English stands on the map a second time, by the teacher.
     listed = [*languages, *([ENGLISH] if ENGLISH in data.captions else [])]
-    counts = {who: len({c.content_id for c in data.captions[who]} & there) for who in listed}
+    counts = {who: len({c.item_id for c in data.captions[who]} & there) for who in listed}
     text_map.require_texts(sum(counts[who] for who in listed))
     for who in languages:
         if counts[who] < FEWEST_PAIRS:
@@ -275,20 +275,20 @@ def _points(
     Source: M2M, figure 4: the teacher's English beside the tower's before, beside the pack's after.
     """
     shown = {
-        content_id: int(cluster)
-        for content_id, cluster in zip(data.content_ids, clusters, strict=True)
+        item_id: int(cluster)
+        for item_id, cluster in zip(data.item_ids, clusters, strict=True)
         if cluster >= 0
     }
     own = [
         caption
         for language in languages
         for caption in _first(data.captions[language])
-        if caption.content_id in shown
+        if caption.item_id in shown
     ]
-    english = [c for c in _first(data.captions.get(ENGLISH, ())) if c.content_id in shown]
+    english = [c for c in _first(data.captions.get(ENGLISH, ())) if c.item_id in shown]
     listed = [*((c.language, c) for c in own), *(("teacher", c) for c in english)]
     points = tuple(
-        Point(language=who, cluster=shown[c.content_id], content_id=c.content_id, text=c.text)
+        Point(language=who, cluster=shown[c.item_id], item_id=c.item_id, text=c.text)
         for who, c in listed
     )
     before, after = texts.by_tower(own), texts.by_pack(own)
@@ -307,11 +307,11 @@ def _change(
     num_pairs: int,
     seed: int,
 ) -> LanguageChange:
-    row_of = {content_id: row for row, content_id in enumerate(data.content_ids)}
-    english = {c.content_id: c for c in _first(data.captions.get(ENGLISH, ()))}
-    listed = [c for c in _first(data.captions[language]) if c.content_id in row_of][:num_pairs]
-    rows = [row_of[caption.content_id] for caption in listed]
-    beside = [english[c.content_id] for c in listed if c.content_id in english]
+    row_of = {item_id: row for row, item_id in enumerate(data.item_ids)}
+    english = {c.item_id: c for c in _first(data.captions.get(ENGLISH, ()))}
+    listed = [c for c in _first(data.captions[language]) if c.item_id in row_of][:num_pairs]
+    rows = [row_of[caption.item_id] for caption in listed]
+    beside = [english[c.item_id] for c in listed if c.item_id in english]
     with_english = None
     if language != ENGLISH and len(beside) == len(listed):
         with_english = (
@@ -329,7 +329,7 @@ def _change(
         with_english=with_english,
         spread=None if before is None or after is None else (before, after),
         texts=tuple(caption.text for caption in listed),
-        content_ids=tuple(caption.content_id for caption in listed),
+        item_ids=tuple(caption.item_id for caption in listed),
         english_texts=tuple(caption.text for caption in beside) if with_english else (),
     )
 
@@ -347,10 +347,10 @@ def _spread(
 ) -> Spread | None:
     sizes: dict[str, int] = {}
     for caption in captions:
-        sizes[caption.content_id] = sizes.get(caption.content_id, 0) + 1
+        sizes[caption.item_id] = sizes.get(caption.item_id, 0) + 1
     if sum(size > 1 for size in sizes.values()) < 2:
         return None
-    owners = [caption.content_id for caption in captions]
+    owners = [caption.item_id for caption in captions]
     return spread.cluster_spread(encode(captions), owners, seed=seed)
 
 
@@ -358,12 +358,12 @@ def _curve(
     texts: _Texts, data: RetrievalData, contents: Vectors, *, seed: int
 ) -> ClassCurve | None:
     """Each English text as a class with one image: accuracy by the number of texts."""
-    row_of = {content_id: row for row, content_id in enumerate(data.content_ids)}
-    english = [c for c in _first(data.captions.get(ENGLISH, ())) if c.content_id in row_of]
+    row_of = {item_id: row for row, item_id in enumerate(data.item_ids)}
+    english = [c for c in _first(data.captions.get(ENGLISH, ())) if c.item_id in row_of]
     listed = english[:MOST_CLASSES]
     if len(listed) < 20:
         return None
-    rows = contents[[row_of[caption.content_id] for caption in listed]]
+    rows = contents[[row_of[caption.item_id] for caption in listed]]
     count = len(listed)
     sizes = np.unique(np.geomspace(10, count, 6).round().astype(int)).tolist()
     named = texts.by_teacher(listed)
@@ -372,4 +372,4 @@ def _curve(
 
 def _first(captions: Sequence[Caption]) -> list[Caption]:
     """The first text of each image."""
-    return list({c.content_id: c for c in reversed(captions)}.values())[::-1]
+    return list({c.item_id: c for c in reversed(captions)}.values())[::-1]

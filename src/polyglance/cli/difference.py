@@ -55,7 +55,7 @@ def command(
     from polyglance.analysis import difference
     from polyglance.cli import eval_tables
     from polyglance.evaluation.paired_test import CORRECTIONS, require_k
-    from polyglance.tasks import ContentData, classification, get_task
+    from polyglance.tasks import ItemData, classification, get_task
     from polyglance.tasks.classification import ClassificationData
 
     if (against or model, against_pack) == (model, pack):
@@ -72,7 +72,7 @@ def command(
     loaded = get_task(task).load(data, chosen)
     if isinstance(loaded, ClassificationData):
         loaded = loaded.asked_as(prompts)
-    load = difference.load_encoder if isinstance(loaded, ContentData) else difference.load_speakers
+    load = difference.load_encoder if isinstance(loaded, ItemData) else difference.load_speakers
     without: list[Quarantined] = []
     found = difference.difference(
         load(model, pack=pack),
@@ -82,7 +82,7 @@ def command(
         languages=chosen,
         k=k,
         correction=way,
-        without_pictures=without.append,
+        without_images=without.append,
     )
     for line in eval_tables.unusable_lines(task, without):
         typer.secho(line, err=True)

@@ -82,8 +82,8 @@ def result_table(
         lines.append(_line(f"{language:<{LANGUAGE_WIDTH}}{asked}", cells))
     lines += _means(rows, shown, groups=groups or {})
     if alone := sum(not row.intervals for row in rows):
-        # A table of one picture would look as sure as one of a thousand.
-        lines.append(f"{alone:,} results of a single picture or sentence: no interval can be given")
+        # A table of one image would look as sure as one of a thousand.
+        lines.append(f"{alone:,} results of a single image or sentence: no interval can be given")
     lines += [typer.style(line, dim=True) for line in (*_candidates(rows), *_dropped(rows))]
     return "\n".join(lines)
 

@@ -38,7 +38,7 @@ def command(
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option("--images", help="Folder of the pictures or tars of them, by file name."),
+        typer.Option("--images", help="Folder of the images or tars of them, by file name."),
     ] = None,
     image_vectors: Annotated[
         str | None,
@@ -128,12 +128,12 @@ def command(
 
 def _idle(loaded: Mapping[str, TaskData], given: Mapping[str, object]) -> list[str]:
     """Which of some options change nothing in a task."""
-    from polyglance.tasks import ContentData
+    from polyglance.tasks import ItemData
     from polyglance.tasks.classification import ClassificationData
 
     told = []
     for name, data in loaded.items():
-        has_content = isinstance(data, ContentData)
+        has_content = isinstance(data, ItemData)
         used = {
             "--prompts": isinstance(data, ClassificationData),
             "--images": has_content,

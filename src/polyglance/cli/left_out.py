@@ -74,9 +74,9 @@ def print_idle(idle: Sequence[Idle]) -> None:
 
 
 def print_remarks(remarks: Sequence[Quarantined], *, list_all: bool) -> None:
-    """What is damaged beside pictures that were taken."""
+    """What is damaged beside images that were taken."""
     if remarks:
-        typer.echo(f"{len(remarks):,} remarks on pictures that are indexed:", err=True)
+        typer.echo(f"{len(remarks):,} remarks on images that are indexed:", err=True)
         for one in remarks if list_all else remarks[:SHOWN]:
             typer.echo(f"  {shown(f'{one.id}: {one.reason}')}", err=True)
         if len(remarks) > SHOWN and not list_all:

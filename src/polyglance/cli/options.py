@@ -35,7 +35,7 @@ Languages = Annotated[
 ]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of the publisher's text files.")]
 Images = Annotated[
-    Path | None, typer.Option("--images", help="Folder of the pictures, by file name.")
+    Path | None, typer.Option("--images", help="Folder of the images, by file name.")
 ]
 Index = Annotated[
     str,

@@ -1,4 +1,4 @@
-"""The command `polyglance search`: queries an index in any language, by picture, or by both."""
+"""The command `polyglance search`: queries an index in any language, by image, or by both."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from polyglance.search.index import Index
     from polyglance.search.searcher import Answer, Searcher
 
-HELP = "Find pictures by a text in any language, by a picture, or by both."
+HELP = "Find images by a text in any language, by an image, or by both."
 WIDTH = 80
 
 
@@ -59,7 +59,7 @@ def command(
         list[str] | None,
         typer.Option(
             "--folder",
-            help="Only pictures in this folder or below, from the index or from here; may repeat.",
+            help="Only images in this folder or below, from the index or from here; may repeat.",
         ),
     ] = None,
     since: Annotated[
@@ -85,7 +85,7 @@ def command(
             "--alike",
             min=0.5,
             max=1.0,
-            help="Cosine from which pictures are folded into one; by default 1, copies alone.",
+            help="Cosine from which images are folded into one; by default 1, copies alone.",
         ),
     ] = None,
     keep_copies: Annotated[bool, typer.Option("--keep-copies", help="Fold nothing.")] = False,
@@ -187,7 +187,7 @@ def _require_question(text: str | None, images: Sequence[Path]) -> None:
         require_text(text)
     elif not images:
         raise errors.InputError(
-            "neither a text nor a picture to look for",
+            "neither a text nor an image to look for",
             hint='polyglance search "cat" --index INDEX, or --image photo.jpg',
         )
 
@@ -224,9 +224,9 @@ def _print_paths(paths: Sequence[str]) -> None:
 
 def _print_table(searcher: Searcher, answer: Answer, *, thumbnails: bool | None) -> None:
     """Ranked ids with scores on 80 columns, then who answered."""
-    way = terminal.picture_way(os.environ, is_terminal=sys.stdout.isatty())
+    way = terminal.image_way(os.environ, is_terminal=sys.stdout.isatty())
     if thumbnails and way is None:
-        typer.secho("this terminal does not say that it can show pictures", dim=True, err=True)
+        typer.secho("this terminal does not say that it can show images", dim=True, err=True)
     for hit in answer.hits:
         same = f"  +{hit.num_folded} the same" if hit.num_folded else ""
         head = f"{hit.rank:>3}  {hit.score:6.3f}  "
@@ -248,7 +248,7 @@ def _show(index: Index, identity: str, way: Way) -> None:
     try:
         picture = thumbnail(index, identity)
     except (errors.UnavailableError, errors.InputError):
-        return  # vectors of others have no picture, and a file may be gone
+        return  # vectors of others have no image, and a file may be gone
     terminal.send(terminal.picture(picture, way=way))
 
 

@@ -83,13 +83,13 @@ def warn(host: str, token: str | None) -> None:
     """Say on standard error what is not safe about an address and a token."""
     if host not in LOOPBACK and token is None:
         typer.secho(
-            f"warning: everyone who reaches {host} can search and see these pictures\n"
+            f"warning: everyone who reaches {host} can search and see these images\n"
             "  -> POLYGLANCE_TOKEN=... asks for a token; the default host is this machine alone",
             fg="yellow",
             err=True,
         )
     if host not in LOOPBACK and token is not None:
-        typer.secho("note: tokens and pictures travel unencrypted; put TLS in front", err=True)
+        typer.secho("note: tokens and images travel unencrypted; put TLS in front", err=True)
     if token is not None and len(token) < SHORTEST_TOKEN:
         typer.secho(
             f"warning: a token of {len(token)} characters can be guessed\n"

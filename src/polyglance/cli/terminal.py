@@ -1,4 +1,4 @@
-"""Output to the terminal: plain texts cut to a width, and pictures where it can show them.
+"""Output to the terminal: plain texts cut to a width, and images where it can show them.
 
 Everything that is printed goes through `streams`: what would steer a terminal is made visible, and
 a letter that the output's encoding lacks is replaced.
@@ -17,7 +17,7 @@ from typing import Any, Literal, TextIO
 
 Way = Literal["iterm", "kitty", "sixel"]
 
-# By what a terminal says of itself: variable, beginning of its value, the way it shows pictures.
+# By what a terminal says of itself: variable, beginning of its value, the way it shows images.
 SIGNS: tuple[tuple[str, str, Way], ...] = (
     ("KITTY_WINDOW_ID", "", "kitty"),
     ("TERM", "xterm-kitty", "kitty"),
@@ -162,7 +162,7 @@ def shown(text: str) -> str:
 
 
 def send(characters: str) -> None:
-    """Characters that do steer the terminal, such as those of `picture`, past `streams`."""
+    """Characters that do steer the terminal, such as those of `image`, past `streams`."""
     stream = sys.stdout.stream if isinstance(sys.stdout, Visible) else sys.stdout
     stream.write(f"{characters}\n")
     stream.flush()
@@ -188,18 +188,18 @@ def send_lines(names: Sequence[str]) -> list[str]:
     return [name for name in names if "\n" in name]
 
 
-def picture_way(environment: Mapping[str, str], *, is_terminal: bool) -> Way | None:
-    """How pictures can be shown; None where they cannot.
+def image_way(environment: Mapping[str, str], *, is_terminal: bool) -> Way | None:
+    """How images can be shown; None where they cannot.
 
     Args:
         environment: As the process has it.
         is_terminal: Whether what is printed goes to a terminal.
 
-    >>> picture_way({"TERM": "xterm-kitty"}, is_terminal=True)
+    >>> image_way({"TERM": "xterm-kitty"}, is_terminal=True)
     'kitty'
-    >>> picture_way({"TERM": "xterm-kitty"}, is_terminal=False)
+    >>> image_way({"TERM": "xterm-kitty"}, is_terminal=False)
     """
-    # Multiplexers keep the variables of the terminal outside and do not pass pictures on.
+    # Multiplexers keep the variables of the terminal outside and do not pass images on.
     if not is_terminal or "TMUX" in environment or environment.get("TERM", "").startswith("screen"):
         return None
     for name, beginning, way in SIGNS:
@@ -213,7 +213,7 @@ def picture(jpeg: bytes, *, way: Way) -> str:
 
     Args:
         jpeg: The file's bytes.
-        way: How the terminal shows pictures.
+        way: How the terminal shows images.
     """
     if way == "iterm":
         facts = f"inline=1;size={len(jpeg)};height={LINES};preserveAspectRatio=1"

@@ -48,7 +48,7 @@ Bank = Annotated[
 ]
 Images = Annotated[
     Path | None,
-    typer.Option("--images", help="An index of the model, or a folder of pictures."),
+    typer.Option("--images", help="An index of the model, or a folder of images."),
 ]
 TowerOption = Annotated[
     str | None,
@@ -79,7 +79,7 @@ TaskData = Annotated[
     typer.Option("--data", help="Folder of the task's text files, or of such folders."),
 ]
 TaskImages = Annotated[
-    Path | None, typer.Option("--task-images", help="Folder of the task's pictures.")
+    Path | None, typer.Option("--task-images", help="Folder of the task's images.")
 ]
 LeakagePolicy = Annotated[
     str,
@@ -107,7 +107,7 @@ class MaterialFiles:
     def read(self, teacher: DualEncoder) -> Given:
         """Read all that was given; images are encoded, or taken from their index.
 
-        Rows and pictures that cannot be used are left out and told on the error stream.
+        Rows and images that cannot be used are left out and told on the error stream.
 
         Args:
             teacher: The model whose space images are encoded into.
@@ -124,7 +124,7 @@ class MaterialFiles:
         if self.images is None and (self.captions or self.bank):
             raise errors.ConfigError(
                 f"{self.captions or self.bank} is learnt from together with images",
-                hint="say where they are: --images INDEX, or a folder of pictures",
+                hint="say where they are: --images INDEX, or a folder of images",
             )
         aside: list[Quarantined] = []
         items = content_vectors(self.images, teacher, set_aside=aside.append)
@@ -132,7 +132,7 @@ class MaterialFiles:
         if self.captions is not None:
             rows = captions.read_caption_rows(self.captions, set_aside=aside.append)
             joined = image_text.join(
-                rows, content_ids=items.ids, contents=items.vectors, content_keys=items.keys
+                rows, item_ids=items.ids, contents=items.vectors, content_keys=items.keys
             )
         if self.bank is not None:
             texts = captions.read_texts_by_language(self.bank, set_aside=aside.append)
@@ -189,7 +189,7 @@ class Given:
 
         Args:
             tests: The tasks, with their texts.
-            images: Folder of their pictures.
+            images: Folder of their images.
             teacher: The model; one of precomputed vectors knows images by id.
             policy: `refuse`, `leave-out` or `allow`.
         """
@@ -228,12 +228,12 @@ def content_vectors(
     *,
     set_aside: Callable[[Quarantined], None],
 ) -> Items:
-    """Ids, unit vectors and keys of an index, or of a folder's pictures, encoded once, ever.
+    """Ids, unit vectors and keys of an index, or of a folder's images, encoded once, ever.
 
     Args:
         images: The index or folder; None gives no items.
         teacher: The model that encodes.
-        set_aside: Told of each picture that cannot be read.
+        set_aside: Told of each image that cannot be read.
 
     Raises:
         SpaceMismatchError: For an index of another model.
@@ -260,11 +260,11 @@ def content_vectors(
     if tower.ids is not None:
         # Vectors computed elsewhere: what was encoded is all that there is.
         ids = list(tower.ids)
-        return Items(ids=ids, vectors=teacher.encode_contents(ids), keys=ids)
+        return Items(ids=ids, vectors=teacher.encode_items(ids), keys=ids)
     found = MediaCache().encode(find_media(images, tower.modality), tower)
     for one in found.quarantined:
         set_aside(one)
-    vectors = teacher.contents_from_raw(found.vectors)
+    vectors = teacher.items_from_raw(found.vectors)
     return Items(ids=found.ids, vectors=vectors, keys=found.keys)
 
 

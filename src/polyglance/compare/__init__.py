@@ -53,7 +53,7 @@ class ComparisonSetup:
     Attributes:
         teacher: The dual encoder that learns languages.
         data: The task.
-        contents: Float32 (M, D), unit, in the order of `data.content_ids`.
+        contents: Float32 (M, D), unit, in the order of `data.item_ids`.
         training_data: What there is to learn from.
         tower: The multilingual text tower, if there is one.
         settings: By recipe, fields of its config as text.
@@ -115,7 +115,7 @@ def compare(setup: ComparisonSetup, ways: Sequence[str]) -> tuple[Comparison, li
         num_dev=int(setup.data.splits[CHOSEN_ON].sum()),
         leakage=setup.leakage,
         languages=tuple(setup.data.captions),
-        num_contents=len(setup.data.content_ids),
+        num_contents=len(setup.data.item_ids),
         seeds=tuple(setup.seeds),
         entries=tuple(entries),
         skipped=skipped,

@@ -35,7 +35,7 @@ def with_dev_split(data: RetrievalData) -> RetrievalData:
         ConfigError: For a task too small to be cut.
     """
     main, members = next(iter(data.splits.items()))
-    ids = [one for one, there in zip(data.content_ids, members.tolist(), strict=True) if there]
+    ids = [one for one, there in zip(data.item_ids, members.tolist(), strict=True) if there]
     if len(ids) < LEAST_ITEMS:
         raise errors.ConfigError(
             f"{data.task} has {len(ids)} items; a fifth of them chooses what to take, the others "
@@ -43,7 +43,7 @@ def with_dev_split(data: RetrievalData) -> RetrievalData:
             hint="take a larger task: polyglance eval --list",
         )
     chosen = set(in_fixed_order(ids)[: len(ids) // DEV_ONE_IN])
-    dev = np.array([one in chosen for one in data.content_ids], bool)
+    dev = np.array([one in chosen for one in data.item_ids], bool)
     return replace(data, splits={**data.splits, main: members & ~dev, CHOSEN_ON: members & dev})
 
 

@@ -1,8 +1,8 @@
 """The demo: from nothing to a search in a hundred languages, on pictograms.
 
 An image tower that knows English names alone gets a hundred languages in three ways; each is
-measured in every language on pictures by an artist that no training saw, and the best one answers
-queries over an index of those pictures.
+measured in every language on images by an artist that no training saw, and the best one answers
+queries over an index of those images.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ def run(out: Path, *, fresh: bool = False) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     # First, so that a stopped demo is recognised as one, and resumed.
     manifests.write_manifest(out / DEMO_FILE, {}, kind="demo", schema_version=1)
-    with stages("fetch pictures and names"):
+    with stages("fetch images and names"):
         world = pictograms.load_world()
     with stages("train three towers" if fresh else "load three towers"):
         trained = out / "towers" if (out / "towers").is_dir() or fresh else None
         if fresh:
             towers.train(world).save(out / "towers")
         three = towers.load(trained)
-    with stages("index pictures"):
+    with stages("index images"):
         model = english_model(three, out / "model")
         pictures = world.folder(pictograms.TEST_ARTIST)
         indexing.build(pictures, model=str(out / "model"), out=out / "index")
@@ -89,7 +89,7 @@ def english_model(three: towers.Towers, folder: Path) -> DualEncoder:
 
 
 def _bench(world: pictograms.World, model: DualEncoder, out: Path) -> Bench:
-    """Both artists' pictures encoded, once: the test artist's in the index, the other's beside."""
+    """Both artists' images encoded, once: the test artist's in the index, the other's beside."""
     test = retrieval_loaders.load_pictograms(None, None)
     seen = [concept.id for concept in world.concepts if not concept.held_out]
     dev = retrieval_loaders.pictograms_of(world, pictograms.TRAIN_ARTIST).only(
@@ -100,9 +100,9 @@ def _bench(world: pictograms.World, model: DualEncoder, out: Path) -> Bench:
     return Bench(
         teacher=model,
         test=test,
-        test_contents=index.Index(out / "index").store.vectors(test.content_ids),
+        test_contents=index.Index(out / "index").store.vectors(test.item_ids),
         dev=dev,
-        dev_contents=model.contents_from_raw(store.vectors(dev.content_ids)),
+        dev_contents=model.items_from_raw(store.vectors(dev.item_ids)),
         cache=VectorCache(),
     )
 

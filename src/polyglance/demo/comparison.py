@@ -111,8 +111,8 @@ def pictograms_comparison(
 def _with_fitted_as_seen(data: RetrievalData, training_data: TrainingData) -> RetrievalData:
     """The task without those concepts as seen that every pack holds out to measure itself."""
     fit = held_out.split(training_data).fit.image_text
-    fitted = set(fit.content_ids if fit is not None else ())
-    among = np.array([content_id in fitted for content_id in data.content_ids], bool)
+    fitted = set(fit.item_ids if fit is not None else ())
+    among = np.array([item_id in fitted for item_id in data.item_ids], bool)
     return replace(data, splits={**data.splits, "seen": data.splits["seen"] & among})
 
 
@@ -126,7 +126,7 @@ def _training_data(
         seen, reason="held_out"
     )
     store = _encoded(teacher, drawn, out / "train-images")
-    contents, keys = _contents(teacher, drawn, store), store.keys(drawn.content_ids)
+    contents, keys = _contents(teacher, drawn, store), store.keys(drawn.item_ids)
     names = {
         name: [Caption(i, text, name) for i, text in world.names[name].items() if i in set(seen)]
         for name in languages
@@ -138,7 +138,7 @@ def _training_data(
         parallel=[pair for pair in pairs if pair.language_b in languages],
         related=[pair for pair in related if pair.language_b in languages],
         image_text=image_text.join(
-            captions, content_ids=drawn.content_ids, contents=contents, content_keys=keys
+            captions, item_ids=drawn.item_ids, contents=contents, content_keys=keys
         ),
         banks=pseudo_pairs.Banks(
             contents, [c.text for c in others], [c.language for c in others], keys
@@ -155,4 +155,4 @@ def _encoded(teacher: DualEncoder, data: RetrievalData, folder: Path) -> Store:
 
 def _contents(teacher: DualEncoder, data: RetrievalData, store: Store) -> Vectors:
     """Their vectors in the space."""
-    return teacher.contents_from_raw(store.vectors(data.content_ids))
+    return teacher.items_from_raw(store.vectors(data.item_ids))

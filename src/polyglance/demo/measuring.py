@@ -62,23 +62,23 @@ def sampled(data: RetrievalData) -> RetrievalData:
 
     A hash chooses, so that the dev split draws on the same names and each is encoded once.
     """
-    kept = {content_id for content_id in data.content_ids if _is_sampled(content_id)}
+    kept = {item_id for item_id in data.item_ids if _is_sampled(item_id)}
     captions = {
-        language: [caption for caption in listed if caption.content_id in kept]
+        language: [caption for caption in listed if caption.item_id in kept]
         for language, listed in data.captions.items()
     }
     return replace(data, task=SAMPLE_TASK, captions=captions)
 
 
-def _is_sampled(content_id: str) -> bool:
-    return digests.number_of(content_id) % SAMPLE_ONE_IN == 0
+def _is_sampled(item_id: str) -> bool:
+    return digests.number_of(item_id) % SAMPLE_ONE_IN == 0
 
 
 def with_dev_scores(pack: LanguagePack, bench: Bench) -> LanguagePack:
     """Measure a pack and the teacher on the training artist's drawings, as `train` measures."""
     captions = [caption for listed in bench.dev.captions.values() for caption in listed]
-    pool = image_text.join(captions, content_ids=bench.dev.content_ids, contents=bench.dev_contents)
-    few = tuple(caption for caption in pool.captions if _is_sampled(caption.content_id))
+    pool = image_text.join(captions, item_ids=bench.dev.item_ids, contents=bench.dev_contents)
+    few = tuple(caption for caption in pool.captions if _is_sampled(caption.item_id))
     asked = dev_sets.of_items(replace(pool, captions=few), pool=pool, note=DEV_NOTE)
     return scoring.with_scores(pack, [asked], teacher=bench.teacher, cache=bench.cache)
 

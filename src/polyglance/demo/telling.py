@@ -34,7 +34,7 @@ NOTES = (
     "a space of its own; the map behind it saw English text alone.",
     "The control is the same map fitted on shuffled pairs; it answers English too, and must be at "
     "chance.",
-    "No training saw a name, keyword or picture of a held-out concept, nor a text equal to the "
+    "No training saw a name, keyword or image of a held-out concept, nor a text equal to the "
     "name of one.",
     "All models are compared on the names of a fixed eighth of the concepts; the best packs, "
     "chosen on the training artist's drawings, are measured on all names besides.",
@@ -71,7 +71,7 @@ class Answer:
 
 
 def hit_rates(rows: Sequence[Result], model: str) -> HitRates:
-    """The four figures of one model on the test pictures."""
+    """The four figures of one model on the test images."""
     found = {
         (row.split, row.language): row.values["hit_rate_at_10"]
         # A language that was measured on all names counts by that, not by the sample.
@@ -96,7 +96,7 @@ def summarise(rows: Sequence[Result], *, best: str, english_only: str) -> dict[s
     """What `summary.json` says, but for the seconds.
 
     Args:
-        rows: All results on the test pictures.
+        rows: All results on the test images.
         best: Name of the best pack, chosen on dev.
         english_only: The best of those fitted on English text alone, likewise.
     """
@@ -136,7 +136,7 @@ def show(summary: Mapping[str, Any], answers: Sequence[Answer], names: Mapping[s
         names: English names by id, so that one can read what was found.
     """
     typer.echo(f"\nText to image, R@10 in per cent, over {summary['languages']} languages")
-    typer.echo("pictures by an artist that no training saw")
+    typer.echo("images by an artist that no training saw")
     typer.echo(f"{'':<30}{'seen concepts':^22}{'held-out concepts':^22}")
     typer.echo(f"{'':<30}{'English':>10}{'others':>12}{'English':>10}{'others':>12}")
     labels = {

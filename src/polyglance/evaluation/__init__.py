@@ -87,7 +87,7 @@ def evaluate(
     Args:
         encoder: Gives text vectors in the space of `contents`.
         data: The task.
-        contents: Float32 (M, D), unit, in the order of `data.content_ids`; or a function from
+        contents: Float32 (M, D), unit, in the order of `data.item_ids`; or a function from
             language to those that its texts are compared with; None where a task has texts alone.
         contents_id: Fingerprint of the contents' bytes, so that a changed image under an old name
             is measured anew; empty takes that of `contents`, where they are vectors.

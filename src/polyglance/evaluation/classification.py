@@ -1,4 +1,4 @@
-"""Zero-shot classification scores of one language: class names against pictures.
+"""Zero-shot classification scores of one language: class names against images.
 
 Legend: M content items, N of them of classes that the language names, C such classes, D width.
 """
@@ -29,7 +29,7 @@ SEED = 0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Best:
-    """What the pictures of a language's classes are taken for.
+    """What the images of a language's classes are taken for.
 
     Attributes:
         prompts: Which ones were asked with.
@@ -56,9 +56,9 @@ def score(
 ) -> list[Result]:
     """Accuracy and macro-F1 of one language, asked as `data.variant` says; see `evaluation.Scorer`.
 
-    Pictures of classes without a name in the language do not take part, and are counted; a language
-    with no picture left has no result. Where several prompts are tried, those of the highest
-    accuracy count, and the result says which: chosen on the test pictures, as the benchmark does.
+    Images of classes without a name in the language do not take part, and are counted; a language
+    with no image left has no result. Where several prompts are tried, those of the highest
+    accuracy count, and the result says which: chosen on the test images, as the benchmark does.
 
     Raises:
         VectorError: Where texts and contents differ in width.
@@ -112,9 +112,9 @@ def best_guesses(
     contents: Vectors,
     cache: VectorCache | None,
 ) -> Best | None:
-    """What the pictures are taken for, by the prompts of the highest accuracy.
+    """What the images are taken for, by the prompts of the highest accuracy.
 
-    None in a language that names no class of a picture at hand.
+    None in a language that names no class of an image at hand.
 
     Raises:
         VectorError: Where texts and contents differ in width.
@@ -244,8 +244,8 @@ def _result(
         num_candidates=num_classes,
         num_dropped={
             **data.num_dropped,
-            "images_of_unnamed_classes": len(data.content_ids) - len(rows),
-            **{reason: len(items) for reason, items in data.without_pictures.items()},
+            "images_of_unnamed_classes": len(data.item_ids) - len(rows),
+            **{reason: len(items) for reason, items in data.without_images.items()},
             "languages_without_images": data.num_languages_without_images,
         },
         model=name,

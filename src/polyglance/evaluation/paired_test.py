@@ -154,9 +154,9 @@ def compare_models(
             advance(1)
     if not pairs:
         raise errors.UnavailableError(
-            f"{data.task} asks nothing in {', '.join(languages)}: no picture at hand is of a "
+            f"{data.task} asks nothing in {', '.join(languages)}: no image at hand is of a "
             "class that is named there",
-            hint="choose other languages, or give more pictures",
+            hint="choose other languages, or give more images",
         )
     return [
         _pairing(

@@ -155,7 +155,7 @@ def _classification(
             value="accuracy",
             values=found.guesses.hits[:, 0],
             clusters=found.rows,
-            members=np.arange(len(data.content_ids)),
+            members=np.arange(len(data.item_ids)),
         )
     ]
 

@@ -86,7 +86,7 @@ def score_language(
         encoder: Gives text vectors in the space of `contents`.
         data: The task.
         language: Which of its languages.
-        contents: Float32 (M, D), unit, in the order of `data.content_ids`.
+        contents: Float32 (M, D), unit, in the order of `data.item_ids`.
         cache: Keeps what towers gave.
 
     Raises:
@@ -97,7 +97,7 @@ def score_language(
     chosen = retrieval.apply_caption_policy(
         data.captions[language],
         policy=data.policy,
-        content_ids=[data.content_ids[row] for row in rows.tolist()],
+        item_ids=[data.item_ids[row] for row in rows.tolist()],
     )
     texts = chosen.texts
     vectors = unit_vectors(encoder, texts, languages=[language] * len(texts), cache=cache)

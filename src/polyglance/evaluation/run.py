@@ -20,12 +20,12 @@ from polyglance.results.schema import Result
 from polyglance.sources import named_items
 from polyglance.sources.formats import FORMATS
 from polyglance.storage import digests
-from polyglance.tasks import ContentData, TaskData, load_task
+from polyglance.tasks import ItemData, TaskData, load_task
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
 from polyglance.vectors import Vectors, unit
 
-Contents = TypeVar("Contents", bound=ContentData)
+Contents = TypeVar("Contents", bound=ItemData)
 LoadSide = Callable[[str, Literal["content", "text"]], Side]
 
 # So many of what is dropped are named in every result; all are counted.
@@ -38,8 +38,8 @@ class Subset(Generic[Contents]):
 
     Attributes:
         data: The task; what is missing is counted in it.
-        vectors: Float32 (M, D), unit, in the order of `data.content_ids`.
-        contents_id: Fingerprint of the pictures' bytes, or of vectors that were given.
+        vectors: Float32 (M, D), unit, in the order of `data.item_ids`.
+        contents_id: Fingerprint of the images' bytes, or of vectors that were given.
         dropped_names: Some of what could not be read, and why, by reason.
     """
 
@@ -71,15 +71,15 @@ def evaluate(
         task: The task's texts, or its name.
         data: With a name: the publisher's folder, or the folder in which it stands under its name.
         pack: Folder or hub id of a language pack.
-        images: Folder of the pictures, or of webdataset's tars of them, by file name; None where
+        images: Folder of the images, or of webdataset's tars of them, by file name; None where
             the task brings them or vectors are given. A classification learns the classes from it,
             so that for precomputed vectors too it holds `labels.npy` or `labels.tsv`.
         languages: Which ones; None takes all.
         out: File of results, read first and added to.
-        reencode: Whether a pack with another content tower may encode every picture again.
+        reencode: Whether a pack with another content tower may encode every image again.
         prompts: How classes are asked for, in one way or several (`classification.VARIANTS`);
             each in those of the languages that have such prompts. Other tasks take no notice.
-        image_vectors: Vectors of the pictures, in place of the model's image tower:
+        image_vectors: Vectors of the images, in place of the model's image tower:
             `precomputed:FOLDER?space=SPACE`, of the model's own space.
         load: Gives a side of the model; for several tasks, one with a cache.
         set_aside: Told of each language that is left out, and why: the model cannot read it, or
@@ -101,7 +101,7 @@ def evaluate(
         cache=cache,
         set_aside=set_aside,
     )
-    if not isinstance(texts, ContentData):
+    if not isinstance(texts, ItemData):
         text = load(model, "text")
         speakers = TextRouter(text.dim, lambda: text, loaded)
         whose = _identity(_text_parts(text, loaded))
@@ -119,7 +119,7 @@ def evaluate(
     found = there.data
     dropped_names = there.dropped_names
     if isinstance(found, ClassificationData):
-        aside = found.without_pictures
+        aside = found.without_images
         dropped_names = {
             **dropped_names,
             **{reason: _named(items) for reason, items in aside.items() if items},
@@ -143,9 +143,9 @@ def _some(rows: list[Result], *, task: str, languages: Sequence[str]) -> list[Re
     if not rows:
         raise errors.UnavailableError(
             f"{task} has nothing to measure in {', '.join(languages)}: the model cannot read "
-            "them, or no picture at hand is of a class that is named there, or there are no such "
+            "them, or no image at hand is of a class that is named there, or there are no such "
             "prompts",
-            hint="choose other languages, give more pictures, or other --prompts",
+            hint="choose other languages, give more images, or other --prompts",
         )
     return rows
 
@@ -173,7 +173,7 @@ def _given_vectors(reference: str, *, space_id: str) -> Side:
     return side
 
 
-def _asked(data: ContentData, prompts: Sequence[str]) -> list[ContentData]:
+def _asked(data: ItemData, prompts: Sequence[str]) -> list[ItemData]:
     """A classification in each way that it is asked, any other task as it is."""
     if not isinstance(data, ClassificationData) or not prompts:
         return [data]
@@ -182,7 +182,7 @@ def _asked(data: ContentData, prompts: Sequence[str]) -> list[ContentData]:
 
 def _of(
     languages: Sequence[str] | None,
-    data: ContentData,
+    data: ItemData,
     *,
     set_aside: Callable[[Quarantined], None] | None,
 ) -> Sequence[str] | None:
@@ -211,7 +211,7 @@ def subset_at_hand(
     """The content items at hand and their vectors, each encoded once, ever.
 
     Raises:
-        UnavailableError: Where no picture is at hand.
+        UnavailableError: Where no image is at hand.
     """
     side = encoder.content
     if side.output != "embedding":
@@ -221,7 +221,7 @@ def subset_at_hand(
     tower = side.tower
     if tower.ids is not None:
         data = data.only(list(tower.ids), reason="vectors_missing")
-        given = encoder.encode_contents(data.content_ids)
+        given = encoder.encode_items(data.item_ids)
         return Subset(data=data, vectors=given, contents_id=identity.vectors_id(given))
     named = _media_files(data, images, modality=tower.modality)
     listed, damaged_tars = named.items, named.damaged_tars
@@ -241,7 +241,7 @@ def subset_at_hand(
         "names_of_several_items": named.ambiguous,
     }
     row_of = {name: row for row, name in enumerate(found.ids)}
-    rows = [row_of[name] for name in data.content_ids]
+    rows = [row_of[name] for name in data.item_ids]
     return Subset(
         data=data,
         contents_id=identity.keys_id(found.keys[row] for row in rows),
@@ -255,7 +255,7 @@ def _named(items: Sequence[Quarantined]) -> tuple[str, ...]:
 
 
 def contents_by_language(
-    encoder: DualEncoder, data: ContentData, contents: Vectors, *, images: Path | None
+    encoder: DualEncoder, data: ItemData, contents: Vectors, *, images: Path | None
 ) -> Callable[[str], Vectors]:
     """What texts of each language are compared with: as they are, re-projected, or re-encoded.
 
@@ -301,17 +301,15 @@ def _identity(parts: Sequence[str]) -> str:
     return digests.of_parts(["\n".join(parts)])
 
 
-def _media_files(
-    data: ContentData, folder: Path | None, *, modality: Modality
-) -> named_items.Named:
+def _media_files(data: ItemData, folder: Path | None, *, modality: Modality) -> named_items.Named:
     """Where the items are: the task's own files, or files of those names."""
     if data.media_files:
         return named_items.Named(items=data.media_files, damaged_tars=())
     if folder is None:
         nouns = f"{FORMATS[modality].noun}s"
         raise errors.UnavailableError(
-            f"{data.task} does not bring its {len(data.content_ids)} {nouns}",
+            f"{data.task} does not bring its {len(data.item_ids)} {nouns}",
             hint=f"say where they are: --images FOLDER ({nouns}, or tars of them); or give "
             "their vectors: --image-vectors",
         )
-    return named_items.find_named(folder, data.content_ids, modality)
+    return named_items.find_named(folder, data.item_ids, modality)

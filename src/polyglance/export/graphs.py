@@ -185,7 +185,7 @@ def image_module(side: Side) -> nn.Module:
     """A side's image tower as a module of `pixel_values`, on the CPU.
 
     Raises:
-        ExportError: For one that is not of torch, or that resizes its patches by picture.
+        ExportError: For one that is not of torch, or that resizes its patches by image.
     """
     tower = side.tower
     if isinstance(tower, TinyImageTower):
@@ -199,7 +199,7 @@ def image_module(side: Side) -> nn.Module:
         )
     if inner.recipe.fit == "patches":
         raise errors.ExportError(
-            f"the image tower {side.reference} resizes its table of positions for every picture, "
+            f"the image tower {side.reference} resizes its table of positions for every image, "
             "which no fixed graph does",
             hint="export the text side alone: --to onnx without --model",
         )

@@ -14,7 +14,7 @@ Source: the form was read from immich-app/immich, machine-learning/immich_ml/mod
 (commit 03112cf), visual.py (0538dd7), constants.py (093617f), and the server's CLIP_MODEL_INFO;
 `VERSION` is that of immich-ml at commit 00d5e8a.
 
-Legend: B rows of a batch, L tokens, S side of a picture in pixels, D width.
+Legend: B rows of a batch, L tokens, S side of an image in pixels, D width.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def shipped_name(manifest: PackManifest) -> str | None:
 
 
 def preprocess_cfg(pixels: Mapping[str, Any]) -> dict[str, Any]:
-    """How a picture becomes pixels, in the service's words.
+    """How an image becomes pixels, in the service's words.
 
     Args:
         pixels: As `onnx_folder.pixel_facts` gives them.
@@ -202,9 +202,9 @@ def preprocess_cfg(pixels: Mapping[str, Any]) -> dict[str, Any]:
     )
     if not plain:
         raise errors.ExportError(
-            f"pictures are prepared by {dict(pixels)}; Immich resizes to a square, or the shorter "
+            f"images are prepared by {dict(pixels)}; Immich resizes to a square, or the shorter "
             "side and crops, bilinear or bicubic",
-            hint="export it with --to onnx, and prepare pictures as export.json says",
+            hint="export it with --to onnx, and prepare images as export.json says",
         )
     return {
         "size": list(size),
@@ -255,7 +255,7 @@ def _write_image(
     inner = graphs.IntoSpace(
         graphs.image_module(side), heads=graphs.heads_of(side, behind), width=width
     )
-    pictures = onnx_folder.probe_pictures()
+    pictures = onnx_folder.probe_images()
     prepared = [prepare(picture, preprocess=preprocess) for picture in pictures]
     path = folder / "model.onnx"
     example = {"image": torch.from_numpy(prepared[0])}
@@ -267,7 +267,7 @@ def _write_image(
 
 
 def prepare(picture: Image.Image, *, preprocess: Mapping[str, Any]) -> Vectors:
-    """A picture as the service prepares it from preprocess_cfg.json: float32 (1, 3, S, S).
+    """An image as the service prepares it from preprocess_cfg.json: float32 (1, 3, S, S).
 
     Written from its steps, so that the export is checked with what the service will feed it.
     """
@@ -324,7 +324,7 @@ def _notes(
         )
     if preprocess["resize_mode"] == "squash":
         yield (
-            "Pictures are brought to a square without a crop. Older services do not read "
+            "Images are brought to a square without a crop. Older services do not read "
             "`resize_mode` and crop, so their image vectors differ."
         )
 

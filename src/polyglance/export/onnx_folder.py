@@ -3,7 +3,7 @@
     text/model.onnx         token ids (and mask) to unit vectors; batch and length are free
     text/tokenizer.json     or, for a small n-gram tower, nothing: ids come from `tiny.ngrams`
     image/model.onnx        pixels to unit vectors; the batch is free
-    export.json             inputs, opset, lengths, how a picture becomes pixels
+    export.json             inputs, opset, lengths, how an image becomes pixels
 
 Legend: N probes, L tokens, F n-grams of a text, D width of the space.
 """
@@ -59,7 +59,7 @@ session = onnxruntime.InferenceSession("text/model.onnx")
 ```
 """
 USAGE_IMAGE = (
-    "`image/model.onnx` takes `pixel_values`; `export.json` says how a picture becomes them."
+    "`image/model.onnx` takes `pixel_values`; `export.json` says how an image becomes them."
 )
 
 
@@ -196,7 +196,7 @@ def _write_image(
     side: Side, behind: affine.Head | None, path: Path
 ) -> tuple[float, dict[str, Any]]:
     module = graphs.IntoSpace(graphs.image_module(side), heads=graphs.heads_of(side, behind))
-    pictures = probe_pictures()
+    pictures = probe_images()
     arrays = pixel_arrays(side, pictures)
     example = {"pixel_values": torch.from_numpy(arrays)}
     graphs.write_graph(graphs.Traced(module=module, batch=example, axes={0: "batch"}), path)
@@ -210,12 +210,12 @@ def _write_image(
 
 
 def wanted_of(side: Side, behind: affine.Head | None, pictures: Sequence[Image.Image]) -> Vectors:
-    """What the pack itself says of pictures: float32 (N, D), unit."""
+    """What the pack itself says of images: float32 (N, D), unit."""
     vectors = SpaceTower(side).encode(pictures)
     return vectors if behind is None else unit(behind(vectors))
 
 
-def probe_pictures() -> list[Image.Image]:
+def probe_images() -> list[Image.Image]:
     """Noise and slopes in three shapes, from a fixed seed."""
     generator = np.random.default_rng(5)
     shapes = ((90, 120, 3), (400, 260, 3), (256, 256, 3))
@@ -225,12 +225,12 @@ def probe_pictures() -> list[Image.Image]:
 
 
 def pixel_arrays(side: Side, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
-    """Pictures as the tower's own preprocessing gives them: float32 (N, 3, H, W)."""
+    """Images as the tower's own preprocessing gives them: float32 (N, 3, H, W)."""
     return np.stack([np.asarray(SpaceTower(side).preprocess(p), np.float32) for p in pictures])
 
 
 def pixel_facts(side: Side) -> dict[str, Any]:
-    """How a picture becomes pixels, as JSON."""
+    """How an image becomes pixels, as JSON."""
     tower = side.tower.tower if isinstance(side.tower, TunedImageTower) else side.tower
     if isinstance(tower, TorchImageTower):
         return tower.recipe.facts()

@@ -424,7 +424,7 @@ def _check(
     if len(names) < 2:
         raise errors.InputError(
             f"{len(names)} cluster is too few to draw from; there are 2 or more",
-            hint="ask about two pictures or more; one gives a value without an interval",
+            hint="ask about two images or more; one gives a value without an interval",
         )
     return np.asarray(groups, dtype=np.int64)
 

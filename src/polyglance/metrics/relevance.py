@@ -179,7 +179,7 @@ class CaptionQueries:
 
 
 def apply_caption_policy(
-    captions: Sequence[Caption], *, policy: CaptionPolicy, content_ids: Sequence[str]
+    captions: Sequence[Caption], *, policy: CaptionPolicy, item_ids: Sequence[str]
 ) -> CaptionQueries:
     """Turn captions into queries with their positives.
 
@@ -188,7 +188,7 @@ def apply_caption_policy(
         policy: `first`: the first caption of a content item (NLLB-CLIP). `all`: every caption.
             `unique`: every distinct text once, right for all content it was given to (M2M on
             XM3600).
-        content_ids: The M content items, in the order of their vectors.
+        item_ids: The M content items, in the order of their vectors.
 
     Returns:
         Texts and relevance with the counts of what was left out. A caption whose content is
@@ -199,23 +199,23 @@ def apply_caption_policy(
         InputError: For captions of several languages, repeated content ids, or no caption left.
 
     >>> captions = [Caption("a", "Hund", "deu_Latn"), Caption("b", "Hund", "deu_Latn")]
-    >>> queries = apply_caption_policy(captions, policy="unique", content_ids=["b", "a"])
+    >>> queries = apply_caption_policy(captions, policy="unique", item_ids=["b", "a"])
     >>> queries.texts, queries.relevance.to_lists(), queries.repeats.num_repeated
     (('Hund',), [[0, 1]], 1)
     """
     if policy not in CAPTION_POLICIES:
         raise errors.unknown_name("caption policy", policy, allowed=CAPTION_POLICIES)
-    column_of = {content_id: column for column, content_id in enumerate(content_ids)}
-    if len(column_of) < len(content_ids):
+    column_of = {item_id: column for column, item_id in enumerate(item_ids)}
+    if len(column_of) < len(item_ids):
         raise errors.InputError(
-            f"{len(content_ids)} content ids, {len(column_of)} distinct; each stands once",
+            f"{len(item_ids)} content ids, {len(column_of)} distinct; each stands once",
             hint="drop the repeated content items",
         )
     _refuse_several_languages(captions)
-    with_content = [row for row, each in enumerate(captions) if each.content_id in column_of]
+    with_content = [row for row, each in enumerate(captions) if each.item_id in column_of]
     if not with_content:
         raise errors.InputError(
-            f"none of {len(captions)} captions belongs to one of {len(content_ids)} content items",
+            f"none of {len(captions)} captions belongs to one of {len(item_ids)} content items",
             hint="check that captions and content use the same ids",
         )
     if policy == "unique":
@@ -225,13 +225,13 @@ def apply_caption_policy(
         kept = [rows[0] for rows in rows_of.values()]
         relevance = Relevance.of(
             [
-                sorted({column_of[captions[row].content_id] for row in rows})
+                sorted({column_of[captions[row].item_id] for row in rows})
                 for rows in rows_of.values()
             ]
         )
     else:
         kept = with_content if policy == "all" else _first_rows(captions, rows=with_content)
-        relevance = Relevance.of(np.array([column_of[captions[row].content_id] for row in kept]))
+        relevance = Relevance.of(np.array([column_of[captions[row].item_id] for row in kept]))
     let_in = kept if policy == "first" else with_content
     return CaptionQueries(
         texts=tuple(captions[row].text for row in kept),
@@ -247,7 +247,7 @@ def _first_rows(captions: Sequence[Caption], *, rows: Iterable[int]) -> list[int
     """The first of the rows of each content item."""
     first: dict[str, int] = {}
     for row in rows:
-        first.setdefault(captions[row].content_id, row)
+        first.setdefault(captions[row].item_id, row)
     return list(first.values())
 
 

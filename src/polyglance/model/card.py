@@ -32,7 +32,7 @@ def body(manifest: PackManifest, *, usage: str = SEARCH) -> str:
         f"# A language pack for `{manifest.teacher}`",
         "",
         f"Made with the recipe `{manifest.recipe}` by polyglance {manifest.polyglance_version}. It",
-        "gives an existing index of that model new languages; no picture is encoded again",
+        "gives an existing index of that model new languages; no image is encoded again",
         f"(content side: {manifest.content}).",
         "",
         usage.strip(),

@@ -112,7 +112,7 @@ class DualEncoder:
                 pack.manifest.teacher,
                 probes=pack.probes,
                 encode=lambda texts: self.with_no_pack().encode_texts(texts, languages=None),
-                look=self.encode_contents,
+                look=self.encode_items,
             )
         return DualEncoder(self.content, self.text, self.reference, pack)
 
@@ -135,11 +135,11 @@ class DualEncoder:
         """Who answers in which language."""
         return TextRouter(self.dim, lambda: self.text, self.pack)
 
-    def encode_contents(self, items: Sequence[Any]) -> Vectors:
+    def encode_items(self, items: Sequence[Any]) -> Vectors:
         """Encode images or sounds: float32 (N, D), unit."""
-        return self.contents_from_raw(self.content.tower.encode(items, output=self.content.output))
+        return self.items_from_raw(self.content.tower.encode(items, output=self.content.output))
 
-    def contents_from_raw(self, raw: Vectors) -> Vectors:
+    def items_from_raw(self, raw: Vectors) -> Vectors:
         """The content tower's stored vectors as unit vectors of the space."""
         return unit(self.content.through_head(raw))
 
@@ -322,7 +322,7 @@ def require_space(reference: str | Path, found: str, *, wanted: str | None) -> N
             f"the model {reference} has the space {found} by now, and {wanted} is needed: what was "
             "made with the one says nothing to the other",
             hint="put the model back, or its revision (hf:NAME?revision=...), or index the "
-            "pictures again with this one, into another folder",
+            "images again with this one, into another folder",
         )
 
 

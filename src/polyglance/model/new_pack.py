@@ -82,7 +82,7 @@ def _probes(teacher: DualEncoder) -> Vectors:
     english = [ENGLISH] * len(same_space.PROBE_TEXTS)
     texts = teacher.with_no_pack().encode_texts(same_space.PROBE_TEXTS, languages=english)
     try:
-        pictures = teacher.with_no_pack().encode_contents(same_space.probe_pictures())
+        pictures = teacher.with_no_pack().encode_items(same_space.probe_images())
     except errors.PolyglanceError:
         return texts  # a tower that only looks vectors up; it has no other name either
     return np.concatenate([texts, pictures])

@@ -28,7 +28,7 @@ PROBE_TEXTS: tuple[str, ...] = (
     "an old man reading a newspaper",
 )
 
-# Pictures are probed as well: the text sides of two models may agree where their spaces do not.
+# Images are probed as well: the text sides of two models may agree where their spaces do not.
 NUM_PROBE_PICTURES = 6
 PICTURE_SIDE = 224  # pixels: what most towers take, so that libraries have little to resize
 
@@ -51,8 +51,8 @@ KNOWN_EQUIVALENTS: tuple[frozenset[str], ...] = (
 LEAST_PROBE_COSINE = 0.995
 
 
-def probe_pictures() -> list[Image]:
-    """The pictures that models are probed with: colours, stripes and discs, always the same."""
+def probe_images() -> list[Image]:
+    """The images that models are probed with: colours, stripes and discs, always the same."""
     from PIL import Image
 
     y, x = np.mgrid[0:PICTURE_SIDE, 0:PICTURE_SIDE] / PICTURE_SIDE  # (S, S), from 0 to 1
@@ -106,7 +106,7 @@ def require_equivalent(
         model: Reference of the model at hand.
         teacher: Reference of the model that the pack was made for.
         probes: Float32 (P, D), unit: that model's vectors of `PROBE_TEXTS`, and of
-            `probe_pictures` behind them.
+            `probe_images` behind them.
         encode: The text side of the model at hand, to unit vectors.
         look: Its content side, likewise.
 
@@ -117,13 +117,13 @@ def require_equivalent(
     num_texts = len(PROBE_TEXTS)
     if len(probes) != num_texts + NUM_PROBE_PICTURES:
         raise errors.SpaceMismatchError(
-            f"the pack was made for {teacher} and holds no pictures by which {model} could be "
+            f"the pack was made for {teacher} and holds no images by which {model} could be "
             "known as the same",
             hint=f"use {teacher}, or train the pack again",
         )
     of_texts = _agreement(encode(PROBE_TEXTS), probes[:num_texts])
-    of_pictures = _agreement(look(probe_pictures()), probes[num_texts:])
-    for what, found in (("texts", of_texts), ("pictures", of_pictures)):
+    of_images = _agreement(look(probe_images()), probes[num_texts:])
+    for what, found in (("texts", of_texts), ("pictures", of_images)):
         if not found >= LEAST_PROBE_COSINE:  # NaN is no agreement
             raise errors.SpaceMismatchError(
                 f"{model} should be the space of {teacher}, but its probe {what} have a cosine of "

@@ -88,7 +88,7 @@ def _rows(analysis: PackAnalysis, names: Mapping[str, str]) -> dict[str, Any]:
             {
                 "who": order.index(point.language),
                 "cluster": point.cluster,
-                "image": point.content_id,
+                "image": point.item_id,
                 "text": point.text,
             }
             for point in analysis.points
@@ -140,7 +140,7 @@ def _matrices(row: LanguageChange) -> dict[str, Any]:
         name: {
             "matrices": [found.cosines for found in both],
             "first": row.texts,
-            "second": row.content_ids if name == "images" else row.english_texts,
+            "second": row.item_ids if name == "images" else row.english_texts,
         }
         for name, both in pairs.items()
         if both is not None

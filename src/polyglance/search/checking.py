@@ -173,7 +173,7 @@ def _note_model(store: Store, new_model: str) -> None:
 
 
 def _places(store: Store) -> list[Finding]:
-    """The model and the pictures, where they are noted to be."""
+    """The model and the images, where they are noted to be."""
     found = []
     try:
         reference = relocation.model_of(store)
@@ -188,7 +188,7 @@ def _places(store: Store) -> list[Finding]:
     folder = store.extra_facts.get(relocation.FOLDER)
     if folder and not Path(str(folder)).exists():
         said = (
-            f"what was indexed, {folder}, is not there: search goes on, pictures cannot be shown; "
+            f"what was indexed, {folder}, is not there: search goes on, images cannot be shown; "
             f"polyglance index NEW-FOLDER --model MODEL --out {store.path} follows them"
         )
         found.append(Finding(said, harmless=True))

@@ -55,7 +55,7 @@ class IndexReport:
         remarks: What is damaged beside items that are indexed, as their captions.
         skipped: What was left out by a rule, and by which.
         num_tars: Tars that were looked into.
-        num_in_tars: Pictures found in them.
+        num_in_tars: Images found in them.
         idle: The patterns that left nothing out.
         kind: What the source holds: images, sounds or vectors.
         num_rows: Rows of the index after the run.

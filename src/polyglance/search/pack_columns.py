@@ -49,7 +49,7 @@ class ColumnReport:
     """What one run did for the column of a pack.
 
     Attributes:
-        rows: Pictures that were encoded again, or vectors that were projected.
+        rows: Images that were encoded again, or vectors that were projected.
         num_rows: Rows of the column after the run.
         vector_index: What was built of its vector index; None where nothing had to be.
     """

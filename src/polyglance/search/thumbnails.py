@@ -1,7 +1,7 @@
 """Thumbnails: small JPEGs beside the index, named by content, without metadata.
 
 `INDEX/thumbnails/ab/cdef....jpg`: named by the content key, so that copies share one and a changed
-file never shows its old self. They are made while a picture is decoded for the tower; what is
+file never shows its old self. They are made while an image is decoded for the tower; what is
 absent (an index made without, a file lost) is made when it is asked for.
 """
 
@@ -51,7 +51,7 @@ def place_of(index: Path, key: str) -> Path:
 
 
 def make(image: Image) -> bytes:
-    """A picture as a small JPEG; one that is small already keeps its size.
+    """An image as a small JPEG; one that is small already keeps its size.
 
     Args:
         image: Of mode RGB.
@@ -147,7 +147,7 @@ def thumbnail(index: Index, identity: str) -> bytes:
 
     Raises:
         InputError: The index has no such item.
-        UnavailableError: There is no thumbnail, and the picture is not there any more, or is
+        UnavailableError: There is no thumbnail, and the image is not there any more, or is
             another one by now.
     """
     file = index.file_of(identity)
@@ -159,7 +159,7 @@ def thumbnail(index: Index, identity: str) -> bytes:
 
 
 def _decode(file: ItemFile, *, identity: str) -> Image:
-    """The picture of an item, if it still is the one that was indexed."""
+    """The image of an item, if it still is the one that was indexed."""
     path = Path(file.path)
     try:
         data = (
@@ -167,12 +167,12 @@ def _decode(file: ItemFile, *, identity: str) -> Image:
         )
     except OSError as error:
         raise errors.UnavailableError(
-            f"the picture of {identity!r} cannot be read: {error.strerror or error}",
+            f"the image of {identity!r} cannot be read: {error.strerror or error}",
             hint="run polyglance index again where its folder is at hand",
         ) from error
     if reading.content_key(data) != file.key:
         raise errors.UnavailableError(
-            f"the picture of {identity!r} has changed since it was indexed",
+            f"the image of {identity!r} has changed since it was indexed",
             hint="run polyglance index again",
         )
     return images.decode_image(data, name=identity)

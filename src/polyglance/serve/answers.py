@@ -25,7 +25,7 @@ from polyglance.search.queries import MediaVector, Query
 from polyglance.search.request import SearchRequest
 from polyglance.search.searcher import Answer, Interpretation, Searcher
 from polyglance.serve import index_changes
-from polyglance.serve.media import Pictures
+from polyglance.serve.media import Images
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,7 @@ class Catalogue:
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        self.pictures = Pictures(index)
+        self.pictures = Images(index)
         self._told: dict[str, dict[str, Any]] = {}
         self._held: dict[str, pyarrow.ChunkedArray] = {}
         self._read: list[str] = []
@@ -221,7 +221,7 @@ class Asker:
         ]
 
     def warm_up(self) -> None:
-        """Load what the first queries would wait for: each encoder, and the picture side."""
+        """Load what the first queries would wait for: each encoder, and the image side."""
         self._searcher.warm_up()
         first = {(row["speaker"], row["pack"]): row["id"] for row in self.languages}
         # What cannot be had, such as the model behind vectors of others, is said when it is asked.
@@ -229,7 +229,7 @@ class Asker:
             with contextlib.suppress(errors.PolyglanceError):
                 self.answers([SearchRequest(query=Query.of_text("a"), language=language)])
         with contextlib.suppress(errors.PolyglanceError):
-            self._searcher.encode_media([_small_picture()])
+            self._searcher.encode_media([_small_image()])
 
     def answers(self, batch: Sequence[SearchRequest]) -> list[dict[str, Any] | Exception]:
         """The answers to several requests, or what is wrong with them.
@@ -252,10 +252,10 @@ class Asker:
         ]
 
     def vectors(self, images: Sequence[Image]) -> list[MediaVector]:
-        """Decoded pictures as vectors; runs in a thread of its own, beside the encoder's of texts.
+        """Decoded images as vectors; runs in a thread of its own, beside the encoder's of texts.
 
         Raises:
-            PolyglanceError: The model has no side for pictures.
+            PolyglanceError: The model has no side for images.
         """
         return [MediaVector(vector) for vector in self._searcher.encode_media(images)]
 
@@ -316,8 +316,8 @@ def _own_name(language: str) -> str:
     return row.own_name or row.english_name
 
 
-def _small_picture() -> bytes:
-    """A picture to warm up with."""
+def _small_image() -> bytes:
+    """An image to warm up with."""
     from io import BytesIO
 
     from PIL import Image

@@ -33,7 +33,7 @@ from polyglance.serve.decoding import Decoder
 from polyglance.serve.ids import AnyId
 from polyglance.serve.index_changes import LostIndexError
 from polyglance.serve.limits import Limits
-from polyglance.serve.media import Pictures
+from polyglance.serve.media import Images
 from polyglance.serve.metrics import Metrics
 from polyglance.serve.requests import search_request
 from polyglance.serve.security import App, Guard
@@ -62,7 +62,7 @@ LOST: dict[int | str, dict[str, Any]] = {
     410: {"model": schemas.Problem, "description": "Its file is gone, changed or elsewhere"},
 }
 PICTURE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/*": {}}, "description": "The picture"}
+    200: {"content": {"image/*": {}}, "description": "The image"}
 }
 
 register_url_convertor("id", AnyId())
@@ -95,7 +95,7 @@ def create(
     doors = None if token is None else Doors(usable(token), limits=limits)
     app = FastAPI(
         title="polyglance",
-        summary="Search an index of pictures in any language.",
+        summary="Search an index of images in any language.",
         version=__version__,
         docs_url=None,  # the framework's own page loads from elsewhere; ours is below
         redoc_url=None,
@@ -181,19 +181,19 @@ class _Observed:
 
 
 def _search(app: FastAPI) -> None:
-    """Queries: by text, by picture, by both, by a picture of the index."""
+    """Queries: by text, by image, by both, by an image of the index."""
 
     @app.get(SEARCH, response_model=schemas.Found, openapi_extra=schemas.parameters(schemas.Typed))
     async def search_by_text(request: Request) -> Response:
-        """Find pictures by a text in any language, or by a combined query."""
+        """Find images by a text in any language, or by a combined query."""
         # Asked through `_Observed` this is passed by.
         return await by_text(app, request.scope["query_string"])
 
     @app.post(
         "/api/search", response_model=schemas.Found, openapi_extra=schemas.upload(schemas.Sent)
     )
-    async def search_by_picture(request: Request) -> Response:
-        """Find pictures by a picture, by a text, or by both together."""
+    async def search_by_image(request: Request) -> Response:
+        """Find images by an image, by a text, or by both together."""
         limits = app.state.limits
         body = await request.body()
         fields, files = form_data.read(body, request.headers.get("content-type", ""))
@@ -203,15 +203,13 @@ def _search(app: FastAPI) -> None:
             raise errors.InputError("a file that is not named image", hint="send one, as image")
         data = files.get("image")
         if not text and not data:
-            raise errors.InputError("neither a text nor a picture", hint="give q, image or both")
-        asked = search_request(
-            text, chosen, picture=data or None, limits=limits, spoken=spoken(app)
-        )
+            raise errors.InputError("neither a text nor an image", hint="give q, image or both")
+        asked = search_request(text, chosen, image=data or None, limits=limits, spoken=spoken(app))
         return await answered(app, asked, shown=text)
 
     @app.get("/api/similar/{identity:id}", response_model=schemas.Found, responses=LOST)
     async def similar(identity: Identity, top: Top = 24) -> Response:
-        """Find pictures like one of the index, which is left out."""
+        """Find images like one of the index, which is left out."""
         if identity not in app.state.asker.catalogue:
             return _no_item(identity)
         asked = SearchRequest(query=Wanted.like(identity), top=top)
@@ -288,9 +286,9 @@ def _no_item(identity: str) -> JSONResponse:
 
 
 def _files(app: FastAPI) -> None:
-    """Pictures and thumbnails, by id."""
+    """Images and thumbnails, by id."""
 
-    async def found(identity: str) -> Pictures | None:
+    async def found(identity: str) -> Images | None:
         """Where the item's files are; None where there is no such item."""
         asker = app.state.asker
         if not asker.looked_lately:
@@ -302,7 +300,7 @@ def _files(app: FastAPI) -> None:
         headers = {"etag": f'"{tag}"', "cache-control": "private, max-age=300"}
         if request.headers.get("if-none-match") == headers["etag"]:
             return Response(status_code=304, headers=headers)
-        # A picture that a browser takes for a page of its own may still do nothing.
+        # An image that a browser takes for a page of its own may still do nothing.
         headers["content-security-policy"] = "default-src 'none'; sandbox"
         return Response(data, media_type=kind, headers=headers)
 

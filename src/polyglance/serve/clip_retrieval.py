@@ -54,11 +54,11 @@ def asked(query: schemas.KnnQuery, *, limits: Limits, dim: int) -> SearchRequest
         raise errors.InputError(
             f"given: {', '.join(given) or 'nothing'}; one of text, image (base64) and "
             "embedding_input is wanted, and no address is fetched",
-            hint="send the picture itself",
+            hint="send the image itself",
         )
     if query.modality != "image":
         raise errors.InputError(
-            f"modality {query.modality[:20]!r}; the index holds pictures",
+            f"modality {query.modality[:20]!r}; the index holds images",
             hint='"modality": "image"',
         )
     if query.embedding_input is not None:

@@ -1,8 +1,8 @@
-"""Decoding of uploaded pictures in processes of their own, each of which can be ended.
+"""Decoding of uploaded images in processes of their own, each of which can be ended.
 
 A file of a third of a megabyte can keep a decoder busy for a minute, and a thread cannot be ended.
-So pictures are decoded in processes of their own (`decoding_worker`), started when the first
-picture comes, ended when none came for a while, when one takes too long, and with the server.
+So images are decoded in processes of their own (`decoding_worker`), started when the first
+image comes, ended when none came for a while, when one takes too long, and with the server.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class BusyError(errors.UnavailableError):
-    """Too many pictures wait already."""
+    """Too many images wait already."""
 
 
 class Decoder:
-    """Decodes pictures in processes apart; used from one event loop. See the module.
+    """Decodes images in processes apart; used from one event loop. See the module.
 
     Args:
         limits: Of processes, time, pixels and waiting.
@@ -42,8 +42,8 @@ class Decoder:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._turns = asyncio.Semaphore(limits.picture_workers)
-        self._threads = ThreadPoolExecutor(limits.picture_workers, thread_name_prefix="decoder")
+        self._turns = asyncio.Semaphore(limits.image_workers)
+        self._threads = ThreadPoolExecutor(limits.image_workers, thread_name_prefix="decoder")
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._waiting = 0
@@ -51,7 +51,7 @@ class Decoder:
         self._ending: asyncio.TimerHandle | None = None
 
     async def rgb(self, data: bytes) -> Image:
-        """A file's picture: RGB, upright.
+        """A file's image: RGB, upright.
 
         Raises:
             InputError: It cannot be read, is too large, or takes too long.
@@ -61,7 +61,7 @@ class Decoder:
         return await asyncio.to_thread(_image, size, found)
 
     async def thumbnail(self, data: bytes) -> bytes:
-        """A file's picture as a small JPEG.
+        """A file's image as a small JPEG.
 
         Raises:
             InputError, BusyError: As `rgb`.
@@ -83,9 +83,9 @@ class Decoder:
 
     async def _do(self, kind: int, data: bytes) -> tuple[tuple[int, int], bytes]:
         """Have one job done, when a process is free."""
-        if self._closed or self._waiting >= self._limits.picture_waiting:
+        if self._closed or self._waiting >= self._limits.image_waiting:
             raise BusyError(
-                f"{self._waiting} pictures are waiting to be read already",
+                f"{self._waiting} images are waiting to be read already",
                 hint="ask again in some seconds",
             )
         self._waiting += 1
@@ -102,17 +102,17 @@ class Decoder:
         worker = self._idle.pop() if self._idle else None
         if worker is None:
             worker = await self._start()
-        seconds = self._limits.picture_seconds
+        seconds = self._limits.image_seconds
         # The bound on the clock is for what the system does not count, such as waiting.
         overdue = loop.call_later(CLOCK_SHARE * seconds, worker.end)
-        head = JOB.pack(kind, seconds, self._limits.picture_pixels, len(data))
+        head = JOB.pack(kind, seconds, self._limits.image_pixels, len(data))
         done = False
         try:
             found = await loop.run_in_executor(self._threads, worker.ask, head, data)
             done = True
         except (OSError, EOFError) as error:
             raise errors.InputError(
-                f"a picture that takes more than {seconds} seconds to decode",
+                f"an image that takes more than {seconds} seconds to decode",
                 hint="save it again as a plain JPEG or PNG, or send a smaller copy",
             ) from error
         finally:
@@ -124,7 +124,7 @@ class Decoder:
         return found[1], found[2]
 
     async def _start(self) -> _Worker:
-        """A process that is ready: to start it is no part of a picture's time."""
+        """A process that is ready: to start it is no part of an image's time."""
         loop = asyncio.get_running_loop()
         worker = _Worker()
         self._all.add(worker)
@@ -138,11 +138,11 @@ class Decoder:
                 self._all.discard(worker)
                 worker.end()
         if not started:
-            raise BusyError("no picture can be read here now", hint="ask again, or with a text")
+            raise BusyError("no image can be read here now", hint="ask again, or with a text")
         return worker
 
     def _take_back(self, worker: _Worker, *, sound: bool) -> None:
-        """Keep a process for the next picture, or end it."""
+        """Keep a process for the next image, or end it."""
         if sound and not self._closed:
             self._idle.append(worker)
         else:

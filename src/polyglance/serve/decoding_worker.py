@@ -1,4 +1,4 @@
-"""The worker process that decodes one uploaded picture after the other.
+"""The worker process that decodes one uploaded image after the other.
 
 `python -m polyglance.serve.decoding_worker` reads jobs from its input and writes answers to its
 output. Torch is not imported: it takes some 45 MB. A job has so much of a processor; the system
@@ -70,10 +70,10 @@ def _done(kind: int, data: bytes, *, pixels: int) -> tuple[tuple[int, int], byte
         warnings.simplefilter("ignore")
         try:
             uploads.check_scans(data)
-            image = decode_image(data, name="the picture", max_pixels=pixels)
+            image = decode_image(data, name="the image", max_pixels=pixels)
         except MemoryError as error:
             raise errors.InputError(
-                "the picture needs more memory than one may have", hint="send a smaller copy"
+                "the image needs more memory than one may have", hint="send a smaller copy"
             ) from error
     if kind == THUMBNAIL:
         return image.size, thumbnails.make(image)

@@ -51,7 +51,7 @@ def _of_address(body: bytes) -> Fields:
     if len(body) > MOST_FIELD_BYTES:
         raise errors.InputError(
             f"{len(body):,} bytes of fields; {MOST_FIELD_BYTES:,} are allowed",
-            hint="send a picture as multipart/form-data",
+            hint="send an image as multipart/form-data",
         )
     return parameters.once(parameters.pairs(body))
 
@@ -74,8 +74,8 @@ def _of_parts(body: bytes, delimiter: re.Pattern[bytes]) -> tuple[Fields, Files]
         is_file = bool(_FILE.search(head[:8192]))
         if is_file and key in files:
             raise errors.InputError(
-                f"the file {key[:80]!r} is sent more than once; one picture is read",
-                hint="send one picture; a text can stand beside it, as q",
+                f"the file {key[:80]!r} is sent more than once; one image is read",
+                hint="send one image; a text can stand beside it, as q",
             )
         if key in fields or key in files:
             raise parameters.twice(key)

@@ -13,11 +13,11 @@ class Limits:
         body_bytes: Of a request; a larger one is refused before it is read, or while it streams.
         form_bytes: Of a body that asks for the session, and of one that is no upload.
         text_characters: Of a query.
-        num_terms: Texts and pictures of a combined query.
-        picture_pixels: Of an uploaded picture, seen from its header.
-        picture_seconds: Of a processor, to decode one picture; its process is ended after them.
-        picture_workers: Processes that decode.
-        picture_waiting: Pictures that wait for one of them.
+        num_terms: Texts and images of a combined query.
+        image_pixels: Of an uploaded image, seen from its header.
+        image_seconds: Of a processor, to decode one image; its process is ended after them.
+        image_workers: Processes that decode.
+        image_waiting: Images that wait for one of them.
         concurrent: Requests that run at once; the next is told to come again.
         seconds: Of a request, from its last byte to the first of its answer.
         body_seconds: Until all of a body is there.
@@ -41,10 +41,10 @@ class Limits:
     form_bytes: int = 16 * 2**10
     text_characters: int = 4096
     num_terms: int = 16
-    picture_pixels: int = 40_000_000
-    picture_seconds: int = 5
-    picture_workers: int = 2
-    picture_waiting: int = 64
+    image_pixels: int = 40_000_000
+    image_seconds: int = 5
+    image_workers: int = 2
+    image_waiting: int = 64
     concurrent: int = 256
     seconds: float = 30.0
     body_seconds: float = 60.0

@@ -1,4 +1,4 @@
-"""Delivery of pictures: files of the index and nothing else.
+"""Delivery of images: files of the index and nothing else.
 
 An id is looked up among the rows and never becomes part of a path. The file of its row must lie
 inside the indexed folder once all links are followed, and hold the very content that was indexed.
@@ -29,7 +29,7 @@ OTHER = "application/octet-stream"
 
 
 def media_type(data: bytes) -> str:
-    """What a picture's bytes are.
+    """What an image's bytes are.
 
     >>> media_type(b"GIF89a"), media_type(b"<svg>")
     ('image/gif', 'application/octet-stream')
@@ -41,7 +41,7 @@ def media_type(data: bytes) -> str:
     return next((name for head, name in MEDIA_TYPES if data.startswith(head)), OTHER)
 
 
-class Pictures:
+class Images:
     """Files and thumbnails of an index, by id; safe to use from several threads.
 
     Args:
@@ -109,6 +109,6 @@ class Pictures:
 
 def _gone(identity: str, reason: str) -> errors.UnavailableError:
     return errors.UnavailableError(
-        f"the picture of {identity!r} cannot be served: {reason}",
+        f"the image of {identity!r} cannot be served: {reason}",
         hint="run polyglance index again where its folder is at hand",
     )

@@ -17,23 +17,23 @@ def search_request(
     chosen: schemas.Chosen,
     *,
     limits: Limits,
-    picture: bytes | None = None,
+    image: bytes | None = None,
     spoken: Collection[str] = (),
 ) -> SearchRequest:
     """What a request of ours asks; names of files in it are refused.
 
     Args:
-        text: Clean; may be empty where there is a picture.
+        text: Clean; may be empty where there is an image.
         chosen: The rest of it.
         limits: Of its number of terms.
-        picture: The bytes of one.
+        image: The bytes of one.
         spoken: Ids of the languages that may stand in front of a text.
 
     Raises:
         InputError: The text is a combined query whose form is broken, or has too many terms.
         ConfigError, LanguageError: What was chosen is out of range, or no language.
     """
-    query = typed_query(text or None, media=() if picture is None else (picture,), languages=spoken)
+    query = typed_query(text or None, media=() if image is None else (image,), languages=spoken)
     if len(query.terms) > limits.num_terms:
         raise errors.InputError(
             f"{len(query.terms)} terms; {limits.num_terms} are allowed", hint="ask for less at once"

@@ -35,7 +35,7 @@ class Chosen(_Form):
     )
     top: int = Field(default=24, description="How many answers.", json_schema_extra=TOP)
     folder: str | None = Field(
-        default=None, max_length=1024, description="Only pictures in it and below."
+        default=None, max_length=1024, description="Only images in it and below."
     )
     since: str | None = Field(
         default=None, max_length=40, description="Taken then or later: 2024-07-31, 2024-07, 2024."
@@ -43,7 +43,7 @@ class Chosen(_Form):
     until: str | None = Field(default=None, max_length=40, description="Taken then or earlier.")
     min_bytes: int | None = Field(default=None, ge=0, le=2**62)
     max_bytes: int | None = Field(default=None, ge=0, le=2**62)
-    fold: bool = Field(default=True, description="Leave copies of a picture out.")
+    fold: bool = Field(default=True, description="Leave copies of an image out.")
     locales: str | None = Field(
         default=None,
         max_length=400,
@@ -63,7 +63,7 @@ class Typed(Chosen):
 
 
 class Sent(Chosen):
-    """A search that may bring a picture, as a file beside these fields."""
+    """A search that may bring an image, as a file beside these fields."""
 
     q: str | None = Field(default=None, max_length=4096, description="A text, also combined.")
 
@@ -83,7 +83,7 @@ class Assumed(_Form):
 
 
 class FoundHit(_Form):
-    """One picture."""
+    """One image."""
 
     rank: int
     id: str
@@ -146,7 +146,7 @@ class KnnQuery(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     text: str | None = Field(default=None, max_length=4096)
-    image: str | None = Field(default=None, description="A picture's bytes in base64.")
+    image: str | None = Field(default=None, description="An image's bytes in base64.")
     image_url: str | None = Field(default=None, description="Refused: nothing is fetched.")
     embedding_input: list[float] | None = Field(default=None, max_length=65536)
     modality: str = "image"
@@ -187,7 +187,7 @@ def parameters(form: type[BaseModel]) -> dict[str, Any]:
 def upload(form: type[BaseModel]) -> dict[str, Any]:
     """The fields of a form beside a file `image`, as a body, for the OpenAPI description."""
     schema = form.model_json_schema()
-    image = {"type": "string", "format": "binary", "description": "A picture."}
+    image = {"type": "string", "format": "binary", "description": "An image."}
     schema["properties"] = {**schema["properties"], "image": image}
     content = {"multipart/form-data": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}

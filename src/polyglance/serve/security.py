@@ -58,8 +58,8 @@ HEADERS = (
 )
 # What to send in place of a body that is too large, where one is taken at all.
 SMALLER = {
-    "/api/search": "send a smaller picture",
-    "/knn-service": "send a smaller picture",
+    "/api/search": "send a smaller image",
+    "/knn-service": "send a smaller image",
     "/login": "send the token alone, as curl -F token=TOKEN does",
 }
 TRIM_SECONDS = 0.5

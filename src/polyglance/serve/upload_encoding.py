@@ -1,4 +1,4 @@
-"""Encoding of uploaded pictures: decoded apart, encoded in a thread beside the one of texts.
+"""Encoding of uploaded images: decoded apart, encoded in a thread beside the one of texts.
 
 Few are decoded and in memory at a time, the others wait as files; texts never wait for them.
 """
@@ -25,33 +25,33 @@ Encode = Callable[[Sequence["Image"]], Sequence[MediaVector]]
 
 
 class Looking:
-    """Puts vectors in the place of pictures; used from one event loop. See the module.
+    """Puts vectors in the place of images; used from one event loop. See the module.
 
     Args:
         decoder: Decodes what was sent.
-        encode: Decoded pictures as vectors.
+        encode: Decoded images as vectors.
         limits: How many at a time.
     """
 
     def __init__(self, decoder: Decoder, encode: Encode, *, limits: Limits) -> None:
         self._decoder, self._encode = decoder, encode
         self._limits, self._waiting = limits, 0
-        self._turns = asyncio.Semaphore(limits.picture_workers + 1)
+        self._turns = asyncio.Semaphore(limits.image_workers + 1)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pictures")
 
     async def seen(self, asked: SearchRequest) -> SearchRequest:
-        """A request whose pictures are vectors.
+        """A request whose images are vectors.
 
         Raises:
-            InputError: A picture that cannot be read, or takes too long.
+            InputError: An image that cannot be read, or takes too long.
             BusyError: Too many wait.
-            UnavailableError: The model has no side for pictures.
+            UnavailableError: The model has no side for images.
         """
         if not any(isinstance(term.media, bytes) for term in asked.query.terms):
             return asked
-        if self._waiting >= self._limits.picture_waiting:
+        if self._waiting >= self._limits.image_waiting:
             raise BusyError(
-                f"{self._waiting} pictures are being looked at already",
+                f"{self._waiting} images are being looked at already",
                 hint="ask again in some seconds",
             )
         self._waiting += 1
@@ -80,6 +80,6 @@ class Looking:
         return found
 
     def close(self) -> None:
-        """End what decodes; a picture that is being encoded is not waited for."""
+        """End what decodes; an image that is being encoded is not waited for."""
         self._decoder.close()
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -27,9 +27,9 @@ class Form:
 
     Attributes:
         side: Pixels of width and height.
-        head: Bytes in front of each picture; the last is the class. 0 where classes are apart.
+        head: Bytes in front of each image; the last is the class. 0 where classes are apart.
         classes: File of the classes, where they are apart, counted from 1.
-        by_columns: Whether a picture is written column by column.
+        by_columns: Whether an image is written column by column.
     """
 
     side: int
@@ -72,7 +72,7 @@ def unpack(folder: Path) -> Path | None:
 
 
 def read_binary(path: Path, *, form: Form) -> tuple[Bytes, NDArray[np.int64]]:
-    """Pictures (N, H, W, 3) and their classes (N,), from 0.
+    """Images (N, H, W, 3) and their classes (N,), from 0.
 
     Args:
         path: The file.
@@ -100,7 +100,7 @@ def read_binary(path: Path, *, form: Form) -> tuple[Bytes, NDArray[np.int64]]:
     classes = np.frombuffer(beside.read_bytes(), np.uint8).astype(np.int64) - 1
     if len(classes) != len(pictures):
         raise errors.InputError(
-            f"{beside} has {len(classes)} classes for {len(pictures)} pictures",
+            f"{beside} has {len(classes)} classes for {len(pictures)} images",
             hint="fetch both files again",
         )
     return pictures, classes

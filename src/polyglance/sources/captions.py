@@ -101,12 +101,12 @@ def read_flickr8k(
     path, known = _file_of_language(folder, "captions.*.tsv", language=language, dataset="flickr8k")
     found = []
     for caption in read_caption_table(path, language=known, set_aside=set_aside):
-        with entry_of(path, f"image {caption.content_id!r}", set_aside):
-            if caption.content_id not in split_of:
+        with entry_of(path, f"image {caption.item_id!r}", set_aside):
+            if caption.item_id not in split_of:
                 raise errors.InputError(
                     "it is not in images.tsv", hint="fetch both files again from the same place"
                 )
-            if split_of[caption.content_id] == split:
+            if split_of[caption.item_id] == split:
                 found.append(caption)
     return found
 

@@ -95,7 +95,7 @@ def _one_class_each(rows: Sequence[tuple[str, ...]], *, path: Path) -> dict[str,
             raise errors.InputError(
                 f"{path}, line {number}: {item!r} is of the class {key!r}, and of "
                 f"{class_of[item]!r} before",
-                hint="keep one line for each picture",
+                hint="keep one line for each image",
             )
     return class_of
 

@@ -54,7 +54,7 @@ def read_numbered(
             name = key.partition("#")[0].removesuffix(SUFFIX)
             if names is None or name in names:
                 rows.append(Caption(name + SUFFIX, rest[0].strip(), known))
-    for name in sorted(set(names or ()) - {row.content_id.removesuffix(SUFFIX) for row in rows}):
+    for name in sorted(set(names or ()) - {row.item_id.removesuffix(SUFFIX) for row in rows}):
         with entry_of(path, f"image {name}", set_aside):
             raise errors.InputError(
                 "it has no caption", hint="fetch both files again from the same place"

@@ -1,9 +1,9 @@
-"""The pictogram data set: emoji as pictures, with names in a hundred languages, and no model hub.
+"""The pictogram data set: emoji as images, with names in a hundred languages, and no model hub.
 
-Pictures by two artists (one to train on, the other to test on) and their Unicode CLDR names and
+Images by two artists (one to train on, the other to test on) and their Unicode CLDR names and
 keywords come from four packages of the npm registry, fetched by name with the npm client, checked
 against recorded hashes, and kept in the user's cache. A fixed fifth of the concepts is *held out*:
-no training sees their names, keywords or pictures.
+no training sees their names, keywords or images.
 
 Source: Unicode CLDR annotations; the emoji-datasource packages (Noto Emoji, Twemoji).
 """
@@ -71,7 +71,7 @@ class Concept:
     """One emoji.
 
     Attributes:
-        id: File name of its pictures, such as `1f436.png`; also its id in tasks and indexes.
+        id: File name of its images, such as `1f436.png`; also its id in tasks and indexes.
         family: What it has in common with those that differ in gender, hair or direction only.
         held_out: Whether every training leaves it out.
     """
@@ -98,11 +98,11 @@ class World:
     keywords: Mapping[str, Mapping[str, tuple[str, ...]]]
 
     def folder(self, artist: Artist) -> Path:
-        """Folder of one artist's pictures."""
+        """Folder of one artist's images."""
         return self.root / artist
 
     def media_files(self, artist: Artist) -> tuple[MediaFile, ...]:
-        """One artist's pictures, in the order of the concepts."""
+        """One artist's images, in the order of the concepts."""
         folder = self.folder(artist)
         return tuple(
             MediaFile(concept.id, folder / concept.id, modality="image")
@@ -260,7 +260,7 @@ def fetch(folder: Path) -> dict[str, Path]:
 
 
 def extract(archives: Mapping[str, Path], folder: Path) -> None:
-    """Take pictures and names out of the packages into `folder`, the manifest last."""
+    """Take images and names out of the packages into `folder`, the manifest last."""
     with tarfile.open(archives["emoji-datasource-google"]) as archive:
         table = json.loads(_member(archive, "package/emoji.json"))
     annotations = _annotations(archives)
@@ -284,14 +284,12 @@ def extract(archives: Mapping[str, Path], folder: Path) -> None:
             for i, name in named.items()
         }
     for artist in (TRAIN_ARTIST, TEST_ARTIST):
-        _extract_pictures(archives[f"emoji-datasource-{artist}"], by_id, folder, artist=artist)
+        _extract_images(archives[f"emoji-datasource-{artist}"], by_id, folder, artist=artist)
     manifest = {"form": FORM, "concepts": concepts, "names": names, "keywords": keywords}
     atomic.write_json(folder / "world.json", manifest)
 
 
-def _extract_pictures(
-    archive: Path, wanted: Iterable[str], folder: Path, *, artist: Artist
-) -> None:
+def _extract_images(archive: Path, wanted: Iterable[str], folder: Path, *, artist: Artist) -> None:
     (folder / artist).mkdir(parents=True)
     prefix, names = f"package/img/{artist}/64/", set(wanted)
     with tarfile.open(archive) as opened:

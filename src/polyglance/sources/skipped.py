@@ -62,8 +62,8 @@ class Reason:
 
 REASONS: dict[Why, Reason] = {
     Why.FORMAT: Reason(
-        "file in a picture format that is not read",
-        "files in picture formats that are not read",
+        "file in an image format that is not read",
+        "files in image formats that are not read",
         "save them as JPEG or PNG",
         by_suffix=True,
     ),
@@ -146,7 +146,7 @@ def summary(skipped: Iterable[Skipped]) -> list[str]:
     """A line for each reason: how many, of which suffixes or names, and how to have them.
 
     >>> summary([Skipped("a.cr2", Why.FORMAT), Skipped("b/c.cr2", Why.FORMAT)])
-    ['2 files in picture formats that are not read (.cr2 2); save them as JPEG or PNG']
+    ['2 files in image formats that are not read (.cr2 2); save them as JPEG or PNG']
     >>> summary([Skipped("@eaDir/", Why.SYSTEM), Skipped("x.mov", Why.VIDEO)])[0]
     '1 video (.mov 1)'
     """

@@ -156,7 +156,7 @@ def require_unit(vectors: Vectors, *, place: Path | str) -> Vectors:
             f"{int((~sound).sum()):,} of {len(vectors):,} vectors of {place} are damaged: not "
             "finite, or not of length one",
             hint=f"polyglance check-index {place} --repair takes them out; polyglance index then "
-            "encodes those pictures again",
+            "encodes those images again",
         )
     return vectors
 

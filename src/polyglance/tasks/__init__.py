@@ -11,10 +11,10 @@ from polyglance import errors
 from polyglance.tasks.classification_rows import CLASSIFICATION
 from polyglance.tasks.fetching import fetch_task
 from polyglance.tasks.retrieval_rows import RETRIEVAL
-from polyglance.tasks.rows import ContentData, Task, TaskData
+from polyglance.tasks.rows import ItemData, Task, TaskData
 from polyglance.tasks.text_rows import TEXT
 
-__all__ = ["TASKS", "ContentData", "Task", "TaskData", "folder_of", "get_task", "load_task"]
+__all__ = ["TASKS", "ItemData", "Task", "TaskData", "folder_of", "get_task", "load_task"]
 
 TASKS: Mapping[str, Task] = MappingProxyType({**RETRIEVAL, **CLASSIFICATION, **TEXT})
 

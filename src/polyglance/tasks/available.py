@@ -21,13 +21,13 @@ class Subset:
 
     Attributes:
         keep: Bool (M,), which content items.
-        content_ids: Their N ids, in the task's order.
+        item_ids: Their N ids, in the task's order.
         media_files: Their files, where the task brings them.
         num_dropped: What was dropped before, and the others under the reason given.
     """
 
     keep: NDArray[np.bool_]
-    content_ids: tuple[str, ...]
+    item_ids: tuple[str, ...]
     media_files: tuple[MediaFile, ...]
     num_dropped: Mapping[str, int]
 
@@ -36,7 +36,7 @@ class _Task(Protocol):
     """What is asked of a task: its content items, their files, and what was dropped so far."""
 
     @property
-    def content_ids(self) -> Sequence[str]: ...
+    def item_ids(self) -> Sequence[str]: ...
 
     @property
     def media_files(self) -> Sequence[MediaFile]: ...
@@ -54,16 +54,16 @@ def at_hand(task: _Task, found: Collection[str], *, reason: str) -> Subset:
         reason: Why the others are not there, as `items_missing`.
 
     >>> from types import SimpleNamespace
-    >>> task = SimpleNamespace(content_ids="abc", media_files=(), num_dropped={})
+    >>> task = SimpleNamespace(item_ids="abc", media_files=(), num_dropped={})
     >>> left = at_hand(task, "ca", reason="items_missing")
-    >>> left.content_ids, dict(left.num_dropped)
+    >>> left.item_ids, dict(left.num_dropped)
     (('a', 'c'), {'items_missing': 1})
     """
     there = set(found)
-    keep = np.array([content_id in there for content_id in task.content_ids], bool)
+    keep = np.array([item_id in there for item_id in task.item_ids], bool)
     return Subset(
         keep=keep,
-        content_ids=tuple(content_id for content_id in task.content_ids if content_id in there),
+        item_ids=tuple(item_id for item_id in task.item_ids if item_id in there),
         media_files=tuple(file for file in task.media_files if file.id in there),
         num_dropped={**task.num_dropped, reason: int((~keep).sum())},
     )

@@ -1,4 +1,4 @@
-"""Data of zero-shot classification tasks: classes, names, prompts and pictures.
+"""Data of zero-shot classification tasks: classes, names, prompts and images.
 
 Legend: M content items, C classes.
 """
@@ -58,7 +58,7 @@ class ClassificationData:
 
     Attributes:
         task: Name of the task.
-        names: C English names of all classes, by which picture folders may be called.
+        names: C English names of all classes, by which image folders may be called.
         labels: Names of classes by language; a language may lack some.
         prompts: Templates of its own, by language; a language may have none.
         english: English templates, in which any language's labels may stand; None where the
@@ -66,13 +66,13 @@ class ClassificationData:
         variant: How classes are asked for: bare `labels`; labels in `english` templates; in
             `translated` ones; or `best`, as Babel-ImageNet reports: translated where there are
             such templates, else the better of the first two.
-        content_ids: M ids, in the order of the content vectors; empty until `with_items`.
+        item_ids: M ids, in the order of the content vectors; empty until `with_items`.
         classes: Int64 (M,), the class of each content item.
         media_files: Their files.
         subset_sizes: On random subsets of how many classes accuracy is measured as well.
         num_dropped: What could not take part, by reason.
         set_aside: Files and lines that could not be used, and why.
-        links: Linked folders and files of pictures that were not followed, and why.
+        links: Linked folders and files of images that were not followed, and why.
         policy: There are no captions.
     """
 
@@ -82,7 +82,7 @@ class ClassificationData:
     prompts: Mapping[str, PromptSet]
     english: PromptSet | None
     variant: Variant = "best"
-    content_ids: tuple[str, ...] = ()
+    item_ids: tuple[str, ...] = ()
     classes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     media_files: tuple[MediaFile, ...] = ()
     subset_sizes: tuple[int, ...] = ()
@@ -100,16 +100,16 @@ class ClassificationData:
 
     @functools.cached_property
     def num_languages_without_images(self) -> int:
-        """How many languages name no class that there is a picture of."""
+        """How many languages name no class that there is an image of."""
         there = set(self.classes.tolist())
         return sum(there.isdisjoint(row.class_indices) for row in self.labels.values())
 
     @functools.cached_property
-    def without_pictures(self) -> Mapping[str, tuple[Quarantined, ...]]:
-        """The classes that no picture at hand is of, and links not followed, by reason."""
+    def without_images(self) -> Mapping[str, tuple[Quarantined, ...]]:
+        """The classes that no image at hand is of, and links not followed, by reason."""
         there = set(self.classes.tolist())
         empty = (name for index, name in enumerate(self.names) if index not in there)
-        classes = tuple(Quarantined(f"class {name}", "no picture") for name in empty)
+        classes = tuple(Quarantined(f"class {name}", "no image") for name in empty)
         links = {"links_not_followed": self.links} if self.links else {}
         return {"classes_without_pictures": classes, **links}
 
@@ -159,7 +159,7 @@ class ClassificationData:
             UnavailableError: Without a folder.
             InputError: For classes that cannot be numbered.
         """
-        if self.content_ids:
+        if self.item_ids:
             return self
         if folder is None:
             raise errors.UnavailableError(
@@ -170,7 +170,7 @@ class ClassificationData:
         found = classed_items.read_classed_items(folder, modality)
         return replace(
             self,
-            content_ids=found.ids,
+            item_ids=found.ids,
             classes=classed_items.class_indices(found, names=self.names),
             media_files=found.media_files,
             links=found.links,
@@ -182,24 +182,24 @@ class ClassificationData:
         labels = zip(named.class_indices, named.labels, strict=True)
         return digests.of_parts(
             [
-                *(f"{content_id}\0" for content_id in self.content_ids),
+                *(f"{item_id}\0" for item_id in self.item_ids),
                 self.classes,
                 *(f"{index}\0{name}\0" for index, name in labels),
                 repr((self.variant, self.choices(language), self.subset_sizes)),
             ]
         )
 
-    def only(self, content_ids: Sequence[str], *, reason: str) -> ClassificationData:
+    def only(self, item_ids: Sequence[str], *, reason: str) -> ClassificationData:
         """The task on the content items that are at hand; the others are dropped and counted.
 
         Args:
-            content_ids: What there is.
+            item_ids: What there is.
             reason: Why the others are not there, as `items_missing`.
 
         Raises:
             UnavailableError: Where none is at hand.
         """
-        left = at_hand(self, content_ids, reason=reason)
+        left = at_hand(self, item_ids, reason=reason)
         keep = left.keep
         if not keep.any():
             raise errors.UnavailableError(
@@ -208,7 +208,7 @@ class ClassificationData:
             )
         return replace(
             self,
-            content_ids=left.content_ids,
+            item_ids=left.item_ids,
             classes=self.classes[keep],
             media_files=left.media_files,
             num_dropped=left.num_dropped,

@@ -22,7 +22,7 @@ from polyglance.records import Caption, MediaFile, Modality
 from polyglance.sources import named_items
 from polyglance.sources.webdataset import read_span
 from polyglance.tasks.retrieval import RetrievalData
-from polyglance.tasks.rows import ContentData, TaskData
+from polyglance.tasks.rows import ItemData, TaskData
 from polyglance.tasks.text import BitextData, SimilarityData
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _count(
     spelt = {one for one in texts - exact if (one[0], normal_form(one[1])) in test.forms}
     ids = set(bank_ids) if training_data.banks is not None else set()
     if training_data.image_text is not None:
-        ids |= set(training_data.image_text.content_ids)
+        ids |= set(training_data.image_text.item_ids)
     return {
         "texts": len(exact),
         "texts_in_other_spelling": len(spelt),
@@ -176,7 +176,7 @@ def _without(
 
     data, banks = training_data.image_text, training_data.banks
     if data is not None:
-        rows = [row for row, one in enumerate(data.content_ids) if keys.get(one) not in images]
+        rows = [row for row, one in enumerate(data.item_ids) if keys.get(one) not in images]
         data = data.take(np.array(rows, np.int64))
         captions = [c for c in data.captions if not leaks(c.language, c.text)]
         data = _with_captions(data, captions)
@@ -200,8 +200,8 @@ def _without(
 
 def _with_captions(data: Any, captions: Sequence[Caption]) -> Any:
     """The items that have one of some captions, with those."""
-    spoken = {caption.content_id for caption in captions}
-    rows = [row for row, one in enumerate(data.content_ids) if one in spoken]
+    spoken = {caption.item_id for caption in captions}
+    rows = [row for row, one in enumerate(data.item_ids) if one in spoken]
     kept = replace(data, captions=tuple(captions))
     return kept.take(np.array(rows, np.int64)) if rows else None
 
@@ -238,14 +238,14 @@ def _keys_of(
     data: TaskData, *, folder: Path | None, modality: Modality, by_id: bool
 ) -> Iterable[str]:
     """Content keys, or ids, of a task's items."""
-    if not isinstance(data, ContentData):
+    if not isinstance(data, ItemData):
         return
     if by_id:
-        yield from data.content_ids
+        yield from data.item_ids
         return
     listed: Collection[MediaFile] = data.media_files
     if not listed and folder is not None:
-        listed = named_items.find_named(folder, data.content_ids, modality).items
+        listed = named_items.find_named(folder, data.item_ids, modality).items
     for file in listed:
         yield content_key(
             read_span(file.path, file.span) if file.span else Path(file.path).read_bytes()

@@ -1,7 +1,7 @@
 """Data of nearest-neighbour tasks: items that look for items of their own class.
 
-ETCL, appendix A.2: each validation picture of ImageNet takes the class of its nearest training
-picture. No text takes part; results stand under English because every result names a language.
+ETCL, appendix A.2: each validation image of ImageNet takes the class of its nearest training
+image. No text takes part; results stand under English because every result names a language.
 
 Legend: M content items.
 """
@@ -33,7 +33,7 @@ class NeighbourData:
 
     Attributes:
         task: Name of the task.
-        content_ids: M ids, in the order of the content vectors; empty until `with_items`. Those
+        item_ids: M ids, in the order of the content vectors; empty until `with_items`. Those
             that begin with `val/` ask, those that begin with `train/` are found.
         classes: Int64 (M,), equal for items of one class.
         media_files: Their files.
@@ -43,7 +43,7 @@ class NeighbourData:
     """
 
     task: str
-    content_ids: tuple[str, ...] = ()
+    item_ids: tuple[str, ...] = ()
     classes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     media_files: tuple[MediaFile, ...] = ()
     num_dropped: Mapping[str, int] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class NeighbourData:
     @property
     def asking(self) -> NDArray[np.bool_]:
         """Bool (M,), which items ask."""
-        return np.array([name.startswith(VALIDATION) for name in self.content_ids], bool)
+        return np.array([name.startswith(VALIDATION) for name in self.item_ids], bool)
 
     def with_items(self, folder: Path | None, modality: Modality) -> NeighbourData:
         """The task on the items, or precomputed vectors, of a folder that says their classes.
@@ -68,7 +68,7 @@ class NeighbourData:
             UnavailableError: Without a folder.
             InputError: For ids that are of neither part, or where one part is empty.
         """
-        if self.content_ids:
+        if self.item_ids:
             return self
         if folder is None:
             raise errors.UnavailableError(
@@ -86,7 +86,7 @@ class NeighbourData:
             )
         return replace(
             self,
-            content_ids=found.ids,
+            item_ids=found.ids,
             classes=np.unique(keys, return_inverse=True)[1].astype(np.int64),
             media_files=found.media_files,
         )
@@ -94,19 +94,19 @@ class NeighbourData:
     def data_id(self, language: str) -> str:
         """Fingerprint of the content items and their classes."""
         del language
-        return digests.of_parts([*(f"{name}\0" for name in self.content_ids), self.classes])
+        return digests.of_parts([*(f"{name}\0" for name in self.item_ids), self.classes])
 
-    def only(self, content_ids: Sequence[str], *, reason: str) -> NeighbourData:
+    def only(self, item_ids: Sequence[str], *, reason: str) -> NeighbourData:
         """The task on the content items that are at hand; the others are dropped and counted.
 
         Args:
-            content_ids: What there is.
+            item_ids: What there is.
             reason: Why the others are not there, as `items_missing`.
 
         Raises:
             UnavailableError: Where either part has nothing at hand.
         """
-        left = at_hand(self, content_ids, reason=reason)
+        left = at_hand(self, item_ids, reason=reason)
         keep = left.keep
         if not (keep & self.asking).any() or not (keep & ~self.asking).any():
             raise errors.UnavailableError(
@@ -115,7 +115,7 @@ class NeighbourData:
             )
         return replace(
             self,
-            content_ids=left.content_ids,
+            item_ids=left.item_ids,
             classes=self.classes[keep],
             media_files=left.media_files,
             num_dropped=left.num_dropped,
@@ -123,7 +123,7 @@ class NeighbourData:
 
 
 def load_imagenet_neighbours(folder: Path | None, languages: list[str] | None) -> NeighbourData:
-    """ImageNet's pictures among themselves; there are no text files to read.
+    """ImageNet's images among themselves; there are no text files to read.
 
     Args:
         folder: Not looked at.

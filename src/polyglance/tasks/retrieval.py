@@ -28,7 +28,7 @@ class RetrievalData:
 
     Attributes:
         task: Name of the task.
-        content_ids: M ids, in the order of the content vectors.
+        item_ids: M ids, in the order of the content vectors.
         captions: By language.
         policy: Which captions take part.
         splits: By name, which content items (bool (M,)) ask and are asked for. All content items
@@ -42,7 +42,7 @@ class RetrievalData:
     """
 
     task: str
-    content_ids: tuple[str, ...]
+    item_ids: tuple[str, ...]
     captions: Mapping[str, Sequence[Caption]]
     policy: CaptionPolicy
     splits: Mapping[str, NDArray[np.bool_]]
@@ -60,39 +60,39 @@ class RetrievalData:
     def data_id(self, language: str) -> str:
         """Fingerprint of one language's texts and the content items they are scored against."""
         rows = self.candidate_rows(language)
-        ids = (f"{self.content_ids[row]}\0" for row in rows.tolist())
-        said = (f"{caption.content_id}\0{caption.text}\0" for caption in self.captions[language])
+        ids = (f"{self.item_ids[row]}\0" for row in rows.tolist())
+        said = (f"{caption.item_id}\0{caption.text}\0" for caption in self.captions[language])
         splits = [part for name, members in self.splits.items() for part in (name, members[rows])]
         return digests.of_parts(["".join(ids), "".join(said), *splits])
 
     def candidate_rows(self, language: str) -> NDArray[np.int64]:
         """Which content items are searched in for one language, (M,) or fewer, ascending."""
         if self.candidates == "all":
-            return np.arange(len(self.content_ids))
-        captioned = {caption.content_id for caption in self.captions[language]}
-        return np.flatnonzero([content_id in captioned for content_id in self.content_ids])
+            return np.arange(len(self.item_ids))
+        captioned = {caption.item_id for caption in self.captions[language]}
+        return np.flatnonzero([item_id in captioned for item_id in self.item_ids])
 
-    def only(self, content_ids: Sequence[str], *, reason: str) -> RetrievalData:
+    def only(self, item_ids: Sequence[str], *, reason: str) -> RetrievalData:
         """The task on the content items that are at hand; the others are dropped and counted.
 
         Args:
-            content_ids: What there is.
+            item_ids: What there is.
             reason: Why the others are not there, as `items_missing`.
 
         Raises:
             UnavailableError: Where none is at hand.
         """
-        left = at_hand(self, content_ids, reason=reason)
+        left = at_hand(self, item_ids, reason=reason)
         keep = left.keep
         if not keep.any():
             raise errors.UnavailableError(
                 f"not one of the {len(keep)} items of {self.task} is at hand; "
-                f"the first is {self.content_ids[0]}",
+                f"the first is {self.item_ids[0]}",
                 hint="give the folder that holds files of those names: --images FOLDER",
             )
         return replace(
             self,
-            content_ids=left.content_ids,
+            item_ids=left.item_ids,
             media_files=left.media_files,
             splits={name: members[keep] for name, members in self.splits.items()},
             num_dropped=left.num_dropped,

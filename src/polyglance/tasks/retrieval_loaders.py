@@ -49,7 +49,7 @@ def pictograms_of(world: pictograms.World, artist: pictograms.Artist) -> Retriev
     held_out = np.array([concept.held_out for concept in world.concepts], bool)
     return RetrievalData(
         task="pictograms",
-        content_ids=tuple(concept.id for concept in world.concepts),
+        item_ids=tuple(concept.id for concept in world.concepts),
         captions={
             language: [Caption(concept_id, name, language) for concept_id, name in named.items()]
             for language, named in world.names.items()
@@ -133,7 +133,7 @@ def load_flickr30k_200(folder: Path | None, languages: list[str] | None) -> Retr
     if not names.is_file():
         names = where / KARPATHY_FLICKR30K
         found = coco_json.read_karpathy(names, split="test", set_aside=unnamed.append)
-        images = list(dict.fromkeys(caption.content_id for caption in found))
+        images = list(dict.fromkeys(caption.item_id for caption in found))
     rows, aside = _by_language(
         where,
         languages,
@@ -312,9 +312,9 @@ def _karpathy_test(
     english = coco_json.read_karpathy(
         _plain_or_gzip(folder / KARPATHY_COCO), split="test", set_aside=aside.append
     )
-    test = {caption.content_id for caption in english}
-    kept = [caption for caption in found if caption.content_id in test]
-    without = len(test - {caption.content_id for caption in kept})
+    test = {caption.item_id for caption in english}
+    kept = [caption for caption in found if caption.item_id in test]
+    without = len(test - {caption.item_id for caption in kept})
     rows = {kept[0].language: kept} if kept else {}
     if not rows:
         raise errors.InputError(
@@ -347,7 +347,7 @@ def _data(
         InputError: Where there is no caption at all.
     """
     captioned = {language: listed for language, listed in rows.items() if listed}
-    ids = tuple(dict.fromkeys(c.content_id for listed in captioned.values() for c in listed))
+    ids = tuple(dict.fromkeys(c.item_id for listed in captioned.values() for c in listed))
     if not ids:
         raise errors.InputError(
             f"{task} has no caption to measure in {', '.join(rows) or 'any language'}",
@@ -355,7 +355,7 @@ def _data(
         )
     return RetrievalData(
         task=task,
-        content_ids=ids,
+        item_ids=ids,
         captions=captioned,
         policy=policy,
         splits={split: np.ones(len(ids), bool)},

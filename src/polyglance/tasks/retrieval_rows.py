@@ -28,7 +28,7 @@ RETRIEVAL: Mapping[str, Task] = MappingProxyType(
             policy="unique",
             images="fetched with the npm client; concepts seen in training and held out apart",
             revision="recorded, with hashes, in sources/pictograms.py",
-            licence="Unicode-3.0 (names), CC-BY-4.0 (pictures)",
+            licence="Unicode-3.0 (names), CC-BY-4.0 (images)",
             citation="Unicode CLDR",
             load=loaders.load_pictograms,
         ),
@@ -190,7 +190,7 @@ RETRIEVAL: Mapping[str, Task] = MappingProxyType(
         "wit": Task(
             kind="retrieval",
             metric="hit_rate",
-            summary="pictures of Wikipedia by their captions; each language has its own",
+            summary="images of Wikipedia by their captions; each language has its own",
             num_languages=108,
             policy="unique",
             images="names of Wikimedia's files",

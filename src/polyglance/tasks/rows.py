@@ -44,11 +44,11 @@ class TaskData(Protocol):
 
 
 @runtime_checkable
-class ContentData(TaskData, Protocol):
+class ItemData(TaskData, Protocol):
     """A task about images or sounds."""
 
     @property
-    def content_ids(self) -> tuple[str, ...]:
+    def item_ids(self) -> tuple[str, ...]:
         """M ids, in the order of the content vectors."""
         ...
 
@@ -62,7 +62,7 @@ class ContentData(TaskData, Protocol):
         """What could not take part, by reason."""
         ...
 
-    def only(self, content_ids: Sequence[str], *, reason: str) -> Self:
+    def only(self, item_ids: Sequence[str], *, reason: str) -> Self:
         """The task on the content items that are at hand; the others are dropped and counted."""
         ...
 

@@ -40,7 +40,7 @@ def lone_language(teacher):
         Caption(name, f"{number} thing", ENGLISH) for number, name in enumerate(IDS[1:], 1)
     ]
     contents = unit(np.eye(8, teacher.dim, dtype=np.float32))
-    return image_text.join(captions, content_ids=IDS, contents=contents)
+    return image_text.join(captions, item_ids=IDS, contents=contents)
 
 
 @pytest.mark.parametrize("objective", ["contrastive", "sigmoid"])
@@ -69,7 +69,7 @@ def in_both(teacher):
     captions = [Caption(name, f"thing {number}", ENGLISH) for number, name in enumerate(IDS)]
     captions += [Caption(name, f"ding {number}", GERMAN) for number, name in enumerate(IDS[:2])]
     contents = unit(np.eye(8, teacher.dim, dtype=np.float32))
-    return image_text.join(captions, content_ids=IDS, contents=contents)
+    return image_text.join(captions, item_ids=IDS, contents=contents)
 
 
 # The same two things in other words: each is there four times.
@@ -172,16 +172,16 @@ def test_an_image_tower_that_learns_does_so_at_the_trunk_s_rate(teacher, monkeyp
     sides = [Side(tower, "tiny:./image"), Side(tower, "tiny:./image", head, "unit")]
     for side in sides:
         model = DualEncoder(side, words, "in memory")
-        contents = model.encode_contents(drawn)
+        contents = model.encode_items(drawn)
         captions = [Caption(name, f"{n} thing", ENGLISH) for n, name in enumerate(IDS)]
-        data = image_text.join(captions, content_ids=IDS, contents=contents)
+        data = image_text.join(captions, item_ids=IDS, contents=contents)
         moved = {}
         for rate in (1e-9, 1e-2):
             config = nllb_clip.NllbClipConfig(
                 **{**SMALL, "projection_rate": 1e-9}, regime="full", num_steps=2, trunk_rate=rate
             )
             pack = nllb_clip.train(data, teacher=model, config=config, pixels=arrays)
-            learnt = DualEncoder(pack.content_side, words, "of the pack").encode_contents(drawn)
+            learnt = DualEncoder(pack.content_side, words, "of the pack").encode_items(drawn)
             moved[rate] = float(np.abs(learnt - contents).max())
         # Its batch norms see these drawings in either case, and it is kept in 16 bits.
         assert moved[1e-9] < 0.1

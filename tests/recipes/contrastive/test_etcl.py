@@ -41,13 +41,13 @@ def pictures(seed):
 
 def joined(teacher, languages=(ENGLISH, *small_world.LANGUAGES)):
     captions = [caption for language in languages for caption in small_world.captions(language)]
-    contents = teacher.encode_contents(pictures(1))
-    return image_text.join(captions, content_ids=IDS, contents=contents)
+    contents = teacher.encode_items(pictures(1))
+    return image_text.join(captions, item_ids=IDS, contents=contents)
 
 
 def hit_rate(pack, teacher):
     """Text-to-image hit rate at 10 in the invented languages, on pictures drawn anew."""
-    shown = pack.project(teacher.encode_contents(pictures(99)))
+    shown = pack.project(teacher.encode_items(pictures(99)))
     rates = []
     for language in small_world.LANGUAGES:
         texts = [small_world.translate(phrase, language) for phrase in small_world.PHRASES]

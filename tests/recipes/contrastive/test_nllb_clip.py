@@ -50,8 +50,8 @@ def pictures(seed):
 def joined(teacher, *, features=False):
     return image_text.join(
         CAPTIONS,
-        content_ids=IDS,
-        contents=teacher.encode_contents(pictures(1)),
+        item_ids=IDS,
+        contents=teacher.encode_items(pictures(1)),
         features=shown.image_features(teacher, pictures(1)) if features else None,
     )
 
@@ -60,7 +60,7 @@ def hit_rate(pack, teacher, *, seed=99):
     """Text-to-image hit rate at 10 in the invented languages, on pictures drawn anew."""
     if pack.content_side is not None:
         teacher = DualEncoder(pack.content_side, teacher.text, "of the pack")
-    shown = pack.project(teacher.encode_contents(pictures(seed)))
+    shown = pack.project(teacher.encode_items(pictures(seed)))
     rates = []
     for language in small_world.LANGUAGES:
         texts = [small_world.translate(phrase, language) for phrase in small_world.PHRASES]
@@ -220,8 +220,8 @@ def test_the_image_tower_learns_too(kind, halves, monkeypatch, tmp_path):
     teacher = halves if kind == "torch" else convolutional_teacher()
     tower = teacher.content.tower
     arrays = {
-        content_id: tower.preprocess(picture)
-        for content_id, picture in zip(IDS, pictures(1), strict=True)
+        item_id: tower.preprocess(picture)
+        for item_id, picture in zip(IDS, pictures(1), strict=True)
     }
     config = NllbClipConfig(**SMALL, regime="full")
     frozen = nllb_clip.train(joined(teacher), teacher=teacher, config=NllbClipConfig(**SMALL))
@@ -281,7 +281,7 @@ def test_the_language_reaches_the_tokenizer_of_nllb(teacher, tmp_path, monkeypat
     reference = nllb(tmp_path / "nllb")
     tower = Side(load_tower(reference, modality="text"), reference)
     same = [Caption(name, "chat", language) for name in IDS for language in ("deu_Latn", ENGLISH)]
-    data = image_text.join(same, content_ids=IDS, contents=teacher.encode_contents(pictures(1)))
+    data = image_text.join(same, item_ids=IDS, contents=teacher.encode_items(pictures(1)))
     tokenised = []
     prepare = text.TrainableTransformer.prepare
 
@@ -312,7 +312,7 @@ def test_the_best_step_by_dev_contents_is_kept(teacher):
 def test_the_manifest_counts_what_it_learnt_from(teacher):
     captions = [*CAPTIONS, CAPTIONS[0], Caption("gone", "x", ENGLISH)]
     captions += [Caption(IDS[0], "iso ympyrä", "fin_Latn")]
-    data = image_text.join(captions, content_ids=IDS, contents=teacher.encode_contents(pictures(1)))
+    data = image_text.join(captions, item_ids=IDS, contents=teacher.encode_items(pictures(1)))
     config = NllbClipConfig(**{**SMALL, "num_steps": 2})
     pack = nllb_clip.train(data, teacher=teacher, config=config)
     facts = pack.manifest.data

@@ -26,7 +26,7 @@ def hit_rate_at_10(encoder, language):
     pictures = [small_world.draw(phrase, seed=99) for phrase in small_world.PHRASES]
     hits = retrieval.hit_rates_at_k(
         encoder.encode_texts(texts, languages=[language] * len(texts)),
-        encoder.encode_contents(pictures),
+        encoder.encode_items(pictures),
         relevance=np.arange(len(texts)),
         ks=(10,),
     )

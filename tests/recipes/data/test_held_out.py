@@ -108,7 +108,7 @@ def test_a_caption_goes_where_its_item_goes():
     training_data = TrainingData(
         english=[f"Thing {i}!" for i in range(60)],  # in another spelling
         parallel=[Pair(f"thing {i}", ENGLISH, f"chose {i}", "fra_Latn") for i in range(60)],
-        image_text=image_text.join(captions, content_ids=names, contents=vectors),
+        image_text=image_text.join(captions, item_ids=names, contents=vectors),
     )
     held = held_out.split(training_data)
     items, texts = held.sets
@@ -126,7 +126,7 @@ def test_held_out_texts_are_searched_for_among_all_english_texts_and_no_others()
         for word, language in (("caption", ENGLISH), ("Titel", "deu_Latn"))
         for i, name in enumerate(names)
     ]
-    joined = image_text.join(captions, content_ids=names, contents=np.eye(60, 64, dtype=np.float32))
+    joined = image_text.join(captions, item_ids=names, contents=np.eye(60, 64, dtype=np.float32))
     given = [Pair("given", ENGLISH, "gegeben", "deu_Latn")]
     training_data = TrainingData(
         english=[f"alone {i}" for i in range(60)],
@@ -147,7 +147,7 @@ def test_held_out_texts_are_searched_for_among_all_english_texts_and_no_others()
         ENGLISH: (("given", (first.english.index("given"),)),),
         "deu_Latn": (("gegeben", (first.english.index("given"),)),),
     }
-    assert set(items.items.content_ids) == set(names)
+    assert set(items.items.item_ids) == set(names)
 
 
 def test_captions_that_fitted_items_have_as_well_are_not_asked_and_are_counted():
@@ -158,7 +158,7 @@ def test_captions_that_fitted_items_have_as_well_are_not_asked_and_are_counted()
     def split(german):
         captions = [Caption(name, f"thing {i}", ENGLISH) for i, name in enumerate(names)]
         captions += [Caption(n, t, "deu_Latn") for n, t in zip(names, german, strict=True)]
-        joined = image_text.join(captions, content_ids=names, contents=vectors)
+        joined = image_text.join(captions, item_ids=names, contents=vectors)
         return held_out.split(TrainingData(image_text=joined))
 
     german = [f"Ding {i}" for i in range(60)]
@@ -177,28 +177,28 @@ def test_a_picture_saved_twice_is_on_one_side():
     names = [f"{i}.png" for i in range(60)]
     vectors = np.eye(60, 64, dtype=np.float32)
     captions = [Caption(name, f"thing {i}", ENGLISH) for i, name in enumerate(names)]
-    joined = image_text.join(captions, content_ids=names, contents=vectors)
+    joined = image_text.join(captions, item_ids=names, contents=vectors)
     dev = held_out.split(TrainingData(image_text=joined)).sets[0]
     first = dev.queries[ENGLISH][0][0]
     twin, other = int(first.split()[1]), 0 if first != "thing 0" else 1
     while f"thing {other}" in {text for text, _ in dev.queries[ENGLISH]}:
         other += 1
     vectors[other] = vectors[twin]
-    joined = image_text.join(captions, content_ids=names, contents=vectors)
+    joined = image_text.join(captions, item_ids=names, contents=vectors)
     held = held_out.split(TrainingData(image_text=joined))
     assert first not in {text for text, _ in held.sets[0].queries[ENGLISH]}
-    assert f"{twin}.png" in held.fit.image_text.content_ids
+    assert f"{twin}.png" in held.fit.image_text.item_ids
 
 
 def test_labels_shared_by_many_items_are_one_concept():
     names = [f"{i}.png" for i in range(300)]
     captions = [Caption(name, f"label {i % 5}", ENGLISH) for i, name in enumerate(names)]
     vectors = np.eye(300, dtype=np.float32)
-    joined = image_text.join(captions, content_ids=names, contents=vectors)
+    joined = image_text.join(captions, item_ids=names, contents=vectors)
     held = held_out.split(TrainingData(image_text=joined))
     # Five labels are too few to hold some out.
     assert held.sets == ()
-    assert len(held.fit.image_text.content_ids) == 300
+    assert len(held.fit.image_text.item_ids) == 300
 
 
 def test_texts_for_measuring_alone_are_left_out_of_training(training_data):

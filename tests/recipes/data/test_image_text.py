@@ -28,7 +28,7 @@ def said(spoken):
         for language in languages.split()
     ]
     ids = [str(row) for row in range(len(spoken))]
-    return image_text.join(captions, content_ids=ids, contents=unit_rows(len(ids)))
+    return image_text.join(captions, item_ids=ids, contents=unit_rows(len(ids)))
 
 
 def languages_drawn(data, rows):
@@ -50,9 +50,9 @@ def test_join_counts_what_it_leaves_out():
     ]
     vectors = unit_rows(3)
     data = image_text.join(
-        captions, content_ids=["x", "b", "a"], contents=vectors, features=2 * vectors
+        captions, item_ids=["x", "b", "a"], contents=vectors, features=2 * vectors
     )
-    assert data.content_ids == ("b", "a")
+    assert data.item_ids == ("b", "a")
     np.testing.assert_array_equal(data.contents, vectors[1:])
     np.testing.assert_array_equal(data.features, 2 * vectors[1:])
     assert data.content_of.tolist() == [1, 1, 0]
@@ -75,17 +75,17 @@ def test_ten_captions_are_enough_for_a_language():
 def test_taking_contents_keeps_their_captions():
     data = said(["a b", "a", "b", "a b"])
     part = data.take(np.array([3, 1]))
-    assert part.content_ids == ("3", "1")
+    assert part.item_ids == ("3", "1")
     assert [caption.text for caption in part.captions] == ["a 1", "a 3", "b 3"]
     assert part.content_of.tolist() == [1, 0, 0]
-    assert data.speaking("b").content_ids == ("0", "2", "3")
+    assert data.speaking("b").item_ids == ("0", "2", "3")
 
 
 def test_dev_contents_are_apart():
     data = said(["a b"] * 50)
     rest, dev = image_text.split(data, dev_fraction=0.2, seed=3)
-    assert len(dev.content_ids) == 10
-    assert set(dev.content_ids) | set(rest.content_ids) == set(data.content_ids)
+    assert len(dev.item_ids) == 10
+    assert set(dev.item_ids) | set(rest.item_ids) == set(data.item_ids)
     assert len(rest.captions) + len(dev.captions) == len(data.captions)
     assert image_text.split(data, dev_fraction=0, seed=3) == (data, None)
     with pytest.raises(errors.ConfigError, match=r"dev_fraction 0.7"):
@@ -105,7 +105,7 @@ def test_dev_contents_are_apart():
 def test_bad_data(ids, vectors, error, message):
     captions = [Caption(name, "text", "eng_Latn") for name in "abc"]
     with pytest.raises(error, match=message):
-        image_text.join(captions, content_ids=ids, contents=vectors)
+        image_text.join(captions, item_ids=ids, contents=vectors)
 
 
 def test_equal_shares_are_exact_and_each_image_comes_once():
@@ -155,9 +155,7 @@ def test_unused_images_go_first():
 def test_proportional_draws_follow_the_captions():
     captions = [Caption(str(i), f"{n} {i}", "a") for i in range(200) for n in range(4)]
     captions += [Caption(str(i), f"b {i}", "b") for i in range(200)]
-    data = image_text.join(
-        captions, content_ids=[str(i) for i in range(200)], contents=unit_rows(200)
-    )
+    data = image_text.join(captions, item_ids=[str(i) for i in range(200)], contents=unit_rows(200))
     shares = {}
     for sampling in ("equal", "proportional"):
         draw = draws.caption_batches(data, batch_size=50, sampling=sampling, seed=0)
@@ -264,15 +262,15 @@ def test_the_small_world_joins(teacher):
     pictures = [small_world.draw(phrase, seed=1) for phrase in small_world.PHRASES]
     captions = [c for language in small_world.LANGUAGES for c in small_world.captions(language)]
     ids = [f"{phrase.replace(' ', '-')}.png" for phrase in small_world.PHRASES]
-    data = image_text.join(captions, content_ids=ids, contents=teacher.encode_contents(pictures))
+    data = image_text.join(captions, item_ids=ids, contents=teacher.encode_items(pictures))
     assert not any(vars(data.left_out).values())
     assert len(data.captions) == 3 * len(ids)
 
 
 def test_which_of_two_languages_comes_first_is_a_coin(teacher):
     captions = [c for name in ("eng_Latn", "deu_Latn") for c in small_world.captions(name)]
-    ids = [c.content_id for c in small_world.captions("eng_Latn")]
-    data = image_text.join(captions, content_ids=ids, contents=unit_rows(len(ids)))
+    ids = [c.item_id for c in small_world.captions("eng_Latn")]
+    data = image_text.join(captions, item_ids=ids, contents=unit_rows(len(ids)))
     assert data.languages == ("deu_Latn", "eng_Latn")  # sorted, so that draws do not depend on
     batches = draws.triple_batches(data, batch_size=36, seed=0)(0)
     first = np.concatenate([batch.first.numpy() for batch in batches])

@@ -37,7 +37,7 @@ def test_distilled_pack_answers_in_every_language(teacher, ending, tmp_path):
     recipe.train(PAIRS, teacher=teacher, config=config).save(tmp_path / "pack")
     pack = LanguagePack.load(tmp_path / "pack")
     assert pack.manifest.data["num_languages"] == 4
-    pictures = teacher.encode_contents([small_world.draw(p, seed=99) for p in small_world.PHRASES])
+    pictures = teacher.encode_items([small_world.draw(p, seed=99) for p in small_world.PHRASES])
     for language in small_world.LANGUAGES:
         texts = translated(language)
         before = teacher.encode_texts(texts, languages=[language] * len(texts))

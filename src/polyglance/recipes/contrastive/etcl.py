@@ -253,7 +253,7 @@ def _mural(parts: _Parts) -> tuple[Batches, Step]:
     def step(batch: tuple[sampling.Captioned, sampling.TextPairs]) -> Terms:
         pictures, pairs = batch
         return mural(
-            model.encode_contents(net, show, pictures.contents, chunk_rows=chunk),
+            model.encode_items(net, show, pictures.contents, chunk_rows=chunk),
             model.encode_texts(net, captions, pictures.captions, chunk_rows=chunk),
             text_a=model.encode_texts(net, prepared, pairs.first, chunk_rows=chunk),
             text_b=model.encode_texts(net, prepared, pairs.second, chunk_rows=chunk),
@@ -278,7 +278,7 @@ def _etcl(parts: _Parts) -> tuple[Batches, Step]:
 
     def step(batch: sampling.Triples) -> Terms:
         return etcl(
-            model.encode_contents(net, show, batch.contents, chunk_rows=chunk),
+            model.encode_items(net, show, batch.contents, chunk_rows=chunk),
             model.encode_texts(net, prepared, batch.first, chunk_rows=chunk),
             model.encode_texts(net, prepared, batch.second, chunk_rows=chunk),
             temperature=net.temperature(),
@@ -298,7 +298,7 @@ def _fine_tuning(parts: _Parts) -> tuple[Batches, Step]:
 
     def step(batch: sampling.Captioned) -> Terms:
         return clip.contrastive(
-            model.encode_contents(net, show, batch.contents, chunk_rows=chunk),
+            model.encode_items(net, show, batch.contents, chunk_rows=chunk),
             model.encode_texts(net, prepared, batch.captions, chunk_rows=chunk),
             temperature=net.temperature(),
             label_smoothing=config.label_smoothing,

@@ -128,10 +128,10 @@ def image_features(teacher: DualEncoder, items: list[Any]) -> Vectors:
 
 def by_live_tower(data: ImageText, *, teacher: DualEncoder, pixels: Pixels | None) -> Shown:
     """The image tower learns, with the head behind it, if the teacher has one."""
-    absent = [name for name in data.content_ids if pixels is None or name not in pixels]
+    absent = [name for name in data.item_ids if pixels is None or name not in pixels]
     if pixels is None or absent:
         raise errors.InputError(
-            f"{len(absent)} of {len(data.content_ids)} contents have no pixels, first "
+            f"{len(absent)} of {len(data.item_ids)} contents have no pixels, first "
             f"{absent[0]!r}; the image tower learns from all",
             hint="give pixels={id: teacher.content.tower.preprocess(image)}, or take "
             "regime=text-encoder",
@@ -145,7 +145,7 @@ def by_live_tower(data: ImageText, *, teacher: DualEncoder, pixels: Pixels | Non
 
     def rows_of(part: ImageText) -> Callable[[Tensor], Tensor]:
         def show(rows: Tensor) -> Tensor:
-            vectors = live.forward([pixels[part.content_ids[row]] for row in rows.tolist()])
+            vectors = live.forward([pixels[part.item_ids[row]] for row in rows.tolist()])
             if head is not None and side.head_input == "unit":
                 return nn.functional.normalize(vectors, dim=1)
             return vectors

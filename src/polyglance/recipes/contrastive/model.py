@@ -165,7 +165,7 @@ def encode_texts(net: JointNet, prepared: Any, rows: Tensor, *, chunk_rows: int 
     return _encode(lambda some: net.texts(prepared, some), rows, chunk_rows=chunk_rows)
 
 
-def encode_contents(
+def encode_items(
     net: JointNet, show: Callable[[Tensor], Tensor], rows: Tensor, *, chunk_rows: int | None
 ) -> Tensor:
     """The same for contents; what does not learn is looked up at once.
@@ -209,7 +209,7 @@ def dev_score(
 
     def score() -> float:
         said = _in_blocks(lambda rows: net.texts(prepared, rows), len(texts))
-        shown = _in_blocks(lambda rows: net.contents(contents_of(rows)), len(dev.content_ids))
+        shown = _in_blocks(lambda rows: net.contents(contents_of(rows)), len(dev.item_ids))
         hits = retrieval.hit_rates_at_k(said, shown, relevance=wanted, ks=(10,))[10]
         return float(np.mean([hits[spoken == language].mean() for language in np.unique(spoken)]))
 
@@ -302,9 +302,9 @@ def run_of(
     """
     if run is None:
         return None
-    said = [(c.content_id, c.text, c.language) for c in data.captions]
+    said = [(c.item_id, c.text, c.language) for c in data.captions]
     pairs = [(p.text_a, p.language_a, p.text_b, p.language_b) for p in parallel]
-    digest = training.fingerprint(data.content_ids, data.contents.shape, said, pairs)
+    digest = training.fingerprint(data.item_ids, data.contents.shape, said, pairs)
     return run.about(config=asdict(cast(Any, config)), data=digest)
 
 

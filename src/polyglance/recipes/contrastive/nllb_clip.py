@@ -202,7 +202,7 @@ def _step(
 
     def step(batch: sampling.Captioned) -> Terms:
         texts = model.encode_texts(net, prepared, batch.captions, chunk_rows=chunk)
-        images = model.encode_contents(net, show, batch.contents, chunk_rows=chunk)
+        images = model.encode_items(net, show, batch.contents, chunk_rows=chunk)
         if net.bias is not None:
             return siglip.sigmoid(
                 images,

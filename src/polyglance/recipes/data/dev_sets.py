@@ -49,7 +49,7 @@ class DevSet:
     @property
     def num_candidates(self) -> int:
         """M."""
-        return len(self.english) if self.items is None else len(self.items.content_ids)
+        return len(self.english) if self.items is None else len(self.items.item_ids)
 
     def vectors(self) -> Vectors:
         """Float32 (M, D), unit: the items, in the teacher's space."""
@@ -128,16 +128,16 @@ def of_items(asking: ImageText, *, pool: ImageText, note: str = "") -> DevSet:
         pool: What is searched in; has all those items.
         note: What a reader of the scores has to know.
     """
-    row_of = {content_id: row for row, content_id in enumerate(pool.content_ids)}
+    row_of = {item_id: row for row, item_id in enumerate(pool.item_ids)}
     right: dict[tuple[str, str], dict[int, None]] = {}
     for caption in pool.captions:
         key = caption.language, normal_form(caption.text)
-        right.setdefault(key, {})[row_of[caption.content_id]] = None
+        right.setdefault(key, {})[row_of[caption.item_id]] = None
     listed: dict[str, dict[str, dict[int, None]]] = {}
     spoken: set[tuple[str, str]] = set()
     for caption in asking.captions:
-        if (caption.content_id, caption.language) not in spoken:
-            spoken.add((caption.content_id, caption.language))
+        if (caption.item_id, caption.language) not in spoken:
+            spoken.add((caption.item_id, caption.language))
             key = caption.language, normal_form(caption.text)
             listed.setdefault(caption.language, {})[caption.text] = right[key]
     return DevSet(

@@ -148,11 +148,11 @@ def _sets(
 
 def _pool(data: ImageText, dev: ImageText) -> ImageText:
     """The held-out items, and further ones to be told from."""
-    row_of = {content_id: row for row, content_id in enumerate(data.content_ids)}
-    ids = list(dev.content_ids)
+    row_of = {item_id: row for row, item_id in enumerate(data.item_ids)}
+    ids = list(dev.item_ids)
     further = dev_sets.in_fixed_order(set(row_of) - set(ids))
     ids += further[: max(0, dev_sets.NUM_CANDIDATES - len(ids))]
-    return data.take(np.array([row_of[content_id] for content_id in ids], np.int64))
+    return data.take(np.array([row_of[item_id] for item_id in ids], np.int64))
 
 
 def _chosen(rows_of: Mapping[str, Iterable[str]], *, share: float) -> set[str]:
@@ -179,10 +179,10 @@ def _item_keys(data: ImageText) -> list[str]:
     for caption in data.captions:
         if caption.language == ENGLISH:
             key = normal_form(caption.text)
-            known = keys.get(caption.content_id)
+            known = keys.get(caption.item_id)
             if known is None or dev_sets.place_of(key) < dev_sets.place_of(known):
-                keys[caption.content_id] = key
-    return [keys.get(content_id, f"item\0{content_id}") for content_id in data.content_ids]
+                keys[caption.item_id] = key
+    return [keys.get(item_id, f"item\0{item_id}") for item_id in data.item_ids]
 
 
 def _chosen_items(data: ImageText | None, *, share: float, given: set[str]) -> set[int]:
@@ -229,7 +229,7 @@ def _cut_items(
     """The held-out items, and the others."""
     if data is None or not dev_rows:
         return None, data
-    every = np.arange(len(data.content_ids))
+    every = np.arange(len(data.item_ids))
     is_dev = np.isin(every, sorted(dev_rows))
     return data.take(every[is_dev]), data.take(every[~is_dev])
 

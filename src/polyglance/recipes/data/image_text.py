@@ -50,7 +50,7 @@ class ImageText:
     """Contents, encoded once, and what is said of them in several languages; made by `join`.
 
     Attributes:
-        content_ids: M ids, each with a caption or more.
+        item_ids: M ids, each with a caption or more.
         contents: Float32 (M, D), unit, in the teacher's space.
         captions: N captions of those contents.
         features: Float32 (M, D'), in front of the teacher's image projection, where a recipe
@@ -59,7 +59,7 @@ class ImageText:
         content_keys: What the contents are, M content keys, whatever encoded them; or none.
     """
 
-    content_ids: tuple[str, ...]
+    item_ids: tuple[str, ...]
     contents: Vectors
     captions: tuple[Caption, ...]
     features: Vectors | None = None
@@ -69,8 +69,8 @@ class ImageText:
     @cached_property
     def content_of(self) -> Rows:
         """int64 (N,), which content each caption is about."""
-        number = {content_id: row for row, content_id in enumerate(self.content_ids)}
-        return np.array([number[caption.content_id] for caption in self.captions], np.int64)
+        number = {item_id: row for row, item_id in enumerate(self.item_ids)}
+        return np.array([number[caption.item_id] for caption in self.captions], np.int64)
 
     @cached_property
     def languages(self) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ class ImageText:
         )
         return replace(
             self,
-            content_ids=tuple(self.content_ids[row] for row in rows.tolist()),
+            item_ids=tuple(self.item_ids[row] for row in rows.tolist()),
             contents=self.contents[rows],
             captions=captions,
             features=None if self.features is None else self.features[rows],
@@ -120,7 +120,7 @@ class ImageText:
         """
         captions = [caption for caption in self.captions if caption.language in languages]
         return join(
-            captions, content_ids=self.content_ids, contents=self.contents, features=self.features
+            captions, item_ids=self.item_ids, contents=self.contents, features=self.features
         )
 
     def thin_languages(self) -> list[str]:
@@ -132,7 +132,7 @@ class ImageText:
         """Counts and languages, for a pack's manifest."""
         return {
             "kind": "image-text",
-            "num_contents": len(self.content_ids),
+            "num_contents": len(self.item_ids),
             "num_captions": len(self.captions),
             "num_languages": len(self.languages),
             "captions_by_language": dict(sorted(Counter(self.caption_languages).items())),
@@ -144,7 +144,7 @@ class ImageText:
 def join(
     captions: Sequence[Caption],
     *,
-    content_ids: Sequence[str],
+    item_ids: Sequence[str],
     contents: Vectors,
     features: Vectors | None = None,
     content_keys: Sequence[str] = (),
@@ -153,8 +153,8 @@ def join(
 
     Args:
         captions: Of the contents, in any languages and any order.
-        content_ids: M different ids.
-        contents: Float32 (M, D), unit: `teacher.encode_contents` or `contents_from_raw`.
+        item_ids: M different ids.
+        contents: Float32 (M, D), unit: `teacher.encode_items` or `items_from_raw`.
         features: Float32 (M, D') in front of the image projection, or None.
         content_keys: M content keys, where they are known.
 
@@ -162,27 +162,27 @@ def join(
         InputError: Where an id comes twice, or fewer than two contents have a caption.
         VectorError: Where the vectors do not fit the ids, or are not of length one.
     """
-    _check_vectors(content_ids, contents, features)
-    known = set(content_ids)
-    with_content = [caption for caption in captions if caption.content_id in known]
+    _check_vectors(item_ids, contents, features)
+    known = set(item_ids)
+    with_content = [caption for caption in captions if caption.item_id in known]
     with_text = [caption for caption in with_content if caption.text.strip()]
     distinct = tuple(dict.fromkeys(with_text))
-    spoken_of = {caption.content_id for caption in distinct}
-    rows = [row for row, content_id in enumerate(content_ids) if content_id in spoken_of]
+    spoken_of = {caption.item_id for caption in distinct}
+    rows = [row for row, item_id in enumerate(item_ids) if item_id in spoken_of]
     if len(rows) < MIN_CONTENTS:
         raise errors.InputError(
-            f"{len(rows)} of {len(content_ids)} contents have a caption ({len(captions)} captions "
+            f"{len(rows)} of {len(item_ids)} contents have a caption ({len(captions)} captions "
             f"given); {MIN_CONTENTS} or more are needed",
             hint="check that captions and contents use the same ids, such as 1000.jpg",
         )
     return ImageText(
-        content_ids=tuple(content_ids[row] for row in rows),
+        item_ids=tuple(item_ids[row] for row in rows),
         contents=np.ascontiguousarray(contents[rows], dtype=np.float32),
         captions=distinct,
         features=None if features is None else np.asarray(features[rows], np.float32),
         left_out=LeftOut(
             captions_without_content=len(captions) - len(with_content),
-            contents_without_caption=len(content_ids) - len(rows),
+            contents_without_caption=len(item_ids) - len(rows),
             empty_texts=len(with_content) - len(with_text),
             repeated_captions=len(with_text) - len(distinct),
         ),
@@ -208,24 +208,24 @@ def split(
         raise errors.ConfigError(
             f"dev_fraction {dev_fraction}; it must be from 0 to 0.5", hint="try 0.1"
         )
-    num_dev = min(most, int(len(data.content_ids) * dev_fraction))
+    num_dev = min(most, int(len(data.item_ids) * dev_fraction))
     if num_dev < MIN_CONTENTS:
         return data, None
-    order = np.random.default_rng(seed).permutation(len(data.content_ids))
+    order = np.random.default_rng(seed).permutation(len(data.item_ids))
     return data.take(np.sort(order[num_dev:])), data.take(np.sort(order[:num_dev]))
 
 
-def _check_vectors(content_ids: Sequence[str], contents: Vectors, features: Vectors | None) -> None:
-    repeated = [content_id for content_id, n in Counter(content_ids).items() if n > 1]
+def _check_vectors(item_ids: Sequence[str], contents: Vectors, features: Vectors | None) -> None:
+    repeated = [item_id for item_id, n in Counter(item_ids).items() if n > 1]
     if repeated:
         raise errors.InputError(
             f"{len(repeated)} content ids come twice, first {repeated[0]!r}; each may come once",
             hint="give every image or sound an id of its own",
         )
     for name, vectors in (("contents", contents), ("features", features)):
-        if vectors is not None and (vectors.ndim != 2 or len(vectors) != len(content_ids)):
+        if vectors is not None and (vectors.ndim != 2 or len(vectors) != len(item_ids)):
             raise errors.VectorError(
-                f"{name} of shape {vectors.shape} for {len(content_ids)} ids; (M, D) is needed",
+                f"{name} of shape {vectors.shape} for {len(item_ids)} ids; (M, D) is needed",
                 hint="give one row an id, in the same order",
             )
     lengths = np.linalg.norm(contents, axis=1)

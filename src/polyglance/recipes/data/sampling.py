@@ -283,7 +283,7 @@ class _Picker:
     """Finds captions by content and language: rows sorted by both, looked up by bisection."""
 
     def __init__(self, data: ImageText) -> None:
-        self.num_contents, self.num_languages = len(data.content_ids), len(data.languages)
+        self.num_contents, self.num_languages = len(data.item_ids), len(data.languages)
         keys = data.content_of * self.num_languages + data.language_of
         self.order = np.argsort(keys, kind="stable")
         self.keys = keys[self.order]

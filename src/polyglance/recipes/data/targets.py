@@ -144,7 +144,7 @@ def from_images(images: ImageText) -> Lessons:
         images.contents,
         [],
         thin,
-        {"kind": "image-text", "num_contents": len(images.content_ids)},
+        {"kind": "image-text", "num_contents": len(images.item_ids)},
     )
 
 

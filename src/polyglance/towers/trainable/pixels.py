@@ -25,7 +25,7 @@ Rounding = Literal["down", "half_even"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelRecipe:
-    """The steps from a picture to an array.
+    """The steps from an image to an array.
 
     Attributes:
         fit: `shortest` brings the shorter side to `height` (equal to `width`) and keeps the shape,
@@ -104,7 +104,7 @@ def from_preprocessor_config(config: Mapping[str, Any], *, crops_by_default: boo
 
 
 def to_array(image: Any, *, recipe: PixelRecipe) -> NDArray[np.float32]:
-    """One picture to the array of a tower. Thread-safe; the picture is not changed.
+    """One image to the array of a tower. Thread-safe; the image is not changed.
 
     Args:
         image: A PIL image of any mode.
@@ -116,14 +116,14 @@ def to_array(image: Any, *, recipe: PixelRecipe) -> NDArray[np.float32]:
     Raises:
         InputError: Where it is no PIL image.
 
-    >>> picture = Image.new("RGB", (6, 4), (255, 0, 0))
+    >>> image = Image.new("RGB", (6, 4), (255, 0, 0))
     >>> recipe = PixelRecipe(fit="shortest", height=2, width=2, crop=(2, 2))
-    >>> to_array(picture, recipe=recipe)[0].tolist()
+    >>> to_array(image, recipe=recipe)[0].tolist()
     [[1.0, 1.0], [1.0, 1.0]]
     """
     if not isinstance(image, Image.Image):
         raise InputError(
-            f"{type(image).__name__} is no picture; PIL images are allowed",
+            f"{type(image).__name__} is no image; PIL images are allowed",
             hint="open it with PIL.Image.open",
         )
     picture = image if image.mode == "RGB" else image.convert("RGB")
@@ -192,7 +192,7 @@ def _patch_grid(height: int, width: int, *, recipe: PixelRecipe) -> tuple[int, i
 def _centre_crop(
     pixels: NDArray[Any], *, size: tuple[int, int], rounding: Rounding
 ) -> NDArray[Any]:
-    """The middle of a picture; one that is smaller gets black borders."""
+    """The middle of an image; one that is smaller gets black borders."""
     height, width = pixels.shape[:2]
     short = max(0, size[0] - height), max(0, size[1] - width)
     if any(short):
@@ -215,7 +215,7 @@ def _height_width(size: Any) -> tuple[int, int]:
     if isinstance(size, Mapping) and "shortest_edge" in size and "longest_edge" not in size:
         return int(size["shortest_edge"]), int(size["shortest_edge"])
     raise ConfigError(
-        f"picture size {size!r}; a number, shortest_edge, or height and width are allowed",
+        f"image size {size!r}; a number, shortest_edge, or height and width are allowed",
         hint="check preprocessor_config.json of the checkpoint",
     )
 
