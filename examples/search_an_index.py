@@ -1,8 +1,8 @@
-"""Index a folder of pictures, and search it by text, by picture, and by both.
+"""Index a folder of images, and search it by text, by image, and by both.
 
     python examples/search_an_index.py [FOLDER]
 
-FOLDER gets the pictures, the model and the index.
+FOLDER gets the images, the model and the index.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ folder = shapes.output_folder()
 pictures = shapes.draw_pictures(folder / "pictures")
 model = shapes.save_model(folder / "model")
 
-# Each picture is encoded once. A second run opens only what has changed.
+# Each image is encoded once. A second run opens only what has changed.
 report = polyglance.index(pictures, model=model, out=folder / "index")
 print(f"indexed: {report.new} new, {report.known} known")
 report = polyglance.index(pictures, model=model, out=folder / "index")
@@ -26,7 +26,7 @@ searcher = polyglance.Searcher(folder / "index")
 
 
 def show(asked: str, answer: Answer) -> None:
-    """Print the names of the best pictures."""
+    """Print the names of the best images."""
     print(f"{asked:28} {', '.join(Path(hit.id).stem for hit in answer.hits)}")
 
 
@@ -39,7 +39,7 @@ for text, language in (
 ):
     show(text, searcher.search(text, language=language, top=3))
 
-# A picture, and a picture with texts to add and to take away, as on the command line.
+# An image, and an image with texts to add and to take away, as on the command line.
 heart = f'image:"{(pictures / "green-heart.png").as_posix()}"'
 show("a green heart", searcher.search(heart, top=3))
 query = heart + ' + 2*"purple heart" - "green heart"'

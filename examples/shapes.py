@@ -1,4 +1,4 @@
-"""What the examples share: a model, pictures of coloured shapes, and words for them.
+"""What the examples share: a model, images of coloured shapes, and words for them.
 
 The model is made of two small towers that are shipped with polyglance. They learnt pictograms and
 their names in 106 languages. Esperanto is not among them: `train_a_pack.py` adds it.
@@ -47,7 +47,7 @@ def parallel_text() -> list[Pair]:
 
 
 def draw_pictures(folder: Path) -> Path:
-    """27 pictures, named as what they show: `red-circle.png`."""
+    """27 images, named as what they show: `red-circle.png`."""
     folder.mkdir(parents=True, exist_ok=True)
     for colour, (_, fill) in COLOURS.items():
         for shape in DRAWN:

@@ -7,7 +7,7 @@ import pytest
 
 from polyglance import errors
 from polyglance.analysis.spread import cluster_spread
-from polyglance.heads import affine
+from polyglance.vectors import unit
 
 
 def vectors(*shape, seed=0):
@@ -18,13 +18,13 @@ def test_spread_is_that_of_a_naive_loop():
     rows = vectors(11, 4)
     names = ["a", "b", "a", "c", "b", "b", "d", "c", "a", "e", "c"]
     found = cluster_spread(rows, names)
-    unit = affine.unit(rows).astype(np.float64)
+    directions = unit(rows).astype(np.float64)
     inside = {name: [] for name in "abc"}
     outside = []
     for i, j in itertools.combinations(range(11), 2):
         if names[i] in "de" or names[j] in "de":
             continue
-        distance = 1 - unit[i] @ unit[j]
+        distance = 1 - directions[i] @ directions[j]
         (inside[names[i]] if names[i] == names[j] else outside).append(distance)
     assert found.inside.mean == pytest.approx(np.mean([np.mean(d) for d in inside.values()]))
     assert found.outside == pytest.approx(np.mean(outside))

@@ -101,7 +101,7 @@ def test_what_is_no_query_is_said_in_two_lines(run, index_folder, query, said):
 def test_neither_text_nor_picture(run, index_folder):
     code, _, err = run("search", "--index", index_folder)
     assert code == 2
-    assert "neither a text nor a picture" in err
+    assert "neither a text nor an image" in err
 
 
 def test_the_table_fits_and_names_are_harmless(run, model_folder, tmp_path):

@@ -80,8 +80,8 @@ def test_the_bench_takes_dev_from_the_artist_that_training_used(teacher, tmp_pat
     )
     store = SimpleNamespace(vectors=lambda ids: np.ones((len(ids), teacher.content.tower.dim)))
     monkeypatch.setattr(demo.index, "Index", lambda path: SimpleNamespace(store=store))
-    monkeypatch.setattr(demo.embed, "open_media_store", lambda path, tower: store)
-    monkeypatch.setattr(demo.embed, "embed_media", lambda *_, **__: None)
+    monkeypatch.setattr(demo.media, "open_media_store", lambda path, tower: store)
+    monkeypatch.setattr(demo.media, "embed_media", lambda *_, **__: None)
     concepts = [SimpleNamespace(id=one, held_out=number < 9) for number, one in enumerate(ids)]
     bench = demo._bench(SimpleNamespace(concepts=concepts), teacher, tmp_path)
     assert asked == [pictograms.TRAIN_ARTIST]

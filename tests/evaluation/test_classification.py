@@ -302,14 +302,14 @@ class TestCommand:
         argv = ("--task", "babel-imagenet", "--data", world, "--images", pictures, "-l", "en")
         code, out, err = run("eval", model_folder, *argv)
         assert (code, err) == (0, "")
-        assert f"classes without pictures: 1\n  class {name}: no picture" in out
+        assert f"classes without images: 1\n  class {name}: no image" in out
         linked = f"{folder.name}: linked folder that was not entered"
         assert (linked in out) is (how == "linked")
         _, out, _ = run("eval", model_folder, *argv, "--json")
         for row in json.loads(out):
-            assert row["num_dropped"]["classes_without_pictures"] == 1
+            assert row["num_dropped"]["classes_without_images"] == 1
             assert row["num_dropped"].get("links_not_followed", 0) == (how == "linked")
-            names = row["dropped_names"]["classes_without_pictures"]
+            names = row["dropped_names"]["classes_without_images"]
             assert names == [f"class {name}: no picture"]
         where = ("--data", world / "babel_imagenet")  # the publisher's own folder
         code, _, err = run("difference", model_folder, "--against-pack", pack_folder, *argv, *where)

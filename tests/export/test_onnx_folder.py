@@ -135,7 +135,7 @@ def test_the_small_towers_take_rows_of_their_table(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("reference", "said"), [("fake:pixels", "cannot be traced"), ("siglip2", "every picture")]
+    ("reference", "said"), [("fake:pixels", "cannot be traced"), ("siglip2", "every image")]
 )
 def test_image_towers_that_no_graph_can_be(
     reference, said, make_checkpoint, bert_reference, tmp_path

@@ -142,7 +142,7 @@ class TestKnownEquivalents:
         texts_alone = packs.LanguagePack(
             pack.manifest, pack.side, pack.probes[: len(same_space.PROBE_TEXTS)]
         )
-        with pytest.raises(errors.SpaceMismatchError, match="holds no pictures"):
+        with pytest.raises(errors.SpaceMismatchError, match="holds no images"):
             self.other(teacher, teacher.text.tower).with_pack(texts_alone)
 
 

@@ -88,7 +88,7 @@ class TestPlaces:
     def test_pictures_that_are_gone(self, built, picture_folder):
         picture_folder.rename(picture_folder.with_name("photos"))
         said = (
-            f"what was indexed, {picture_folder}, is not there: search goes on, pictures cannot be "
+            f"what was indexed, {picture_folder}, is not there: search goes on, images cannot be "
             f"shown; polyglance index NEW-FOLDER --model MODEL --out {built} follows them"
         )
         found = checking.check(built)

@@ -243,7 +243,7 @@ def test_the_summary_and_the_list(run, tmp_path):
         code, out, err = run(*verb, "--exclude", "raw", "--exclude", "*.gif")
         assert code == 0, err
         assert out.splitlines()[0].startswith("1 new")
-        assert "1 file in a picture format that is not read (.cr2 1)" in out
+        assert "1 file in an image format that is not read (.cr2 1)" in out
         assert "1 left out by --exclude (raw/)" in out
         assert "esc" not in out
         _, out, err = run(*verb, "--exclude", "raw", "--list-skipped")

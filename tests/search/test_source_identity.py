@@ -128,13 +128,13 @@ def test_vectors_that_go_away_while_they_are_read_take_no_row_along(tmp_path, mo
     source = vectors(tmp_path / "v", "a", "b", "c")
     build(source, tmp_path / "index")
     vectors(source, "a", "b")
-    decide = indexing.leaving.decide_vectors
+    decide = indexing.removal.decide_vectors
 
     def pulled(*args, **options):
         source.rename(tmp_path / "elsewhere")
         return decide(*args, **options)
 
-    monkeypatch.setattr(indexing.leaving, "decide_vectors", pulled)
+    monkeypatch.setattr(indexing.removal, "decide_vectors", pulled)
     with pytest.raises(errors.InputError, match="went away"):
         build(source, tmp_path / "index")
     assert len(Store.open(tmp_path / "index")) == 3
@@ -145,7 +145,7 @@ def test_nothing_is_left_out_of_vectors_by_a_pattern(tmp_path):
         build(vectors(tmp_path / "v", "a"), tmp_path / "index", exclude=["a"])
 
 
-# Which rows of vectors leave, as `leaving` has it
+# Which rows of vectors leave, as `removal` has it
 
 
 IDS = tuple("abcdefghij")

@@ -82,7 +82,7 @@ def test_what_is_refused_says_why():
         lambda decoder: decoder.rgb(picture()[:90]),
         lambda decoder: decoder.rgb(picture(size=(200, 200))),
         lambda decoder: decoder.rgb(empty_scans(200, 64)),
-        picture_pixels=30_000,
+        image_pixels=30_000,
     )
     said = ["zero bytes", "not an image", "cannot be read", "200 x 200", "101 scans"]
     for error, part in zip(found, said, strict=True):

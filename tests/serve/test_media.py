@@ -5,7 +5,7 @@ import pytest
 from polyglance import errors
 from polyglance.search import thumbnails
 from polyglance.search.index import Index
-from polyglance.serve.media import Pictures
+from polyglance.serve.media import ItemFiles
 from polyglance.storage.store import Store
 
 
@@ -28,7 +28,7 @@ def test_a_key_never_becomes_a_path_of_its_own(world, secret, key):
 
     merge = store.table.merge_insert("id").when_matched_update_all()
     merge.execute(pa.table(columns, schema=store.table.schema))
-    pictures = Pictures(Index(world.index))
+    pictures = ItemFiles(Index(world.index))
     with pytest.raises(errors.StoreError, match="32 hexadecimal digits"):
         pictures.thumbnail(identity)
     with pytest.raises(errors.PolyglanceError):
@@ -41,8 +41,8 @@ def test_a_thumbnail_that_is_a_link_is_made_anew_and_not_followed(world, secret)
     place = thumbnails.place_of(world.index, key)
     place.unlink()
     place.symlink_to(secret)
-    assert Pictures(Index(world.index)).thumbnail(identity) is None  # it is to be made
-    Pictures(Index(world.index)).keep(identity, b"\xff\xd8\xffmade")
-    assert Pictures(Index(world.index)).thumbnail(identity) == b"\xff\xd8\xffmade"
+    assert ItemFiles(Index(world.index)).thumbnail(identity) is None  # it is to be made
+    ItemFiles(Index(world.index)).keep(identity, b"\xff\xd8\xffmade")
+    assert ItemFiles(Index(world.index)).thumbnail(identity) == b"\xff\xd8\xffmade"
     assert secret.read_bytes() == b"\xff\xd8\xffsecret"
     assert not place.is_symlink()

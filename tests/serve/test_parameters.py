@@ -82,7 +82,7 @@ def test_a_field_given_twice_is_refused(client, picture):
 
 def test_two_pictures_are_refused(client, picture):
     said = refusal(client.post("/api/search", files=[("image", picture), ("image", picture)]))
-    assert "one picture is read" in said
+    assert "one image is read" in said
     both = {"data": {"image": "a"}, "files": {"image": picture}}
     assert "more than once" in refusal(client.post("/api/search", **both))
 

@@ -316,7 +316,7 @@ def test_hints_fit_the_end_point(serve):
         assert "the field token is wanted" in sent.json()["error"]
         assert TOKEN not in sent.text
     headers = {"authorization": f"Bearer {TOKEN}"}
-    for path, part in (("/api/search", "smaller picture"), ("/knn-service", "smaller picture")):
+    for path, part in (("/api/search", "smaller image"), ("/knn-service", "smaller image")):
         assert (
             part in client.post(path, content=bytes(2**24 + 2**20), headers=headers).json()["hint"]
         )

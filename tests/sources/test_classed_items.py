@@ -156,7 +156,7 @@ def test_stl_10_is_written_by_columns_and_counts_from_one(tmp_path):
     assert numbers.tolist() == [0, 2]
     assert seen[0, 5, 7].tolist() == pixels[0, :, 7, 5].tolist()
     (tmp_path / "test_y.bin").write_bytes(bytes([1]))
-    with pytest.raises(errors.InputError, match="1 classes for 2 pictures"):
+    with pytest.raises(errors.InputError, match="1 classes for 2 images"):
         binary_images.read_binary(tmp_path / "test_X.bin", form=form)
     (tmp_path / "test_y.bin").unlink()
     with pytest.raises(errors.UnavailableError, match=r"test_y\.bin"):

@@ -117,10 +117,10 @@ def test_pictures_come_from_a_folder(tmp_path):
     found = bare.with_items(tmp_path, "image")
     assert (found.item_ids, found.classes.tolist()) == (("x", "y"), [2, 0])
     assert found.with_items(None, "image") is found
-    (empty,) = found.without_images["classes_without_pictures"]
-    assert (empty.id, empty.reason) == (f"class {bare.names[1]}", "no picture")
+    (empty,) = found.without_images["classes_without_images"]
+    assert (empty.id, empty.reason) == (f"class {bare.names[1]}", "no image")
     fewer = found.only(["y"], reason="items_missing")
-    assert len(fewer.without_images["classes_without_pictures"]) == 2
+    assert len(fewer.without_images["classes_without_images"]) == 2
 
 
 def test_cifar_10_in_english_and_in_whole_prompts(babel):

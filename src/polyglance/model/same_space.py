@@ -123,7 +123,7 @@ def require_equivalent(
         )
     of_texts = _agreement(encode(PROBE_TEXTS), probes[:num_texts])
     of_images = _agreement(look(probe_images()), probes[num_texts:])
-    for what, found in (("texts", of_texts), ("pictures", of_images)):
+    for what, found in (("texts", of_texts), ("images", of_images)):
         if not found >= LEAST_PROBE_COSINE:  # NaN is no agreement
             raise errors.SpaceMismatchError(
                 f"{model} should be the space of {teacher}, but its probe {what} have a cosine of "

@@ -25,7 +25,7 @@ from polyglance.search.queries import MediaVector, Query
 from polyglance.search.request import SearchRequest
 from polyglance.search.searcher import Answer, Interpretation, Searcher
 from polyglance.serve import index_changes
-from polyglance.serve.media import Images
+from polyglance.serve.media import ItemFiles
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,7 @@ class Catalogue:
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        self.pictures = Images(index)
+        self.pictures = ItemFiles(index)
         self._told: dict[str, dict[str, Any]] = {}
         self._held: dict[str, pyarrow.ChunkedArray] = {}
         self._read: list[str] = []

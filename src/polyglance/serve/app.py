@@ -33,7 +33,7 @@ from polyglance.serve.decoding import Decoder
 from polyglance.serve.ids import AnyId
 from polyglance.serve.index_changes import LostIndexError
 from polyglance.serve.limits import Limits
-from polyglance.serve.media import Images
+from polyglance.serve.media import ItemFiles
 from polyglance.serve.metrics import Metrics
 from polyglance.serve.requests import search_request
 from polyglance.serve.security import App, Guard
@@ -286,9 +286,9 @@ def _no_item(identity: str) -> JSONResponse:
 
 
 def _files(app: FastAPI) -> None:
-    """Images and thumbnails, by id."""
+    """Files of items and thumbnails, by id."""
 
-    async def found(identity: str) -> Images | None:
+    async def found(identity: str) -> ItemFiles | None:
         """Where the item's files are; None where there is no such item."""
         asker = app.state.asker
         if not asker.looked_lately:

@@ -41,7 +41,7 @@ def media_type(data: bytes) -> str:
     return next((name for head, name in MEDIA_TYPES if data.startswith(head)), OTHER)
 
 
-class Images:
+class ItemFiles:
     """Files and thumbnails of an index, by id; safe to use from several threads.
 
     Args:

@@ -37,7 +37,7 @@ class Looking:
         self._decoder, self._encode = decoder, encode
         self._limits, self._waiting = limits, 0
         self._turns = asyncio.Semaphore(limits.image_workers + 1)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pictures")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="images")
 
     async def seen(self, asked: SearchRequest) -> SearchRequest:
         """A request whose images are vectors.

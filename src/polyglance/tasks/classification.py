@@ -111,7 +111,7 @@ class ClassificationData:
         empty = (name for index, name in enumerate(self.names) if index not in there)
         classes = tuple(Quarantined(f"class {name}", "no image") for name in empty)
         links = {"links_not_followed": self.links} if self.links else {}
-        return {"classes_without_pictures": classes, **links}
+        return {"classes_without_images": classes, **links}
 
     def asked_as(self, variant: str) -> ClassificationData:
         """The task, asked in another way.

@@ -41,7 +41,7 @@ def test_steps_can_be_switched_off():
 
 @pytest.mark.parametrize("size", [{"longest_edge": 9, "shortest_edge": 3}, "large", {"height": 3}])
 def test_other_sizes_are_refused(size):
-    with pytest.raises(errors.ConfigError, match="picture size"):
+    with pytest.raises(errors.ConfigError, match="image size"):
         read({"size": size})
 
 
@@ -57,7 +57,7 @@ def test_every_mode_becomes_three_channels(mode):
 
 
 def test_what_is_no_picture_is_refused():
-    with pytest.raises(errors.InputError, match="str is no picture"):
+    with pytest.raises(errors.InputError, match="str is no image"):
         pixels.to_array("photo.jpg", recipe=pixels.PixelRecipe(fit=None))
 
 

@@ -42,6 +42,10 @@ class TrainingData:
         return digests.of_parts(_parts(self))
 
 
+# A digest names fields as they were called when the first was kept.
+FIRST_NAMES = {"item_id": "content_id", "item_ids": "content_ids"}
+
+
 def _parts(value: Any) -> Iterator[str | bytes | NDArray[Any]]:
     """A value for its digest: texts, rows and lists of them, told apart by kind and length."""
     if isinstance(value, str):
@@ -51,7 +55,7 @@ def _parts(value: Any) -> Iterator[str | bytes | NDArray[Any]]:
         yield f"{type(value).__name__}{{"
         has_keys = bool(getattr(value, "content_keys", ()))
         for each in fields(value):
-            yield f"{each.name}="
+            yield f"{FIRST_NAMES.get(each.name, each.name)}="
             part = getattr(value, each.name)
             if has_keys and isinstance(part, np.ndarray):
                 part = str(part.shape)
