@@ -25,7 +25,7 @@ from polyglance.heads import affine, linear
 from polyglance.languages.registry import ENGLISH
 from polyglance.losses import Terms, clip
 from polyglance.metrics import retrieval
-from polyglance.recipes import ranking
+from polyglance.recipes import translation_ranking
 from polyglance.recipes.data import english_text
 from polyglance.records import Caption
 from polyglance.sources import captions
@@ -172,7 +172,7 @@ def _contrastive_heads(
     return image_head.fold(), text_head.fold()
 
 
-def _multilingual_tower(forbidden: list[str]) -> ranking.TinyTextTower:
+def _multilingual_tower(forbidden: list[str]) -> translation_ranking.TinyTextTower:
     """Translation ranking on Multi30K without the lines of dev and test photos."""
     lines = multi30k_lines.read_multi30k(
         SHARED / "multi30k", "train", languages=["en", "de", "fr", "cs"]
@@ -181,7 +181,7 @@ def _multilingual_tower(forbidden: list[str]) -> ranking.TinyTextTower:
     say(f"photos: {len(lines.images) - len(kept.images):,} lines of dev and test photos left out")
     others = [language for language in kept.lines if language != ENGLISH]
     pairs = [pair for language in others for pair in kept.pairs(ENGLISH, language)]
-    config = ranking.RankingConfig(
+    config = translation_ranking.RankingConfig(
         width=256, num_buckets=60_000, dim=256, num_steps=200, batch_size=512, learning_rate=1e-2
     )
-    return ranking.train_tower(pairs, config=config)
+    return translation_ranking.train_tower(pairs, config=config)

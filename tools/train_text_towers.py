@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from polyglance.demo import towers
-from polyglance.recipes import ranking
+from polyglance.recipes import translation_ranking
 from polyglance.recipes.data import parallel_text
 from polyglance.recipes.distill import recipe
 from polyglance.sources import pictograms
@@ -30,7 +30,9 @@ def train(kind: str) -> TinyTextTower:
     world = pictograms.load_world()
     pairs, related = towers.name_pairs(world)
     if kind == "ranking":
-        return ranking.train_tower(pairs, related=related, config=ranking.RankingConfig())
+        return translation_ranking.train_tower(
+            pairs, related=related, config=translation_ranking.RankingConfig()
+        )
     english = load_tower(towers.ENGLISH_TOWER, modality="text")
     data = parallel_text.gather(pairs, related)
     targets = unit(english.encode(data.english))

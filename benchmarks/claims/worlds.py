@@ -21,7 +21,7 @@ from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
-from polyglance.recipes import ranking
+from polyglance.recipes import translation_ranking
 from polyglance.recipes.contrastive.item_side import Pixels
 from polyglance.recipes.data import pseudo_pairs
 from polyglance.recipes.data.image_text import ImageText
@@ -101,7 +101,7 @@ class World:
             return self.shipped
         known = self.groups[group]
         pairs = [pair for pair in self.parallel if pair.language_b in known]
-        config = ranking.RankingConfig(
+        config = translation_ranking.RankingConfig(
             width=None if frozen and self.shipped is not None else TOWER_WIDTH,
             num_steps=self.steps(TOWER_STEPS),
             batch_size=TOWER_BATCH,
@@ -110,7 +110,7 @@ class World:
         digest = hashlib.blake2b("\n".join(key).encode(), digest_size=6).hexdigest()
         folder = self.folder / f"tower-{group}-{digest}"
         if not folder.is_dir():
-            ranking.train_tower(pairs, config=config).save(folder)
+            translation_ranking.train_tower(pairs, config=config).save(folder)
         return Side(load_tower(f"tiny:{folder}", modality="text"), f"tiny:{folder}")
 
     def banks(self) -> pseudo_pairs.Banks:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import small_world
-from polyglance.demo import measuring
+from polyglance.demo import evaluation
 from polyglance.encoding import texts
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
@@ -33,7 +33,7 @@ def task(name):
 def bench(teacher, tmp_path):
     """Dev pictures by one artist; of the test pictures each shows something else than it says."""
     drawn = {seed: [small_world.draw(p, seed=seed) for p in small_world.PHRASES] for seed in (1, 9)}
-    return measuring.Bench(
+    return evaluation.Bench(
         teacher=teacher,
         test=task("pictograms"),
         test_contents=teacher.encode_items(drawn[9])[::-1].copy(),
@@ -52,8 +52,8 @@ def pack(teacher):
 
 
 def test_dev_scores_are_those_of_the_dev_pictures(bench, pack, tmp_path):
-    found = measuring.with_dev_scores(pack, bench).manifest
-    sample = measuring.sampled(bench.dev)
+    found = evaluation.with_dev_scores(pack, bench).manifest
+    sample = evaluation.sampled(bench.dev)
     for language in LANGUAGES:
         asked = [caption.text for caption in sample.captions[language]]
         wanted = np.array([IDS.index(c.item_id) for c in sample.captions[language]])
@@ -67,7 +67,7 @@ def test_english_is_the_teacher_s_however_well_the_pack_does(bench, pack, tmp_pa
     """A teacher whose English finds next to nothing."""
     lost = Side(small_world.WordTower("lost", 24, multilingual=False), "fake:lost")
     there = dataclasses.replace(bench, teacher=dataclasses.replace(bench.teacher, text=lost))
-    found = measuring.with_dev_scores(pack, there).manifest
+    found = evaluation.with_dev_scores(pack, there).manifest
     english = found.languages[ENGLISH]
     assert english.pack > english.teacher + 0.2
     assert english.speaks == "teacher"
@@ -76,7 +76,8 @@ def test_english_is_the_teacher_s_however_well_the_pack_does(bench, pack, tmp_pa
 def test_test_pictures_change_no_dev_score(bench, pack, tmp_path):
     other = dataclasses.replace(bench, test_contents=bench.test_contents[::-1].copy())
     manifests = [
-        measuring.with_dev_scores(pack, each).manifest for number, each in enumerate((bench, other))
+        evaluation.with_dev_scores(pack, each).manifest
+        for number, each in enumerate((bench, other))
     ]
     assert manifests[0].languages == manifests[1].languages
     assert manifests[0].score_distribution == manifests[1].score_distribution

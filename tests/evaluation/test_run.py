@@ -258,7 +258,7 @@ def test_english_without_a_score_is_measured_by_the_teacher(
     assert routed[0].called == f"{model_folder} + {tmp_path / 'pack'}"
     assert {(row.pack, row.called) for row in alone} == {("", str(model_folder))}
     with_pack = teacher.with_pack(trained_pack(teacher))
-    assert with_pack.speakers.speaker("eng_Latn") == "teacher"
+    assert with_pack.router.speaker("eng_Latn") == "teacher"
 
 
 def trained_pack(teacher):

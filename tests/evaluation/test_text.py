@@ -214,7 +214,7 @@ def several(languages):
     return BitextData(task="shared", pairs=pairs, num_empty=dict.fromkeys(languages, 0))
 
 
-def speakers(tower):
+def router(tower):
     side = Side(tower, "fake:counting")
     return dual_encoder.TextRouter(DIM, lambda: side, None)
 
@@ -223,10 +223,10 @@ def test_each_text_is_encoded_once_and_one_language_later_costs_one_language(tmp
     tower, out = CountingTower(), tmp_path / "r.jsonl"
     cache = VectorCache(tmp_path / "texts")
     some = ["deu_Latn", "fra_Latn", "hin_Deva"]
-    first = measure(speakers(tower), several(some), cache=cache, out=out)
+    first = measure(router(tower), several(some), cache=cache, out=out)
     assert len(tower.seen) == len(set(tower.seen)) == 5 * (len(some) + 1)
     tower.seen.clear()
-    again = measure(speakers(tower), several([*some, "arb_Arab"]), cache=cache, out=out)
+    again = measure(router(tower), several([*some, "arb_Arab"]), cache=cache, out=out)
     assert tower.seen == [f"arb_Arab {i}" for i in range(5)]
     assert again[: len(first)] == first
     assert len(schema.read_results(out)) == len(again) == 8
@@ -241,7 +241,7 @@ def test_a_store_that_another_model_filled_is_refused(tmp_path):
     shutil.rmtree(mine)
     theirs.rename(mine)
     with pytest.raises(errors.SpaceMismatchError, match="which holds the space 'another'"):
-        measure(speakers(tower), several(["deu_Latn"]), cache=VectorCache(tmp_path / "texts"))
+        measure(router(tower), several(["deu_Latn"]), cache=VectorCache(tmp_path / "texts"))
     assert tower.seen == []
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from export_packs import pack_of
 from polyglance import errors, export
-from polyglance.export import order, text_parts, tokens
+from polyglance.export import request, text_parts, tokens
 from polyglance.towers import load_tower
 
 
@@ -49,8 +49,10 @@ def test_a_missing_extra_is_named(form, bert_reference, tmp_path, monkeypatch):
 
 
 def test_a_failure_leaves_nothing(bert_reference, tmp_path, monkeypatch):
-    wanted = order.Order.vectors_of
-    monkeypatch.setattr(order.Order, "vectors_of", lambda *given, **named: -wanted(*given, **named))
+    wanted = request.Order.vectors_of
+    monkeypatch.setattr(
+        request.Order, "vectors_of", lambda *given, **named: -wanted(*given, **named)
+    )
     pytest.importorskip("sentence_transformers", reason="extra `sentence` is not installed")
     (tmp_path / "out").mkdir()
     with pytest.raises(errors.ExportError, match="nothing was written"):
@@ -68,7 +70,7 @@ def test_a_failure_leaves_nothing(bert_reference, tmp_path, monkeypatch):
 )
 def test_vectors_that_differ_are_refused(found):
     with pytest.raises(errors.ExportError, match="text side"):
-        order.difference(found, np.eye(2, dtype=np.float32), what="text side")
+        request.difference(found, np.eye(2, dtype=np.float32), what="text side")
 
 
 def test_tokens_that_differ_are_refused(letters_reference, tmp_path):

@@ -10,7 +10,8 @@ import pytest
 import small_world
 from export_packs import GERMAN, HINDI, affine_map, pack_of, vectors
 from polyglance import errors, export
-from polyglance.export import card, hub_folder, order
+from polyglance.export import card, hub_folder
+from polyglance.export import request as order
 from polyglance.model.pack import LanguagePack
 from polyglance.results.schema import Result
 

@@ -96,8 +96,8 @@ def test_mixed_languages_go_each_to_its_speaker(teacher, pack):
 
 
 def test_without_a_pack_the_teacher_answers_everything(teacher):
-    speakers = dual_encoder.TextRouter(teacher.dim, lambda: teacher.text, None)
-    assert speakers.speaker("deu_Latn") == "teacher"
+    router = dual_encoder.TextRouter(teacher.dim, lambda: teacher.text, None)
+    assert router.speaker("deu_Latn") == "teacher"
 
 
 def test_a_pack_of_another_space_is_refused(teacher, pack):
@@ -135,7 +135,7 @@ class TestKnownEquivalents:
         turned = affine.AffineMap(head.weight[::-1].copy(), head.bias[::-1].copy())
         content = Side(small_world.PixelTower(), "x", turned)
         other = dual_encoder.DualEncoder(content, teacher.text, "fake:same")
-        with pytest.raises(errors.SpaceMismatchError, match="probe pictures have a cosine"):
+        with pytest.raises(errors.SpaceMismatchError, match="probe images have a cosine"):
             other.with_pack(pack)
 
     def test_a_pack_without_pictures_to_probe_with_is_no_proof(self, teacher, pack):

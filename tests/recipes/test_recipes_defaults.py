@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from polyglance.recipes import RECIPES, build_config, ranking, tiny_image
+from polyglance.recipes import RECIPES, build_config, tiny_image, translation_ranking
 from polyglance.recipes.distill import recipe
 
 CONFIGS = {
     **{name: build_config(row, {}) for name, row in RECIPES.items()},
     "tiny image": tiny_image.TinyImageConfig(),
-    "ranking": ranking.RankingConfig(),
+    "ranking": translation_ranking.RankingConfig(),
     "distilled tower": recipe.DistillConfig(),
 }
 KNOWN = json.loads(Path(__file__).with_name("defaults.json").read_text(encoding="utf-8"))

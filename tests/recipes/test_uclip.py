@@ -86,8 +86,8 @@ def test_an_index_is_projected_and_not_encoded(
     before = index.vectors.copy()
     (model_folder / "content_head.safetensors").unlink()  # who would encode pictures now, fails
     query = small_world.translate("big red ring", "deu_Latn")
-    speakers = index.speakers(loaded)
-    found = speakers.encode_texts([query], languages=["deu_Latn"])
+    router = index.router(loaded)
+    found = router.encode_texts([query], languages=["deu_Latn"])
     hits = index.search(found, top=5, pack=loaded)[0]
     assert "big-red-ring.png" in [hit.id for hit in hits]
     np.testing.assert_array_equal(Index(tmp_path / "index").vectors, before)

@@ -26,8 +26,8 @@ def pack(teacher):
 
 
 def ask(opened, pack, query, language):
-    speakers = opened.speakers(pack)
-    return opened.search(speakers.encode_texts([query], languages=[language]), top=3)[0]
+    router = opened.router(pack)
+    return opened.search(router.encode_texts([query], languages=[language]), top=3)[0]
 
 
 def test_english_without_a_pack(built):
@@ -69,7 +69,7 @@ def test_a_pack_for_another_space_is_refused(built, pack):
 
     other = LanguagePack(replace(pack.manifest, space_id="elsewhere"), pack.side, pack.probes)
     with pytest.raises(errors.SpaceMismatchError):
-        built.speakers(other)
+        built.router(other)
 
 
 def test_an_index_of_another_model_is_refused(built, picture_folder):

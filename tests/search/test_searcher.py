@@ -18,7 +18,7 @@ from polyglance.model.side import Side
 from polyglance.recipes import ridge
 from polyglance.search import indexing, interpretations
 from polyglance.search import searcher as service
-from polyglance.search.language_routing import Voice
+from polyglance.search.language_routing import TextEncoder
 from polyglance.search.queries import MediaVector, Query, Term, parse
 from polyglance.search.searcher import Filters, Searcher, SearchRequest
 from polyglance.vectors import unit
@@ -256,7 +256,7 @@ def test_a_question_that_cannot_be_answered_leaves_the_others_alone(searcher, mo
     monkeypatch.setattr(
         service.interpretations,
         "encode",
-        lambda texts, voices: calls.append(1) or together(texts, voices),
+        lambda texts, routing: calls.append(1) or together(texts, routing),
     )
     found = searcher.search_each([bad[0], good, *bad[1:], good])
     assert len(calls) == 1
@@ -275,7 +275,7 @@ def test_what_names_no_language_is_answered_without_one(searcher, text):
 
 def test_a_reading_under_a_tenth_is_neither_asked_nor_loaded(searcher, guessed, monkeypatch):
     guessed(deu_Latn=0.5, arb_Arab=0.41, eng_Latn=0.09)
-    teacher = searcher._voices.teacher
+    teacher = searcher._routing.teacher
     monkeypatch.setattr(teacher, "encode", lambda *given, **known: pytest.fail("it was asked"))
     (one,) = searcher.search(Query.of_text("x y"), top=1).assumed
     assert (one.language, one.others) == ("deu_Latn", ("arb_Arab",))
@@ -297,10 +297,10 @@ def test_the_languages_that_the_asker_reads_reach_the_guess(searcher, monkeypatc
 
 def test_the_likeliest_reading_is_asked_however_unsure(index_path, pack, guessed):
     searcher = Searcher(index_path, packs=[pack])
-    for voice in searcher._voices.packs:
-        voice.__dict__["uses_language"] = True
+    for encoder in searcher._routing.packs:
+        encoder.__dict__["uses_language"] = True
     guessed(**dict.fromkeys(("deu_Latn", "arb_Arab"), 0.05))
-    (one,) = interpretations.assume(interpretations.Said("x y"), voices=searcher._voices)
+    (one,) = interpretations.assume(interpretations.Said("x y"), routing=searcher._routing)
     assert one[1].language == "deu_Latn"
 
 
@@ -363,22 +363,22 @@ def test_measured_comes_before_listed_and_listed_before_the_rest(index_path, pla
     listed = with_scores(plain_pack, {"deu_Latn": (None, None), "hin_Deva": (None, None)})
     searcher = Searcher(index_path, packs=[listed, measured])
     rows = {row.language: row for row in searcher.languages()}
-    assert rows["deu_Latn"].pack == searcher._voices.packs[1].name
+    assert rows["deu_Latn"].pack == searcher._routing.packs[1].name
     assert (rows["deu_Latn"].dev_score, rows["deu_Latn"].teacher_score) == (0.2, 0.1)
-    assert rows["hin_Deva"].pack == searcher._voices.packs[0].name
+    assert rows["hin_Deva"].pack == searcher._routing.packs[0].name
     assert (rows["hin_Deva"].dev_score, rows["hin_Deva"].speaker) == (None, "pack")
     assert rows["eng_Latn"].speaker == "teacher"
     # Who lists nothing stands behind who lists it.
     behind = Searcher(index_path, packs=[plain_pack, listed])
-    assert behind._voices.of("hin_Deva").name == behind._voices.packs[1].name
+    assert behind._routing.of("hin_Deva").name == behind._routing.packs[1].name
 
 
 def test_questions_asked_together_meet_the_encoder_once(searcher, monkeypatch):
     calls = []
-    (voice,) = searcher._voices.packs
-    encode = voice.encode
+    (encoder,) = searcher._routing.packs
+    encode = encoder.encode
     monkeypatch.setattr(
-        voice, "encode", lambda texts, **kw: calls.append(list(texts)) or encode(texts, **kw)
+        encoder, "encode", lambda texts, **kw: calls.append(list(texts)) or encode(texts, **kw)
     )
     words = [small_world.translate(p, "deu_Latn") for p in small_world.PHRASES[:5]]
     asks = [
@@ -598,12 +598,12 @@ def test_a_storage_that_does_not_answer_is_asked_later(index_path, tmp_path):
 
 
 def test_the_language_reaches_who_encodes(searcher, monkeypatch):
-    heard, encode = [], Voice.encode
+    heard, encode = [], TextEncoder.encode
 
-    def hear(voice, texts, *, languages):
+    def hear(encoder, texts, *, languages):
         heard.append((list(texts), languages))
-        return encode(voice, texts, languages=languages)
+        return encode(encoder, texts, languages=languages)
 
-    monkeypatch.setattr(Voice, "encode", hear)
+    monkeypatch.setattr(TextEncoder, "encode", hear)
     searcher.search(Query.of_text("x y"), top=1, language="deu_Latn")
     assert heard == [(["x y"], ["deu_Latn"])]

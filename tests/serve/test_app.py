@@ -15,7 +15,7 @@ import small_world
 from polyglance import errors
 from polyglance.search import indexing
 from polyglance.search.request import MOST_ANSWERS
-from polyglance.serve import clip_retrieval, requests, schemas
+from polyglance.serve import clip_retrieval, schemas, search_requests
 from polyglance.serve.limits import Limits
 
 GERMAN = "deu_Latn"
@@ -95,7 +95,7 @@ def test_filters(client):
 
 def test_what_the_browser_reads_is_taken_as_likely(client):
     chosen = schemas.Typed(q="Hund", locales="de-AT,en;q=0.8,xx")
-    asked = requests.search_request("Hund", chosen, limits=Limits())
+    asked = search_requests.search_request("Hund", chosen, limits=Limits())
     assert asked.preferred == ("deu_Latn", "eng_Latn")
     assert search(client, q="Hund", locales="de-AT,en;q=0.8")["hits"]
 
@@ -242,8 +242,8 @@ def test_queries_that_fail_cost_the_others_no_batch(world):
     ]
     asks = [good[0], *failing, good[1]]
     calls = []
-    encode = searcher._voices.teacher.encode
-    searcher._voices.teacher.encode = lambda *given, **more: (
+    encode = searcher._routing.teacher.encode
+    searcher._routing.teacher.encode = lambda *given, **more: (
         calls.append(1) or encode(*given, **more)
     )
     found = searcher.search_each(asks)

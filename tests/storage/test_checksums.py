@@ -8,8 +8,8 @@ import pytest
 
 from polyglance import errors, progress
 from polyglance.storage import checksums, repair
-from polyglance.storage.guard import Guard
 from polyglance.storage.identity import StoreFacts
+from polyglance.storage.open_files import Guard
 from polyglance.storage.store import Store
 
 FACTS = StoreFacts(modality="text", dim=8, fingerprint="f", space_id="s")

@@ -17,7 +17,7 @@ from PIL import Image
 import export_packs
 import polyglance
 from polyglance import compare
-from polyglance.demo import measuring
+from polyglance.demo import evaluation
 from polyglance.encoding import reading, texts
 from polyglance.encoding.cache import MediaCache
 from polyglance.evaluation import identity, run
@@ -221,7 +221,7 @@ def of_choices():
     families = [f"family {n}" for n in range(40)]
     return (
         [n for n, name in enumerate(families) if pictograms.is_held_out(name)],
-        [n for n, name in enumerate(families) if measuring._is_sampled(name)],
+        [n for n, name in enumerate(families) if evaluation._is_sampled(name)],
         dev_sets.place_of("a dog"),
     )
 

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-from polyglance.cli.stopping import INTERRUPTED_EXIT_CODE, STOPPED, Stopped
+from polyglance.cli.interruption import INTERRUPTED_EXIT_CODE, STOPPED, Stopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def main() -> None:
     before = signal.signal(signal.SIGINT, _stop)
     before_term = _take_terminations()
     try:
-        from polyglance.cli import endings
+        from polyglance.cli import exit_codes
 
-        code = endings.run(sys.argv[1:])
+        code = exit_codes.run(sys.argv[1:])
     except (KeyboardInterrupt, Stopped) as stopped:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _end_stopped(str(stopped) or STOPPED)

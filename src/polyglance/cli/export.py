@@ -51,7 +51,7 @@ def command(
     """Load the pack, write the form, compare it with the pack, and say how near it is."""
     options.claim(out, "EXPORT")
     from polyglance import errors, export
-    from polyglance.export import order as order_of_export
+    from polyglance.export import request as order_of_export
     from polyglance.languages.registry import normalise_language
     from polyglance.model.dual_encoder import DualEncoder
     from polyglance.model.pack import LanguagePack

@@ -26,7 +26,7 @@ from polyglance.cli import (
     serve,
     train,
 )
-from polyglance.cli.stopping import GOES_ON, STOPPED, Stopped
+from polyglance.cli.interruption import GOES_ON, STOPPED, Stopped
 
 
 class _Group(TyperGroup):

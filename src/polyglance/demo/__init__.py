@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from polyglance import __version__
-from polyglance.demo import measuring, telling, towers
-from polyglance.demo.measuring import Bench
+from polyglance.demo import evaluation, output, towers
+from polyglance.demo.evaluation import Bench
 from polyglance.demo.stages import Stages
 from polyglance.encoding import media
 from polyglance.encoding.texts import VectorCache
@@ -63,19 +63,19 @@ def run(out: Path, *, fresh: bool = False) -> dict[str, Any]:
     with stages("make language packs"):
         packs, control = _packs(bench, three, towers.english_texts(world), out)
     with stages("measure every language"):
-        rows = measuring.measure_all(bench, packs, control=control, out=out / "results.jsonl")
-        chosen = measuring.best_by_data(packs)  # on dev; nothing here looks at the rows
+        rows = evaluation.measure_all(bench, packs, control=control, out=out / "results.jsonl")
+        chosen = evaluation.best_by_data(packs)  # on dev; nothing here looks at the rows
         english_only = next(name for name in chosen if name in ENGLISH_TEXT_PACKS)
-        summary = telling.summarise(rows, best=chosen[0], english_only=english_only)
+        summary = output.summarise(rows, best=chosen[0], english_only=english_only)
         best = packs[summary["best_pack"]]
         best.save(out / "pack")
     with stages("answer five queries"):
-        answers = telling.ask_five(out / "index", best)
+        answers = output.ask_five(out / "index", best)
     with stages("write the report"):
-        telling.write_page(rows, packs=list(packs), summary=summary, stages=stages, out=out)
-    telling.write_summary(summary, seconds=stages.seconds, out=out)
-    telling.show(summary, answers, world.names[ENGLISH])
-    telling.show_next_steps(out)
+        output.write_page(rows, packs=list(packs), summary=summary, stages=stages, out=out)
+    output.write_summary(summary, seconds=stages.seconds, out=out)
+    output.show(summary, answers, world.names[ENGLISH])
+    output.show_next_steps(out)
     return summary
 
 
@@ -140,7 +140,7 @@ def _packs(
         kept = _kept_pack(folder, bench.teacher, tower)
         if kept is None:
             made = _distilled_pack(bench, three) if name == "distill" else fitted(name)
-            kept = measuring.with_dev_scores(made, bench)
+            kept = evaluation.with_dev_scores(made, bench)
             kept.save(folder)
         packs[name] = kept
     control = _kept_pack(out / "packs" / CONTROL_FOLDER, bench.teacher, ranking.tower)

@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from polyglance.languages.registry import ENGLISH
-from polyglance.recipes import ranking, tiny_image
+from polyglance.recipes import tiny_image
+from polyglance.recipes import translation_ranking as ranking
 from polyglance.recipes.data import parallel_text
 from polyglance.recipes.distill import recipe
 from polyglance.recipes.distill.config import DistillConfig

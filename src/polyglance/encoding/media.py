@@ -23,7 +23,7 @@ import numpy as np
 
 from polyglance import errors
 from polyglance.encoding import reading
-from polyglance.encoding.batches import BatchEncoder
+from polyglance.encoding.engines import BatchEncoder
 from polyglance.encoding.reading import Look, ReadItem, read_item
 from polyglance.encoding.runs import (
     EmbedReport,

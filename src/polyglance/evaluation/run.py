@@ -103,9 +103,9 @@ def evaluate(
     )
     if not isinstance(texts, ItemData):
         text = load(model, "text")
-        speakers = TextRouter(text.dim, lambda: text, loaded)
+        router = TextRouter(text.dim, lambda: text, loaded)
         whose = _identity(_text_parts(text, loaded))
-        rows = scored(speakers, texts, languages=languages, model_id=whose)
+        rows = scored(router, texts, languages=languages, model_id=whose)
         return _some(rows, task=task, languages=languages or texts.languages)
     content = load(model, "content")
     if image_vectors is not None:
@@ -274,7 +274,7 @@ def contents_by_language(
         other = DualEncoder(pack.content_side, encoder.text, encoder.reference)
         return content_vectors(other, data, images=images)[1]
 
-    return lambda who: by_pack() if encoder.speakers.speaker(who) == "pack" else contents
+    return lambda who: by_pack() if encoder.router.speaker(who) == "pack" else contents
 
 
 def model_id(encoder: DualEncoder) -> str:

@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 from polyglance import errors
 from polyglance.export import card
-from polyglance.export.order import Order, Written
+from polyglance.export.request import Order, Written
 from polyglance.storage import atomic, outputs
 
 __all__ = ["FORMS", "Exported", "Form", "Order", "export"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from polyglance.export.order import Order
+from polyglance.export.request import Order
 from polyglance.languages.registry import get_language
 from polyglance.model import card
 from polyglance.results.schema import Result

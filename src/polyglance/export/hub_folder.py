@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from polyglance.export.order import PROBES, Order, Written, difference
+from polyglance.export.request import PROBES, Order, Written, difference
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.pack import PACK_FILE, LanguagePack
 from polyglance.model.side import SpaceTower

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from polyglance import errors
 from polyglance.export import graphs, onnx_folder, tokens
-from polyglance.export.order import PROBES, Order, Written, difference
+from polyglance.export.request import PROBES, Order, Written, difference
 from polyglance.export.text_parts import TextParts, text_parts
 from polyglance.heads.affine import Head
 from polyglance.model.manifest import PackManifest

@@ -21,7 +21,7 @@ from PIL import Image
 from torch import nn
 
 from polyglance.export import graphs, tokens
-from polyglance.export.order import PROBES, Order, Written, difference
+from polyglance.export.request import PROBES, Order, Written, difference
 from polyglance.export.text_parts import TextParts, text_parts
 from polyglance.heads import affine
 from polyglance.model.side import Side, SpaceTower

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from polyglance import errors
 from polyglance.export import tokens
-from polyglance.export.order import PROBES, Order, Written, difference
+from polyglance.export.request import PROBES, Order, Written, difference
 from polyglance.export.text_parts import TextParts, text_parts
 from polyglance.heads.affine import AffineMap, Chain
 from polyglance.model.side import Side

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from polyglance import errors
-from polyglance.export.order import Order
+from polyglance.export.request import Order
 from polyglance.languages.registry import ENGLISH
 from polyglance.languages.text_forms import TextForm
 from polyglance.towers import Tower, parse_reference

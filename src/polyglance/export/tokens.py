@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from polyglance import errors
-from polyglance.export.order import PROBES
+from polyglance.export.request import PROBES
 from polyglance.export.text_parts import TextParts
 from polyglance.languages.text_forms import TextForm
 from polyglance.towers.libraries import transformers

@@ -128,10 +128,10 @@ class DualEncoder:
         cache: VectorCache | None = None,
     ) -> Vectors:
         """Texts to float32 (N, D), unit; see `TextRouter.encode_texts`."""
-        return self.speakers.encode_texts(texts, languages=languages, cache=cache)
+        return self.router.encode_texts(texts, languages=languages, cache=cache)
 
     @property
-    def speakers(self) -> TextRouter:
+    def router(self) -> TextRouter:
         """Who answers in which language."""
         return TextRouter(self.dim, lambda: self.text, self.pack)
 

@@ -19,7 +19,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from polyglance import training
-from polyglance.losses import Terms, choice
+from polyglance.losses import Terms, cross_entropy
 from polyglance.towers.tiny.image_net import SIDE, TinyImageNet
 from polyglance.towers.tiny.tower import TinyImageTower
 from polyglance.training import half_precision
@@ -101,11 +101,11 @@ def train(
         images = functional.normalize(found.float(), dim=1)
         texts = _mixed_texts(named, described, config)
         scores = images @ texts.T / config.temperature  # (B, N)
-        choosing = share * choice.choose_among(scores, rows)["total"]
+        choosing = share * cross_entropy.choose_among(scores, rows)["total"]
         if share < 1:
-            choosing += (1 - share) * choice.choose_among(scores, rows[partner])["total"]
+            choosing += (1 - share) * cross_entropy.choose_among(scores, rows[partner])["total"]
             return {"image_to_text": choosing, "total": choosing}
-        other_way = choice.choose_among(scores[:, rows].T, torch.arange(len(rows)))["total"]
+        other_way = cross_entropy.choose_among(scores[:, rows].T, torch.arange(len(rows)))["total"]
         return {
             "image_to_text": choosing,
             "text_to_image": other_way,

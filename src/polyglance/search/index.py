@@ -193,7 +193,7 @@ class Index:
         where = self._condition(filters)
         return len(self.store) if where is None else len(self.nearest.passing(where))
 
-    def speakers(self, pack: LanguagePack | None) -> TextRouter:
+    def router(self, pack: LanguagePack | None) -> TextRouter:
         """Who answers queries to this index; the teacher's tower is loaded only if it must answer.
 
         Args:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from polyglance.languages import detection
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.manifest import Speaker
-from polyglance.search.language_routing import Voice, Voices
+from polyglance.search.language_routing import LanguageRouting, TextEncoder
 from polyglance.vectors import Vectors
 
 # A reading that is less likely is not asked: it would dilute the others, and load its encoder.
@@ -75,70 +75,70 @@ class Encoded:
     assumption: Interpretation
 
 
-def encode(texts: Sequence[Said], voices: Voices) -> list[list[Encoded]]:
-    """All readings of each text, most likely first; each voice encodes its texts in one batch.
+def encode(texts: Sequence[Said], routing: LanguageRouting) -> list[list[Encoded]]:
+    """All readings of each text, most likely first; each encoder takes its texts in one batch.
 
     Args:
         texts: T texts.
-        voices: Who can speak.
+        routing: Who can speak.
     """
-    readings = [assume(said, voices=voices) for said in texts]
-    asked: dict[tuple[Voice, bool], dict[tuple[str, str | None], None]] = {}
-    for voice, one in itertools.chain.from_iterable(readings):
+    readings = [assume(said, routing=routing) for said in texts]
+    asked: dict[tuple[TextEncoder, bool], dict[tuple[str, str | None], None]] = {}
+    for encoder, one in itertools.chain.from_iterable(readings):
         # With a language and without: an encoder is never given both in one call.
-        asked.setdefault((voice, one.language is None), {})[one.text, one.language] = None
-    vector_of: dict[tuple[Voice, str, str | None], Vectors] = {}
-    for (voice, _), pairs in asked.items():
-        vectors = voice.encode(
+        asked.setdefault((encoder, one.language is None), {})[one.text, one.language] = None
+    vector_of: dict[tuple[TextEncoder, str, str | None], Vectors] = {}
+    for (encoder, _), pairs in asked.items():
+        vectors = encoder.encode(
             [text for text, _ in pairs],
             languages=[name for _, name in pairs if name is not None] or None,
         )
-        vector_of |= {(voice, *pair): row for pair, row in zip(pairs, vectors, strict=True)}
+        vector_of |= {(encoder, *pair): row for pair, row in zip(pairs, vectors, strict=True)}
     return [
         [
-            Encoded(vector=vector_of[voice, one.text, one.language], assumption=one)
-            for voice, one in each
+            Encoded(vector=vector_of[encoder, one.text, one.language], assumption=one)
+            for encoder, one in each
         ]
         for each in readings
     ]
 
 
-def assume(said: Said, *, voices: Voices) -> list[tuple[Voice, Interpretation]]:
+def assume(said: Said, *, routing: LanguageRouting) -> list[tuple[TextEncoder, Interpretation]]:
     """The encoders that a text is given to, each with a language; the likeliest first.
 
-    Guesses that would give the very same vector are one reading: a voice that does not use the
+    Guesses that would give the very same vector are one reading: an encoder that does not use the
     language is asked once. Readings under a tenth of all are left out, but for the likeliest.
     """
-    if said.language is not None or not voices.candidates:
-        voice = voices.of(said.language)
-        return [(voice, _assumption(said.text, said.language, voice, 1.0))]
-    unasked = detection.ENGLISH_UNASKED if voices.are_named else detection.PREFERRED
+    if said.language is not None or not routing.candidates:
+        encoder = routing.of(said.language)
+        return [(encoder, _assumption(said.text, said.language, encoder, 1.0))]
+    unasked = detection.ENGLISH_UNASKED if routing.are_named else detection.PREFERRED
     guesses = detection.guess(
         said.text,
-        languages=voices.candidates,
+        languages=routing.candidates,
         preferred=said.preferred or (ENGLISH,),
         factor=detection.PREFERRED if said.preferred else unasked,
     )
     if not guesses:
-        return [(voices.nameless, _assumption(said.text, None, voices.nameless, 1.0))]
-    alike: dict[tuple[Voice, str | None], list[detection.Guess]] = {}
+        return [(routing.nameless, _assumption(said.text, None, routing.nameless, 1.0))]
+    alike: dict[tuple[TextEncoder, str | None], list[detection.Guess]] = {}
     for one in guesses:
-        voice = voices.of(one.language)
-        alike.setdefault((voice, one.language if voice.uses_language else None), []).append(one)
+        encoder = routing.of(one.language)
+        alike.setdefault((encoder, one.language if encoder.uses_language else None), []).append(one)
     named = {one.language for one in detection.worth_naming(guesses)}
     found = [
         (
-            voice,
+            encoder,
             Interpretation(
                 text=said.text,
                 language=first.language,
-                speaker=voice.speaker,
-                pack=voice.name,
+                speaker=encoder.speaker,
+                pack=encoder.name,
                 share=min(1.0, math.fsum(one.share for one in (first, *others))),
                 others=tuple(one.language for one in others if one.language in named),
             ),
         )
-        for (voice, _), (first, *others) in alike.items()
+        for (encoder, _), (first, *others) in alike.items()
     ]
     found.sort(key=lambda pair: -pair[1].share)
     likely = [pair for pair in found if pair[1].share >= LEAST_SHARE]
@@ -161,7 +161,13 @@ def combinations(
     return sorted(weighed, key=lambda pair: -pair[1])[:MAX_READINGS]
 
 
-def _assumption(text: str, language: str | None, voice: Voice, share: float) -> Interpretation:
+def _assumption(
+    text: str, language: str | None, encoder: TextEncoder, share: float
+) -> Interpretation:
     return Interpretation(
-        text=text, language=language, speaker=voice.speaker, pack=voice.name, share=share
+        text=text,
+        language=language,
+        speaker=encoder.speaker,
+        pack=encoder.name,
+        share=share,
     )

@@ -49,7 +49,7 @@ class LanguageRow:
     teacher_score: float | None
 
 
-class Voice:
+class TextEncoder:
     """One encoder of texts: a pack's, or the teacher's.
 
     Args:
@@ -57,11 +57,11 @@ class Voice:
         speakers: The pack with the teacher behind it, or the teacher alone.
     """
 
-    def __init__(self, name: str | None, speakers: TextRouter) -> None:
+    def __init__(self, name: str | None, router: TextRouter) -> None:
         self.name = name
-        self.pack = speakers.pack
+        self.pack = router.pack
         self.speaker: Speaker = "teacher" if self.pack is None else "pack"
-        self._speakers = speakers
+        self._router = router
         self._lock = threading.Lock()  # tokenizers refuse two threads at once
 
     @cached_property
@@ -87,10 +87,10 @@ class Voice:
         """
         known = None if languages is None else [name for name in languages if name is not None]
         with self._lock:
-            return self._speakers.encode_texts(texts, languages=known or None)
+            return self._router.encode_texts(texts, languages=known or None)
 
 
-class Voices:
+class LanguageRouting:
     """All text encoders of an index; see the module.
 
     Args:
@@ -102,17 +102,17 @@ class Voices:
     """
 
     def __init__(self, index: Index, packs: Sequence[str | Path | LanguagePack]) -> None:
-        self.teacher = Voice(None, index.speakers(None))
+        self.teacher = TextEncoder(None, index.router(None))
         named: dict[str, LanguagePack] = {}
         for given in packs:
             loaded = given if isinstance(given, LanguagePack) else LanguagePack.load(given)
             label = loaded.manifest.recipe if given is loaded else Path(str(given)).name
             named[_free(label, named)] = loaded
-        self.packs = tuple(Voice(name, index.speakers(pack)) for name, pack in named.items())
+        self.packs = tuple(TextEncoder(name, index.router(pack)) for name, pack in named.items())
 
     def pack(self, name: str | None) -> LanguagePack | None:
         """A pack by its name here; None for the teacher."""
-        return next((voice.pack for voice in self.packs if voice.name == name), None)
+        return next((encoder.pack for encoder in self.packs if encoder.name == name), None)
 
     @cached_property
     def candidates(self) -> tuple[str, ...]:
@@ -127,36 +127,36 @@ class Voices:
             # Simple English would take half of the share of English.
             listed = (row.id for row in all_languages() if row.iso639_3 != "eng")
             return tuple(sorted((*listed, ENGLISH)))
-        known = {name for voice in self.packs for name in _scores(voice)}
+        known = {name for encoder in self.packs for name in _scores(encoder)}
         return tuple(sorted(known | {ENGLISH}))
 
     @cached_property
     def are_named(self) -> bool:
         """Whether every pack says which languages it knows."""
-        return all(_names_others(voice) for voice in self.packs)
+        return all(_names_others(encoder) for encoder in self.packs)
 
-    def of(self, language: str | None) -> Voice:
+    def of(self, language: str | None) -> TextEncoder:
         """Who answers in a language; where it is not known the first pack, or the teacher.
 
         Args:
             language: An id, or None.
         """
         best, best_score = self.teacher, float("-inf")
-        for voice in self.packs:
-            assert voice.pack is not None
-            listed = _scores(voice).get(language or "")
+        for encoder in self.packs:
+            assert encoder.pack is not None
+            listed = _scores(encoder).get(language or "")
             score = -2.0
             if listed is not None:
                 score = -1.0 if listed.pack is None else listed.pack
-            if voice.pack.speaker(language) == "pack" and score > best_score:
-                best, best_score = voice, score
+            if encoder.pack.speaker(language) == "pack" and score > best_score:
+                best, best_score = encoder, score
         return best
 
     @cached_property
-    def nameless(self) -> Voice:
+    def nameless(self) -> TextEncoder:
         """Who answers a text that names no language: as `of(None)`, but nobody who needs one."""
         return next(
-            (voice for voice in (self.of(None), *self.packs) if not voice.uses_language),
+            (encoder for encoder in (self.of(None), *self.packs) if not encoder.uses_language),
             self.teacher,
         )
 
@@ -164,18 +164,18 @@ class Voices:
         """The languages that a pack lists, measured or not, and English, in the order of ids."""
         found = []
         for language in sorted({name for each in self.packs for name in _scores(each)} | {ENGLISH}):
-            row, voice = get_language(language), self.of(language)
+            row, encoder = get_language(language), self.of(language)
             listed = [_scores(each)[language] for each in self.packs if language in _scores(each)]
             teacher = max((one.teacher for one in listed if one.teacher is not None), default=None)
-            own = None if voice.pack is None else _scores(voice).get(language)
+            own = None if encoder.pack is None else _scores(encoder).get(language)
             found.append(
                 LanguageRow(
                     language=language,
                     own_name=row.own_name or row.english_name,
                     english_name=row.english_name,
                     direction=row.direction,
-                    speaker=voice.speaker,
-                    pack=voice.name,
+                    speaker=encoder.speaker,
+                    pack=encoder.name,
                     dev_score=teacher if own is None else own.pack,
                     teacher_score=teacher,
                 )
@@ -183,14 +183,14 @@ class Voices:
         return tuple(found)
 
 
-def _scores(voice: Voice) -> Mapping[str, LanguageScore]:
-    assert voice.pack is not None
-    return voice.pack.manifest.languages
+def _scores(encoder: TextEncoder) -> Mapping[str, LanguageScore]:
+    assert encoder.pack is not None
+    return encoder.pack.manifest.languages
 
 
-def _names_others(voice: Voice) -> bool:
+def _names_others(encoder: TextEncoder) -> bool:
     """Whether a pack says of any language but English that it knows it."""
-    return any(name != ENGLISH for name in _scores(voice))
+    return any(name != ENGLISH for name in _scores(encoder))
 
 
 def _free(label: str, taken: dict[str, LanguagePack]) -> str:

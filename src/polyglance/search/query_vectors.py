@@ -13,7 +13,7 @@ import numpy as np
 from polyglance import errors
 from polyglance.model.pack import LanguagePack
 from polyglance.search.interpretations import Encoded, Interpretation
-from polyglance.search.language_routing import Voices
+from polyglance.search.language_routing import LanguageRouting
 from polyglance.search.queries import Query
 from polyglance.vectors import Vectors, unit
 
@@ -44,7 +44,7 @@ def column_of(pack: LanguagePack | None) -> str | None:
     return None if pack is None or pack.manifest.content == "unchanged" else pack.column_id
 
 
-def comparable(ways: Sequence[Way], *, voices: Voices) -> list[Way]:
+def comparable(ways: Sequence[Way], *, routing: LanguageRouting) -> list[Way]:
     """The ways to read a query in which all its texts are compared with the same vectors.
 
     Raises:
@@ -53,7 +53,7 @@ def comparable(ways: Sequence[Way], *, voices: Voices) -> list[Way]:
     found = [
         (chosen, share)
         for chosen, share in ways
-        if len({column_of(voices.pack(one.assumption.pack)) for one in chosen if one}) <= 1
+        if len({column_of(routing.pack(one.assumption.pack)) for one in chosen if one}) <= 1
     ]
     if not found:
         names = {one.assumption.pack or "the model" for one in ways[0][0] if one is not None}
@@ -86,7 +86,7 @@ def assumptions(ways: Sequence[Way]) -> tuple[Interpretation, ...]:
 
 
 def of_ways(
-    ways: Sequence[Way], query: Query, *, given: Sequence[Vectors | None], voices: Voices
+    ways: Sequence[Way], query: Query, *, given: Sequence[Vectors | None], routing: LanguageRouting
 ) -> list[QueryVector]:
     """A query as one vector for each way to read it.
 
@@ -94,13 +94,13 @@ def of_ways(
         ways: Comparable ones.
         query: Whose terms they read.
         given: Float32 (D,), unit, of each term that is media or an item; None for texts.
-        voices: Who encoded the texts.
+        routing: Who encoded the texts.
 
     Raises:
         ConfigError: Media or an item beside a text whose pack has another content tower.
         InputError: The terms cancel.
     """
-    return [_sum(query, chosen, given, share=share, voices=voices) for chosen, share in ways]
+    return [_sum(query, chosen, given, share=share, routing=routing) for chosen, share in ways]
 
 
 def _sum(
@@ -109,7 +109,7 @@ def _sum(
     given: Sequence[Vectors | None],
     *,
     share: float,
-    voices: Voices,
+    routing: LanguageRouting,
 ) -> QueryVector:
     """A query in one reading: the unit vector of its sum, and the pack whose column it is for.
 
@@ -117,7 +117,7 @@ def _sum(
         ConfigError: Media or an item beside a text whose pack has another content tower.
         InputError: The terms cancel.
     """
-    packs = [voices.pack(one.assumption.pack) for one in encoded if one is not None]
+    packs = [routing.pack(one.assumption.pack) for one in encoded if one is not None]
     pack = packs[0] if packs and column_of(packs[0]) is not None else None
     parts = []
     for term, one, vector in zip(query.terms, encoded, given, strict=True):

@@ -28,7 +28,7 @@ from polyglance.search.filters import Filters
 from polyglance.search.fusion import Hit
 from polyglance.search.index import Index
 from polyglance.search.interpretations import Encoded, Interpretation, Said
-from polyglance.search.language_routing import LanguageRow, Voices
+from polyglance.search.language_routing import LanguageRouting, LanguageRow
 from polyglance.search.queries import Media, MediaVector, Query, Term
 from polyglance.search.request import SearchRequest, typed_query
 from polyglance.sources.decoders import decode
@@ -90,7 +90,7 @@ class Searcher:
         self, index: Path | str, *, packs: Sequence[str | Path | LanguagePack] = ()
     ) -> None:
         self._index = Index(index)
-        self._voices = Voices(self._index, packs)
+        self._routing = LanguageRouting(self._index, packs)
         self._lock = threading.Lock()
         self._looked = time.monotonic()
         self._content: SpaceTower | None = None
@@ -130,17 +130,17 @@ class Searcher:
     def warm_up(self) -> None:
         """Read the vectors and load the packs' encoders now, so that the first query is quick."""
         self._index.warm_up()
-        for voice in self._voices.packs:
-            voice.encode(["warm"], languages=[voice.a_language])
+        for encoder in self._routing.packs:
+            encoder.encode(["warm"], languages=[encoder.a_language])
 
     @property
     def spoken(self) -> tuple[str, ...]:
         """Ids of the languages that a text may be in; empty where nobody measured any."""
-        return self._voices.candidates
+        return self._routing.candidates
 
     def languages(self) -> tuple[LanguageRow, ...]:
         """What it can be asked in, by id: who speaks, and how well, as measured."""
-        return self._voices.rows()
+        return self._routing.rows()
 
     def search(
         self,
@@ -230,7 +230,7 @@ class Searcher:
             for term in request.query.terms
             if term.text is not None
         ]
-        encoded = iter(interpretations.encode(texts, self._voices))
+        encoded = iter(interpretations.encode(texts, self._routing))
         read: list[tuple[EncodedRequest, tuple[Interpretation, ...]] | errors.PolyglanceError] = []
         for request in requests:
             of_terms = [
@@ -238,10 +238,10 @@ class Searcher:
             ]
             try:
                 ways = interpretations.combinations(of_terms)
-                ways = query_vectors.comparable(ways, voices=self._voices)
+                ways = query_vectors.comparable(ways, routing=self._routing)
                 given = self._given(request.query, index)
                 vectors = query_vectors.of_ways(
-                    ways, request.query, given=given, voices=self._voices
+                    ways, request.query, given=given, routing=self._routing
                 )
                 read.append(((request, vectors), query_vectors.assumptions(ways)))
             except errors.PolyglanceError as error:
@@ -259,7 +259,7 @@ class Searcher:
             texts: T texts, each with its language id or None.
         """
         said = [Said(text, language) for text, language in texts]
-        return [found[0] for found in interpretations.encode(said, self._voices)]
+        return [found[0] for found in interpretations.encode(said, self._routing)]
 
     def rank(
         self,

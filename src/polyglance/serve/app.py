@@ -34,8 +34,8 @@ from polyglance.serve.ids import AnyId
 from polyglance.serve.index_changes import LostIndexError
 from polyglance.serve.limits import Limits
 from polyglance.serve.media import ItemFiles
-from polyglance.serve.metrics import Metrics
-from polyglance.serve.requests import search_request
+from polyglance.serve.monitoring import Metrics
+from polyglance.serve.search_requests import search_request
 from polyglance.serve.security import App, Guard
 from polyglance.serve.sessions import Doors, usable
 from polyglance.serve.upload_encoding import Looking

@@ -21,7 +21,7 @@ from polyglance.search.queries import MediaVector, Query, Term
 from polyglance.search.request import MOST_ANSWERS, SearchRequest
 from polyglance.serve import schemas, uploads
 from polyglance.serve.limits import Limits
-from polyglance.serve.requests import language_id
+from polyglance.serve.search_requests import language_id
 from polyglance.vectors import unit
 
 BODY = {

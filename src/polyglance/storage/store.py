@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polyglance import errors
-from polyglance.storage import atomic, creation, digests, guard, locks, table_reading
+from polyglance.storage import atomic, creation, digests, locks, open_files, table_reading
 from polyglance.storage import (
     identity as store_identity,
 )
@@ -67,7 +67,7 @@ class Store:
         self._table_id = said.table_id
         self._lock = locks.FolderLock(path / LOCK_NAME, owner=f"the store {path}")
         self._positions: dict[str, int] | None = None
-        self._guard = guard.Guard(path, folder=path / TABLE_NAME, table_id=said.table_id)
+        self._guard = open_files.Guard(path, folder=path / TABLE_NAME, table_id=said.table_id)
         self._dataset = self._open_dataset()
 
     @classmethod

@@ -9,7 +9,7 @@ from polyglance import errors, training
 from polyglance.heads import closed_form
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
-from polyglance.recipes import ranking, tiny_image
+from polyglance.recipes import tiny_image, translation_ranking
 from polyglance.recipes.data import parallel_text
 from polyglance.recipes.distill import recipe
 from polyglance.recipes.distill.config import DistillConfig
@@ -104,8 +104,8 @@ def test_what_a_distilled_tower_descends(teacher, monkeypatch, ending, squared_e
 
 @pytest.mark.parametrize("width", [None, 48])
 def test_ranking_brings_translations_together_without_a_teacher(width):
-    config = ranking.RankingConfig(width=width, **SMALL)
-    tower = ranking.train_tower(PAIRS, config=config)
+    config = translation_ranking.RankingConfig(width=width, **SMALL)
+    tower = translation_ranking.train_tower(PAIRS, config=config)
     english = unit(tower.encode(list(small_world.PHRASES)))
     for language in small_world.LANGUAGES:
         other = unit(tower.encode(translated(language)))
@@ -113,7 +113,9 @@ def test_ranking_brings_translations_together_without_a_teacher(width):
 
 
 def test_a_ranked_tower_and_a_map_from_english_alone_carry_the_other_languages(teacher):
-    tower = ranking.train_tower(PAIRS, config=ranking.RankingConfig(width=48, **SMALL))
+    tower = translation_ranking.train_tower(
+        PAIRS, config=translation_ranking.RankingConfig(width=48, **SMALL)
+    )
     english = unit(tower.encode(list(small_world.PHRASES)))
     targets = teacher.encode_texts(list(small_world.PHRASES), languages=None)
     fitted = closed_form.ridge(english, targets, penalty=1e-3)

@@ -23,7 +23,7 @@ from polyglance import training
 from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.heads import linear
 from polyglance.languages.registry import ENGLISH
-from polyglance.losses import Terms, choice
+from polyglance.losses import Terms, cross_entropy
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
@@ -169,7 +169,7 @@ def _step(
 ) -> Callable[[parallel_text.Batch], Terms]:
     def by_choice(batch: parallel_text.Batch) -> Terms:
         scores = net(batch.features)  # (B, G)
-        terms = choice.choose_among(scores, batch.groups, weights=batch.weights)
+        terms = cross_entropy.choose_among(scores, batch.groups, weights=batch.weights)
         terms["choice"] = terms["total"]
         if config.squared_error_weight:
             said = functional.softmax(scores, dim=1) @ targets

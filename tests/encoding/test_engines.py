@@ -10,7 +10,7 @@ from PIL import Image
 
 from polyglance import errors
 from polyglance.encoding import media, reading
-from polyglance.encoding.batches import MAX_ENCODERS, BatchEncoder
+from polyglance.encoding.engines import MAX_ENCODERS, BatchEncoder
 from polyglance.records import MediaFile
 from polyglance.towers import Tower
 

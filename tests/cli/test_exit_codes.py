@@ -11,7 +11,7 @@ import time
 import pytest
 
 from polyglance import cli
-from polyglance.cli import options, stopping
+from polyglance.cli import interruption, options
 from polyglance.storage import leftovers
 
 
@@ -126,7 +126,7 @@ def test_a_stopped_command_says_whether_it_goes_on(
     monkeypatch.setattr("polyglance.cli.serve.open_app", lambda *_, **__: stop())
     places = {"OUT": tmp_path / "out", "RUN": tmp_path / "run"}
     assert run(*(places.get(word, word) for word in words))[0] == 130
-    assert said == [stopping.STOPPED + (stopping.GOES_ON if goes_on else "")]
+    assert said == [interruption.STOPPED + (interruption.GOES_ON if goes_on else "")]
     assert signal.getsignal(signal.SIGINT) is before
 
 

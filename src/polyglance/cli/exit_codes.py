@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyglance import errors
 from polyglance.cli import terminal
-from polyglance.cli.stopping import INTERRUPTED_EXIT_CODE, STOPPED, Stopped
+from polyglance.cli.interruption import INTERRUPTED_EXIT_CODE, STOPPED, Stopped
 
 if TYPE_CHECKING:
     from polyglance.errors import PolyglanceError

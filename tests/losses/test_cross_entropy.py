@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polyglance.losses import choice
+from polyglance.losses import cross_entropy
 
 
 @given(st.integers(1, 5), st.integers(1, 4), st.booleans(), st.integers(0, 2**31))
@@ -21,5 +21,5 @@ def test_a_choice_matches_the_loops(num_rows, num_candidates, weighed, seed):
         over = sum(math.exp(score) for score in scores[row].tolist())
         loss = math.log(over) - float(scores[row, wanted[row]])
         literal += loss * (float(weights[row]) if weighed else 1)
-    found = choice.choose_among(scores, wanted, weights=weights)["total"]
+    found = cross_entropy.choose_among(scores, wanted, weights=weights)["total"]
     assert float(found) == pytest.approx(literal / num_rows, abs=1e-9)

@@ -9,7 +9,7 @@ import pytest
 import compare_world
 import small_world
 from polyglance import demo
-from polyglance.demo import measuring
+from polyglance.demo import evaluation
 from polyglance.encoding import texts
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.manifest import LanguageScore
@@ -36,9 +36,9 @@ def scored(pack, **scores):
 def test_dev_scores_come_from_the_dev_drawings_by_the_function_of_train(
     teacher, pack, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(measuring, "SAMPLE_ONE_IN", 2)
+    monkeypatch.setattr(evaluation, "SAMPLE_ONE_IN", 2)
     dev = compare_world.retrieval_data()
-    bench = measuring.Bench(
+    bench = evaluation.Bench(
         teacher=teacher,
         test=None,
         test_contents=None,
@@ -56,7 +56,7 @@ def test_dev_scores_come_from_the_dev_drawings_by_the_function_of_train(
         return real(pack, sets, **rest)
 
     monkeypatch.setattr(scoring, "with_scores", watched)
-    found = measuring.with_dev_scores(pack, bench).manifest
+    found = evaluation.with_dev_scores(pack, bench).manifest
     np.testing.assert_array_equal(seen["set"].vectors(), bench.dev_contents)
     # All drawings are candidates; the names of a sample ask.
     assert found.data["dev"]["items"]["num_candidates"] == 72
@@ -94,6 +94,6 @@ def test_the_best_pack_is_that_of_the_dev_scores(pack):
         return replace(made, manifest=replace(made.manifest, data={"kind": kind}))
 
     packs = {"ridge": of("text", 0.3), "m2m": of("text", 0.4), "distill": of("parallel", 0.5)}
-    assert measuring.best_by_data(packs) == ["distill", "m2m"]
+    assert evaluation.best_by_data(packs) == ["distill", "m2m"]
     # Where the teacher answers, its score counts.
-    assert measuring.dev_mean(scored(pack, deu_Latn=(0.1, 0.3, "teacher"))) == 0.3
+    assert evaluation.dev_mean(scored(pack, deu_Latn=(0.1, 0.3, "teacher"))) == 0.3

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from polyglance.demo import measuring, stages, telling
+from polyglance.demo import evaluation, output, stages
 from polyglance.results.schema import Result
 
 
@@ -37,23 +37,25 @@ def rows_of(model, english, others, held_out):
 @pytest.fixture
 def results():
     sample = [
-        row(measuring.ENGLISH_MODEL, language, split, rate, task=measuring.SAMPLE_TASK)
+        row(evaluation.ENGLISH_MODEL, language, split, rate, task=evaluation.SAMPLE_TASK)
         for language, rate in (("eng_Latn", 0.5), ("deu_Latn", 0.1), ("hin_Deva", 0.0))
         for split in ("seen", "held_out")
     ]
-    whole = [row(measuring.ENGLISH_MODEL, "eng_Latn", split, 0.7) for split in ("seen", "held_out")]
+    whole = [
+        row(evaluation.ENGLISH_MODEL, "eng_Latn", split, 0.7) for split in ("seen", "held_out")
+    ]
     return [
         *whole,
         *sample,
         *rows_of("distill", 0.7, (0.6, 0.5), 0.1),
         *rows_of("ridge", 0.7, (0.3, 0.1), 0.1),
         *rows_of("m2m", 0.7, (0.4, 0.2), 0.1),
-        *rows_of(measuring.CONTROL, 0.01, (0.01, 0.0), 0.0),
+        *rows_of(evaluation.CONTROL, 0.01, (0.01, 0.0), 0.0),
     ]
 
 
 def test_summary(results):
-    summary = telling.summarise(results, best="distill", english_only="m2m")
+    summary = output.summarise(results, best="distill", english_only="m2m")
     rates = summary["hit_rate_at_10"]
     assert (summary["languages"], summary["best_pack"]) == (3, "distill")
     assert summary["best_english_text_only"] == "m2m"
@@ -66,9 +68,9 @@ def test_summary(results):
 
 
 def test_table_fits_a_terminal(results, capsys):
-    summary = telling.summarise(results, best="distill", english_only="m2m")
-    answers = [telling.Answer(language="hin_Deva", query="कुत्ता", hits=(("1f415.png", 0.5),))]
-    telling.show(summary, answers, {"1f415.png": "dog"})
+    summary = output.summarise(results, best="distill", english_only="m2m")
+    answers = [output.Answer(language="hin_Deva", query="कुत्ता", hits=(("1f415.png", 0.5),))]
+    output.show(summary, answers, {"1f415.png": "dog"})
     said = capsys.readouterr().out
     assert max(map(len, said.splitlines())) <= 80
     assert "70.0" in said
@@ -76,7 +78,7 @@ def test_table_fits_a_terminal(results, capsys):
 
 
 def test_summary_is_written_with_seconds(tmp_path):
-    telling.write_summary({"languages": 3}, seconds={"a": 1.234, "b": 2.0}, out=tmp_path)
+    output.write_summary({"languages": 3}, seconds={"a": 1.234, "b": 2.0}, out=tmp_path)
     found = json.loads((tmp_path / "summary.json").read_text())
     assert found["seconds"] == {"a": 1.23, "b": 2.0, "total": 3.23}
 

@@ -19,7 +19,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from polyglance import training
-from polyglance.losses import Terms, choice
+from polyglance.losses import Terms, cross_entropy
 from polyglance.recipes.data import parallel_text
 from polyglance.records import Pair
 from polyglance.towers.tiny import ngrams
@@ -101,7 +101,9 @@ def train_tower(
         ranker = _PrototypeRanker(net, num_groups=num_groups, temperature=config.temperature)
 
     def step(batch: parallel_text.Batch) -> Terms:
-        return choice.choose_among(ranker(batch.features), batch.groups, weights=batch.weights)
+        return cross_entropy.choose_among(
+            ranker(batch.features), batch.groups, weights=batch.weights
+        )
 
     training.fit(
         ranker,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import typer
 
-from polyglance.demo.measuring import CONTROL, ENGLISH_MODEL, SAMPLE_TASK
+from polyglance.demo.evaluation import CONTROL, ENGLISH_MODEL, SAMPLE_TASK
 from polyglance.demo.stages import Stages
 from polyglance.languages.registry import ENGLISH, get_language
 from polyglance.model.pack import LanguagePack
@@ -118,10 +118,10 @@ def summarise(rows: Sequence[Result], *, best: str, english_only: str) -> dict[s
 def ask_five(index: Path, pack: LanguagePack) -> list[Answer]:
     """Five queries in five scripts over the index."""
     opened = Index(index)
-    speakers = opened.speakers(pack)
+    router = opened.router(pack)
     answers = []
     for language, query in QUERIES:
-        vectors = speakers.encode_texts([query], languages=[language])
+        vectors = router.encode_texts([query], languages=[language])
         hits = tuple((hit.id, hit.score) for hit in opened.search(vectors, top=NUM_ANSWERS)[0])
         answers.append(Answer(language=language, query=query, hits=hits))
     return answers
