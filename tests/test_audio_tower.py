@@ -83,6 +83,13 @@ def test_embed_index_search_and_eval_over_sounds(run, sounds, tmp_path):
     assert asked["values"]["hit_rate_at_1"] == 0.5
     assert asked["values"]["hit_rate_at_5"] == 1.0
 
+    page = tmp_path / "report.html"
+    code, _, err = run("report", tmp_path / "r.jsonl", "-o", page, "--modality", "audio")
+    assert (code, err) == (0, "")
+    assert "text to audio" in page.read_text()
+    code, _, err = run("report", tmp_path / "r.jsonl", "-o", page, "--modality", "smell", "--force")
+    assert (code, "unknown modality 'smell'" in err) == (2, True)
+
 
 def test_tars_of_sounds_and_an_index_of_two_modalities(run, sounds, tmp_path):
     import tarfile

@@ -153,8 +153,8 @@ import polyglance.cli
 sys.argv = ["polyglance", "published", after]
 def answer(arguments):
     slow()
-from polyglance.cli import endings
-endings._answer = answer
+from polyglance.cli import exit_codes
+exit_codes._answer = answer
 polyglance.cli.main()
 """
 
@@ -184,13 +184,13 @@ import sys, time
 from pathlib import Path
 from polyglance.storage import atomic
 import polyglance.cli
-from polyglance.cli import endings
+from polyglance.cli import exit_codes
 def answer(arguments):
     with atomic.folder_in_one_step(Path(arguments[0]), marker="a") as making:
         (making / "a").write_text("half")
         print("begun", flush=True)
         time.sleep(60)
-endings._answer = answer
+exit_codes._answer = answer
 polyglance.cli.main()
 """
 
@@ -261,12 +261,12 @@ def test_streams_that_are_closed(run, monkeypatch):
 def test_a_reader_that_has_had_enough_does_not_stop_the_work():
     """As `head -1` does: what is to be done is done, and nothing is said of it."""
     code = (
-        "import sys; from polyglance import cli; from polyglance.cli import endings\n"
+        "import sys; from polyglance import cli; from polyglance.cli import exit_codes\n"
         "def answer(arguments):\n"
         "    for number in range(20_000): print(number)\n"
         "    sys.stdout.flush(); sys.stderr.write('done')\n"
         "    return 0\n"
-        "endings._answer = answer\n"
+        "exit_codes._answer = answer\n"
         "cli.main()\n"
     )
     argv = [sys.executable, "-c", code]

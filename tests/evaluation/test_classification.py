@@ -310,11 +310,11 @@ class TestCommand:
             assert row["num_dropped"]["classes_without_images"] == 1
             assert row["num_dropped"].get("links_not_followed", 0) == (how == "linked")
             names = row["dropped_names"]["classes_without_images"]
-            assert names == [f"class {name}: no picture"]
+            assert names == [f"class {name}: no image"]
         where = ("--data", world / "babel_imagenet")  # the publisher's own folder
         code, _, err = run("difference", model_folder, "--against-pack", pack_folder, *argv, *where)
         assert code == 0
-        assert f"class {name}: no picture" in err
+        assert f"class {name}: no image" in err
         assert (linked in err) is (how == "linked")
 
     def test_no_name_is_told_where_nothing_is_dropped(self, run, model_folder, world):

@@ -13,7 +13,7 @@ from polyglance.cli import options
 if TYPE_CHECKING:
     from polyglance.evaluation.paired_test import Pairing
     from polyglance.metrics.bootstrap import PairedDifference
-    from polyglance.records import Quarantined
+    from polyglance.records import Modality, Quarantined
 
 HELP = """Hold a model against another one, query by query, in every language of a task.
 
@@ -55,6 +55,7 @@ def command(
     from polyglance.analysis import difference
     from polyglance.cli import eval_tables
     from polyglance.evaluation.paired_test import CORRECTIONS, require_k
+    from polyglance.model.dual_encoder import modality_of
     from polyglance.tasks import ItemData, classification, get_task
     from polyglance.tasks.classification import ClassificationData
 
@@ -90,14 +91,14 @@ def command(
         typer.echo(json.dumps([asdict(row) for row in found], ensure_ascii=False, indent=2))
         return
     for pairing in found:
-        _print(pairing)
+        _print(pairing, modality=modality_of(model))
 
 
-def _print(pairing: Pairing) -> None:
+def _print(pairing: Pairing, *, modality: Modality) -> None:
     """One split and direction in 80 columns, per cent; the languages that gain most first."""
     from polyglance.report import wording
 
-    asks = wording.direction_name(pairing.direction, modality="image")
+    asks = wording.direction_name(pairing.direction, modality=modality)
     value = wording.value_name(pairing.value)
     typer.secho(f"{pairing.task}, {pairing.split}, {asks}, {value}", bold=True)
     typer.echo(

@@ -39,14 +39,18 @@ def command(
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Write every number as CSV too.")
     ] = None,
+    modality: Annotated[
+        str, typer.Option("--modality", help="What the items are: image or audio.")
+    ] = "image",
     force: options.Force = False,
 ) -> None:
     """Set measured models beside each other, in every language, task by task."""
     options.claim(out, "PAGE", force=force)
     options.claim(markdown, "MARKDOWN", force=force)
     options.claim(csv, "CSV", force=force)
-    from polyglance.report import load_results, page, plain
+    from polyglance.report import load_results, page, plain, wording
 
+    items = wording.modality_of(modality)
     gathered = load_results.gather(results)
     # Commands make the numbers again, so they have the models' own names.
     facts = load_results.facts(gathered)
@@ -63,6 +67,7 @@ def command(
         baseline=before,
         facts=facts,
         notes=notes,
+        modality=items,
     )
     written = [out]
     if markdown is not None:
@@ -73,6 +78,7 @@ def command(
                 results=rows,
                 model_order=models,
                 baseline=before,
+                modality=items,
                 notes=notes,
             )
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from polyglance.metrics import significance
 from polyglance.report import (
@@ -19,10 +19,9 @@ from polyglance.report import (
     wording,
 )
 from polyglance.report.tables import Section
+from polyglance.report.wording import ItemModality
 from polyglance.results.schema import Result
 from polyglance.storage import atomic
-
-Modality = Literal["image", "audio"]
 
 
 def write_report(
@@ -34,7 +33,7 @@ def write_report(
     baseline: str,
     facts: Mapping[str, Any],
     notes: Sequence[str] = (),
-    modality: Modality = "image",
+    modality: ItemModality = "image",
     comparison: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write results as one HTML file that needs no network.
@@ -122,7 +121,7 @@ def write_report(
 
 
 def _task(
-    section: Section, results: Sequence[Result], *, baseline: str, modality: Modality
+    section: Section, results: Sequence[Result], *, baseline: str, modality: ItemModality
 ) -> dict[str, Any]:
     """What the template of a task shows, beside the section itself."""
     main, after = section.views[0], _after(section, baseline)
