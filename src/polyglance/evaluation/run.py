@@ -231,10 +231,10 @@ def subset_at_hand(
         data = data.only(found.ids, reason="items_damaged")
     if damaged_tars:
         dropped = {**data.num_dropped, "tars_damaged": len(damaged_tars)}
-        data = replace(data, num_dropped=dropped)  # type: ignore[type-var]
+        data = replace(data, num_dropped=dropped)
     if named.ambiguous:
         dropped = {**data.num_dropped, "names_of_several_items": len(named.ambiguous)}
-        data = replace(data, num_dropped=dropped)  # type: ignore[type-var]
+        data = replace(data, num_dropped=dropped)
     aside = {
         "items_damaged": found.quarantined,
         "tars_damaged": damaged_tars,

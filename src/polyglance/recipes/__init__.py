@@ -165,7 +165,9 @@ class Setting:
 def settings_of(recipe: Recipe) -> list[Setting]:
     """Every field of a recipe's config, with its default and its meaning."""
     config_class = getattr(recipe.load(), recipe.config)
-    meanings = _attributes(inspect.getdoc(config_class) or "")
+    meanings: dict[str, str] = {}
+    for each in reversed(config_class.__mro__):
+        meanings |= _attributes(inspect.cleandoc(each.__doc__ or ""))
     return [
         Setting(
             name=field.name, default=_written(field.default), meaning=meanings.get(field.name, "")

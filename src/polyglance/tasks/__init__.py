@@ -10,8 +10,9 @@ from types import MappingProxyType
 from polyglance import errors
 from polyglance.tasks.classification_rows import CLASSIFICATION
 from polyglance.tasks.fetching import fetch_task
+from polyglance.tasks.items import ItemData
 from polyglance.tasks.retrieval_rows import RETRIEVAL
-from polyglance.tasks.rows import ItemData, Task, TaskData
+from polyglance.tasks.rows import Task, TaskData
 from polyglance.tasks.text_rows import TEXT
 
 __all__ = ["TASKS", "ItemData", "Task", "TaskData", "folder_of", "get_task", "load_task"]

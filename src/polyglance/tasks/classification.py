@@ -6,23 +6,22 @@ Legend: M content items, C classes.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.languages.registry import ENGLISH
-from polyglance.records import LabelSet, MediaFile, Modality, PromptSet, Quarantined
-from polyglance.results.schema import CaptionPolicy
+from polyglance.records import LabelSet, Modality, PromptSet, Quarantined
 from polyglance.sources import classed_items, labels
 from polyglance.sources.formats import FORMATS
 from polyglance.storage import digests
-from polyglance.tasks.available import at_hand
+from polyglance.tasks.items import ItemData
 
 Variant = Literal["labels", "english", "translated", "best"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
@@ -53,11 +52,10 @@ def variant_of(name: str) -> Variant:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ClassificationData:
+class ClassificationData(ItemData):
     """A classification task with its data at hand, asked in one way.
 
     Attributes:
-        task: Name of the task.
         names: C English names of all classes, by which image folders may be called.
         labels: Names of classes by language; a language may lack some.
         prompts: Templates of its own, by language; a language may have none.
@@ -66,30 +64,19 @@ class ClassificationData:
         variant: How classes are asked for: bare `labels`; labels in `english` templates; in
             `translated` ones; or `best`, as Babel-ImageNet reports: translated where there are
             such templates, else the better of the first two.
-        item_ids: M ids, in the order of the content vectors; empty until `with_items`.
         classes: Int64 (M,), the class of each content item.
-        media_files: Their files.
         subset_sizes: On random subsets of how many classes accuracy is measured as well.
-        num_dropped: What could not take part, by reason.
-        set_aside: Files and lines that could not be used, and why.
         links: Linked folders and files of images that were not followed, and why.
-        policy: There are no captions.
     """
 
-    task: str
     names: tuple[str, ...]
     labels: Mapping[str, LabelSet]
     prompts: Mapping[str, PromptSet]
     english: PromptSet | None
     variant: Variant = "best"
-    item_ids: tuple[str, ...] = ()
     classes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    media_files: tuple[MediaFile, ...] = ()
     subset_sizes: tuple[int, ...] = ()
-    num_dropped: Mapping[str, int] = field(default_factory=dict)
-    set_aside: tuple[Quarantined, ...] = ()
     links: tuple[Quarantined, ...] = ()
-    policy: CaptionPolicy = "none"
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -189,30 +176,8 @@ class ClassificationData:
             ]
         )
 
-    def only(self, item_ids: Sequence[str], *, reason: str) -> ClassificationData:
-        """The task on the content items that are at hand; the others are dropped and counted.
-
-        Args:
-            item_ids: What there is.
-            reason: Why the others are not there, as `items_missing`.
-
-        Raises:
-            UnavailableError: Where none is at hand.
-        """
-        left = at_hand(self, item_ids, reason=reason)
-        keep = left.keep
-        if not keep.any():
-            raise errors.UnavailableError(
-                f"not one of the {len(keep)} items of {self.task} is at hand",
-                hint="give the folder that holds them: --images FOLDER",
-            )
-        return replace(
-            self,
-            item_ids=left.item_ids,
-            classes=self.classes[keep],
-            media_files=left.media_files,
-            num_dropped=left.num_dropped,
-        )
+    def _rows(self, keep: NDArray[np.bool_]) -> Mapping[str, Any]:
+        return {"classes": self.classes[keep]}
 
 
 def required(folder: Path | None, task: str) -> Path:

@@ -21,8 +21,9 @@ from polyglance.recipes.data.dev_sets import normal_form
 from polyglance.records import Caption, MediaFile, Modality
 from polyglance.sources import named_items
 from polyglance.sources.webdataset import read_span
+from polyglance.tasks.items import ItemData
 from polyglance.tasks.retrieval import RetrievalData
-from polyglance.tasks.rows import ItemData, TaskData
+from polyglance.tasks.rows import TaskData
 from polyglance.tasks.text import BitextData, SimilarityData
 
 if TYPE_CHECKING:

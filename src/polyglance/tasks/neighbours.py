@@ -8,47 +8,36 @@ Legend: M content items.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.languages.registry import ENGLISH
-from polyglance.records import MediaFile, Modality, Quarantined
-from polyglance.results.schema import CaptionPolicy
+from polyglance.records import Modality
 from polyglance.sources import classed_items
 from polyglance.sources.formats import FORMATS
 from polyglance.storage import digests
-from polyglance.tasks.available import at_hand
+from polyglance.tasks.items import ItemData
 
 TRAIN, VALIDATION = "train/", "val/"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class NeighbourData:
+class NeighbourData(ItemData):
     """Items with classes, of which some ask and the others are found.
 
     Attributes:
-        task: Name of the task.
         item_ids: M ids, in the order of the content vectors; empty until `with_items`. Those
             that begin with `val/` ask, those that begin with `train/` are found.
         classes: Int64 (M,), equal for items of one class.
-        media_files: Their files.
-        num_dropped: What could not take part, by reason.
-        set_aside: Files and lines that could not be used, and why.
-        policy: There are no captions.
     """
 
-    task: str
-    item_ids: tuple[str, ...] = ()
     classes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    media_files: tuple[MediaFile, ...] = ()
-    num_dropped: Mapping[str, int] = field(default_factory=dict)
-    set_aside: tuple[Quarantined, ...] = ()
-    policy: CaptionPolicy = "none"
     languages: tuple[str, ...] = (ENGLISH,)
 
     @property
@@ -96,30 +85,15 @@ class NeighbourData:
         del language
         return digests.of_parts([*(f"{name}\0" for name in self.item_ids), self.classes])
 
-    def only(self, item_ids: Sequence[str], *, reason: str) -> NeighbourData:
-        """The task on the content items that are at hand; the others are dropped and counted.
+    def _rows(self, keep: NDArray[np.bool_]) -> Mapping[str, Any]:
+        return {"classes": self.classes[keep]}
 
-        Args:
-            item_ids: What there is.
-            reason: Why the others are not there, as `items_missing`.
-
-        Raises:
-            UnavailableError: Where either part has nothing at hand.
-        """
-        left = at_hand(self, item_ids, reason=reason)
-        keep = left.keep
+    def _require(self, keep: NDArray[np.bool_]) -> None:
         if not (keep & self.asking).any() or not (keep & ~self.asking).any():
             raise errors.UnavailableError(
                 f"{self.task} has no item at hand that asks, or none to be found",
                 hint="give the folder that holds train/ and val/: --images FOLDER",
             )
-        return replace(
-            self,
-            item_ids=left.item_ids,
-            classes=self.classes[keep],
-            media_files=left.media_files,
-            num_dropped=left.num_dropped,
-        )
 
 
 def load_imagenet_neighbours(folder: Path | None, languages: list[str] | None) -> NeighbourData:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, Self, TypeVar, runtime_checkable
+from typing import Literal, Protocol, TypeVar
 
 from polyglance import errors
-from polyglance.records import MediaFile, Quarantined
+from polyglance.records import Quarantined
 from polyglance.results.schema import CaptionPolicy
 
 Kind = Literal["retrieval", "classification", "text"]
@@ -40,30 +40,6 @@ class TaskData(Protocol):
 
     def data_id(self, language: str) -> str:
         """Fingerprint of one language's texts and what they are scored against."""
-        ...
-
-
-@runtime_checkable
-class ItemData(TaskData, Protocol):
-    """A task about images or sounds."""
-
-    @property
-    def item_ids(self) -> tuple[str, ...]:
-        """M ids, in the order of the content vectors."""
-        ...
-
-    @property
-    def media_files(self) -> tuple[MediaFile, ...]:
-        """Their files, where the task brings them; empty where the user does."""
-        ...
-
-    @property
-    def num_dropped(self) -> Mapping[str, int]:
-        """What could not take part, by reason."""
-        ...
-
-    def only(self, item_ids: Sequence[str], *, reason: str) -> Self:
-        """The task on the content items that are at hand; the others are dropped and counted."""
         ...
 
 

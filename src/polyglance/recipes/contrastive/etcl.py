@@ -31,6 +31,7 @@ from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
 from polyglance.recipes.contrastive import item_side, model, text_side
+from polyglance.recipes.contrastive.config import ContrastiveConfig
 from polyglance.recipes.data import image_text, sampling
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.records import Pair
@@ -43,69 +44,36 @@ NUM_LOOKS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class EtclConfig:
+class EtclConfig(ContrastiveConfig):
     """Settings of `etcl`.
 
     Attributes:
         stage: `mural` on English captions and translations, `etcl` on triples, both one after the
             other, or `fine-tuning` on image-text pairs of all languages.
-        image_projection: `export` leaves the content side unchanged, `behind` learns a linear map
+        image_projection: `frozen` leaves the content side unchanged, `behind` learns a linear map
             on its vectors.
         optimizer: A row of `training.optimizers`: `adamw`, or the paper's `lamb`.
         num_mural_steps: Steps of the pre-training.
         num_etcl_steps: Steps on triples.
         num_fine_tuning_steps: Steps on image-text pairs.
-        batch_size: Rows of each view a step.
-        projection_rate: Peak rate of projections and logit scale.
-        trunk_rate: Peak rate of transformers.
-        ngram_rate: Peak rate of an n-gram table.
         etcl_rate_factor: On those rates, in the stage `etcl`; the paper has a tenth.
         fine_tuning_rate_factor: On those rates, in the stage `fine-tuning`; a hundredth there.
-        weight_decay: Decoupled decay.
         warmup_share: Share of the pre-training's steps in which the rate rises; from there, and in
             the other stages from the start, it falls to zero in a line.
         margin: Off the cosine of right pairs, in the stage `mural`.
         label_smoothing: Share of the target that is spread over all candidates.
-        temperature: Where it starts; its inverse, the logit scale, learns and stops at 100.
-        dev_fraction: Share of the images that chooses the step; 0 keeps the last one.
-        chunk_rows: Rows whose activations are held at a time; None holds the whole batch.
-        max_tokens: Tokens of a text in training; None leaves that to the tower.
-        num_buckets: Rows of the table of a fresh n-gram tower, which is what learns where no
-            tower is given.
-        width: Width of that table.
-        dropout: Share of n-grams that a training step leaves out.
-        precision: What products are computed in.
-        seed: Fixes start and draws.
     """
 
     stage: Literal["mural", "etcl", "mural+etcl", "fine-tuning"] = "mural+etcl"
     image_projection: Literal["frozen", "behind"] = "frozen"
-    optimizer: str = "adamw"
     num_mural_steps: int = 250
     num_etcl_steps: int = 250
     num_fine_tuning_steps: int = 250
-    batch_size: int = 512
-    projection_rate: float = 1e-3
-    trunk_rate: float = 1e-5
-    ngram_rate: float = 2e-2
     etcl_rate_factor: float = 1.0
     fine_tuning_rate_factor: float = 1.0
-    weight_decay: float = 0.01
-    warmup_share: float = 0.05
     margin: float = 0.3
     label_smoothing: float = 0.1
-    temperature: float = 0.07
-    dev_fraction: float = 0.0
-    chunk_rows: int | None = None
     max_tokens: int | None = 64
-    num_buckets: int = 36_000
-    width: int = 128
-    dropout: float = 0.2
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        model.check_config(self)
 
     @classmethod
     def as_published(cls) -> EtclConfig:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields
-from typing import Any, Literal, Protocol, cast, get_args, get_origin, get_type_hints
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,8 +27,8 @@ from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
 from polyglance.recipes.contrastive import text_side as learning_text
+from polyglance.recipes.contrastive.config import ContrastiveConfig
 from polyglance.recipes.contrastive.item_side import Shown
-from polyglance.recipes.contrastive.text_side import TowerConfig
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.records import Pair
 from polyglance.towers.trainable.text import TrainableText
@@ -39,14 +39,6 @@ from polyglance.vectors import Vectors
 MOST_SCALE = 100.0
 MOST_DEV_CAPTIONS = 2000
 DEV_BLOCK = 512
-
-
-class JointConfig(TowerConfig, Protocol):
-    """What the configs of these recipes have in common; see the recipes."""
-
-    @property
-    def temperature(self) -> float:
-        """Where it starts."""
 
 
 class JointNet(nn.Module):
@@ -125,7 +117,7 @@ def build_net(
     dim: int,
     trunk_learns: bool = True,
     bias: float | None = None,
-    config: JointConfig,
+    config: ContrastiveConfig,
     cache: VectorCache | None,
 ) -> JointNet:
     """Everything that learns, at its start.
@@ -236,7 +228,7 @@ def make_pack(
     recipe: str,
     teacher: DualEncoder,
     side: Side | None,
-    config: JointConfig,
+    config: ContrastiveConfig,
     facts: Mapping[str, Any],
     content_side: Side | None = None,
     started: float,
@@ -285,7 +277,7 @@ def training_facts(report: training.TrainReport) -> dict[str, Any]:
 def run_of(
     run: training.RunFolder | None,
     *,
-    config: JointConfig,
+    config: ContrastiveConfig,
     data: ImageText,
     parallel: Sequence[Pair] = (),
 ) -> training.RunFolder | None:
@@ -305,7 +297,7 @@ def run_of(
     said = [(c.item_id, c.text, c.language) for c in data.captions]
     pairs = [(p.text_a, p.language_a, p.text_b, p.language_b) for p in parallel]
     digest = training.fingerprint(data.item_ids, data.contents.shape, said, pairs)
-    return run.about(config=asdict(cast(Any, config)), data=digest)
+    return run.about(config=asdict(config), data=digest)
 
 
 def check_widths(data: ImageText, teacher: DualEncoder) -> None:
@@ -318,24 +310,5 @@ def check_widths(data: ImageText, teacher: DualEncoder) -> None:
         raise errors.VectorError(
             f"the contents have width {data.contents.shape[1]}, the teacher's space "
             f"{teacher.dim}; towers of unequal width cannot be compared",
-            hint="encode the contents with this teacher: teacher.encode_contents",
+            hint="encode the contents with this teacher: teacher.encode_items",
         )
-
-
-def check_config(config: Any) -> None:
-    """Refuse what no recipe of this kind can train with.
-
-    Raises:
-        UnknownNameError: For a value that is none of a field's choices.
-        ConfigError: For a temperature or rate of zero or below.
-    """
-    hints = get_type_hints(type(config))
-    for each in fields(config):
-        value, kind = getattr(config, each.name), hints[each.name]
-        if get_origin(kind) is Literal and value not in get_args(kind):
-            raise errors.unknown_name(f"value of {each.name}", value, allowed=get_args(kind))
-        if each.name.endswith(("temperature", "_rate")) and value <= 0:
-            raise errors.ConfigError(
-                f"{each.name} {value}; it must be above 0",
-                hint=f"leave it out for {each.default}, the default",
-            )

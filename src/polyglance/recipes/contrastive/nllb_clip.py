@@ -30,6 +30,7 @@ from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
 from polyglance.recipes.contrastive import item_side, model, text_side
+from polyglance.recipes.contrastive.config import ContrastiveConfig
 from polyglance.recipes.data import image_text, sampling
 from polyglance.recipes.data.image_text import ImageText
 
@@ -39,13 +40,13 @@ NUM_LOOKS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class NllbClipConfig:
+class NllbClipConfig(ContrastiveConfig):
     """Settings of `nllb-clip`.
 
     Attributes:
         regime: `projection` learns what is behind a frozen text tower, which then encodes each
             text once; `text-encoder` the text tower as well; `full` the image tower besides.
-        image_projection: `export` leaves the content side unchanged, `behind` learns a linear map
+        image_projection: `frozen` leaves the content side unchanged, `behind` learns a linear map
             on its vectors, `trained` the image projection itself (with `ImageText.features`).
             With `full` it does not count: the image tower's own learns.
         objective: `contrastive` as CLIP, or `sigmoid` as SigLIP.
@@ -56,47 +57,14 @@ class NllbClipConfig:
             and found less (pictograms, 34 for 38 % among ten).
         num_steps: Optimiser steps.
         batch_size: Images a step, each with a caption.
-        projection_rate: Peak rate of projections and logit scale.
-        trunk_rate: Peak rate of transformers, and of the image tower with `full`.
-        ngram_rate: Peak rate of an n-gram table.
-        weight_decay: Decoupled decay.
         warmup_share: Share of the steps in which the rate rises; then it falls in a cosine.
-        temperature: Where it starts; its inverse, the logit scale, learns and stops at 100.
-        dev_fraction: Share of the images that chooses the step; 0 keeps the last one.
-        chunk_rows: Rows whose activations are held at a time; None holds the whole batch.
-        max_tokens: Tokens of a text in training; None leaves that to the tower.
-        num_buckets: Rows of the table of a fresh n-gram tower, which is what learns where no
-            tower is given.
-        width: Width of that table.
-        dropout: Share of n-grams that a training step leaves out.
-        precision: What products are computed in.
-        seed: Fixes start and draws.
     """
 
     regime: Literal["projection", "text-encoder", "full"] = "text-encoder"
     image_projection: Literal["frozen", "behind", "trained"] = "frozen"
     objective: Literal["contrastive", "sigmoid"] = "contrastive"
     language_sampling: sampling.LanguageSampling = "equal"
-    optimizer: str = "adamw"
     num_steps: int = 500
-    batch_size: int = 512
-    projection_rate: float = 1e-3
-    trunk_rate: float = 1e-5
-    ngram_rate: float = 2e-2
-    weight_decay: float = 0.01
-    warmup_share: float = 0.05
-    temperature: float = 0.07
-    dev_fraction: float = 0.0
-    chunk_rows: int | None = None
-    max_tokens: int | None = None
-    num_buckets: int = 36_000
-    width: int = 128
-    dropout: float = 0.2
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        model.check_config(self)
 
     @classmethod
     def as_published(cls) -> NllbClipConfig:

@@ -6,7 +6,6 @@ Legend: N captions, B rows of a batch, D width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,42 +15,11 @@ from polyglance import errors
 from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.heads.affine import AffineMap
 from polyglance.model.side import Side
+from polyglance.recipes.contrastive.config import ContrastiveConfig
 from polyglance.towers import Tower
 from polyglance.towers.tiny import ngrams
 from polyglance.towers.tiny.tower import TinyTextTower
 from polyglance.towers.trainable.text import TrainableNgrams, TrainableText, TrainableTransformer
-
-
-class TowerConfig(Protocol):
-    """What a config says of the text tower; see the recipes."""
-
-    @property
-    def num_buckets(self) -> int:
-        """Rows of a fresh tower's n-gram table."""
-
-    @property
-    def width(self) -> int:
-        """Width of that table."""
-
-    @property
-    def dropout(self) -> float:
-        """Share of n-grams that a training step leaves out."""
-
-    @property
-    def max_tokens(self) -> int | None:
-        """Tokens of a text in training."""
-
-    @property
-    def projection_rate(self) -> float:
-        """Peak rate of projections, heads and logit scale."""
-
-    @property
-    def trunk_rate(self) -> float:
-        """Peak rate of a transformer."""
-
-    @property
-    def ngram_rate(self) -> float:
-        """Peak rate of an n-gram table."""
 
 
 class FrozenText:
@@ -86,7 +54,7 @@ def live_text(
     *,
     dim: int,
     trunk_learns: bool,
-    config: TowerConfig,
+    config: ContrastiveConfig,
     cache: VectorCache | None,
 ) -> TrainableText:
     """The text tower of a training, which leaves the given one untouched.
@@ -168,7 +136,7 @@ def text_projection(side: Side | None, live: TrainableText, *, dim: int) -> nn.L
     return projection
 
 
-def rate_factors(live: TrainableText, config: TowerConfig) -> dict[str, float]:
+def rate_factors(live: TrainableText, config: ContrastiveConfig) -> dict[str, float]:
     """Rates against that of the projections, by parameter.
 
     The layer behind an n-gram table learns at a quarter of its rate, as in `distill`.

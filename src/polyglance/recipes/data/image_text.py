@@ -234,5 +234,5 @@ def _check_vectors(item_ids: Sequence[str], contents: Vectors, features: Vectors
         raise errors.VectorError(
             f"{len(wrong)} contents are not of length one, first row {wrong[0]} "
             f"({lengths[wrong[0]]:.3g}); unit vectors of the teacher's space are needed",
-            hint="take them from teacher.encode_contents, or contents_from_raw of a store's",
+            hint="take them from teacher.encode_items, or items_from_raw of a store's",
         )

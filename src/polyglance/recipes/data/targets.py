@@ -86,7 +86,7 @@ def gather(
     if images.contents.shape[1] != side.dim:
         raise errors.TrainingError(
             f"the images' vectors have width {images.contents.shape[1]}, the texts' {side.dim}",
-            hint="encode the images with this teacher: teacher.encode_contents",
+            hint="encode the images with this teacher: teacher.encode_items",
         )
     return from_images(images)
 

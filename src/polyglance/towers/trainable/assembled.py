@@ -72,7 +72,31 @@ class Identity:
     fingerprint: str
 
 
-class TorchTextTower(Tower):
+class TorchTower(Tower):
+    """What the towers of torch have in common.
+
+    Args:
+        module: Batch to vectors.
+        identity: Width and names.
+        device: Where the module runs.
+    """
+
+    pre_projection_dim: int
+
+    def __init__(
+        self, module: ProjectedEncoder, *, identity: Identity, device: torch.device
+    ) -> None:
+        self.module = module.eval().to(device)
+        self.device = device
+        self.dim, self.pre_projection_dim = identity.dim, identity.pre_projection_dim
+        self.space_id, self.fingerprint = identity.space_id, identity.fingerprint
+
+    def forward(self, batch: Mapping[str, Tensor], *, output: Output = "embedding") -> Tensor:
+        """A batch on the tower's device to (B, D), with gradient."""
+        return cast(Tensor, self.module(batch, output=output))
+
+
+class TorchTextTower(TorchTower):
     """A text tower: encodes in evaluation mode, and offers `forward` with gradient.
 
     Args:
@@ -86,7 +110,6 @@ class TorchTextTower(Tower):
 
     modality: Modality = "text"
     trainable = True
-    pre_projection_dim: int
 
     def __init__(
         self,
@@ -98,15 +121,9 @@ class TorchTextTower(Tower):
         device: torch.device,
         uses_language: bool = False,
     ) -> None:
-        self.module = module.eval().to(device)
-        self.token_rows = token_rows
-        self.dim = identity.dim
-        self.pre_projection_dim = identity.pre_projection_dim
-        self.space_id = identity.space_id
-        self.fingerprint = identity.fingerprint
+        super().__init__(module, identity=identity, device=device)
+        self.token_rows, self.pad_id = token_rows, pad_id
         self.uses_language = uses_language
-        self.pad_id = pad_id
-        self.device = device
 
     def encode(
         self,
@@ -139,10 +156,6 @@ class TorchTextTower(Tower):
         batch = batching.collate(rows, pad_id=self.pad_id)
         return {name: tensor.to(self.device) for name, tensor in batch.items()}
 
-    def forward(self, batch: batching.Batch, *, output: Output = "embedding") -> Tensor:
-        """A batch of `tokenize` to (B, D), with gradient."""
-        return cast(Tensor, self.module(batch, output=output))
-
     def count_repeats(
         self, texts: Sequence[str], languages: Sequence[str] | None = None
     ) -> batching.RepeatCount:
@@ -160,7 +173,7 @@ class TorchTextTower(Tower):
             )
 
 
-class TorchImageTower(Tower):
+class TorchImageTower(TorchTower):
     """An image tower: PIL images or preprocessed arrays to vectors, in batches.
 
     Args:
@@ -172,7 +185,6 @@ class TorchImageTower(Tower):
     """
 
     modality: Modality = "image"
-    pre_projection_dim: int
 
     def __init__(
         self,
@@ -183,14 +195,8 @@ class TorchImageTower(Tower):
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.module = module.eval().to(device)
-        self.recipe = recipe
-        self.dim = identity.dim
-        self.pre_projection_dim = identity.pre_projection_dim
-        self.space_id = identity.space_id
-        self.fingerprint = identity.fingerprint
-        self.device = device
-        self.dtype = dtype
+        super().__init__(module, identity=identity, device=device)
+        self.recipe, self.dtype = recipe, dtype
 
     @property
     def encodes_in_threads(self) -> bool:
@@ -240,10 +246,6 @@ class TorchImageTower(Tower):
         tensors = {name: torch.from_numpy(array).to(self.device) for name, array in batch.items()}
         tensors["pixel_values"] = tensors["pixel_values"].to(self.dtype)
         return tensors
-
-    def forward(self, batch: Mapping[str, Tensor], *, output: Output = "embedding") -> Tensor:
-        """A batch of `collate` to (B, D), with gradient."""
-        return cast(Tensor, self.module(batch, output=output))
 
 
 def patch_batch(
