@@ -19,7 +19,7 @@ HERTZ = {"low": (120, 250), "middle": (700, 1200), "high": (2500, 5000)}
 @pytest.fixture(autouse=True)
 def tones(monkeypatch):
     """The row of the invented tower; nothing else knows of it."""
-    row = towers.TowerSource("tone_tower", "load", items="audio")
+    row = towers.TowerSource("tone_tower", "load", sides=("audio", "text"))
     monkeypatch.setattr(towers, "TOWERS", MappingProxyType({**towers.TOWERS, "tones": row}))
 
 

@@ -146,7 +146,7 @@ PUBLIC = {
         "apply_caption_policy",
     },
     "polyglance.metrics.bootstrap": {"bootstrap_means", "clustered_bootstrap", "paired_difference"},
-    "polyglance.heads.closed_form": {"best_ridge", "procrustes", "ridge", "ridge_path"},
+    "polyglance.heads.closed_form": {"best_ridge", "ridge", "ridge_path"},
     "polyglance.losses.clip": {"contrastive", "contrastive_distillation"},
     "polyglance.losses.contrastive": {"both_ways"},
     "polyglance.losses.etcl": {"etcl", "mural"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any, Literal
 
 Modality = Literal["image", "text", "audio"]
 Output = Literal["embedding", "pre_projection"]
+Languages = Sequence[str] | None
+"""Language ids, one a text; None where they are not known or not used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,20 +71,6 @@ def test_constant_inputs_give_the_mean():
     np.testing.assert_allclose(closed_form.ridge(x, y, penalty=0.1)(x), np.tile(y.mean(0), (5, 1)))
 
 
-def test_procrustes_finds_a_rotation():
-    rng = np.random.default_rng(0)
-    rotation, _ = np.linalg.qr(rng.standard_normal((5, 5)))
-    x = rng.standard_normal((50, 5)).astype(np.float32)
-    found = closed_form.procrustes(x, (x @ rotation.T).astype(np.float32))
-    np.testing.assert_allclose(found.weight, rotation, atol=1e-4)
-    np.testing.assert_allclose(found.weight @ found.weight.T, np.eye(5), atol=1e-5)
-
-
-def test_procrustes_refuses_other_widths():
-    with pytest.raises(errors.VectorError, match="width 3 to 2"):
-        closed_form.procrustes(np.ones((4, 3), np.float32), np.ones((4, 2), np.float32))
-
-
 @pytest.mark.parametrize(
     ("x", "y", "error"),
     [

@@ -19,7 +19,6 @@ from picture_files import make_tar, png, png_header, with_exif
 from polyglance import errors
 from polyglance.encoding import media, runs
 from polyglance.search import indexing, thumbnails
-from polyglance.search import metadata as rows
 from polyglance.search.index import Index
 from polyglance.search.removal import Policy
 from polyglance.sources import formats, images, walking
@@ -304,27 +303,14 @@ def old_index(picture_folder, model_folder, path):
     return store
 
 
-def test_an_older_index_gets_the_columns_and_loses_nothing(
-    build, picture_folder, model_folder, tmp_path, monkeypatch
+def test_an_index_without_our_columns_is_refused_and_loses_nothing(
+    build, picture_folder, model_folder, tmp_path
 ):
-    (picture_folder / "photo.jpg").write_bytes(with_exif())
-    (picture_folder / "second.jpg").write_bytes(with_exif(time="2020:01:01 00:00:00", gps=False))
     old = old_index(picture_folder, model_folder, tmp_path / "index")
     ids, vectors = old.ids(), old.vectors()
-    (picture_folder / "second.jpg").unlink()
-    monkeypatch.setattr(indexing, "load_side", lambda *_: pytest.fail("loaded the model"))
-    report = build(policy=Policy(keep_missing=True))
-    assert (report.new, report.known) == (0, NUM + 1)
-    store = opened(tmp_path)
-    assert store.ids() == ids
-    np.testing.assert_array_equal(store.vectors(), vectors)
-    assert set(store.extra_columns) == set(rows.index_columns())
-    table = store.columns(["id", "taken_at", "latitude"])
-    when = zip(table["taken_at"], table["latitude"], strict=True)
-    place = dict(zip(table["id"], when, strict=True))
-    assert place["photo.jpg"] == (datetime(2021, 5, 4, 3, 2, 1), -33.86)
-    assert place["second.jpg"] == (None, None)  # the file was gone
-    assert rows.add_index_columns(store) == 0
+    with pytest.raises(errors.StoreError, match="lacks the columns caption, latitude, longitude"):
+        build()
+    np.testing.assert_array_equal(opened(tmp_path).vectors(ids), vectors)
 
 
 # Thumbnails

@@ -96,7 +96,7 @@ def begin(world, modality):
 
 @pytest.mark.parametrize("modality", ["text", "image"])
 def test_killed_ten_times_every_row_is_there_once(world, modality):
-    from towers import Tower, vector_of
+    from towers import Slow, vector_of
 
     # The moments come from a fixed seed, spread over what a whole run takes here.
     process, start = begin(world, modality), time.perf_counter()
@@ -129,7 +129,7 @@ def test_killed_ten_times_every_row_is_there_once(world, modality):
         texts = [f"text {row}" for row in range(NUM_TEXTS)]
         assert sorted(store.ids()) == sorted(text_key(t, language=None) for t in texts)
         expected = np.array([vector_of(text.encode()) for text in texts])
-        tower = Tower("text", 0)
+        tower = Slow("text", 0)
         found = text_vectors(texts, tower, store=store)
     else:
         names = [f"{row}.png" for row in range(NUM_IMAGES)]
@@ -174,9 +174,9 @@ def test_ctrl_c_leaves_a_table_that_opens(world):
 
 
 def test_a_disk_that_is_full(world, small_disk):
-    from towers import Tower
+    from towers import Slow
 
-    tower = Tower("text", 0)
+    tower = Slow("text", 0)
     store = Store.open_or_create(small_disk / "s", runs.facts_of(tower))
     texts = [f"text {row}" for row in range(40_000)]
     with pytest.raises(errors.DiskFullError, match="no room left on the disk"):
@@ -199,11 +199,11 @@ def test_a_disk_that_is_full(world, small_disk):
 
 
 def test_images_on_a_disk_that_is_full(world, small_disk, monkeypatch):
-    from towers import Tower
+    from towers import Slow
 
     monkeypatch.setattr(media, "APPEND_ROWS", 8)
     monkeypatch.setattr(reading, "ENCODE_ROWS", 8)
-    tower = Tower("image", 0)
+    tower = Slow("image", 0)
     store = media.open_media_store(small_disk / "s", tower)
     images = find_media(world / "photos", "image")
     assert media.embed_media(images[:40], tower, store=store).new == 40

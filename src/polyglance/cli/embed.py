@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,60 +27,44 @@ SHOWN_QUARANTINED = 10
 Folder = Annotated[Path, typer.Argument(help="Folder with the files; subfolders too.")]
 
 
-@app.command("images", help="Encode the images of a folder.")
-def embed_images(
-    folder: Folder,
-    tower: TowerOption,
-    out: options.Out,
-    exclude: left_out.Exclude = None,
-    list_skipped: left_out.ListSkipped = False,
-) -> None:
-    """Raw vectors of the images into a store."""
-    _embed_folder(folder, "image", tower=tower, out=out, exclude=exclude, list_all=list_skipped)
+def _embeds(modality: Modality, name: str, *, nouns: str) -> None:
+    """Add the command for the files of one modality."""
+
+    @app.command(name, help=f"Encode the {nouns} of a folder.")
+    def embed_folder(
+        folder: Folder,
+        tower: TowerOption,
+        out: options.Out,
+        exclude: left_out.Exclude = None,
+        list_skipped: left_out.ListSkipped = False,
+    ) -> None:
+        options.claim(out, "INDEX")
+        from polyglance.encoding import media, runs
+        from polyglance.search import relocation
+        from polyglance.sources import patterns, walking
+        from polyglance.towers import load_tower
+
+        found = walking.survey_folder(folder, modality, exclude=exclude or ())
+        if not found.items:
+            raise walking.nothing_found(folder, found.skipped, modality)
+        loaded = load_tower(tower, modality=modality)
+        store = media.open_media_store(out, loaded)
+        relocation.require_no_index(store)
+        report = media.embed_media(found.items, loaded, store=store)
+        aside = (*report.quarantined, *found.unlisted)
+        whole = runs.EmbedReport(new=report.new, known=report.known, quarantined=aside)
+        print_report(whole, out, list_all=list_skipped)
+        left_out.name_some("tars not looked into", [tar.id for tar in found.tars])
+        taken = [one.id for one in (*found.items, *found.tars)]
+        out_of_it = [one.id for one in found.skipped]
+        left_out.print_idle(
+            patterns.idle(exclude or (), root=folder, taken=taken, left_out=out_of_it)
+        )
+        left_out.print_skipped(found.skipped, list_all=list_skipped)
 
 
-@app.command("audio", help="Encode the sounds of a folder.")
-def embed_audio(
-    folder: Folder,
-    tower: TowerOption,
-    out: options.Out,
-    exclude: left_out.Exclude = None,
-    list_skipped: left_out.ListSkipped = False,
-) -> None:
-    """Raw vectors of the sounds into a store."""
-    _embed_folder(folder, "audio", tower=tower, out=out, exclude=exclude, list_all=list_skipped)
-
-
-def _embed_folder(
-    folder: Path,
-    modality: Modality,
-    *,
-    tower: str,
-    out: Path,
-    exclude: Sequence[str] | None,
-    list_all: bool,
-) -> None:
-    options.claim(out, "INDEX")
-    from polyglance.encoding import media, runs
-    from polyglance.search import relocation
-    from polyglance.sources import patterns, walking
-    from polyglance.towers import load_tower
-
-    found = walking.survey_folder(folder, modality, exclude=exclude or ())
-    if not found.items:
-        raise walking.nothing_found(folder, found.skipped, modality)
-    loaded = load_tower(tower, modality=modality)
-    store = media.open_media_store(out, loaded)
-    relocation.require_no_index(store)
-    report = media.embed_media(found.items, loaded, store=store)
-    aside = (*report.quarantined, *found.unlisted)
-    whole = runs.EmbedReport(new=report.new, known=report.known, quarantined=aside)
-    print_report(whole, out, list_all=list_all)
-    left_out.name_some("tars not looked into", [tar.id for tar in found.tars])
-    taken = [one.id for one in (*found.items, *found.tars)]
-    out_of_it = [one.id for one in found.skipped]
-    left_out.print_idle(patterns.idle(exclude or (), root=folder, taken=taken, left_out=out_of_it))
-    left_out.print_skipped(found.skipped, list_all=list_all)
+_embeds("image", "images", nouns="images")
+_embeds("audio", "audio", nouns="sounds")
 
 
 @app.command("text", help="Encode the texts of a file, one a line.")

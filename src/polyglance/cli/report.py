@@ -48,9 +48,11 @@ def command(
     options.claim(out, "PAGE", force=force)
     options.claim(markdown, "MARKDOWN", force=force)
     options.claim(csv, "CSV", force=force)
+    from polyglance import errors
     from polyglance.report import load_results, page, plain, wording
 
-    items = wording.modality_of(modality)
+    if modality not in wording.MODALITIES:
+        raise errors.unknown_name("modality", modality, allowed=wording.MODALITIES)
     gathered = load_results.gather(results)
     # Commands make the numbers again, so they have the models' own names.
     facts = load_results.facts(gathered)
@@ -67,7 +69,7 @@ def command(
         baseline=before,
         facts=facts,
         notes=notes,
-        modality=items,
+        modality=modality,
     )
     written = [out]
     if markdown is not None:
@@ -78,7 +80,7 @@ def command(
                 results=rows,
                 model_order=models,
                 baseline=before,
-                modality=items,
+                modality=modality,
                 notes=notes,
             )
         )

@@ -36,6 +36,7 @@ from polyglance.model.side import Side
 from polyglance.recipes import Recipe, build_config, get_recipe
 from polyglance.recipes.data.training_data import TrainingData
 from polyglance.recipes.run import train as train_recipe
+from polyglance.records import Languages
 from polyglance.results.schema import Result
 from polyglance.storage import digests
 from polyglance.tasks.retrieval import RetrievalData
@@ -211,11 +212,7 @@ class _Translating:
         return self.teacher.space_id
 
     def encode_texts(
-        self,
-        texts: Sequence[str],
-        *,
-        languages: Sequence[str] | None,
-        cache: VectorCache | None = None,
+        self, texts: Sequence[str], *, languages: Languages, cache: VectorCache | None = None
     ) -> Vectors:
         """Texts of one language to unit vectors, by way of English."""
         assert languages is not None

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from polyglance import errors
 from polyglance.encoding.texts import VectorCache, text_vectors
-from polyglance.records import Modality, Output
+from polyglance.records import Languages, Modality, Output
 from polyglance.towers.base import Tower
 from polyglance.vectors import Vectors, unit
 
@@ -22,11 +22,7 @@ class Encoder(Protocol):
     """An encoder that can be scored: a dual encoder, or a user's own model."""
 
     def encode_texts(
-        self,
-        texts: Sequence[str],
-        *,
-        languages: Sequence[str] | None,
-        cache: VectorCache | None = None,
+        self, texts: Sequence[str], *, languages: Languages, cache: VectorCache | None = None
     ) -> Vectors:
         """Texts to unit vectors (N, D)."""
         ...
@@ -49,11 +45,7 @@ class FunctionEncoder:
         self.tower = _FunctionTower(encode, model_id=model_id)
 
     def encode_texts(
-        self,
-        texts: Sequence[str],
-        *,
-        languages: Sequence[str] | None,
-        cache: VectorCache | None = None,
+        self, texts: Sequence[str], *, languages: Languages, cache: VectorCache | None = None
     ) -> Vectors:
         """Texts to unit vectors (N, D); with a cache each text is encoded once."""
         del languages
@@ -71,11 +63,7 @@ class _FunctionTower(Tower):
         self.dim = int(self.encode(["a"]).shape[1])
 
     def encode(
-        self,
-        items: Sequence[Any],
-        *,
-        languages: Sequence[str] | None = None,
-        output: Output = "embedding",
+        self, items: Sequence[Any], *, languages: Languages = None, output: Output = "embedding"
     ) -> Vectors:
         """Texts to float32 (N, D).
 

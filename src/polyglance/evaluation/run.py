@@ -224,22 +224,14 @@ def subset_at_hand(
         given = encoder.encode_items(data.item_ids)
         return Subset(data=data, vectors=given, contents_id=identity.vectors_id(given))
     named = _media_files(data, images, modality=tower.modality)
-    listed, damaged_tars = named.items, named.damaged_tars
-    data = data.only([item.id for item in listed], reason="items_missing")
-    found = MediaCache().encode(listed, tower)
+    data = data.only([item.id for item in named.items], reason="items_missing")
+    found = MediaCache().encode(named.items, tower)
     if found.quarantined:
         data = data.only(found.ids, reason="items_damaged")
-    if damaged_tars:
-        dropped = {**data.num_dropped, "tars_damaged": len(damaged_tars)}
-        data = replace(data, num_dropped=dropped)
-    if named.ambiguous:
-        dropped = {**data.num_dropped, "names_of_several_items": len(named.ambiguous)}
-        data = replace(data, num_dropped=dropped)
-    aside = {
-        "items_damaged": found.quarantined,
-        "tars_damaged": damaged_tars,
-        "names_of_several_items": named.ambiguous,
-    }
+    told = {"tars_damaged": named.damaged_tars, "names_of_several_items": named.ambiguous}
+    counts = {reason: len(items) for reason, items in told.items() if items}
+    data = replace(data, num_dropped={**data.num_dropped, **counts})
+    aside = {"items_damaged": found.quarantined, **told}
     row_of = {name: row for row, name in enumerate(found.ids)}
     rows = [row_of[name] for name in data.item_ids]
     return Subset(

@@ -1,4 +1,4 @@
-"""Closed-form heads: ridge regression and orthogonal Procrustes, in blocks.
+"""Closed-form heads: ridge regression, in blocks.
 
 Legend: N rows, D_in and D_out widths.
 """
@@ -140,29 +140,6 @@ def ridge(x: Vectors, y: Vectors, *, penalty: float) -> AffineMap:
     array([[13.]], dtype=float32)
     """
     return ridge_path(moments(paired_blocks(x, y)), penalties=[penalty])[0]
-
-
-def procrustes(x: Vectors, y: Vectors) -> AffineMap:
-    """The rotation (orthogonal map) that brings `x` nearest to `y`; no bias.
-
-    Args:
-        x: float32 (N, D).
-        y: float32 (N, D).
-
-    Raises:
-        VectorError: Where the widths differ: a rotation needs equal ones.
-
-    Source: Schoenemann 1966.
-    """
-    if x.shape[1] != y.shape[1]:
-        raise errors.VectorError(
-            f"a rotation from width {x.shape[1]} to {y.shape[1]}; the widths must be equal",
-            hint="use ridge, which maps between any widths",
-        )
-    cross = moments(paired_blocks(x, y)).xy  # (D, D)
-    left, _, right = np.linalg.svd(cross)
-    weight = (left @ right).T.astype(np.float32)
-    return AffineMap(weight, np.zeros(len(weight), np.float32))
 
 
 def best_ridge(

@@ -21,7 +21,7 @@ from polyglance.model import same_space
 from polyglance.model.manifest import Speaker
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import HeadInput, Side, load_tower_beside
-from polyglance.records import Modality
+from polyglance.records import Languages, Modality
 from polyglance.storage import atomic, manifests, tensor_files
 from polyglance.storage.manifest_fields import Name
 from polyglance.towers import load_tower
@@ -121,11 +121,7 @@ class DualEncoder:
         return DualEncoder(self.content, self.text, self.reference)
 
     def encode_texts(
-        self,
-        texts: Sequence[str],
-        *,
-        languages: Sequence[str] | None,
-        cache: VectorCache | None = None,
+        self, texts: Sequence[str], *, languages: Languages, cache: VectorCache | None = None
     ) -> Vectors:
         """Texts to float32 (N, D), unit; see `TextRouter.encode_texts`."""
         return self.router.encode_texts(texts, languages=languages, cache=cache)
@@ -203,11 +199,7 @@ class TextRouter:
         return "teacher" if self.pack is None else self.pack.speaker(language)
 
     def encode_texts(
-        self,
-        texts: Sequence[str],
-        *,
-        languages: Sequence[str] | None,
-        cache: VectorCache | None = None,
+        self, texts: Sequence[str], *, languages: Languages, cache: VectorCache | None = None
     ) -> Vectors:
         """Encode texts, each by the side that answers in its language.
 

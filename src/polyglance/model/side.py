@@ -13,7 +13,7 @@ from typing import Any, Literal
 from polyglance import errors
 from polyglance.heads import affine
 from polyglance.heads.affine import Head
-from polyglance.records import Modality, Output
+from polyglance.records import Languages, Modality, Output
 from polyglance.storage import digests
 from polyglance.towers import (
     Tower,
@@ -127,11 +127,7 @@ class SpaceTower(Tower):
         return self.side.tower.preprocess(item)
 
     def encode(
-        self,
-        items: Sequence[Any],
-        *,
-        languages: Sequence[str] | None = None,
-        output: Output = "embedding",
+        self, items: Sequence[Any], *, languages: Languages = None, output: Output = "embedding"
     ) -> Vectors:
         """Encode items to float32 (N, D), unit.
 

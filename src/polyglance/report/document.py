@@ -67,33 +67,23 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         extensions=[_Indented],
     )
+    functions = (wording.direction_name, wording.policy_name, wording.span, tables.view_name)
+    filters = (wording.decimals, wording.number_of, wording.per_cent, wording.points)
+    names = (wording.reason_name, wording.script_name, wording.split_name, wording.value_name)
+    sentences = (wording.variant_name, hard_languages.left_out_sentence, hard_languages.z_text)
+    found.globals.update({one.__name__: one for one in (*functions, published_table.printed_in)})
     found.globals.update(
-        direction_name=wording.direction_name,
         group_members=groups.members,
         group_of=groups.group_of,
         group_titles=groups.TITLES,
-        policy_name=wording.policy_name,
-        printed_in=published_table.printed_in,
         shapes=headline.SHAPES,
-        span=wording.span,
-        view_name=tables.view_name,
     )
+    found.filters.update({one.__name__: one for one in (*filters, *names, *sentences)})
     found.filters.update(
         count="{:,}".format,
-        decimals=wording.decimals,
         language=registry.get_language,
-        left_out_sentence=hard_languages.left_out_sentence,
-        number_of=wording.number_of,
-        per_cent=wording.per_cent,
-        points=wording.points,
-        reason_name=wording.reason_name,
-        script_name=wording.script_name,
         share="{:.0%}".format,
-        split_name=wording.split_name,
-        value_name=wording.value_name,
-        variant_name=wording.variant_name,
         width=lambda value: f"{100 * max(0.0, min(1.0, value)):.1f}%",
-        z_text=hard_languages.z_text,
     )
     return found
 

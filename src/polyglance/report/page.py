@@ -19,7 +19,6 @@ from polyglance.report import (
     wording,
 )
 from polyglance.report.tables import Section
-from polyglance.report.wording import ItemModality
 from polyglance.results.schema import Result
 from polyglance.storage import atomic
 
@@ -33,7 +32,7 @@ def write_report(
     baseline: str,
     facts: Mapping[str, Any],
     notes: Sequence[str] = (),
-    modality: ItemModality = "image",
+    modality: str = "image",
     comparison: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write results as one HTML file that needs no network.
@@ -121,7 +120,7 @@ def write_report(
 
 
 def _task(
-    section: Section, results: Sequence[Result], *, baseline: str, modality: ItemModality
+    section: Section, results: Sequence[Result], *, baseline: str, modality: str
 ) -> dict[str, Any]:
     """What the template of a task shows, beside the section itself."""
     main, after = section.views[0], _after(section, baseline)

@@ -11,14 +11,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
-from typing import Literal, get_args
 
-from polyglance import errors
 from polyglance.languages import registry
 from polyglance.results.schema import Direction
 
-ItemModality = Literal["image", "audio"]
-MODALITIES: tuple[ItemModality, ...] = get_args(ItemModality)
+MODALITIES = ("image", "audio")
 MISSING = "–"
 # The sign that is as wide as a plus and that screen readers say as "minus".
 MINUS = "\u2212"
@@ -97,21 +94,6 @@ def split_name(split: str) -> str:
     'held out'
     """
     return split.replace("_", " ")
-
-
-def modality_of(name: str) -> ItemModality:
-    """The modality of a name.
-
-    Raises:
-        UnknownNameError: It is none.
-
-    >>> modality_of("audio")
-    'audio'
-    """
-    found = next((one for one in MODALITIES if one == name), None)
-    if found is None:
-        raise errors.unknown_name("modality", name, allowed=MODALITIES)
-    return found
 
 
 def direction_name(direction: Direction, *, modality: str) -> str:

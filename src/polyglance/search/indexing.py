@@ -21,10 +21,10 @@ from polyglance.encoding import media, runs
 from polyglance.model import dual_encoder
 from polyglance.model.dual_encoder import MODEL_FILE, load_side
 from polyglance.model.side import SpaceTower
-from polyglance.records import Decoded, MediaFile, Output, Quarantined
+from polyglance.records import Decoded, Languages, MediaFile, Output, Quarantined
 from polyglance.search import import_vectors, relocation, removal, source_identity, vector_index
 from polyglance.search import thumbnails as thumbnail_files
-from polyglance.search.metadata import add_index_columns, index_columns, looked_at
+from polyglance.search.metadata import index_columns, looked_at, require_columns
 from polyglance.search.removal import Leaving, Policy
 from polyglance.search.scan import gather
 from polyglance.search.scan_result import Describe, Gathered
@@ -129,11 +129,11 @@ def build(
         StoreError: An index of another model or source, or one that another process is writing.
         DiskFullError: No room; what was appended stays.
     """
-    if import_vectors.holds_vectors(source):
-        _require_no_exclude(source, exclude)
+    vectors = import_vectors.holds_vectors(source)
+    _require_fitting(source, exclude=exclude, space=space, vectors=vectors)
+    if vectors:
         report = _of_vectors(source, model=model, out=out, policy=policy, space=space)
     else:
-        _require_no_space(source, space)
         report = _of_items(
             source,
             model=model,
@@ -149,19 +149,17 @@ def build(
     return replace(report, vector_index=facts)
 
 
-def _require_no_exclude(source: Path, exclude: Sequence[str]) -> None:
-    """Refuse patterns where vectors are indexed."""
-    if exclude:
+def _require_fitting(
+    source: Path, *, exclude: Sequence[str], space: str | None, vectors: bool
+) -> None:
+    """Refuse patterns where vectors are indexed, and a space where items are encoded."""
+    if vectors and exclude:
         raise errors.ConfigError(
             f"what is to be left out was given ({', '.join(exclude)}), and {source} holds "
             "vectors: all of them are taken",
             hint="leave --exclude out, or write vectors.npy without those rows",
         )
-
-
-def _require_no_space(source: Path, space: str | None) -> None:
-    """Refuse a space where items are encoded."""
-    if space is not None:
+    if space is not None and not vectors:
         raise errors.ConfigError(
             f"a space was given ({space}), and {source} holds no vectors",
             hint="leave --space out: items are encoded into the space of --model",
@@ -183,9 +181,9 @@ def _of_items(
     modality = dual_encoder.modality_of(absolute(model))
     found = gather(source, modality, exclude=exclude, may_be_empty=policy.forget)
     store, tower = open_index(out, model=model, source=source, found=found)
+    require_columns(store)
     look = _Look(store.path, found.describe, thumbnails=thumbnails)
     with store.writing():
-        add_index_columns(store)
         relocation.follow(
             store, absolute(model), folder=Path(os.path.realpath(source)), space_id=None
         )
@@ -314,11 +312,7 @@ class LazyTower(Tower):
         return self._tower().preprocess(item)
 
     def encode(
-        self,
-        items: Sequence[Any],
-        *,
-        languages: Sequence[str] | None = None,
-        output: Output = "embedding",
+        self, items: Sequence[Any], *, languages: Languages = None, output: Output = "embedding"
     ) -> Vectors:
         """Encode items to float32 (N, D), unit."""
         return self._tower().encode(items, languages=languages, output=output)

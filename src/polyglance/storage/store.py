@@ -405,19 +405,6 @@ class Store:
                 self.refresh()
             return len(rows)
 
-    def add_columns(self, columns: Mapping[str, pyarrow.Array]) -> None:
-        """Give the table further columns, in one step.
-
-        Args:
-            columns: Name to the values of all rows, in their order.
-        """
-        import pyarrow as pa
-
-        table = pa.table(dict(columns))
-        with self.writing():
-            self._dataset.add_columns(table.to_reader(), reader_schema=table.schema)
-            self.refresh()
-
     def compact(self, *, keep_seconds: float = KEEP_SECONDS) -> None:
         """Make one piece of many small ones, and free what old versions hold.
 

@@ -28,13 +28,13 @@ class TowerSource:
     Attributes:
         module: Its module.
         function: The function there.
-        items: What the dual encoders of this kind embed beside texts.
+        sides: What towers of this kind read, items first.
         extra: The extra that installs its library; None where no extra is needed.
     """
 
     module: str
     function: str
-    items: Modality = "image"
+    sides: tuple[Modality, ...] = ("image", "text")
     extra: str | None = None
 
 
@@ -55,12 +55,18 @@ class TowerReference:
 TOWERS: Mapping[str, TowerSource] = MappingProxyType(
     {
         "hf": TowerSource("polyglance.towers.libraries.transformers", "load"),
-        "sentence": TowerSource("polyglance.towers.libraries.sentence_transformers", "load"),
+        "sentence": TowerSource(
+            "polyglance.towers.libraries.sentence_transformers", "load", sides=("text",)
+        ),
         "openclip": TowerSource("polyglance.towers.libraries.open_clip", "load", extra="openclip"),
         "tiny": TowerSource("polyglance.towers.tiny.tower", "load"),
-        "precomputed": TowerSource("polyglance.towers.libraries.precomputed", "load"),
-        "tuned": TowerSource("polyglance.towers.trainable.tuned", "load"),
-        "tuned-image": TowerSource("polyglance.towers.trainable.tuned_images", "load"),
+        "precomputed": TowerSource(
+            "polyglance.towers.libraries.precomputed", "load", sides=("image", "audio", "text")
+        ),
+        "tuned": TowerSource("polyglance.towers.trainable.tuned", "load", sides=("text",)),
+        "tuned-image": TowerSource(
+            "polyglance.towers.trainable.tuned_images", "load", sides=("image",)
+        ),
     }
 )
 
@@ -152,11 +158,18 @@ def load_tower(reference: str, *, modality: Modality) -> Tower:
 
     Raises:
         UnknownNameError: For an unknown library.
+        ConfigError: Towers of that library do not read the modality.
         MissingExtraError: Where the library of that kind is not installed.
         UnavailableError: Where the weights cannot be had.
     """
     parsed = parse_reference(reference)
     source = _all_sources()[parsed.library]
+    if modality not in source.sides:
+        raise errors.ConfigError(
+            f"{reference} as {modality} tower; {parsed.library} towers read "
+            f"{' and '.join(source.sides)}",
+            hint=f"name a tower that reads {modality}",
+        )
     try:
         module = importlib.import_module(source.module)
     except ModuleNotFoundError as error:
@@ -180,7 +193,8 @@ def items_of(reference: str) -> Modality:
     Raises:
         UnknownNameError: For an unknown library.
     """
-    return _all_sources()[parse_reference(reference).library].items
+    sides = _all_sources()[parse_reference(reference).library].sides
+    return next((side for side in sides if side != "text"), "image")
 
 
 def _all_sources() -> Mapping[str, TowerSource]:
@@ -198,5 +212,5 @@ def _registered() -> Mapping[str, TowerSource]:
     for group, items in GROUPS.items():
         for point in entry_points(group=group):
             module, _, function = point.value.partition(":")
-            found.setdefault(point.name, TowerSource(module, function, items=items))
+            found.setdefault(point.name, TowerSource(module, function, sides=(items, "text")))
     return found

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from polyglance import errors
-from polyglance.records import Modality, Output
+from polyglance.records import Languages, Modality, Output
 from polyglance.vectors import Vectors
 
 
@@ -58,11 +58,7 @@ class Tower(ABC):
 
     @abstractmethod
     def encode(
-        self,
-        items: Sequence[Any],
-        *,
-        languages: Sequence[str] | None = None,
-        output: Output = "embedding",
+        self, items: Sequence[Any], *, languages: Languages = None, output: Output = "embedding"
     ) -> Vectors:
         """Encode items.
 

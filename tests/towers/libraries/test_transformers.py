@@ -253,9 +253,10 @@ def test_options_out_of_range_are_refused(options, error, make_checkpoint):
 
 
 def test_a_side_that_is_not_there_is_refused(make_checkpoint):
-    for kind, modality in (("bert", "image"), ("clip", "audio")):
-        with pytest.raises(errors.ConfigError, match=f"has no {modality} side"):
-            load_tower(f"hf:{make_checkpoint(kind)}?", modality=modality)
+    with pytest.raises(errors.ConfigError, match="has no image side"):
+        load_tower(f"hf:{make_checkpoint('bert')}?", modality="image")
+    with pytest.raises(errors.ConfigError, match="as audio tower; hf towers read image and text"):
+        load_tower("hf:clip", modality="audio")
     with pytest.raises(errors.ConfigError, match="brings its own"):
         load_tower(f"hf:{make_checkpoint('clip')}?pooling=mean", modality="text")
 

@@ -88,18 +88,13 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
         modality: `image` or `text`.
 
     Raises:
-        ConfigError: Without weights, or for another modality.
+        ConfigError: Without weights.
         MissingExtraError: Where open_clip is not installed.
         UnavailableError: Where model, tag or file cannot be had, or torchvision does not load.
     """
     for name in reference.options:
         if name not in OPTIONS:
             raise errors.unknown_name("option of openclip towers", name, allowed=OPTIONS)
-    if modality == "audio":
-        raise errors.ConfigError(
-            f"{reference} as audio tower; openclip towers read images and text",
-            hint="name a tower of sound",
-        )
     pretrained = reference.options.get("pretrained")
     if pretrained is None and not reference.location.startswith(_SCHEMES):
         raise errors.ConfigError(

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
-from polyglance.records import Modality, Output
+from polyglance.records import Languages, Modality, Output
 from polyglance.storage import digests
 from polyglance.towers import Tower, TowerReference
 from polyglance.vectors import Vectors
@@ -87,11 +87,7 @@ class PrecomputedTower(Tower):
         return list(self.where)
 
     def encode(
-        self,
-        items: Sequence[Any],
-        *,
-        languages: Sequence[str] | None = None,
-        output: Output = "embedding",
+        self, items: Sequence[Any], *, languages: Languages = None, output: Output = "embedding"
     ) -> Vectors:
         """Ids to float32 (N, D), as they stand in the files.
 

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from polyglance import errors
 from polyglance.languages import text_forms
 from polyglance.languages.text_forms import TextForm
-from polyglance.records import Modality, Output
+from polyglance.records import Languages, Modality, Output
 from polyglance.storage import tensor_files
 from polyglance.towers import Tower, TowerReference
 from polyglance.towers.libraries import transformers
@@ -141,11 +141,7 @@ class LibraryTower(Tower):
         self.space_id = self.fingerprint = name
 
     def encode(
-        self,
-        items: Sequence[str],
-        *,
-        languages: Sequence[str] | None = None,
-        output: Output = "embedding",
+        self, items: Sequence[str], *, languages: Languages = None, output: Output = "embedding"
     ) -> Vectors:
         """Texts to float32 (N, D) as the library gives them; it shows no pre-projection."""
         del languages, output
@@ -167,17 +163,12 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
     Raises:
         UnavailableError: Where the model cannot be had.
         MissingExtraError: Where its package, or for unusual modules the library, is absent.
-        ConfigError: For another modality.
         UnknownNameError: For an unknown option or prompt.
     """
     for name in reference.options:
         if name not in OPTIONS:
             raise errors.unknown_name("option of sentence towers", name, allowed=OPTIONS)
-    if modality != "text":
-        raise errors.ConfigError(
-            f"{reference} as {modality} tower; sentence towers read text",
-            hint="take hf: or openclip: for images",
-        )
+    del modality
     folder = folder_of(reference)
     device = weights.default_device(reference.options.get("device"))
     prompt = prompt_of(folder, asked=reference.options.get("prompt"))

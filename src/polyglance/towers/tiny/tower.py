@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.languages import text_forms
-from polyglance.records import Modality, Output
+from polyglance.records import Languages, Modality, Output
 from polyglance.storage import atomic, digests, manifests, tensor_files
 from polyglance.towers import Tower, TowerReference
 from polyglance.towers.tiny import ngrams
@@ -97,11 +97,7 @@ class TinyTextTower(Tower):
         self.fingerprint = self.space_id = fingerprint_of(tensors, kind)
 
     def encode(
-        self,
-        items: Sequence[str],
-        *,
-        languages: Sequence[str] | None = None,
-        output: Output = "embedding",
+        self, items: Sequence[str], *, languages: Languages = None, output: Output = "embedding"
     ) -> Vectors:
         """Texts to float32 (N, dim); the language does not matter.
 
@@ -164,11 +160,7 @@ class TinyImageTower(Tower):
         return image_net.preprocess(item)
 
     def encode(
-        self,
-        items: Sequence[Any],
-        *,
-        languages: Sequence[str] | None = None,
-        output: Output = "embedding",
+        self, items: Sequence[Any], *, languages: Languages = None, output: Output = "embedding"
     ) -> Vectors:
         """PIL images or preprocessed arrays to float32 (N, dim).
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from polyglance import errors
-from polyglance.records import Modality, Output
+from polyglance.records import Languages, Modality, Output
 from polyglance.towers.base import Tower
 from polyglance.towers.runtime import batching
 from polyglance.towers.trainable import pixels
@@ -126,11 +126,7 @@ class TorchTextTower(TorchTower):
         self.uses_language = uses_language
 
     def encode(
-        self,
-        items: Sequence[str],
-        *,
-        languages: Sequence[str] | None = None,
-        output: Output = "embedding",
+        self, items: Sequence[str], *, languages: Languages = None, output: Output = "embedding"
     ) -> Vectors:
         """Texts to float32 (N, D), raw; see the protocol."""
         self._check_languages(languages)
@@ -208,11 +204,7 @@ class TorchImageTower(TorchTower):
         return pixels.to_array(item, recipe=self.recipe)
 
     def encode(
-        self,
-        items: Sequence[Any],
-        *,
-        languages: Sequence[str] | None = None,
-        output: Output = "embedding",
+        self, items: Sequence[Any], *, languages: Languages = None, output: Output = "embedding"
     ) -> Vectors:
         """PIL images, or arrays of `preprocess`, to float32 (N, D), raw; see the protocol."""
         del languages

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from polyglance import errors
-from polyglance.records import Modality, Output
+from polyglance.records import Languages, Modality, Output
 from polyglance.storage import atomic, manifests, tensor_files
 from polyglance.storage.manifest_fields import Name
 from polyglance.towers import (
@@ -113,11 +113,7 @@ class TunedTower(Tower):
         self.space_id = self.fingerprint if base is None else base.space_id
 
     def encode(
-        self,
-        items: Sequence[str],
-        *,
-        languages: Sequence[str] | None = None,
-        output: Output = "embedding",
+        self, items: Sequence[str], *, languages: Languages = None, output: Output = "embedding"
     ) -> Vectors:
         """Texts to float32 (N, D), raw; see the protocol."""
         if self.base is None or languages is None:
@@ -171,13 +167,14 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
 
     Raises:
         UnavailableError: No such folder, or no such base.
-        ConfigError: For an option, or another modality.
+        ConfigError: For an option.
         StoreError: Where the base is another one, or the tensors do not fit it.
     """
     folder = Path(reference.location)
-    if reference.options or modality != "text":
+    del modality
+    if reference.options:
         raise errors.ConfigError(
-            f"{reference} as {modality} tower; tuned towers read text and have no options",
+            f"{reference}; tuned towers have no options",
             hint="options belong to the base, in tower.json",
         )
     facts = manifests.read_manifest_as(

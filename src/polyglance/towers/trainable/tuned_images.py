@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from polyglance import errors
-from polyglance.records import Modality, Output
+from polyglance.records import Languages, Modality, Output
 from polyglance.storage import atomic, manifests, tensor_files
 from polyglance.storage.manifest_fields import Name
 from polyglance.towers import (
@@ -84,11 +84,7 @@ class TunedImageTower(Tower):
         return self.tower.preprocess(item)
 
     def encode(
-        self,
-        items: Sequence[Any],
-        *,
-        languages: Sequence[str] | None = None,
-        output: Output = "embedding",
+        self, items: Sequence[Any], *, languages: Languages = None, output: Output = "embedding"
     ) -> Vectors:
         """PIL images or preprocessed arrays to float32 (N, D), raw; see the protocol."""
         return self.tower.encode(items, languages=languages, output=output)
@@ -112,13 +108,9 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
     """Load `tuned-image:FOLDER`: the base by its reference, then the tensors.
 
     Raises:
-        ConfigError: For another modality.
         StoreError: Where the base is another one, or the tensors do not fit it.
     """
-    if modality != "image":
-        raise errors.ConfigError(
-            f"{reference} as {modality} tower; it reads images", hint="text towers are tuned:"
-        )
+    del modality
     folder = Path(reference.location)
     facts = manifests.read_manifest_as(
         TunedImageFacts,
