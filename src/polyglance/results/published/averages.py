@@ -86,15 +86,9 @@ class Check:
     @property
     def excess(self) -> float:
         """How far it lies from what is printed, beyond rounding; 0 or less where it follows."""
-        return self._excess([self.number.printed, *(member.printed for member in self.members)])
+        return self.excess_of([self.number.printed, *(member.printed for member in self.members)])
 
-    @property
-    def excess_without_errata(self) -> float | None:
-        """As `excess`, with all as it should be; None where it is not known how one should be."""
-        right = [number.corrected for number in (self.number, *self.members)]
-        return self._excess(right) if all(right) else None
-
-    def _excess(self, printed: Sequence[str]) -> float:
+    def excess_of(self, printed: Sequence[str]) -> float:
         """Beyond what rounding allows.
 
         That is half a unit of the number's last digit, and as much as the rounding of the members,
