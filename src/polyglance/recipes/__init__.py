@@ -184,7 +184,7 @@ def _attributes(docstring: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     name = ""
-    for line in docstring.partition("Attributes:\n")[2].splitlines():
+    for line in docstring.partition("Attributes:\n")[2].partition("\n\n")[0].splitlines():
         begun = re.match(r" {4}(\w+): (.*)", line)
         if begun:
             name = begun[1]

@@ -184,16 +184,13 @@ def _of_items(
     require_columns(store)
     look = _Look(store.path, found.describe, thumbnails=thumbnails)
     with store.writing():
+        store.note_facts()
         relocation.follow(
             store, absolute(model), folder=Path(os.path.realpath(source)), space_id=None
         )
         table = store.columns(["id", "key", "path"])
         report = media.embed_media(
-            found.items,
-            tower,
-            store=store,
-            num_threads=num_threads,
-            look=look,
+            found.items, tower, store=store, num_threads=num_threads, look=look
         )
         present = {item.id for item in found.items}
         left = removal.decide(store, table, found=found, present=present, policy=policy)
