@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from polyglance import errors
 from polyglance.languages.registry import ENGLISH
 from polyglance.records import LabelSet, Modality, PromptSet, Quarantined
-from polyglance.sources import classed_items, labels
+from polyglance.sources import class_images, labels
 from polyglance.sources.formats import FORMATS
 from polyglance.storage import digests
 from polyglance.tasks.items import ItemData
@@ -154,11 +154,11 @@ class ClassificationData(ItemData):
                 hint="give a folder with one folder a class, or with labels.tsv "
                 f"(columns {modality} and class): --images FOLDER",
             )
-        found = classed_items.read_classed_items(folder, modality)
+        found = class_images.read_classed_images(folder, modality)
         return replace(
             self,
             item_ids=found.ids,
-            classes=classed_items.class_indices(found, names=self.names),
+            classes=class_images.class_indices(found, names=self.names),
             media_files=found.media_files,
             links=found.links,
         )

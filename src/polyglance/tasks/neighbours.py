@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from polyglance import errors
 from polyglance.languages.registry import ENGLISH
 from polyglance.records import Modality
-from polyglance.sources import classed_items
+from polyglance.sources import class_images
 from polyglance.sources.formats import FORMATS
 from polyglance.storage import digests
 from polyglance.tasks.items import ItemData
@@ -64,7 +64,7 @@ class NeighbourData(ItemData):
                 f"{self.task} does not bring its {FORMATS[modality].noun}s",
                 hint="give the folder that holds train/ and val/: --images FOLDER",
             )
-        found = classed_items.read_classed_items(folder, modality)
+        found = class_images.read_classed_images(folder, modality)
         keys = [key.removeprefix(TRAIN).removeprefix(VALIDATION) for key in found.keys]
         parts = {name.partition("/")[0] + "/" for name in found.ids}
         if parts != {TRAIN, VALIDATION}:

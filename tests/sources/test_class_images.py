@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from polyglance import errors
-from polyglance.sources import binary_images, classed_items
+from polyglance.sources import binary_images, class_images
 
 NAMES = ("tench", "goldfish", "great white shark")
 
@@ -20,8 +20,8 @@ def pictures(folder, *names):
 
 
 def classes(folder, names=NAMES):
-    found = classed_items.read_classed_items(folder, "image")
-    numbers = classed_items.class_indices(found, names=names)
+    found = class_images.read_classed_images(folder, "image")
+    numbers = class_images.class_indices(found, names=names)
     return dict(zip(found.ids, numbers.tolist(), strict=True))
 
 
@@ -46,8 +46,8 @@ def test_one_folder_a_class_counts_in_sorted_order(tmp_path):
 def test_folders_counted_from_one_are_in_the_order_of_their_numbers(tmp_path):
     for number in range(1, 11):
         pictures(tmp_path, f"{number}/a.png")
-    found = classed_items.read_classed_items(tmp_path, "image")
-    indices = classed_items.class_indices(found, names=[f"name{i}" for i in range(10)])
+    found = class_images.read_classed_images(tmp_path, "image")
+    indices = class_images.class_indices(found, names=[f"name{i}" for i in range(10)])
     assert [int(key) - 1 for key in found.keys] == indices.tolist()
 
 
@@ -58,8 +58,8 @@ def test_numbers_are_never_sorted_as_text(tmp_path, folders):
     for folder in folders:
         pictures(tmp_path, f"{folder}/a.png")
     with pytest.raises(errors.InputError, match="cannot be numbered"):
-        classed_items.class_indices(
-            classed_items.read_classed_items(tmp_path, "image"),
+        class_images.class_indices(
+            class_images.read_classed_images(tmp_path, "image"),
             names=[f"name{i}" for i in range(10)],
         )
 
@@ -68,35 +68,35 @@ def test_a_picture_of_two_classes_is_refused_and_one_named_twice_is_one(tmp_path
     pictures(tmp_path, "a.png")
     name = "a.png"
     (tmp_path / "labels.tsv").write_text(f"image\tclass\n{name}\t0\n{name}\t0\n")
-    assert classed_items.read_classed_items(tmp_path, "image").ids == (name,)
+    assert class_images.read_classed_images(tmp_path, "image").ids == (name,)
     (tmp_path / "labels.tsv").write_text(f"image\tclass\n{name}\t0\n{name}\t1\n")
     with pytest.raises(errors.InputError, match="line 3.*'1'.*'0' before"):
-        classed_items.read_classed_items(tmp_path, "image")
+        class_images.read_classed_images(tmp_path, "image")
 
 
 def test_side_files_of_another_form_are_named(tmp_path):
     pictures(tmp_path, "n01/a.png")
     (tmp_path / "imagenet_class_index.json").write_text('["n01"]')
     with pytest.raises(errors.InputError, match="no class list of Keras"):
-        classed_items.class_indices(
-            classed_items.read_classed_items(tmp_path, "image"), names=["a", "b"]
+        class_images.class_indices(
+            class_images.read_classed_images(tmp_path, "image"), names=["a", "b"]
         )
     (tmp_path / "labels.npy").write_bytes(b"cut")
     with pytest.raises(errors.InputError, match=r"labels\.npy cannot be read"):
-        classed_items.read_classed_items(tmp_path, "image")
+        class_images.read_classed_images(tmp_path, "image")
 
 
 def test_fewer_folders_of_unknown_names_are_refused(tmp_path):
     pictures(tmp_path, "n02/a.png", "n03/c.png")
     with pytest.raises(errors.InputError, match=r"2 classes \('n02', 'n03', ...\)") as caught:
         classes(tmp_path)
-    assert classed_items.CLASS_INDEX in caught.value.hint
+    assert class_images.CLASS_INDEX in caught.value.hint
 
 
 @pytest.mark.parametrize("level", [".", "inner"])
 def test_fewer_folders_with_a_class_list(tmp_path, level):
     rows = {str(i): [f"n0{i + 1}", name] for i, name in enumerate(NAMES)}
-    (tmp_path / classed_items.CLASS_INDEX).write_text(json.dumps(rows))
+    (tmp_path / class_images.CLASS_INDEX).write_text(json.dumps(rows))
     folder = pictures(tmp_path / level, "n02/a.png", "n03/c.png")
     assert classes(folder) == {"n02/a.png": 1, "n03/c.png": 2}
 
@@ -115,7 +115,7 @@ def test_a_name_of_two_classes_is_no_name(tmp_path):
 def test_a_table_counts_what_is_missing(tmp_path):
     pictures(tmp_path, "a.png")
     (tmp_path / "labels.tsv").write_text("image\tclass\na.png\tgoldfish\nb.png\ttench\n")
-    found = classed_items.read_classed_items(tmp_path, "image")
+    found = class_images.read_classed_images(tmp_path, "image")
     assert (found.ids, found.keys) == (("a.png", "b.png"), ("goldfish", "tench"))
     assert [file.id for file in found.media_files] == ["a.png"]
 
@@ -138,12 +138,12 @@ def test_cifar_100_is_unpacked_once(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32), np.uint8)
     heads = np.array([[9, 1], [9, 2]], np.uint8)
     (tmp_path / "test.bin").write_bytes(np.hstack([heads, pixels.reshape(2, -1)]).tobytes())
-    found = classed_items.read_classed_items(tmp_path, "image")
+    found = class_images.read_classed_images(tmp_path, "image")
     assert found.keys == ("1", "2")
     seen = np.asarray(Image.open(found.media_files[1].path))
     np.testing.assert_array_equal(seen, pixels[1].transpose(1, 2, 0))
     before = found.media_files[0].path.stat().st_mtime_ns
-    again = classed_items.read_classed_items(tmp_path, "image")
+    again = class_images.read_classed_images(tmp_path, "image")
     assert again.media_files[0].path.stat().st_mtime_ns == before
 
 
@@ -166,7 +166,7 @@ def test_stl_10_is_written_by_columns_and_counts_from_one(tmp_path):
 def test_a_binary_file_cut_short(tmp_path):
     (tmp_path / "test_batch.bin").write_bytes(bytes(3072))
     with pytest.raises(errors.InputError, match="3,072 bytes"):
-        classed_items.read_classed_items(tmp_path, "image")
+        class_images.read_classed_images(tmp_path, "image")
 
 
 def test_links_that_are_not_followed_are_told(tmp_path):
@@ -174,7 +174,7 @@ def test_links_that_are_not_followed_are_told(tmp_path):
     outside = pictures(tmp_path / "out", "sharks/c.png") / "sharks"
     (folder / "great white shark").symlink_to(outside)
     (folder / "tench" / "z.png").symlink_to(outside / "c.png")
-    found = classed_items.read_classed_items(folder, "image")
+    found = class_images.read_classed_images(folder, "image")
     assert found.ids == ("goldfish/b.png", "tench/a.png")
     assert [(one.id, one.reason) for one in found.links] == [
         ("great white shark", "linked folder that was not entered"),

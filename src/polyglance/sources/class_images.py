@@ -31,7 +31,7 @@ CLASS_INDEX = "imagenet_class_index.json"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ClassedItems:
+class ClassedImages:
     """Items, or ids of vectors, with what their classes are called.
 
     Attributes:
@@ -49,7 +49,7 @@ class ClassedItems:
     links: tuple[Quarantined, ...] = ()
 
 
-def read_classed_items(folder: Path, modality: Modality) -> ClassedItems:
+def read_classed_images(folder: Path, modality: Modality = "image") -> ClassedImages:
     """The items of a folder with their classes, in whichever of the forms it is.
 
     Args:
@@ -62,21 +62,21 @@ def read_classed_items(folder: Path, modality: Modality) -> ClassedItems:
     folder = Path(folder)
     if (folder / "labels.npy").is_file():
         ids, keys = _numbered(folder)
-        return ClassedItems(ids=ids, keys=keys, media_files=(), folder=folder)
+        return ClassedImages(ids=ids, keys=keys, media_files=(), folder=folder)
     if modality == "image":
         folder = binary_images.unpack(folder) or folder
     if (folder / "labels.tsv").is_file():
         rows = read_table(folder / "labels.tsv", (modality, "class"))
         class_of = _one_class_each(rows, path=folder / "labels.tsv")
         listed = (MediaFile(item, folder / item, modality=modality) for item in class_of)
-        return ClassedItems(
+        return ClassedImages(
             ids=tuple(class_of),
             keys=tuple(class_of.values()),
             media_files=tuple(file for file in listed if file.path.is_file()),
             folder=folder,
         )
     found, left_out = find_and_survey(folder, modality)
-    return ClassedItems(
+    return ClassedImages(
         ids=tuple(item.id for item in found),
         keys=tuple(item.id.rpartition("/")[0] for item in found),
         media_files=tuple(found),
@@ -100,7 +100,7 @@ def _one_class_each(rows: Sequence[tuple[str, ...]], *, path: Path) -> dict[str,
     return class_of
 
 
-def class_indices(found: ClassedItems, *, names: Sequence[str]) -> NDArray[np.int64]:
+def class_indices(found: ClassedImages, *, names: Sequence[str]) -> NDArray[np.int64]:
     """The class index of each item, from what its folder or its row calls the class.
 
     Keys are, in this order: numbers from 0 to C - 1, or all of 1 to C; English names of classes;
