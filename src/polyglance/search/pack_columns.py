@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors, progress
-from polyglance.encoding import media, runs
+from polyglance.encoding import runs
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import SpaceTower
 from polyglance.records import MediaFile
-from polyglance.search import relocation, vector_index
+from polyglance.search import relocation
 from polyglance.storage.ann_index import Found, IndexFacts, Nearest, Rows, is_among
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.schema import require_unit
@@ -78,6 +78,8 @@ def build(
     else:
         rows = reencode(base, pack, items=items)
         column = Store.open(column_path(base.path, pack))
+    from polyglance.search import vector_index  # a search builds nothing
+
     facts = vector_index.bring_up_to_date(column, text_side=lambda: pack.side)
     return ColumnReport(rows=rows, num_rows=len(column), vector_index=facts)
 
@@ -147,6 +149,8 @@ def reencode(
     """
     require_new_tower(pack)
     assert pack.content_side is not None
+    from polyglance.encoding import media  # nor does it decode
+
     column = media.open_media_store(column_path(base.path, pack), SpaceTower(pack.content_side))
     return media.embed_media(
         items, SpaceTower(pack.content_side), store=column, num_threads=num_threads

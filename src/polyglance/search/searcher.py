@@ -31,8 +31,6 @@ from polyglance.search.interpretations import Encoded, Interpretation, Said
 from polyglance.search.language_routing import LanguageRouting, LanguageRow
 from polyglance.search.queries import Media, MediaVector, Query, Term
 from polyglance.search.request import SearchRequest, typed_query
-from polyglance.sources.decoders import decode
-from polyglance.sources.formats import FORMATS
 from polyglance.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -335,6 +333,9 @@ def _answer(
 
 def _decode(media: Media | Image, modality: Modality) -> object:
     """What is searched by, as the towers preprocess it."""
+    from polyglance.sources.decoders import decode  # a query by text decodes nothing
+    from polyglance.sources.formats import FORMATS
+
     if isinstance(media, bytes):
         return decode(media, name=f"the {FORMATS[modality].noun}", modality=modality).item
     if not isinstance(media, Path):
