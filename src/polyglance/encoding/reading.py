@@ -24,14 +24,9 @@ if TYPE_CHECKING:
     import pyarrow
 
 KEY = re.compile(r"[0-9a-f]{32}")
-
-
 Preprocess = Callable[[Any], Any]
 
-
 ENCODE_ROWS = 64
-
-
 # A file is read whole before it is decoded; no item that can be decoded has more.
 MOST_BYTES = 1 << 30
 
@@ -143,8 +138,7 @@ def _read(file: MediaFile) -> tuple[bytes, int]:
     size = before.st_size if file.span is None else file.span[1]
     if size > MOST_BYTES:
         raise OSError(f"it has {size:,} bytes; {MOST_BYTES:,} are read at most")
-    data = read_span(file.path, file.span) if file.span else Path(file.path).read_bytes()
-    return data, before.st_mtime_ns
+    return read_span(file.path, file.span), before.st_mtime_ns
 
 
 def content_key(data: bytes) -> str:

@@ -61,6 +61,11 @@ class ItemFile(NamedTuple):
     size: int
     offset: int | None
 
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """Offset and length of its bytes inside the file; None for all."""
+        return None if self.offset is None else (self.offset, self.size)
+
 
 class Index:
     """An index that is open for search.

@@ -160,11 +160,8 @@ def thumbnail(index: Index, identity: str) -> bytes:
 
 def _decode(file: ItemFile, *, identity: str) -> Image:
     """The image of an item, if it still is the one that was indexed."""
-    path = Path(file.path)
     try:
-        data = (
-            path.read_bytes() if file.offset is None else read_span(path, (file.offset, file.size))
-        )
+        data = read_span(Path(file.path), file.span)
     except OSError as error:
         raise errors.UnavailableError(
             f"the image of {identity!r} cannot be read: {error.strerror or error}",

@@ -69,9 +69,7 @@ class ItemFiles:
         row = self._index.file_of(identity)
         path = self._inside(row, identity)
         try:
-            data = (
-                path.read_bytes() if row.offset is None else read_span(path, (row.offset, row.size))
-            )
+            data = read_span(path, row.span)
         except OSError as error:
             raise _gone(identity, error.strerror or str(error)) from error
         if reading.content_key(data) != row.key:

@@ -130,9 +130,7 @@ def _of_other_content(level: Sequence[MediaFile]) -> MediaFile | None:
 def _content(item: MediaFile) -> bytes | None:
     """The bytes of an item; None where they cannot be read, which is told when it is encoded."""
     try:
-        if item.span is not None:
-            return webdataset.read_span(item.path, item.span)
-        return item.path.read_bytes()
+        return webdataset.read_span(item.path, item.span)
     except OSError:
         return None
 

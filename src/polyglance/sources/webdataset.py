@@ -247,12 +247,14 @@ def _problem_behind(path: Path, end: int) -> str | None:
     return None
 
 
-def read_span(path: Path, span: Span) -> bytes:
-    """The bytes of one place of a file.
+def read_span(path: Path, span: Span | None) -> bytes:
+    """The bytes of one place of a file; None for all of them.
 
     Raises:
         OSError: The file ends before them.
     """
+    if span is None:
+        return Path(path).read_bytes()
     offset, length = span
     with Path(path).open("rb") as file:
         early = offset + length - os.fstat(file.fileno()).st_size

@@ -248,6 +248,4 @@ def _keys_of(
     if not listed and folder is not None:
         listed = named_items.find_named(folder, data.item_ids, modality).items
     for file in listed:
-        yield content_key(
-            read_span(file.path, file.span) if file.span else Path(file.path).read_bytes()
-        )
+        yield content_key(read_span(file.path, file.span))
