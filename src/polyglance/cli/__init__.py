@@ -2,7 +2,7 @@
 
 Next to nothing is imported here, so that Ctrl-C finds its answer from the first moment on; not
 even `typing`, which takes longer than all the rest. The verbs are in `verbs`, what becomes of
-errors in `endings`; `app` is the application of all verbs.
+errors in `exit_codes`; `app` is the application of all verbs.
 """
 
 from __future__ import annotations

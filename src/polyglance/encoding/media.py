@@ -1,10 +1,10 @@
-"""Reading of item files for a store: skip, copy a vector, encode, or set aside.
+"""Encoding of media files into a store: skip, copy a vector, encode, or set aside.
 
 Legend: D width.
 
-Threads read, hash, decode and preprocess ahead of the tower (`read_ahead`); `MediaRun` takes what
-they bring, has it encoded in batches, and appends less often than it encodes, since every append
-is a version of the table.
+Threads read, hash, decode and preprocess ahead of the tower (`reading.read_ahead`); `MediaRun` takes
+what they bring, has it encoded in batches, and appends less often than it encodes, since every
+append is a version of the table.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ def embed_media(
     *,
     store: Store,
     num_threads: int = 2,
-    look: reading.Look | None = None,
+    look: Look | None = None,
     wait_seconds: float = 0.0,
 ) -> EmbedReport:
     """Encode the items that a store lacks; reading and preprocessing run ahead in threads.

@@ -15,16 +15,10 @@ from polyglance.storage.store import Store
 from polyglance.towers import Tower
 
 QUARANTINE_NAME = "quarantine.jsonl"
-
-
 # Fewer than this are done before a bar is read.
 BAR_ROWS = 256
-
-
 # Above this many pieces a table is compacted at the end; opening grows by about 0.1 ms a piece.
 MAX_FRAGMENTS = 64
-
-
 # How long a look-up waits for another process that fills the same cache.
 CACHE_WAIT_SECONDS = 120.0
 

@@ -1,11 +1,11 @@
-"""Encoding of texts and items into a store, once, resumed after any stop.
+"""Encoding of texts into a store, once, resumed after any stop.
 
 Legend: N rows, D width.
 
 Rows are keyed by content, so what a store holds is never encoded again; they are appended as they
-come, so what a killed run had appended is there, once. Items that cannot be read, or for which the
-tower gives no usable vector, are set aside with the reason (`quarantine.jsonl` in the store's
-folder), and the rest goes on. Torch is not imported here.
+come, so what a killed run had appended is there, once. Texts for which the tower gives no usable
+vector are set aside with the reason (`quarantine.jsonl` in the store's folder), and the rest goes
+on. Torch is not imported here.
 """
 
 from __future__ import annotations

@@ -200,7 +200,7 @@ def _of(
 def content_vectors(
     encoder: DualEncoder, data: Contents, *, images: Path | None
 ) -> tuple[Contents, Vectors]:
-    """The content items at hand and their unit vectors (M, D); see `content_at_hand`."""
+    """The content items at hand and their unit vectors (M, D); see `subset_at_hand`."""
     there = subset_at_hand(encoder, data, images=images)
     return there.data, there.vectors
 

@@ -2,7 +2,7 @@
 
 A file whose path, size and time are known is not opened. One whose content is known is not encoded:
 under a new path beside the old one it is a copy, in place of the old one it was moved. A row whose
-file was deleted leaves the index (`leaving`). The towers, and torch, are loaded only when there
+file was deleted leaves the index (`removal`). The towers, and torch, are loaded only when there
 is something to encode.
 """
 
@@ -50,7 +50,7 @@ class IndexReport:
         left_out: Ids of the rows that left since their file is left out by choice now.
         missing: Ids of the rows whose file is gone and that were kept since that was asked for.
         absent: Ids of the rows that were kept since their folder is gone or empty, or since more
-            would go than may; see `leaving`.
+            would go than may; see `removal`.
         quarantined: What was set aside, and why.
         remarks: What is damaged beside items that are indexed, as their captions.
         skipped: What was left out by a rule, and by which.

@@ -150,7 +150,7 @@ def load_multi30k(folder: Path | None, languages: list[str] | None) -> Retrieval
     """Multi30K task 1: the test of 2016, or the validation set where that is not there.
 
     Args:
-        folder: As `multi30k.read_multi30k` takes it.
+        folder: As `multi30k.read_multi30k_captions` takes it.
         languages: Which ones; None takes all that are there.
     """
     where = _required(folder, "multi30k")

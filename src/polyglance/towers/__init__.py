@@ -70,7 +70,6 @@ TOWERS: Mapping[str, TowerSource] = MappingProxyType(
     }
 )
 
-
 # Entry points of third parties, and what their dual encoders embed beside texts.
 GROUPS: Mapping[str, Modality] = MappingProxyType(
     {"polyglance.towers": "image", "polyglance.audio_towers": "audio"}
@@ -121,7 +120,7 @@ def beside(folder: Path, reference: str) -> str:
         reference: One without `./` stays as it is.
 
     Raises:
-        StoreError: For a location that leads out of `folder`, or a path; see `known_places`.
+        StoreError: For a location that leads out of `folder`, or a path; see `trusted_paths`.
 
     >>> beside(Path("/packs/one"), "hf:./tower?pooling=mean")
     'hf:/packs/one/tower?pooling=mean'
