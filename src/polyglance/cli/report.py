@@ -49,10 +49,11 @@ def command(
     options.claim(markdown, "MARKDOWN", force=force)
     options.claim(csv, "CSV", force=force)
     from polyglance import errors
-    from polyglance.report import load_results, page, plain, wording
+    from polyglance.report import load_results, page, plain
+    from polyglance.sources.formats import FORMATS
 
-    if modality not in wording.MODALITIES:
-        raise errors.unknown_name("modality", modality, allowed=wording.MODALITIES)
+    if modality not in FORMATS:
+        raise errors.unknown_name("modality", modality, allowed=FORMATS)
     gathered = load_results.gather(results)
     # Commands make the numbers again, so they have the models' own names.
     facts = load_results.facts(gathered)

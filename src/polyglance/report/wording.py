@@ -15,7 +15,6 @@ from types import MappingProxyType
 from polyglance.languages import registry
 from polyglance.results.schema import Direction
 
-MODALITIES = ("image", "audio")
 MISSING = "–"
 # The sign that is as wide as a plus and that screen readers say as "minus".
 MINUS = "\u2212"
