@@ -2,9 +2,9 @@
 
 Legend: D width.
 
-Threads read, hash, decode and preprocess ahead of the tower (`reading.read_ahead`); `MediaRun` takes
-what they bring, has it encoded in batches, and appends less often than it encodes, since every
-append is a version of the table.
+Threads read, hash, decode and preprocess ahead of the tower (`reading.read_ahead`); `MediaRun`
+takes what they bring, has it encoded in batches, and appends less often than it encodes, since
+every append is a version of the table.
 """
 
 from __future__ import annotations
