@@ -1,6 +1,8 @@
 """Claims of the papers: verdicts by hand, intervals, the table, what is kept, the page."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -137,8 +139,6 @@ def test_kept_scores_become_a_verdict(results):
 
 
 def test_the_other_way_round_it_does_not_hold(results):
-    from dataclasses import replace
-
     claim = replace(CLAIM, arms=CLAIM.arms[::-1])
     assert running.rows(results, [claim])[0].verdict == "does not hold here"
 
@@ -169,3 +169,22 @@ def test_an_unknown_name_is_refused_with_those_there_are(capsys):
     with pytest.raises(SystemExit):
         command.main(["--only", "clip"])
     assert "uclip" in capsys.readouterr().err
+
+
+def test_a_paper_of_which_nothing_was_run_keeps_its_section(results, tmp_path):
+    path = tmp_path / "claims.md"
+    path.write_text("# Old\n\n## M2M\n\nas measured before\n\n## uCLIP\n\nof an earlier run\n")
+    page.write(results, path, command="make claims")
+    text = path.read_text()
+    assert "as measured before" in text
+    assert "of an earlier run" not in text
+    assert "| 7a |" in text
+
+
+def test_an_arm_that_runs_other_steps_than_it_says_is_refused(results, monkeypatch):
+    world = SimpleNamespace(steps=lambda count: count)
+    arm = replace(all_arms()["uclip"], run=lambda world, seed: scores.Ran(hits={}, num_steps=150))
+    monkeypatch.setattr(running, "world_of", lambda *_, **__: world)
+    monkeypatch.setattr(running, "_missing", lambda *_, **__: [(arm, "flickr8k", 0)])
+    with pytest.raises(AssertionError, match="says 200 steps, ran 150"):
+        running.run(results, [CLAIM], data=["flickr8k"])

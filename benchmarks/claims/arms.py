@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from benchmarks.claims.scores import Hits
+from benchmarks.claims.scores import Ran
 from benchmarks.claims.worlds import World
 
 BOTH = ("pictograms", "flickr8k")
@@ -36,14 +36,15 @@ class Arm:
         name: Unique.
         says: What it is, in a few words.
         run: World and seed to scores.
-        settings: What the run depends on, as JSON can hold it.
+        settings: What the run depends on, as JSON can hold it; a `num_steps` among them is checked
+            against the steps that were made.
         data: Worlds that it can be run in.
         seeded: Whether seeds differ.
     """
 
     name: str
     says: str
-    run: Callable[[World, int], Hits]
+    run: Callable[[World, int], Ran]
     settings: Mapping[str, Any]
     data: tuple[str, ...] = BOTH
     seeded: bool = True

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 import numpy as np
 from benchmarks.claims import m2m as m2m_arms
 from benchmarks.claims.arms import BOTH, Arm
-from benchmarks.claims.scores import DECIMALS, Hits
+from benchmarks.claims.scores import DECIMALS, Ran
 from benchmarks.claims.worlds import World
 from benchmarks.real_pairs import SHARED
 
@@ -89,13 +89,13 @@ def _base(world: World) -> Side:
     return LanguagePack.load(folder).side
 
 
-def _unadapted(world: World, seed: int) -> Hits:
+def _unadapted(world: World, seed: int) -> Ran:
     del seed
     return world.hits(_base(world), languages=_spoken(world))
 
 
-def _adapted(config: BabelAdapterConfig) -> Callable[[World, int], Hits]:
-    def run(world: World, seed: int) -> Hits:
+def _adapted(config: BabelAdapterConfig) -> Callable[[World, int], Ran]:
+    def run(world: World, seed: int) -> Ran:
         data = _sampled(world, seed)
         pack = babel_adapter.train(
             _pairs(data, _spoken(world)),
@@ -105,15 +105,15 @@ def _adapted(config: BabelAdapterConfig) -> Callable[[World, int], Hits]:
             image_text=data,
             cache=world.cache,
         )
-        return world.hits(pack.side, languages=_spoken(world))
+        return world.hits_of_pack(pack, languages=_spoken(world))
 
     return run
 
 
-def _among(count: int) -> Callable[[World, int], Hits]:
+def _among(count: int) -> Callable[[World, int], Ran]:
     """Each picture classified among `count` classes, drawn anew five times: English, no prompt."""
 
-    def run(world: World, seed: int) -> Hits:
+    def run(world: World, seed: int) -> Ran:
         random = np.random.default_rng(seed)
         first = {c.item_id: c.text for c in reversed(world.data.captions[ENGLISH])}
         rows = np.array([i for i, name in enumerate(world.data.item_ids) if name in first])
@@ -136,20 +136,19 @@ def _among(count: int) -> Callable[[World, int], Hits]:
             for row, r, t in zip(rows, right, tried, strict=True)
             if t
         }
-        return {
-            "content_to_text": {
-                split: {ENGLISH: [share.get(int(i)) for i in world.members(split)]}
-                for split in world.data.splits
-            }
+        found = {
+            split: {ENGLISH: [share.get(int(i)) for i in world.members(split)]}
+            for split in world.data.splits
         }
+        return Ran(hits={"content_to_text": found})
 
     return run
 
 
-def _prompted(kind: str) -> Callable[[World, int], Hits]:
+def _prompted(kind: str) -> Callable[[World, int], Ran]:
     """Pictures classified among all names asked for, with the m2m map behind the wide tower."""
 
-    def run(world: World, seed: int) -> Hits:
+    def run(world: World, seed: int) -> Ran:
         tower = world.tower("others", frozen=True)
         if ("m2m", seed) not in world.kept:
             pairs = english_text.encode_pairs(
@@ -172,7 +171,7 @@ def _prompted(kind: str) -> Callable[[World, int], Hits]:
                 found.setdefault(split, {})[language] = _accuracy(
                     world, side, language=language, templates=chosen[::TEMPLATE_STEP], split=split
                 )
-        return {"content_to_text": found}
+        return Ran(hits={"content_to_text": found})
 
     return run
 

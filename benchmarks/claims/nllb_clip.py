@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 from benchmarks.claims.arms import BOTH, Arm
-from benchmarks.claims.scores import Hits
+from benchmarks.claims.scores import Ran
 from benchmarks.claims.worlds import World
 
 from polyglance.languages.registry import ENGLISH
@@ -62,8 +62,8 @@ def spread(data: ImageText, *, equal: bool, seed: int) -> ImageText:
     return image_text.join(chosen, item_ids=data.item_ids, contents=data.contents)
 
 
-def _regime(config: NllbClipConfig) -> Callable[[World, int], Hits]:
-    def run(world: World, seed: int) -> Hits:
+def _regime(config: NllbClipConfig) -> Callable[[World, int], Ran]:
+    def run(world: World, seed: int) -> Ran:
         told = replace(config, seed=seed, num_steps=world.steps(config.num_steps))
         pixels = None
         if config.regime == "full":
@@ -84,8 +84,8 @@ def _regime(config: NllbClipConfig) -> Callable[[World, int], Hits]:
     return run
 
 
-def _shares(config: NllbClipConfig, *, equal: bool) -> Callable[[World, int], Hits]:
-    def run(world: World, seed: int) -> Hits:
+def _shares(config: NllbClipConfig, *, equal: bool) -> Callable[[World, int], Ran]:
+    def run(world: World, seed: int) -> Ran:
         pack = nllb_clip.train(
             spread(world.image_text, equal=equal, seed=seed),
             teacher=world.teacher,

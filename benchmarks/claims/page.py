@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.claims import published, running
-from benchmarks.claims.arms import PAPERS, all_arms
+from benchmarks.claims.arms import all_arms
 from benchmarks.claims.running import Results, Row
 from benchmarks.claims.table import DATA
 from benchmarks.claims.verdicts import LEAST_LEVEL_IN_MARGINS
@@ -68,33 +68,46 @@ Teachers and text towers are trained once: seeds are those of the trainings that
 
 
 def write(results: Results, path: Path, *, command: str) -> None:
-    """Write the page.
+    """Write the page; a paper of which nothing was run keeps the section that it has there.
 
     Args:
         results: Holds the scores.
         path: Of the page.
         command: That a reader types to get it again.
     """
-    atomic.write_text(path, render(results, running.rows(results), command=command))
+    there = path.read_text(encoding="utf-8") if path.is_file() else ""
+    atomic.write_text(path, render(results, running.rows(results), command=command, there=there))
 
 
-def render(results: Results, rows: Sequence[Row], *, command: str) -> str:
+def render(results: Results, rows: Sequence[Row], *, command: str, there: str = "") -> str:
     """The page as text.
 
     Args:
         results: Holds the scores of the arms.
         rows: Verdicts, in the order of the claims.
         command: That a reader types to get it again.
+        there: The page as it is, which keeps what was not run.
     """
-    parts = [HEAD, _made(results, command), _summary(rows)]
+    parts = [HEAD]
     if REMARKS.is_file():
         parts.append(REMARKS.read_text(encoding="utf-8"))
-    for paper in PAPERS:
+    for paper, title in TITLES.items():
         own = [row for row in rows if row.claim.paper == paper]
-        if own:
-            parts.append(f"## {TITLES[paper]}\n\n{_table(own)}\n\n{_remarks(own)}")
+        kept = _section(there, title)
+        if kept and not any(row.effect and row.data != published.NAME for row in own):
+            parts.append(kept)
+        elif own:
+            parts.append(f"## {title}\n\n{_made(results, command)}\n{_summary(own)}")
+            parts.append(f"{_table(own)}\n\n{_remarks(own)}")
             parts.append(_arms(results, own))
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _section(page: str, title: str) -> str:
+    """A section of the page with its heading; empty where it has none."""
+    _, heading, rest = page.partition(f"## {title}\n")
+    body, _, _ = rest.partition("\n## ")
+    return f"{heading}{body.rstrip()}\n" if heading else ""
 
 
 def _made(results: Results, command: str) -> str:
@@ -120,7 +133,7 @@ def _summary(rows: Sequence[Row]) -> str:
     """How many rows got which verdict, by data."""
     labels = [label for label in (*DATA, "none") if any(row.data == label for row in rows)]
     names = ("holds", "does not hold here", "cannot tell", running.NOT_RUN)
-    lines = ["## Verdicts\n", f"| data | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
+    lines = [f"| data | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
     for label in labels:
         found = [row.verdict for row in rows if row.data == label]
         lines.append(f"| {label} | {' | '.join(str(found.count(name)) for name in names)} |")
@@ -201,22 +214,24 @@ def _count(number: int, name: str) -> str:
 
 
 def _arms(results: Results, rows: Sequence[Row]) -> str:
-    """What each arm is, and how long it took."""
+    """What each arm is, the steps that it made, and how long it took."""
     names = list(dict.fromkeys(name for row in rows for name in row.claim.arms))
     lines = [
-        "| arm | what it is | seconds a seed, whatever else ran: pictograms, flickr8k |",
-        "| --- | --- | --- |",
+        "| arm | what it is | steps | seconds a seed, whatever else ran: pictograms, flickr8k |",
+        "| --- | --- | --- | --- |",
     ]
     for name in names:
         arm = all_arms().get(name)
         if arm is None:
-            lines.append(f"| {name} | the author's figures only | |")
+            lines.append(f"| {name} | the author's figures only | | |")
             continue
-        seconds = []
+        seconds, steps = [], list[str]()
         for data in ("pictograms", "flickr8k"):
             found = results.found(arm, data)
             seconds.append(
                 f"{sum(each.seconds for each in found) / len(found):.0f}" if found else "-"
             )
-        lines.append(f"| {name} | {arm.says} | {', '.join(seconds)} |")
+            steps.extend(str(each.num_steps) for each in found if each.num_steps is not None)
+        told = ", ".join(dict.fromkeys(steps)) or "-"
+        lines.append(f"| {name} | {arm.says} | {told} | {', '.join(seconds)} |")
     return "\n".join(lines) + "\n"

@@ -111,17 +111,21 @@ def run(results: Results, claims: Sequence[Claim], *, data: Sequence[str]) -> No
         world = world_of(name, results.folder, quick=results.quick)
         started = time.perf_counter()
         try:
-            hits = arm.run(world, seed)
+            ran = arm.run(world, seed)
         except errors.UnavailableError as error:
             say(f"{name}: {arm.name} cannot be run: {error.message}")
             continue
+        said = arm.settings.get("num_steps")
+        if said is not None and ran.num_steps != world.steps(said):
+            raise AssertionError(f"{arm.name} says {world.steps(said)} steps, ran {ran.num_steps}")
         found = Measured(
             arm=arm.name,
             data=name,
             seed=seed,
             settings=dict(arm.settings),
             seconds=round(time.perf_counter() - started, 1),
-            hits=hits,
+            hits=ran.hits,
+            num_steps=ran.num_steps,
         )
         scores.save(found, results.folder / "scores")
         say(f"{number + 1} of {len(todo)}  {name}: {arm.name}, seed {seed}, {found.seconds:.0f} s")

@@ -24,6 +24,19 @@ Hits = Mapping[str, Mapping[str, Mapping[str, Sequence[float | None]]]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ran:
+    """What one training gave.
+
+    Attributes:
+        hits: From 0 to 1.
+        num_steps: Optimiser steps that were made, as its pack says; None where none were.
+    """
+
+    hits: Hits
+    num_steps: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measured:
     """The scores of one arm on one data set with one seed.
 
@@ -34,6 +47,7 @@ class Measured:
         settings: What the arm was run with; another set is another run.
         seconds: It took.
         hits: From 0 to 1.
+        num_steps: Optimiser steps that were made; None where none were.
     """
 
     arm: str
@@ -42,6 +56,7 @@ class Measured:
     settings: Mapping[str, Any]
     seconds: float
     hits: Hits
+    num_steps: int | None = None
 
 
 def path_of(folder: Path, *, arm: str, data: str, seed: int) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.claims.scores import DECIMALS, Hits
+from benchmarks.claims.scores import DECIMALS, Ran
 from numpy.typing import NDArray
 
 from polyglance.encoding.texts import VectorCache, text_vectors
@@ -123,23 +123,34 @@ class World:
             self.image_text.content_keys,
         )
 
-    def hits_of_pack(self, pack: LanguagePack, *, languages: Sequence[str] | None = None) -> Hits:
+    def hits_of_pack(self, pack: LanguagePack, *, languages: Sequence[str] | None = None) -> Ran:
         """Score a pack in every language, English too: nobody speaks in its place."""
         contents = pack.project(self.contents)
         if pack.content_side is not None:
             assert self.encode_test is not None
             contents = self.encode_test(pack.content_side)
-        return self.hits(pack.side, contents=contents, languages=languages)
+        return self.hits(
+            pack.side,
+            contents=contents,
+            languages=languages,
+            num_steps=pack.manifest.data.get("num_steps"),
+        )
 
     def hits(
-        self, side: Side, *, contents: Vectors | None = None, languages: Sequence[str] | None = None
-    ) -> Hits:
+        self,
+        side: Side,
+        *,
+        contents: Vectors | None = None,
+        languages: Sequence[str] | None = None,
+        num_steps: int | None = None,
+    ) -> Ran:
         """Hit rate at 10 both ways of a text side, content by content.
 
         Args:
             side: Gives texts vectors.
             contents: Float32 (M, D), unit, that they are compared with; None for the world's.
             languages: Which ones; None takes all.
+            num_steps: That the training behind it made.
         """
         speaker = _Speaker(side)
         found: dict[str, dict[str, dict[str, list[float | None]]]] = {}
@@ -157,7 +168,7 @@ class World:
                 )
                 row = [_rounded(hit_of.get(int(i))) for i in self.members(part.split)]
                 found.setdefault(part.direction, {}).setdefault(part.split, {})[language] = row
-        return found
+        return Ran(hits=found, num_steps=num_steps)
 
 
 @dataclass(frozen=True, eq=False)

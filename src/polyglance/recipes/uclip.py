@@ -158,6 +158,7 @@ def fit(
     )
     chains = [_folded(both[i], constants[i], kept, config) for i in (0, 1)]
     facts = {
+        "num_steps": report.num_steps,
         "last_loss": report.history[-1]["total"],
         "precision": "bfloat16" if half else "float32",
         **_dev_facts(chains, pairs.rows(dev_rows)),
