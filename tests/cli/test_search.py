@@ -25,6 +25,16 @@ def test_by_picture_alone_and_with_text(run, index_folder, picture_folder):
     assert FILE not in [hit["id"] for hit in answer["hits"][:1]]
 
 
+def test_a_model_that_must_know_the_language_is_told_it_or_refuses(run, index_folder, monkeypatch):
+    monkeypatch.setattr(small_world.WordTower, "uses_language", True)
+    code, _, err = run("search", QUERY, "--index", index_folder)
+    assert code == 2
+    assert "the tower uses the language, and no languages were given" in err
+    assert "--language" in err
+    code, out, _ = run("search", QUERY, "--index", index_folder, "--language", "en", "--paths")
+    assert (code, FILE in out) == (0, True)
+
+
 def test_filters(run, index_folder):
     argv = ("search", QUERY, "--index", index_folder, "--json", "-k", 100)
     _, out, _ = run(*argv, "--since", "1999", "--until", "2000")

@@ -160,6 +160,8 @@ def test_the_language_counts_only_where_the_tower_uses_it(tmp_path):
     assert (found[0] != found[1]).any()
     with pytest.raises(errors.LanguageError, match="no languages were given"):
         text_vectors(texts, tower, store=store)
+    with pytest.raises(errors.LanguageError, match="no languages were given"):
+        text_vectors(texts, tower)
     with pytest.raises(errors.InputError, match="2 languages for 3 texts"):
         embed_texts(texts, tower, store=store, languages=languages[:2])
     other = TextTower()

@@ -55,6 +55,19 @@ def test_a_tower_named_by_a_path_goes_along(letters_reference, texts, tmp_path):
     assert suffixes <= {".json", ".safetensors", ".txt", ".md"}
 
 
+def test_the_prompt_is_kept(letters_reference, texts, tmp_path):
+    folder = Path(letters_reference.partition(":")[2])
+    said = {"prompts": {"query": "x y ", "passage": "z "}}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(said))
+    packs = {name: pack_of(f"{letters_reference}?prompt={name}") for name in said["prompts"]}
+    assert len({pack.manifest.tower_fingerprint for pack in packs.values()}) == 2
+    exported(packs["passage"], tmp_path / "out")
+    again = LanguagePack.load(tmp_path / "out")
+    assert again.manifest.tower == "sentence:./tower?prompt=passage"
+    np.testing.assert_array_equal(vectors(again, texts), vectors(packs["passage"], texts))
+    assert np.abs(vectors(again, texts) - vectors(packs["query"], texts)).max() > 1e-3
+
+
 @pytest.mark.parametrize("method", ["weights", "adapters"])
 def test_so_does_the_base_of_a_tuned_tower(method, letters_reference, tune, texts, tmp_path):
     languages = [GERMAN, HINDI] if method == "adapters" else ()

@@ -1,6 +1,7 @@
 """Immich's form, read as its machine-learning service reads it, step by step."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -159,3 +160,15 @@ def test_the_image_side_needs_a_model(bert_reference, tmp_path):
     with pytest.raises(errors.ExportError, match="no model was given") as refused:
         export.export(order, "immich", out=tmp_path / "out")
     assert "--model hf:owner/teacher" in refused.value.hint
+
+
+def test_texts_filled_up_in_front_are_refused(make_checkpoint, tmp_path):
+    folder = tmp_path / "left"
+    shutil.copytree(make_checkpoint("siglip"), folder)
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "padding_side": "left"}))
+    model = DualEncoder.load(f"hf:{folder}")
+    pack = pack_of(f"hf:{folder}", space_id=model.space_id)
+    with pytest.raises(errors.ExportError, match="filled up in front") as refused:
+        export.export(export.Order(pack=pack, model=model), "immich", out=tmp_path / "out")
+    assert "--to onnx" in refused.value.hint

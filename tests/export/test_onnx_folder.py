@@ -1,6 +1,7 @@
 """The ONNX form: onnxruntime and tokenizers alone give the pack's own vectors."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -80,6 +81,29 @@ def test_nllb_takes_the_code_in_front_of_the_text(make_checkpoint, texts, tmp_pa
         found = text_vectors(tmp_path / "out", [language + text for text in texts])
         agrees(found, vectors(pack, texts, language=language))
     assert "deu_Latnein Hund" in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_prefix_stands_behind_the_code_as_it_does_in_the_tower(make_checkpoint, texts, tmp_path):
+    pack = pack_of(f"hf:{make_checkpoint('nllb')}?prefix=x y ")
+    exported(pack, tmp_path / "out")
+    found = text_vectors(tmp_path / "out", [GERMAN + text for text in texts])
+    agrees(found, vectors(pack, texts, language=GERMAN))
+    plain = pack_of(f"hf:{make_checkpoint('nllb')}")
+    assert np.abs(found - vectors(plain, texts, language=GERMAN)).max() > 1e-3
+
+
+@pytest.mark.slow
+def test_texts_are_filled_up_on_the_towers_side(make_checkpoint, texts, tmp_path):
+    folder = tmp_path / "left"
+    shutil.copytree(make_checkpoint("siglip"), folder)
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "padding_side": "left"}))
+    pack = pack_of(f"hf:{folder}")
+    wanted = vectors(pack, texts)
+    assert np.abs(wanted - vectors(pack_of(f"hf:{make_checkpoint('siglip')}"), texts)).max() > 1e-3
+    exported(pack, tmp_path / "out")
+    agrees(text_vectors(tmp_path / "out", texts), wanted)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The sentence-transformers form: stock modules alone give the pack's own vectors."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,6 +80,17 @@ def test_checkpoints_of_transformers(form, make_checkpoint, texts, tmp_path):
     options = "pooling=mean" if name == "t5" else options
     reference = f"hf:{make_checkpoint(name)}?{options}"
     agrees(pack_of(reference.rstrip("?")), texts, tmp_path / "out")
+
+
+@pytest.mark.parametrize("options", ["prompt=q", "prompt=", "prefix=q a "])
+def test_the_prompt_of_the_tower_goes_along(options, letters_reference, texts, tmp_path):
+    folder = Path(letters_reference.partition(":")[2])
+    said = {"prompts": {"q": "x y "}, "truncate_dim": 6}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(said))
+    pack = pack_of(f"{letters_reference}?{options}")
+    agrees(pack, texts, tmp_path / "out")
+    # It is inside the tokenizer: nobody who encodes with the folder has to know of it.
+    assert not (tmp_path / "out" / "config_sentence_transformers.json").exists()
 
 
 @pytest.mark.parametrize("kind", ["sentence", "bert", "clip"])

@@ -304,6 +304,20 @@ def test_the_likeliest_reading_is_asked_however_unsure(index_path, pack, guessed
     assert one[1].language == "deu_Latn"
 
 
+def test_a_model_that_reads_the_language_is_asked_in_each(index_path, plain_pack, guessed):
+    poor = with_scores(plain_pack, {"deu_Latn": (0.1, 0.3), "hin_Deva": (0.9, 0.1)})
+    routing = Searcher(index_path, packs=[poor])._routing
+    guessed(eng_Latn=0.5, deu_Latn=0.4, hin_Deva=0.1)
+
+    def read():
+        found = interpretations.assume(interpretations.Said("x y"), routing=routing)
+        return [(one.speaker, one.language, one.others) for _, one in found]
+
+    assert read()[0] == ("teacher", "eng_Latn", ("deu_Latn",))
+    routing.teacher.__dict__["uses_language"] = True
+    assert read()[:2] == [("teacher", "eng_Latn", ()), ("teacher", "deu_Latn", ())]
+
+
 def test_copies_are_folded_and_counted(picture_folder, model_folder, tmp_path):
     path = picture_folder / file_of(QUERY)
     for number in range(120):  # more than are looked at first

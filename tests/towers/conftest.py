@@ -159,6 +159,50 @@ def _altclip(folder):
     ).save_pretrained(folder)
 
 
+def _metaclip_2(folder):
+    from transformers import CLIPImageProcessorPil, MetaClip2Config, MetaClip2Model
+
+    special = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+    text = {**TEXT, "vocab_size": xlm_tokenizer(folder), "projection_dim": 10, **special}
+    config = MetaClip2Config(text_config=text, vision_config=VISION, projection_dim=10)
+    _save(MetaClip2Model(config), folder)
+    CLIPImageProcessorPil(
+        size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}
+    ).save_pretrained(folder)
+
+
+def _align(folder):
+    """As the published one prepares its images: a square, cropped, to the range -1 to 1."""
+    from transformers import AlignConfig, AlignModel, EfficientNetImageProcessorPil
+
+    vision = {
+        "image_size": 16,
+        "width_coefficient": 1.0,
+        "depth_coefficient": 1.0,
+        "depth_divisor": 2,
+        "kernel_sizes": [3, 3, 5],
+        "in_channels": [32, 4, 6],
+        "out_channels": [4, 6, 10],
+        "strides": [1, 2, 2],
+        "num_block_repeats": [1, 1, 2],
+        "expand_ratios": [1, 2, 2],
+        "hidden_dim": 20,
+    }
+    text = {**TEXT, "vocab_size": bert_tokenizer(folder)}
+    config = AlignConfig(text_config=text, vision_config=vision, projection_dim=10)
+    _save(AlignModel(config), folder)
+    EfficientNetImageProcessorPil(
+        size={"height": 20, "width": 20},
+        crop_size={"height": 16, "width": 16},
+        do_center_crop=True,
+        do_normalize=False,
+        rescale_factor=2 / 255,
+        rescale_offset=True,
+        include_top=False,
+        resample=2,
+    ).save_pretrained(folder)
+
+
 def _siglip(folder):
     from transformers import SiglipConfig, SiglipImageProcessorPil, SiglipModel
 
@@ -237,6 +281,8 @@ BUILDERS = {
     "clip": _clip,
     "chinese_clip": _chinese_clip,
     "altclip": _altclip,
+    "metaclip_2": _metaclip_2,
+    "align": _align,
     "siglip": _siglip,
     "siglip2": _siglip2,
     "bert": _bert,

@@ -138,6 +138,7 @@ def text_vectors(
         ConfigError: Both `store` and `cache`, or a store of another output.
         LanguageError, InputError, StoreError, DiskFullError: As `embed_texts`.
     """
+    _require_languages(tower, languages)
     if not tower.worth_storing:
         # Such a tower encodes faster than a store reads.
         cache = None
@@ -177,13 +178,18 @@ def _width_of(tower: Tower, *, output: Output) -> int:
     return int(tower.encode(["a"], languages=languages, output=output).shape[1])
 
 
-def _text_keys(texts: Sequence[str], tower: Tower, *, languages: Sequence[str] | None) -> list[str]:
-    """The content key of each text, checked."""
+def _require_languages(tower: Tower, languages: Sequence[str] | None) -> None:
+    """Refuse texts whose language a tower must know and nobody gave."""
     if tower.uses_language and languages is None:
         raise errors.LanguageError(
             "the tower uses the language, and no languages were given; one a text is wanted",
             hint="give languages, or --language on the command line",
         )
+
+
+def _text_keys(texts: Sequence[str], tower: Tower, *, languages: Sequence[str] | None) -> list[str]:
+    """The content key of each text, checked."""
+    _require_languages(tower, languages)
     if languages is not None and len(languages) != len(texts):
         raise errors.InputError(
             f"{len(languages)} languages for {len(texts)} texts", hint="give one a text"

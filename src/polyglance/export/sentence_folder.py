@@ -29,7 +29,7 @@ from polyglance.export.text_parts import TextParts, text_parts
 from polyglance.heads.affine import AffineMap, Chain
 from polyglance.model.side import Side
 from polyglance.storage import tensor_files
-from polyglance.towers.libraries.sentence_transformers import UnitLength
+from polyglance.towers.libraries.sentence_folders import UnitLength
 from polyglance.towers.runtime import bert, weights
 from polyglance.towers.runtime.pooling import PooledEncoder
 from polyglance.towers.trainable.assembled import ProjectedEncoder

@@ -22,7 +22,7 @@ from polyglance.export.request import Order
 from polyglance.languages.registry import ENGLISH
 from polyglance.languages.text_forms import TextForm
 from polyglance.towers import Tower, parse_reference
-from polyglance.towers.libraries import sentence_transformers, transformers
+from polyglance.towers.libraries import sentence_folders, transformers
 from polyglance.towers.runtime import checkpoints
 from polyglance.towers.trainable import adapters, lora
 from polyglance.towers.trainable.assembled import Identity, ProjectedEncoder, TorchTextTower
@@ -120,13 +120,13 @@ def _checkpoint_of(tower: TorchTextTower, reference: str) -> TextParts:
             ),
         )
     if parsed.library == "sentence":
-        folder = sentence_transformers.folder_of(parsed)
-        chain = sentence_transformers.read_chain(folder)
+        folder = sentence_folders.folder_of(parsed)
+        chain = sentence_folders.read_chain(folder)
         assert chain is not None  # otherwise it would be no TorchTextTower
         return TextParts(
             tower=tower,
             checkpoint=chain.transformer,
-            prefix=sentence_transformers.prompt_of(folder, asked=parsed.options.get("prompt")),
+            prefix=sentence_folders.prompt_of(folder, parsed),
             text_form=chain.form,
         )
     raise errors.ExportError(

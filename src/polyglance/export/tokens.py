@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from polyglance import errors
 from polyglance.export.request import PROBES
 from polyglance.export.text_parts import TextParts
 from polyglance.languages.text_forms import TextForm
 from polyglance.towers.libraries import transformers
-from polyglance.towers.runtime import nllb
+from polyglance.towers.runtime import language_tokens
 
 FILES = ("tokenizer.json", "tokenizer_config.json")
 
@@ -30,11 +30,17 @@ def write_tokenizer(parts: TextParts, folder: Path, *, max_length: int, padded: 
         parts: Whose tokenizer.
         folder: Where.
         max_length: Tokens at which texts are cut.
-        padded: Whether all rows are filled up to `max_length`.
+        padded: Whether all rows are filled up to `max_length`, behind their tokens.
 
     Raises:
         ExportError: Where the ids would be others, or the tokenizer has no such file.
     """
+    side = padding_side(parts)
+    if padded and side == "left":
+        raise errors.ExportError(
+            "the text tower reads texts filled up in front, and this form fills them up behind",
+            hint="export it with --to onnx, whose tokenizer.json fills up in front",
+        )
     tokenizer = _plain(parts)
     _prepare_texts(tokenizer, prefix=parts.prefix, form=parts.text_form)
     tokenizer.no_padding()
@@ -42,7 +48,9 @@ def write_tokenizer(parts: TextParts, folder: Path, *, max_length: int, padded: 
     _check(tokenizer, parts, max_length=max_length)
     pad_token = tokenizer.id_to_token(parts.tower.pad_id)
     if padded or parts.fixed_length:
-        tokenizer.enable_padding(length=max_length, pad_id=parts.tower.pad_id, pad_token=pad_token)
+        tokenizer.enable_padding(
+            direction=side, length=max_length, pad_id=parts.tower.pad_id, pad_token=pad_token
+        )
     tokenizer.save(str(folder / FILES[0]))
     facts = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -56,6 +64,13 @@ def marked(texts: Sequence[str], parts: TextParts) -> list[str]:
     """Texts as the written tokenizer wants them: NLLB's with their language code in front."""
     code = parts.language if parts.tower.uses_language else ""
     return [code + text for text in texts]
+
+
+def padding_side(parts: TextParts) -> Literal["left", "right"]:
+    """Where a tower that reads texts of one length has them filled up; others: behind."""
+    tags = [parts.language] if parts.tower.uses_language else None
+    first = parts.tower.token_rows(["a"], tags)[0][0]
+    return "left" if parts.fixed_length and first == parts.tower.pad_id else "right"
 
 
 def pad_token(folder: Path) -> str:
@@ -83,7 +98,7 @@ def _plain(parts: TextParts) -> Any:
         )
     inner = Tokenizer.from_str(inner.to_str())
     if parts.tower.uses_language:
-        assert nllb.language_codes(loaded)
+        assert language_tokens.language_codes(loaded)
         end = loaded.eos_token
         inner.post_processor = TemplateProcessing(
             single=f"$A {end}", special_tokens=[(end, loaded.eos_token_id)]
@@ -117,7 +132,8 @@ def _check(tokenizer: Any, parts: TextParts, *, max_length: int) -> None:
     for text, row, encoding in zip(PROBES, wanted, found, strict=True):
         ids = encoding.ids
         if parts.fixed_length:
-            ids = ids + [parts.tower.pad_id] * (max_length - len(ids))
+            filled = [parts.tower.pad_id] * (max_length - len(ids))
+            ids = filled + ids if padding_side(parts) == "left" else ids + filled
         if len(row) <= max_length and ids != list(row):
             raise errors.ExportError(
                 f"tokenizer.json gives {text[:40]!r} the ids {ids[:8]}..., the tower's own "

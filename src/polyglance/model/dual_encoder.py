@@ -17,6 +17,7 @@ import numpy as np
 from polyglance import errors, towers
 from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.heads import affine
+from polyglance.languages.registry import ENGLISH
 from polyglance.model import same_space
 from polyglance.model.manifest import Speaker
 from polyglance.model.pack import LanguagePack
@@ -111,7 +112,9 @@ class DualEncoder:
                 self.reference,
                 pack.manifest.teacher,
                 probes=pack.probes,
-                encode=lambda texts: self.with_no_pack().encode_texts(texts, languages=None),
+                encode=lambda texts: self.with_no_pack().encode_texts(
+                    texts, languages=[ENGLISH] * len(texts)
+                ),
                 look=self.encode_items,
             )
         return DualEncoder(self.content, self.text, self.reference, pack)

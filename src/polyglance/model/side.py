@@ -112,7 +112,7 @@ class SpaceTower(Tower):
 
     def __init__(self, side: Side) -> None:
         self.side = side
-        self.modality = side.tower.modality
+        self.modality, self.uses_language = side.tower.modality, side.tower.uses_language
         self.dim = side.dim
         self.space_id = side.space_id
         self.fingerprint = side.space_id

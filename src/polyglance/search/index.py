@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyglance import errors
+from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import TextRouter, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.model.same_space import require_equivalent
@@ -215,7 +216,7 @@ class Index:
                 self.model,
                 pack.manifest.teacher,
                 probes=pack.probes,
-                encode=lambda texts: alone.encode_texts(texts, languages=None),
+                encode=lambda texts: alone.encode_texts(texts, languages=[ENGLISH] * len(texts)),
                 look=lambda items: SpaceTower(self.side("content")).encode(items),
             )
         return TextRouter(self.store.facts.dim, teacher, pack)

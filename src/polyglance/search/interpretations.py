@@ -121,10 +121,12 @@ def assume(said: Said, *, routing: LanguageRouting) -> list[tuple[TextEncoder, I
     )
     if not guesses:
         return [(routing.nameless, _assumption(said.text, None, routing.nameless, 1.0))]
-    alike: dict[tuple[TextEncoder, str | None], list[detection.Guess]] = {}
+    by_encoder: dict[TextEncoder, list[detection.Guess]] = {}
     for one in guesses:
-        encoder = routing.of(one.language)
-        alike.setdefault((encoder, one.language if encoder.uses_language else None), []).append(one)
+        by_encoder.setdefault(routing.of(one.language), []).append(one)
+    alike = [
+        (encoder, each) for encoder, group in by_encoder.items() for each in _alike(encoder, group)
+    ]
     named = {one.language for one in detection.worth_naming(guesses)}
     found = [
         (
@@ -138,11 +140,21 @@ def assume(said: Said, *, routing: LanguageRouting) -> list[tuple[TextEncoder, I
                 others=tuple(one.language for one in others if one.language in named),
             ),
         )
-        for (encoder, _), (first, *others) in alike.items()
+        for encoder, (first, *others) in alike
     ]
     found.sort(key=lambda pair: -pair[1].share)
     likely = [pair for pair in found if pair[1].share >= LEAST_SHARE]
     return (likely or found[:1])[:MAX_READINGS]
+
+
+def _alike(encoder: TextEncoder, guesses: list[detection.Guess]) -> list[list[detection.Guess]]:
+    """Guesses of one encoder, together where its vector is the same for all of them.
+
+    Whether it is, is asked of an encoder that will answer and has a choice: the model's own text
+    side would be loaded for it.
+    """
+    asked = len(guesses) > 1 and math.fsum(one.share for one in guesses) >= LEAST_SHARE
+    return [[one] for one in guesses] if asked and encoder.uses_language else [guesses]
 
 
 def combinations(

@@ -66,14 +66,15 @@ class TextEncoder:
 
     @cached_property
     def uses_language(self) -> bool:
-        """Whether the language changes the vector; of the teacher this is not asked."""
-        return self.pack is not None and self.pack.side.tower.uses_language
+        """Whether the language changes the vector; to know it of the teacher loads its tower."""
+        side = self._router.load_teacher() if self.pack is None else self.pack.side
+        return side.tower.uses_language
 
     @property
     def a_language(self) -> str | None:
-        """One to warm it up with: that it speaks, or else that it lists."""
+        """One to warm it up with: that it speaks, or else that it lists; of the teacher English."""
         if self.pack is None:
-            return None
+            return ENGLISH
         listed = self.pack.manifest.languages
         spoken = (name for name, row in listed.items() if row.speaks == "pack")
         return next(spoken, next(iter(listed), None))

@@ -29,15 +29,13 @@ FAMILIES: Mapping[str, str] = MappingProxyType({"xlm-roberta": XLM_R, "xlm-rober
 IN_TWO_SCRIPTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"zh": ("zho_Hans", "zho_Hant"), "ku": ("kmr_Latn", "ckb_Arab")}
 )
-# Checkpoints of NLLB name their languages as tokens.
-_TOKEN_FILES = ("special_tokens_map.json", "tokenizer_config.json", "tokenizer.json")
 
 
 def languages_of(tower: Tower, reference: str) -> tuple[str, ...]:
     """Ids of the languages that a tower is said to know, sorted; empty where nothing says so.
 
     Args:
-        tower: The text tower; its own `languages`, where it has such, come first.
+        tower: The text tower; its own `languages` (NLLB's are its tokenizer's) come first.
         reference: How it is named; `?languages=de,fr` of precomputed vectors comes next, then what
             the folder of a checkpoint says.
     """
@@ -71,9 +69,9 @@ def known(codes: Iterable[str]) -> tuple[str, ...]:
 def _folder_of(reference: TowerReference) -> Path | None:
     """The folder of a checkpoint, which is there since its tower was loaded."""
     if reference.library == "sentence":
-        from polyglance.towers.libraries import sentence_transformers
+        from polyglance.towers.libraries import sentence_folders
 
-        return sentence_transformers.folder_of(reference)
+        return sentence_folders.folder_of(reference)
     if reference.library == "hf":
         return checkpoints.find_folder(
             reference.location, revision=reference.options.get("revision")
@@ -82,7 +80,7 @@ def _folder_of(reference: TowerReference) -> Path | None:
 
 
 def _of_checkpoint(folder: Path) -> tuple[str, ...]:
-    """Its card, else its family's list, else its tokenizer's language tokens."""
+    """Its card, else its family's list."""
     said = known(_of_card(folder / "README.md"))
     if len(said) > 1:
         return said
@@ -90,8 +88,6 @@ def _of_checkpoint(folder: Path) -> tuple[str, ...]:
     model_type = str(config.get("model_type"))
     if model_type in FAMILIES:
         return known(FAMILIES[model_type].split())
-    if model_type == "m2m_100":
-        return known(_language_tokens(folder))
     return said
 
 
@@ -112,18 +108,6 @@ def _of_card(path: Path) -> list[str]:
     listed = found if isinstance(found, list) else [found]
     # YAML reads the code of Norwegian as the word no.
     return ["no" if one is False else one for one in listed if isinstance(one, str) or one is False]
-
-
-def _language_tokens(folder: Path) -> list[str]:
-    """Tokens such as `deu_Latn` in the first file that has any."""
-    for name in _TOKEN_FILES:
-        facts = _json(folder / name)
-        tokens = facts.get("additional_special_tokens") or facts.get("added_tokens") or []
-        named = [one.get("content") if isinstance(one, dict) else one for one in tokens]
-        codes = [one for one in named if isinstance(one, str) and len(one) == 8 and one[3] == "_"]
-        if codes:
-            return codes
-    return []
 
 
 def _json(path: Path) -> Mapping[str, Any]:

@@ -63,6 +63,11 @@ DUAL_FAMILIES: Mapping[str, DualFamily] = MappingProxyType(
         "clip": DualFamily(model="CLIPModel", text_pooling="pooler", text_form="uncurled"),
         "chinese_clip": DualFamily(model="ChineseCLIPModel", text_form="uncurled-lower"),
         "altclip": DualFamily(model="AltCLIPModel"),
+        # Trained through open_clip's tokenizer, which mends texts as CLIP's does.
+        "metaclip_2": DualFamily(
+            model="MetaClip2Model", text_pooling="pooler", text_form="uncurled"
+        ),
+        "align": DualFamily(model="AlignModel", image_projection=None, crops=False),
         "siglip": _siglip("SiglipModel"),
         "siglip2": _siglip("Siglip2Model"),
     }

@@ -2,6 +2,8 @@
 
 import builtins
 import importlib.util
+import json
+import shutil
 import sys
 import types
 
@@ -116,6 +118,79 @@ def test_parts_become_towers(kind, monkeypatch, pictures):
     np.testing.assert_array_equal(vectors[0], vectors[2])
 
 
+class HFTokenizer:
+    """What open_clip's class of that name does: cleans, pads to full length, and no language."""
+
+    def __init__(self, folder, *, context_length):
+        from transformers import AutoTokenizer
+
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.context_length = context_length
+
+    def __call__(self, texts):
+        return self.tokenizer(
+            [" ".join(text.split()) for text in texts],
+            return_tensors="pt",
+            max_length=self.context_length,
+            padding="max_length",
+            truncation=True,
+        ).input_ids
+
+
+@pytest.fixture
+def nllb(make_checkpoint, monkeypatch):
+    """A tower with NLLB's own tokenizer of three languages; and a function that makes another."""
+
+    def make(kind="nllb"):
+        torch.manual_seed(2)
+        stand_in = types.SimpleNamespace(
+            create_model=lambda *_, **__: StandInModel(torch.nn.Parameter(torch.ones(6, 5))),
+            get_tokenizer=lambda _: HFTokenizer(make_checkpoint(kind), context_length=9),
+        )
+        monkeypatch.setitem(sys.modules, "open_clip", stand_in)
+        return load_tower("openclip:nllb-clip-base?pretrained=v1&device=cpu", modality="text")
+
+    return make
+
+
+def test_the_language_of_every_text_reaches_the_token_ids(nllb, make_checkpoint):
+    from transformers import AutoTokenizer
+
+    tower = nllb()
+    assert tower.uses_language
+    texts = ["a dog", "a dog", "x", "a dog"]
+    languages = ["deu_Latn", "fra_Latn", "deu_Latn", "eng_Latn"]
+    rows = tower.token_rows(texts, languages)
+    ids = AutoTokenizer.from_pretrained(make_checkpoint("nllb")).get_vocab()
+    # Mixed in one list, each text has its own language in front, and the rest is the same.
+    assert [row[0] for row in rows] == [ids[language] for language in languages]
+    assert rows[0][1:] == rows[1][1:] == rows[3][1:]
+    assert {len(row) for row in rows} == {9}
+    vectors = tower.encode(texts, languages=languages)
+    assert np.abs(vectors[0] - vectors[1]).max() > 1e-3
+    for row, language in enumerate(languages):
+        alone = tower.encode([texts[row]], languages=[language])
+        np.testing.assert_allclose(vectors[row], alone[0], atol=1e-6)
+
+
+def test_a_language_that_nobody_gave_is_refused(nllb):
+    tower = nllb()
+    for ask in (tower.encode, tower.tokenize, tower.count_repeats):
+        with pytest.raises(errors.LanguageError, match="nothing falls back to English"):
+            ask(["a dog"])
+    with pytest.raises(errors.TowerLacksLanguageError, match=r"deu_Latin; it has 3(.|\n)*deu_Latn"):
+        tower.encode(["a dog"], languages=["deu_Latin"])
+
+
+def test_an_nllb_tower_declares_its_languages(nllb):
+    assert set(nllb().languages) == {"deu_Latn", "eng_Latn", "fra_Latn"}
+
+
+def test_nllb_with_the_language_last_is_refused(nllb):
+    with pytest.raises(errors.ConfigError, match="legacy_behaviour"):
+        nllb("nllb_legacy")
+
+
 @pytest.mark.parametrize("raised", [RuntimeError("no such model"), FileNotFoundError("no file")])
 def test_a_model_that_cannot_be_had_is_named(raised, monkeypatch):
     def create(*_, **__):
@@ -197,3 +272,52 @@ def test_weights_that_are_not_there(reference):
         load_tower("openclip:tiny-test?pretrained=/no/file.safetensors", modality="text")
     with pytest.raises(errors.UnavailableError, match="open_clip cannot give"):
         load_tower("openclip:no-such-model?pretrained=/no/file.safetensors", modality="text")
+
+
+@pytest.fixture(scope="module")
+def nllb_reference(open_clip, make_checkpoint, tmp_path_factory):
+    """A small NLLB-CLIP as open_clip keeps it: a folder with its configuration and a tokenizer."""
+    from safetensors.torch import save_file
+
+    checkpoint, folder = make_checkpoint("nllb"), tmp_path_factory.mktemp("nllb-clip")
+    text = {
+        "context_length": 12,
+        "hf_model_name": str(checkpoint),
+        "hf_tokenizer_name": str(checkpoint),
+        "hf_proj_type": "linear",
+        "hf_pooler_type": "cls_pooler",
+    }
+    vision = {"image_size": 16, "layers": 1, "width": 64, "patch_size": 8}
+    config = {"embed_dim": 10, "vision_cfg": vision, "text_cfg": text}
+    (folder / "open_clip_config.json").write_text(
+        json.dumps({"model_cfg": config, "preprocess_cfg": {}})
+    )
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(checkpoint / name, folder / name)
+    (folder / "nllb-tiny.json").write_text(json.dumps(config))
+    open_clip.add_model_config(folder / "nllb-tiny.json")
+    torch.manual_seed(6)
+    model = open_clip.create_model("nllb-tiny", pretrained_hf=False)
+    save_file(
+        {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()},
+        folder / "open_clip_model.safetensors",
+    )
+    return f"openclip:local-dir:{folder}?device=cpu"
+
+
+def test_nllb_clip_equals_the_library_told_each_language(open_clip, nllb_reference, texts):
+    location = nllb_reference.partition(":")[2].partition("?")[0]
+    model = open_clip.create_model(location).eval()
+    tokenizer = open_clip.get_tokenizer(location)
+    languages = [("deu_Latn", "eng_Latn", "fra_Latn")[row % 3] for row in range(len(texts))]
+    wanted = []
+    for text, language in zip(texts, languages, strict=True):
+        # Their own set_language is undone by the next call: see test_language_tokens.py.
+        tokenizer.tokenizer.src_lang = language
+        with torch.no_grad():
+            wanted.append(model.encode_text(tokenizer([text]))[0].numpy())
+    tower = load_tower(nllb_reference, modality="text")
+    found = tower.encode(texts, languages=languages)
+    np.testing.assert_allclose(found, np.stack(wanted), atol=1e-5)
+    german = tower.encode(texts, languages=["deu_Latn"] * len(texts))
+    assert np.abs(german - found).max() > 1e-3

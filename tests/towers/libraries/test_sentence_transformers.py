@@ -8,80 +8,16 @@ import sys
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from polyglance import errors
 from polyglance.towers import load_tower
-from polyglance.towers.libraries import sentence_transformers
-
-OLD = "sentence_transformers.models."
-
-
-def dense(folder, *, width_in, width_out, **config):
-    folder.mkdir()
-    generator = torch.Generator().manual_seed(width_out)
-    weight = torch.randn(width_out, width_in, generator=generator)
-    tensors = {"linear.weight": weight, "linear.bias": torch.ones(width_out)}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    settings = {
-        "in_features": width_in,
-        "out_features": width_out,
-        "bias": True,
-        "activation_function": "torch.nn.modules.activation.Tanh",
-        **config,
-    }
-    (folder / "config.json").write_text(json.dumps(settings))
-
-
-@pytest.fixture
-def build(make_checkpoint, tmp_path):
-    """A folder in the library's form around a small encoder."""
-
-    def make(kind="bert", pooling=None, tail=(), settings=None, prompts=None, **dense_config):
-        folder = tmp_path / "model"
-        shutil.copytree(make_checkpoint(kind), folder)
-        modules = [("", f"{OLD}Transformer"), ("1_Pooling", f"{OLD}Pooling")]
-        width = 16
-        for name in tail:
-            path = f"{len(modules)}_{name}"
-            modules.append((path, f"{OLD}{name}"))
-            if name == "Dense":
-                dense(folder / path, width_in=width, width_out=width - 3, **dense_config)
-                width -= 3
-        listed = [
-            {"idx": i, "name": str(i), "path": path, "type": kind}
-            for i, (path, kind) in enumerate(modules)
-        ]
-        (folder / "modules.json").write_text(json.dumps(listed))
-        (folder / "1_Pooling").mkdir()
-        chosen = {
-            "word_embedding_dimension": 16,
-            **(pooling or {"pooling_mode_mean_tokens": True}),
-        }
-        (folder / "1_Pooling" / "config.json").write_text(json.dumps(chosen))
-        (folder / "sentence_bert_config.json").write_text(
-            json.dumps(settings if settings is not None else {"max_seq_length": 12})
-        )
-        if prompts is not None:
-            (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
-        return folder
-
-    return make
-
-
-def library(folder, texts, **options):
-    from sentence_transformers import SentenceTransformer
-
-    return SentenceTransformer(str(folder), device="cpu").encode(texts, **options)
-
+from polyglance.towers.libraries import sentence_folders, sentence_transformers
 
 MODES = ["cls_token", "mean_tokens", "max_tokens", "lasttoken"]
 
 
 @pytest.mark.parametrize("kind", ["bert", "xlm_roberta"])
-def test_each_pooling_equals_the_library(kind, build, texts):
-    pytest.importorskip("sentence_transformers", reason="extra `sentence` is not installed")
+def test_each_pooling_equals_the_library(kind, build, library, texts):
     folder = build(kind)
     config = folder / "1_Pooling" / "config.json"
     for mode in MODES:
@@ -97,8 +33,7 @@ def test_each_pooling_equals_the_library(kind, build, texts):
 @pytest.mark.parametrize(
     "tail", [("Normalize",), ("Dense",), ("Dense", "Normalize"), ("Dense", "Dense", "Normalize")]
 )
-def test_each_tail_equals_the_library(tail, build, texts):
-    pytest.importorskip("sentence_transformers", reason="extra `sentence` is not installed")
+def test_each_tail_equals_the_library(tail, build, library, texts):
     folder = build(tail=tail)
     tower = load_tower(f"sentence:{folder}", modality="text")
     got = tower.encode(texts)
@@ -109,62 +44,86 @@ def test_each_tail_equals_the_library(tail, build, texts):
     assert features.shape[1] == tower.pre_projection_dim == 16 - 3 * max(tail.count("Dense") - 1, 0)
 
 
-def test_prompts_and_lower_case(build):
-    prompts = {"prompts": {"query": "find ", "other": "o "}, "default_prompt_name": "query"}
-    folder = build(prompts=prompts, settings={"max_seq_length": 12, "do_lower_case": True})
-    tower = load_tower(f"sentence:{folder}", modality="text")
-    other = load_tower(f"sentence:{folder}?prompt=other", modality="text")
-    (folder / "config_sentence_transformers.json").unlink()
-    plain = load_tower(f"sentence:{folder}", modality="text")
-    np.testing.assert_array_equal(tower.encode(["A"]), plain.encode(["find a"]))
-    np.testing.assert_array_equal(other.encode(["a"]), plain.encode(["o a"]))
-    assert len({tower.fingerprint, other.fingerprint, plain.fingerprint}) == 3
-    with pytest.raises(errors.UnknownNameError, match="prompt 'query'"):
-        load_tower(f"sentence:{folder}?prompt=query", modality="text")
-
-
-def test_the_length_is_that_of_module_or_tokenizer(build):
-    folder = build(settings={"max_seq_length": 5})
-    tower = load_tower(f"sentence:{folder}", modality="text")
-    assert tower.tokenize(["abcdefgh"])["input_ids"].shape == (1, 5)
-    file = folder / "tokenizer_config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "model_max_length": 7}))
-    (folder / "sentence_bert_config.json").write_text(
-        json.dumps(
-            {"transformer_task": "feature-extraction", "module_output_name": "token_embeddings"}
-        )
-    )
-    tower = load_tower(f"sentence:{folder}", modality="text")
-    assert tower.tokenize(["abcdefgh"])["input_ids"].shape == (1, 7)
-    file.unlink()
-    tower = load_tower(f"sentence:{folder}", modality="text")
-    assert tower.tokenize(["a" * 40])["input_ids"].shape == (1, 20)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"pooling": {"pooling_mode_mean_sqrt_len_tokens": True}},
-        {"pooling": {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}},
-        {"pooling": {"pooling_mode": "mean", "include_prompt": False}},
-        {"settings": {"max_seq_length": 12, "query_expansion": True}},
-        {"tail": ("LayerNorm",)},
-        {"tail": ("Dense",), "use_residual": True},
-        {"tail": ("Dense",), "activation_function": "mine.Activation"},
-    ],
-)
-def test_unusual_folders_are_left_to_the_library(settings, build):
-    assert sentence_transformers.read_chain(build(**settings)) is None
-
-
-def test_the_library_is_used_where_it_must_be(build, texts):
-    pytest.importorskip("sentence_transformers", reason="extra `sentence` is not installed")
+def test_the_library_is_used_where_it_must_be(build, library, texts):
     folder = build(pooling={"pooling_mode_mean_sqrt_len_tokens": True})
     tower = load_tower(f"sentence:{folder}", modality="text")
     assert isinstance(tower, sentence_transformers.LibraryTower)
     np.testing.assert_allclose(tower.encode(texts), library(folder, texts), atol=1e-6)
     assert tower.encode([]).shape == (0, tower.dim)
     assert tower.space_id == tower.fingerprint
+
+
+def test_the_prompt_that_the_library_puts_in_front_names_the_tower(build, library, texts):
+    prompts = {"prompts": {"query": "find "}, "default_prompt_name": "query"}
+    folder = build(pooling={"pooling_mode_mean_sqrt_len_tokens": True}, prompts=prompts)
+    towers = [
+        load_tower(f"sentence:{folder}{option}", modality="text")
+        for option in ("", "?prompt=", "?prefix=x ")
+    ]
+    for tower, prompt in zip(towers, ("find ", "", "x "), strict=True):
+        assert isinstance(tower, sentence_transformers.LibraryTower)
+        wanted = library(folder, texts, prompt=prompt)
+        np.testing.assert_allclose(tower.encode(texts), wanted, atol=1e-6)
+    assert len({tower.fingerprint for tower in towers}) == 3
+
+
+@pytest.mark.parametrize("said", [{"do_lower_case": True}, {"do_lower_case": True, "x": 1}])
+def test_what_tokenizer_config_overrules_is_overruled_here_too(said, build, library):
+    folder = build()
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["normalizer"]["lowercase"] = False
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **said}))
+    tower = load_tower(f"sentence:{folder}", modality="text")
+    texts = ["A DOG", "a dog"]
+    found = tower.encode(texts)
+    np.testing.assert_allclose(found, library(folder, texts), atol=2e-6, rtol=1e-5)
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+
+
+def test_texts_are_cut_on_the_side_that_the_tokenizer_says(build, library):
+    folder = build(settings={"max_seq_length": 5})
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "truncation_side": "left"}))
+    tower = load_tower(f"sentence:{folder}", modality="text")
+    found = tower.encode(["abcdefgh"])
+    np.testing.assert_allclose(found, library(folder, ["abcdefgh"]), atol=2e-6, rtol=1e-5)
+    assert np.abs(found - tower.encode(["abc"])).max() > 1e-2
+
+
+def test_an_encoder_of_nllb_reads_the_language_of_each_text(build, make_checkpoint):
+    tower = load_tower(f"sentence:{build('nllb')}?prefix=x ", modality="text")
+    plain = load_tower(f"hf:{make_checkpoint('nllb')}?pooling=mean&prefix=x ", modality="text")
+    languages = ["deu_Latn", "fra_Latn"]
+    found = tower.encode(["a dog", "a dog"], languages=languages)
+    wanted = plain.encode(["a dog", "a dog"], languages=languages)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+    with pytest.raises(errors.LanguageError, match="nothing falls back to English"):
+        tower.encode(["a dog"])
+
+
+def test_a_language_that_the_library_would_not_be_told_is_refused(build, library, make_checkpoint):
+    from transformers import AutoTokenizer
+
+    folder = build(pooling={"pooling_mode_mean_sqrt_len_tokens": True})
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(make_checkpoint("nllb") / name, folder / name)
+    assert hasattr(AutoTokenizer.from_pretrained(folder), "src_lang")
+    with pytest.raises(errors.ConfigError, match="must be told the language"):
+        load_tower(f"sentence:{folder}", modality="text")
+
+
+def test_a_folder_that_brings_code_is_told_where_to_go(build, library):
+    folder = build()
+    listed = json.loads((folder / "modules.json").read_text())
+    listed[0]["type"] = "custom_st.Transformer"
+    (folder / "modules.json").write_text(json.dumps(listed))
+    (folder / "custom_st.py").write_text("raise SystemExit('ran')")
+    with pytest.raises(errors.ConfigError, match="cannot build") as refused:
+        load_tower(f"sentence:{folder}", modality="text")
+    assert "docs/towers.md" in refused.value.hint
 
 
 def test_without_the_library_the_extra_is_named(build, monkeypatch):
@@ -183,11 +142,9 @@ def test_without_the_library_the_extra_is_named(build, monkeypatch):
 
 def test_a_package_that_is_not_installed_is_named(monkeypatch):
     table = {
-        "x": sentence_transformers.PackagedModel(
-            module="no_such_package", subfolder="m", extra="demo"
-        )
+        "x": sentence_folders.PackagedModel(module="no_such_package", subfolder="m", extra="demo")
     }
-    monkeypatch.setattr(sentence_transformers, "PACKAGED", table)
+    monkeypatch.setattr(sentence_folders, "PACKAGED", table)
     with pytest.raises(errors.MissingExtraError, match=r"polyglance\[demo\]"):
         load_tower("sentence:x", modality="text")
 

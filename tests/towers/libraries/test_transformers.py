@@ -17,6 +17,8 @@ DUALS = {
     "clip": "CLIPModel",
     "chinese_clip": "ChineseCLIPModel",
     "altclip": "AltCLIPModel",
+    "metaclip_2": "MetaClip2Model",
+    "align": "AlignModel",
     "siglip": "SiglipModel",
     "siglip2": "Siglip2Model",
 }

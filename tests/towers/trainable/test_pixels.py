@@ -39,6 +39,20 @@ def test_steps_can_be_switched_off():
     assert array[:, 0, 0].tolist() == [1, 2, 3]
 
 
+def test_an_efficientnet_shifts_the_range_and_divides_twice():
+    plain = {"do_resize": False, "do_center_crop": False, "image_mean": 0.25, "image_std": 0.5}
+    picture = Image.new("RGB", (1, 1), (255, 51, 0))
+
+    def of(**settings):
+        return pixels.to_array(picture, recipe=read({**plain, **settings}))[:, 0, 0]
+
+    seen = np.array([1.0, 0.2, 0.0])
+    np.testing.assert_allclose(of(), (seen - 0.25) / 0.5, atol=1e-6)
+    shifted = of(rescale_offset=True, rescale_factor=2 / 255)
+    np.testing.assert_allclose(shifted, (2 * seen - 1 - 0.25) / 0.5, atol=1e-6)
+    np.testing.assert_allclose(of(include_top=True), (seen - 0.25) / 0.5 / 0.5, atol=1e-6)
+
+
 @pytest.mark.parametrize("size", [{"longest_edge": 9, "shortest_edge": 3}, "large", {"height": 3}])
 def test_other_sizes_are_refused(size):
     with pytest.raises(errors.ConfigError, match="image size"):

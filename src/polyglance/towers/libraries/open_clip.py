@@ -11,6 +11,9 @@ open_clip wants torchvision, so it is an extra and never part of the default ins
 prepared by our own code from the model's settings. They become RGB *before* they are resized;
 open_clip does that after, which differs only for images with a palette or transparency.
 
+The tokenizer is the model's own. That of NLLB-CLIP (`nllb-clip-base` and its kin) reads the
+language of each text; here every text's is set, and required (`language_tokens` says how).
+
 Options: `pretrained`, `device`.
 """
 
@@ -26,7 +29,7 @@ from polyglance import errors
 from polyglance.languages import text_forms
 from polyglance.records import Modality
 from polyglance.towers import Tower, TowerReference
-from polyglance.towers.runtime import batching, weights
+from polyglance.towers.runtime import batching, language_tokens, weights
 from polyglance.towers.trainable import pixels
 from polyglance.towers.trainable.assembled import (
     Identity,
@@ -207,18 +210,30 @@ def _text_tower(
         prepared = text_forms.prepared(texts, form="plain")
         return cast(batching.TokenRows, tokenizer(prepared).tolist())
 
+    # Their wrapper of a tokenizer of transformers keeps it inside.
+    inner = getattr(tokenizer, "tokenizer", None)
+    codes: dict[str, int] = {}
+    rows_of: batching.TokenRowsOf = rows
+    if language_tokens.reads_language(inner):
+        codes = language_tokens.language_codes(inner)
+        rows_of = language_tokens.by_language(rows, tokenizer=inner)
+    tag = next(iter(codes), None)
+    tags = [tag] if tag else None
     facts = {
-        "tokenizer": rows(["one a tower, ZWEI"], None),
+        "tokenizer": rows_of(["one a tower, ZWEI"], tags),
         "text_form": text_forms.facts_of("plain"),
+        **({"languages": codes} if codes else {}),
     }
     name = weights.fingerprint(stored, facts=facts)
-    blank = {"input_ids": torch.tensor(rows(["a"], None))}
+    blank = {"input_ids": torch.tensor(rows_of(["a"], tags))}
     return TorchTextTower(
         module,
-        token_rows=rows,
+        token_rows=rows_of,
         identity=_identity(module, batch=blank, space_id=space_id, fingerprint=name),
         pad_id=0,
         device=device,
+        uses_language=bool(codes),
+        languages=tuple(codes),
     )
 
 

@@ -28,7 +28,7 @@ from polyglance.languages.text_forms import TextForm
 from polyglance.records import Modality
 from polyglance.towers import Tower, TowerReference
 from polyglance.towers.families import DUAL_FAMILIES, DualFamily
-from polyglance.towers.runtime import batching, checkpoints, weights
+from polyglance.towers.runtime import batching, checkpoints, language_tokens, weights
 from polyglance.towers.runtime.pooling import TEXT_POOLINGS, PooledEncoder
 from polyglance.towers.trainable import pixels
 from polyglance.towers.trainable.assembled import (
@@ -43,7 +43,7 @@ DTYPES = MappingProxyType(
     {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 )
 # Settings of a sub-model that change what its tensors compute.
-_CONFIG_FACTS = (
+CONFIG_FACTS = (
     "model_type",
     "hidden_act",
     "activation_function",
@@ -52,6 +52,10 @@ _CONFIG_FACTS = (
     "encoder_attention_heads",
     "patch_size",
     "image_size",
+    "strides",
+    "depthwise_padding",
+    "batch_norm_eps",
+    "pooling_type",
 )
 _VOCABULARY_FILES = (
     "tokenizer.json",
@@ -61,7 +65,7 @@ _VOCABULARY_FILES = (
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
-_TOKENIZER_FILES = (
+TOKENIZER_FILES = (
     *_VOCABULARY_FILES,
     "tokenizer_config.json",
     "merges.txt",
@@ -172,7 +176,8 @@ def _dual_image(found: Checkpoint, *, family: DualFamily) -> TorchImageTower:
     model = load_model(found, class_name=family.model)
     sub = model.config.vision_config
     projection = None
-    dim = before = int(sub.hidden_size)
+    # Both sides have one width; ALIGN's image side states it nowhere.
+    dim = before = int(model.get_submodule(family.text_projection).out_features)
     if family.image_projection is not None:
         projection = _take_projection(model, path=family.image_projection)
         dim, before = projection.out_features, projection.in_features
@@ -208,15 +213,12 @@ def _text_alone(found: Checkpoint) -> TorchTextTower:
     encoder = model.get_encoder() if model.config.is_encoder_decoder else model
     tokenizer = load_tokenizer(found.folder)
     limit = max_length(found, tokenizer=tokenizer, config=model.config)
-    prefix = found.option("prefix")
-    if is_nllb:
-        from polyglance.towers.runtime import nllb
-
-        rows = nllb.token_rows(tokenizer, max_length=limit, prefix=prefix)
-    else:
-        rows = plain_token_rows(tokenizer, max_length=limit, prefix=prefix)
-        if pooling == "cls":
-            _check_cls(rows, tokenizer=tokenizer, location=found.reference.location)
+    rows = plain_token_rows(tokenizer, max_length=limit, prefix=found.option("prefix"))
+    uses_language = is_nllb or language_tokens.reads_language(tokenizer)
+    if uses_language:
+        rows = language_tokens.by_language(rows, tokenizer=tokenizer)
+    elif pooling == "cls":
+        _check_cls(rows, tokenizer=tokenizer, location=found.reference.location)
     # A decoder takes no part in encoding, and is absent from some checkpoints of the same encoder.
     names = ("model.encoder.", "model.shared.", "encoder.", "shared.") if is_nllb else ("",)
     name = weights.fingerprint(
@@ -230,7 +232,8 @@ def _text_alone(found: Checkpoint) -> TorchTextTower:
         identity=Identity(dim=dim, pre_projection_dim=dim, space_id=name, fingerprint=name),
         pad_id=_pad_id(tokenizer),
         device=found.device,
-        uses_language=is_nllb,
+        uses_language=uses_language,
+        languages=tuple(language_tokens.language_codes(tokenizer)) if uses_language else (),
     )
 
 
@@ -334,7 +337,8 @@ def load_model(found: Checkpoint, *, class_name: str, pooling: str = "") -> Any:
     except (ValueError, KeyError, RuntimeError) as error:
         raise errors.ConfigError(
             f"transformers cannot build {found.reference.location}: {errors.first_line(error)}",
-            hint="models that bring their own code are not run; name one that transformers knows",
+            hint="models that bring their own code are not run; docs/towers.md says how their "
+            "vectors come in",
         ) from error
     # A missing tensor is filled at random without an error; only an unused pooler may be.
     missing = sorted(
@@ -386,7 +390,7 @@ def _pixel_recipe(found: Checkpoint, *, family: DualFamily) -> pixels.PixelRecip
 def _text_facts(found: Checkpoint, *, limit: int, config: Any, pooling: str) -> dict[str, Any]:
     return {
         "config": _config_facts(config),
-        "tokenizer": weights.file_digest(found.folder / name for name in _TOKENIZER_FILES),
+        "tokenizer": weights.file_digest(found.folder / name for name in TOKENIZER_FILES),
         "max_length": limit,
         "pooling": pooling,
         "prefix": found.option("prefix"),
@@ -396,7 +400,7 @@ def _text_facts(found: Checkpoint, *, limit: int, config: Any, pooling: str) -> 
 
 
 def _config_facts(config: Any) -> dict[str, Any]:
-    return {key: getattr(config, key) for key in _CONFIG_FACTS if hasattr(config, key)}
+    return {key: getattr(config, key) for key in CONFIG_FACTS if hasattr(config, key)}
 
 
 def max_length(found: Checkpoint, *, tokenizer: Any, config: Any) -> int:

@@ -78,7 +78,7 @@ def weight_files(folder: Path) -> list[Path]:
             f"{folder} holds its weights as {pickled[0]}, which can run code when it is read; "
             "only safetensors are read",
             hint="take a revision with model.safetensors (?revision=...), or convert it where you "
-            "trust it: load it with transformers and call save_pretrained",
+            "trust it: load it with transformers and call save_pretrained (M-CLIP: docs/towers.md)",
         )
     raise UnavailableError(
         f"{folder} lacks {', '.join(absent[:3])}; a checkpoint has its weights as safetensors",

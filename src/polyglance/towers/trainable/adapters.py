@@ -249,6 +249,7 @@ def route(
         pad_id=base.pad_id,
         device=device,
         uses_language=True,
+        languages=base.languages,
     )
     return Routed(tower, bank)
 

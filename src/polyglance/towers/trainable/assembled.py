@@ -104,8 +104,9 @@ class TorchTextTower(TorchTower):
         token_rows: Texts and languages to token ids.
         identity: Width and names.
         pad_id: The id that fills short rows.
-        uses_language: Whether token ids depend on the language.
         device: Where the module runs.
+        uses_language: Whether token ids depend on the language.
+        languages: Ids of those that it has tokens for.
     """
 
     modality: Modality = "text"
@@ -120,10 +121,11 @@ class TorchTextTower(TorchTower):
         pad_id: int,
         device: torch.device,
         uses_language: bool = False,
+        languages: Sequence[str] = (),
     ) -> None:
         super().__init__(module, identity=identity, device=device)
         self.token_rows, self.pad_id = token_rows, pad_id
-        self.uses_language = uses_language
+        self.uses_language, self.languages = uses_language, languages
 
     def encode(
         self, items: Sequence[str], *, languages: Languages = None, output: Output = "embedding"

@@ -84,6 +84,12 @@ def from_preprocessor_config(config: Mapping[str, Any], *, crops_by_default: boo
     if config.get("do_normalize", True):
         mean, std = _triple(config.get("image_mean", 0.5)), _triple(config.get("image_std", 0.5))
         recipe = replace(recipe, mean=mean, std=std)
+    if config.get("rescale_offset"):  # EfficientNet's, for ALIGN: scaled to -1..1, not 0..1
+        recipe = replace(recipe, mean=tuple(value + 1 for value in recipe.mean))
+    if config.get("include_top"):  # the same: divided by the deviation once more
+        again = _triple(config.get("image_std", 0.5))
+        twice = tuple(a * b for a, b in zip(recipe.std, again, strict=True))
+        recipe = replace(recipe, std=twice)
     if "max_num_patches" in config:
         return replace(
             recipe,

@@ -104,7 +104,7 @@ class TunedTower(Tower):
         self.tower, self.tuning, self.tensors, self.base = tower, tuning, tensors, base
         self.module, self.token_rows = tower.module, tower.token_rows
         self.dim, self.pre_projection_dim = tower.dim, tower.pre_projection_dim
-        self.uses_language = tower.uses_language
+        self.uses_language, self.languages = tower.uses_language, tower.languages
         facts = asdict(tuning)
         # Where the base lies is not what it is.
         del facts["base"]

@@ -1,8 +1,12 @@
-"""Language tokens of NLLB: the first token, which is also where its encoder is pooled.
+"""Language tokens: how a tokenizer is told the language of each text, for all libraries.
+
+NLLB's tokenizer puts a token of the language in front of the text; until it is told another one it
+says English. It is told by `src_lang`: what is set by `set_src_lang_special_tokens`, as open_clip's
+`set_language` does, transformers sets back when the next texts come.
 
 NLLB-CLIP (Visheratin 2023) pools the encoder at position 0. Only the tokenizer's present layout,
-language token first, makes that a language-aware summary; its legacy layout puts the token last
-and would pool a piece of the first word.
+language token first, makes that a language-aware summary; its legacy layout puts the token last and
+would pool a piece of the first word.
 """
 
 from __future__ import annotations
@@ -12,13 +16,21 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from polyglance import errors
-from polyglance.languages import text_forms
 from polyglance.languages.registry import DATASET_ALIASES
 from polyglance.towers.runtime import batching
 
 # NLLB's codes are FLORES-200's, which are ours, but for what its tokenizer calls otherwise.
 _OWN_NAMES = {ours: theirs for theirs, ours in DATASET_ALIASES["nllb"].items()}
 _CODE = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
+
+
+def reads_language(tokenizer: Any) -> bool:
+    """Whether token ids of a tokenizer of transformers depend on the language it is told.
+
+    NLLB's do, and those of other translation models (M2M-100, mBART), which all say so by the name
+    of the language that they are set to.
+    """
+    return hasattr(tokenizer, "src_lang")
 
 
 def language_codes(tokenizer: Any) -> dict[str, int]:
@@ -38,19 +50,18 @@ def own_name(language: str, *, codes: Collection[str]) -> str:
     return theirs if theirs in codes else language
 
 
-def token_rows(tokenizer: Any, *, max_length: int, prefix: str = "") -> batching.TokenRowsOf:
-    """Tokenisation with the source language set for each text.
+def by_language(rows_of: batching.TokenRowsOf, *, tokenizer: Any) -> batching.TokenRowsOf:
+    """Tokenisation with the language set for each text; one list may mix languages.
 
     Args:
-        tokenizer: An `NllbTokenizer`.
-        max_length: Tokens, special ones included.
-        prefix: Put in front of every text.
+        rows_of: Tokenisation by `tokenizer` as it is set, whatever is done to texts before.
+        tokenizer: Of NLLB, as transformers makes it.
 
     Raises:
         ConfigError: Where the tokenizer has no such languages, or puts their token elsewhere.
     """
     codes = language_codes(tokenizer)
-    if not codes or not hasattr(tokenizer, "src_lang"):
+    if not codes or not reads_language(tokenizer):
         raise errors.ConfigError(
             f"{type(tokenizer).__name__} knows no language token like deu_Latn; NLLB's tokenizer "
             "does",
@@ -71,12 +82,7 @@ def token_rows(tokenizer: Any, *, max_length: int, prefix: str = "") -> batching
         found: batching.TokenRows = [[]] * len(texts)
         for language, members in by_language.items():
             tokenizer.src_lang = own_name(language, codes=codes)
-            encoded = tokenizer(
-                text_forms.prepared([texts[row] for row in members], form="plain", prefix=prefix),
-                truncation=True,
-                max_length=max_length,
-                return_attention_mask=False,
-            )["input_ids"]
+            encoded = rows_of([texts[row] for row in members], None)
             for row, ids in zip(members, encoded, strict=True):
                 found[row] = ids
         return found

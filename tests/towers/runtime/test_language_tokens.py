@@ -6,7 +6,13 @@ import torch
 
 from polyglance import errors
 from polyglance.towers import load_tower
-from polyglance.towers.runtime import nllb
+from polyglance.towers.libraries import transformers as huggingface
+from polyglance.towers.runtime import language_tokens
+
+
+def by_language(tokenizer):
+    plain = huggingface.plain_token_rows(tokenizer, max_length=8)
+    return language_tokens.by_language(plain, tokenizer=tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +50,18 @@ def test_the_language_changes_token_ids_and_vector(tower):
     assert np.abs(vectors[0] - vectors[1]).max() > 1e-3
 
 
+def test_why_the_source_language_is_set_and_not_the_special_tokens(folder):
+    """What open_clip's `set_language` calls; transformers undoes it when texts come."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    german, english = (tokenizer.convert_tokens_to_ids(x) for x in ("deu_Latn", "eng_Latn"))
+    tokenizer.set_src_lang_special_tokens("deu_Latn")
+    assert tokenizer(["a"])["input_ids"][0][0] == english
+    tokenizer.src_lang = "deu_Latn"
+    assert tokenizer(["a"])["input_ids"][0][0] == german
+
+
 def test_languages_are_required(tower):
     assert tower.uses_language
     for ask in (tower.encode, tower.tokenize, tower.count_repeats):
@@ -68,11 +86,25 @@ def test_santali_is_called_by_the_tokenizers_own_name():
         def __call__(self, texts, **settings):
             return {"input_ids": [[self.get_vocab()[self.src_lang], 0] for _ in texts]}
 
-    assert nllb.language_codes(Tokenizer())["sat_Olck"] == 2
-    rows = nllb.token_rows(Tokenizer(), max_length=8)
+    assert language_tokens.language_codes(Tokenizer())["sat_Olck"] == 2
+    rows = by_language(Tokenizer())
     assert rows(["a", "a"], ["sat_Olck", "deu_Latn"]) == [[2, 0], [1, 0]]
     with pytest.raises(errors.TowerLacksLanguageError):
         rows(["a"], ["fra_Latn"])
+
+
+def test_a_tokenizer_with_languages_of_another_kind_is_refused(make_checkpoint, monkeypatch):
+    """MBART's says English until it is told otherwise, by codes that are not NLLB's."""
+    load = huggingface.load_tokenizer
+
+    def told(folder):
+        tokenizer = load(folder)
+        tokenizer.src_lang = "en_XX"
+        return tokenizer
+
+    monkeypatch.setattr(huggingface, "load_tokenizer", told)
+    with pytest.raises(errors.ConfigError, match="knows no language token like deu_Latn"):
+        load_tower(f"hf:{make_checkpoint('xlm_roberta')}?pooling=mean", modality="text")
 
 
 def test_the_legacy_layout_is_refused(make_checkpoint):
