@@ -1,5 +1,7 @@
 """`babel-adapter`: languages in one pack, each by its own adapter, and English as it was."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from polyglance.recipes.babel_adapter import BabelAdapterConfig
 from polyglance.recipes.data import image_text, targets
 from polyglance.records import Caption, Pair
 from polyglance.towers import load_tower
+from polyglance.towers.trainable import adapters
 
 LANGUAGES = ("deu_Latn", "hin_Deva")
 UNTAUGHT = "arb_Arab"
@@ -68,6 +71,7 @@ def hit_rate(model, language, phrases=small_world.PHRASES):
         {"vectors": "unit", "num_epochs": 50, "learning_rate": 3e-2},
         {"objective": "contrastive"},
         {"objective": "lit"},
+        {"objective": "lit+mse"},
         {"method": "lora"},
     ],
     ids=lambda settings: "-".join(str(value) for value in settings.values()),
@@ -76,7 +80,9 @@ def test_two_languages_learn_in_one_pack(settings, teacher, tmp_path):
     if settings.get("method") == "lora":
         pytest.importorskip("peft", reason="extra `lora` is not installed")
     config = BabelAdapterConfig(**{**FAST, **settings})
-    data = {"image_text": images(teacher, *LANGUAGES)} if config.objective == "lit" else {}
+    data = {}
+    if "lit" in config.objective:
+        data = {"image_text": images(teacher, ENGLISH, *LANGUAGES)}
     english = list(small_world.PHRASES)
     vectors = teacher.encode_texts(english, languages=[ENGLISH] * len(english))
     pack = babel_adapter.train(pairs(*LANGUAGES), teacher=teacher, config=config, **data)
@@ -224,6 +230,88 @@ def test_lessons_of_translations_are_each_text_once_and_languages_with_ten(teach
         "texts_by_language": {"deu_Latn": 10, "fra_Latn": 11},
         "languages_with_too_little_text": ["ben_Beng", "swh_Latn"],
     }
+
+
+def test_two_targets_are_the_image_and_the_english_caption_in_its_place(teacher):
+    said = {
+        ENGLISH: ["one", "two"],
+        "deu_Latn": ["eins", "zwei"],
+        "fra_Latn": ["un", "deux", "trois"],
+    }
+    names = [f"{i}.png" for i in range(12)]
+    captions = [
+        Caption(name, f"{text} {name}", language)
+        for name in names[:10]
+        for language, texts in said.items()
+        for text in texts
+    ]
+    captions += [Caption(name, f"allein {name}", "deu_Latn") for name in names[10:]]
+    contents = np.eye(12, 64, dtype=np.float32)
+    data = image_text.join(captions, item_ids=names, contents=contents)
+    found = targets.from_both(data, side=teacher.text)
+    place = dict(zip(found.texts, range(len(found.texts)), strict=True))
+    aims = {text: found.english[found.groups[row]] for text, row in place.items()}
+    assert aims["eins 3.png"] == aims["un 3.png"] == aims["trois 3.png"] == "one 3.png"
+    assert aims["zwei 3.png"] == aims["deux 3.png"] == "two 3.png"
+    raw = teacher.text.tower.encode(found.english)
+    np.testing.assert_allclose(found.targets, teacher.text.through_head(raw), atol=1e-6)
+    np.testing.assert_array_equal(
+        found.images[found.image_of[place["trois 7.png"]]], contents[data.item_ids.index("7.png")]
+    )
+    assert found.facts()["num_captions_without_english"] == 2
+    assert found.facts()["texts_by_language"] == {"deu_Latn": 20, "fra_Latn": 30}
+    none = image_text.join(captions[1:2] + captions[20:], item_ids=names, contents=contents)
+    alone = dataclasses.replace(
+        none, captions=tuple(c for c in none.captions if c.language != ENGLISH)
+    )
+    with pytest.raises(errors.TrainingError, match="no language but English"):
+        targets.from_both(alone, side=teacher.text)
+
+
+def test_simcse_draws_a_text_to_itself_under_dropout(teacher):
+    """Its two passes differ, and captions come apart: no other arm of these has no target."""
+    config = BabelAdapterConfig(
+        **{**FAST, "num_epochs": 12}, objective="simcse", temperature=0.05, dropout=0.1
+    )
+    lessons = targets.from_pairs(pairs(*LANGUAGES), side=teacher.text)
+    learner, report = babel_adapter.fit(lessons, side=teacher.text, config=config)
+    assert report.history[-1]["total"] < 0.5 * report.history[0]["total"]
+    assert learner.temperature().item() == pytest.approx(0.05)
+    prepared = learner.live.prepare(lessons.texts, lessons.languages)
+    rows = torch.arange(8)
+    with torch.no_grad():
+        learner.train()
+        one, other = learner(prepared, rows), learner(prepared, rows)
+        assert (one - other).abs().max() > 1e-3
+        learner.eval()
+        one, other = learner(prepared, rows), learner(prepared, rows)
+        torch.testing.assert_close(one, other, atol=0, rtol=0)
+
+
+def test_the_dropout_of_simcse_leaves_out_its_share_of_a_block(teacher):
+    live = babel_adapter.TrainableAdapters(
+        teacher.text.tower,
+        teacher.text.reference,
+        languages=LANGUAGES,
+        method="adapters",
+        settings={"reduction": 2},
+        dropout=0.25,
+    )
+    seen = []
+    (block,) = adapters.find_blocks(live.routed.tower.module)
+    block.register_forward_hook(lambda module, given, output: seen.append(output))
+    prepared = live.prepare(["x y z"] * 40, ["deu_Latn"] * 40)
+    for training in (True, False):
+        live.module.train(training)
+        live.forward(prepared, torch.arange(40))
+    shares = [(states[0] if isinstance(states, tuple) else states) == 0 for states in seen]
+    assert shares[0].float().mean().item() == pytest.approx(0.25, abs=0.03)
+    assert not shares[1].any()
+
+
+def test_dropout_is_needed_where_it_makes_the_difference():
+    with pytest.raises(errors.ConfigError, match="simcse with dropout 0.0"):
+        BabelAdapterConfig(objective="simcse", dropout=0.0)
 
 
 def test_lessons_of_images_are_their_captions_but_english_ones():

@@ -104,6 +104,20 @@ def test_a_parallel_table(tmp_path):
     ]
 
 
+def test_translations_between_any_two_languages(tmp_path):
+    text = "language\ttext\tother_language\tother_text\nde\tHund\tfr\tchien\nxx\ta\tde\tb\n"
+    text += "fi\tkoira\tklingon\tc\n"
+    path, told = write(tmp_path / "b.tsv", text), []
+    assert captions.read_translations(path, set_aside=told.append) == [
+        Pair("Hund", "deu_Latn", "chien", "fra_Latn")
+    ]
+    assert [one.id for one in told] == ["b.tsv, rows in 'xx': 1", "b.tsv, rows in 'klingon': 1"]
+    with pytest.raises(errors.LanguageError, match="xx"):
+        captions.read_translations(path)
+    with pytest.raises(errors.InputError, match="other_language"):
+        captions.read_translations(write(tmp_path / "c.tsv", "language\ttext\nde\tHund\n"))
+
+
 def test_rows_that_cannot_be_learnt_from_cost_no_others(tmp_path):
     path = write(
         tmp_path / "p.tsv",

@@ -63,6 +63,19 @@ def test_normal_forms_are_found_in_every_part(data, training_data):
     assert len(hindi) == 66
 
 
+def test_bitexts_are_screened_on_both_sides(data, training_data):
+    said = [(p, small_world.translate(p, "hin_Deva")) for p in (TESTED[0], "no such thing")]
+    bitexts = [
+        Pair(small_world.translate(p, "deu_Latn"), "deu_Latn", h, "hin_Deva") for p, h in said
+    ]
+    bitexts.append(Pair(said[0][1], "hin_Deva", "etwas", "deu_Latn"))
+    alone = replace(training_data, english=(), parallel=(), related=(), image_text=None, banks=None)
+    test = leakage.of_task(data, modality="image")
+    found = leakage.screen(replace(alone, translations=bitexts), [test], policy="leave-out")
+    assert found.facts["checked_against"]["shapes"]["texts_in_other_spelling"] == 1
+    assert found.training_data.translations == bitexts[1:2]
+
+
 def test_images_by_their_bytes_whatever_they_are_called(data, training_data, tmp_path):
     for number, name in enumerate(data.item_ids):
         (tmp_path / name).write_bytes(b"picture %d" % number)

@@ -30,7 +30,8 @@ Recipes, by what they learn from:
 
 The first three need a multilingual text tower that exists (--tower). The others
 make a small one, or train the tower that is given on. What --set takes is listed
-by: polyglance train RECIPE --help
+by: polyglance train RECIPE --help. --preset published takes the paper's own
+settings in the place of the defaults; --show-config prints them and trains nothing.
 
 \b
 A tenth of the data is held out (--dev-share): it measures the pack in every
@@ -40,15 +41,26 @@ are listed unmeasured, from what the tower declares or --languages says;
 --dev-parallel measures them. --task keeps what will be tested out (--leakage).
 """
 _ARGUMENTS = "polyglance.training.arguments"
+SHOW_CONFIG = "--show-config"
 
 
 class Command(TyperCommand):
     """`train`, whose help lists the settings of the recipe that stands before `--help`."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Note the arguments: the help is printed before any of them is read."""
+        """Note the arguments: the help is printed before any of them is read.
+
+        To show a config neither a model nor an output is needed.
+        """
         ctx.meta[_ARGUMENTS] = list(args)
-        return super().parse_args(ctx, args)
+        named = [each for each in self.params if each.name in ("model", "out")]
+        try:
+            for each in named:
+                each.required = SHOW_CONFIG not in args
+            return super().parse_args(ctx, args)
+        finally:
+            for each in named:
+                each.required = True
 
     def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """The settings of the recipe, their defaults and meanings."""
@@ -72,6 +84,7 @@ def command(
     out: options.Out,
     text: training_data.Text = None,
     parallel: training_data.Parallel = None,
+    translations: training_data.Translations = None,
     captions: training_data.Captions = None,
     bank: training_data.Bank = None,
     images: training_data.Images = None,
@@ -85,10 +98,17 @@ def command(
     data: training_data.TaskData = None,
     task_images: training_data.TaskImages = None,
     leakage: training_data.LeakagePolicy = "refuse",
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", help="Settings to start from: `published`, the paper's own."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="A field of the recipe's config, as num_epochs=5."),
     ] = None,
+    show_config: Annotated[
+        bool, typer.Option(SHOW_CONFIG, help="Print all settings, and train nothing.")
+    ] = False,
     run: Annotated[
         Path | None,
         typer.Option("--run", help="Folder of checkpoints and logs; the same one resumes."),
@@ -96,6 +116,9 @@ def command(
     force: options.Force = False,
 ) -> None:
     """Load what the recipe needs, train, save the pack."""
+    if show_config:
+        _show_config(recipe, read_settings(settings or []), preset=preset)
+        return
     options.claim(out, "PACK", force=force)
     options.claim(run, "RUN")
     options.claim_cache()
@@ -106,9 +129,14 @@ def command(
     from polyglance.training import distributed
 
     row = get_recipe(recipe)
-    config = build_config(row, read_settings(settings or []))
+    config = build_config(row, read_settings(settings or []), preset=preset)
     given = training_data.MaterialFiles(
-        text=text, parallel=parallel, captions=captions, bank=bank, images=images
+        text=text,
+        parallel=parallel,
+        translations=translations,
+        captions=captions,
+        bank=bank,
+        images=images,
     )
     screening.require_policy(leakage)
     dev = training_data.dev_of(dev_parallel, languages, share=dev_share)
@@ -133,6 +161,19 @@ def command(
         if distributed.rank() == 0:
             pack.save(out)
             _print_pack(pack, out)
+
+
+def _show_config(recipe: str, given: dict[str, str], *, preset: str | None) -> None:
+    """Print a config as --set takes it, a line a field, and what it needs."""
+    from polyglance.recipes import DATA, build_config, get_recipe, settings_of
+
+    row = get_recipe(recipe)
+    config = build_config(row, given, preset=preset)
+    needs = " and ".join(DATA[field] for field in row.required(config))
+    typer.echo(f"{recipe}, {f'preset {preset}' if preset else 'defaults'}; learns from {needs}")
+    for one, usual in zip(settings_of(row, config), settings_of(row), strict=True):
+        other = "" if one.default == usual.default else f"  (default {usual.default})"
+        typer.echo(f"  {one.name}={one.default}{other}")
 
 
 def read_settings(given: list[str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from polyglance.model.side import Side
     from polyglance.recipes.data.training_data import TrainingData
     from polyglance.recipes.run import Dev
-    from polyglance.records import Pair, Quarantined
+    from polyglance.records import MediaFile, Pair, Quarantined
     from polyglance.tasks.leakage import Screened
     from polyglance.tasks.rows import TaskData as TaskTexts
     from polyglance.vectors import Vectors
@@ -33,11 +33,20 @@ Parallel = Annotated[
         "(distill, babel-adapter, etcl).",
     ),
 ]
+Translations = Annotated[
+    Path | None,
+    typer.Option(
+        "--translations",
+        help="Texts in any two languages: a table with the columns language, text, "
+        "other_language, other_text (etcl).",
+    ),
+]
 Captions = Annotated[
     Path | None,
     typer.Option(
         "--captions",
-        help="Captions: a table with the columns image, language, text (nllb-clip, etcl).",
+        help="Captions: a table with the columns image, language, text (nllb-clip, etcl, and "
+        "babel-adapter with --set objective=lit).",
     ),
 ]
 Bank = Annotated[
@@ -100,6 +109,7 @@ class MaterialFiles:
 
     text: Path | None = None
     parallel: Path | None = None
+    translations: Path | None = None
     captions: Path | None = None
     bank: Path | None = None
     images: Path | None = None
@@ -139,11 +149,18 @@ class MaterialFiles:
             banks = pseudo_pairs.Banks(
                 items.vectors, [t for _, t in texts], [name for name, _ in texts], items.keys
             )
+        known = {file.id: file for file in items.files}
         training_data = TrainingData(
             english=() if self.text is None else captions.read_lines(self.text),
             parallel=_parallel(self.parallel, set_aside=aside.append),
+            translations=()
+            if self.translations is None
+            else captions.read_translations(self.translations, set_aside=aside.append),
             image_text=joined,
             banks=banks,
+            files={}
+            if joined is None
+            else {each: known[each] for each in joined.item_ids if each in known},
         )
         tell_set_aside(aside)
         return Given(training_data=training_data, items=items)
@@ -158,11 +175,13 @@ class Items:
         vectors: Float32 (N, D), unit.
         keys: What tells an image from any other: the hash of its bytes; of vectors that were
             computed elsewhere the id.
+        files: Where they lie, of those that are files.
     """
 
     ids: list[str]
     vectors: Vectors
     keys: list[str]
+    files: Sequence[MediaFile] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -242,6 +261,7 @@ def content_vectors(
 
     from polyglance import errors
     from polyglance.encoding.cache import MediaCache
+    from polyglance.search import metadata as index
     from polyglance.sources.walking import find_media
     from polyglance.storage.identity import MANIFEST_NAME
     from polyglance.storage.store import Store
@@ -255,17 +275,19 @@ def content_vectors(
                 f"the index {images} is of another space than the model {teacher.reference}",
                 hint="give an index that was made with this model",
             )
-        return Items(ids=store.ids(), vectors=store.vectors(), keys=store.keys())
+        files = index.files_of(store)
+        return Items(ids=store.ids(), vectors=store.vectors(), keys=store.keys(), files=files)
     tower = teacher.content.tower
     if tower.ids is not None:
         # Vectors computed elsewhere: what was encoded is all that there is.
         ids = list(tower.ids)
         return Items(ids=ids, vectors=teacher.encode_items(ids), keys=ids)
-    found = MediaCache().encode(find_media(images, tower.modality), tower)
+    files = find_media(images, tower.modality)
+    found = MediaCache().encode(files, tower)
     for one in found.quarantined:
         set_aside(one)
     vectors = teacher.items_from_raw(found.vectors)
-    return Items(ids=found.ids, vectors=vectors, keys=found.keys)
+    return Items(ids=found.ids, vectors=vectors, keys=found.keys, files=files)
 
 
 def dev_of(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polyglance.encoding import media, runs
-from polyglance.records import MediaFile, Quarantined
+from polyglance.records import MediaFile, Output, Quarantined
 from polyglance.storage import digests, locations
 from polyglance.towers import Tower
 from polyglance.vectors import Vectors
@@ -47,19 +47,23 @@ class MediaCache:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = locations.cache_folder() / "items" if folder is None else Path(folder)
 
-    def encode(self, items: Sequence[MediaFile], tower: Tower) -> EncodedItems:
+    def encode(
+        self, items: Sequence[MediaFile], tower: Tower, *, output: Output = "embedding"
+    ) -> EncodedItems:
         """Encode what is not known yet, and give the vectors of all; resumes.
 
         Args:
             items: Files with distinct ids.
-            tower: An item tower; what is asked of it is its embedding.
+            tower: An item tower.
+            output: What is asked of it.
 
         Raises:
             StoreError: Another process has been writing for long.
             DiskFullError: No room; what was appended stays.
         """
-        name = digests.of_parts([tower.fingerprint], num_bytes=12)
-        store = media.open_media_store(self.folder / name, tower)
+        kind = [] if output == "embedding" else [output]
+        name = digests.of_parts([tower.fingerprint, *kind], num_bytes=12)
+        store = media.open_media_store(self.folder / name, tower, output=output)
         placed = {item.id: _place(item) for item in items}
         first = {placed[item.id]: item for item in reversed(items)}
         report = media.embed_media(

@@ -33,7 +33,7 @@ from polyglance.encoding.runs import (
     require_tower,
     set_aside,
 )
-from polyglance.records import MediaFile, Quarantined
+from polyglance.records import MediaFile, Output, Quarantined
 from polyglance.sources.formats import FORMATS
 from polyglance.storage.store import Store
 from polyglance.towers import Tower
@@ -232,12 +232,17 @@ class MediaRun:
 
 
 def open_media_store(
-    path: Path, tower: Tower, *, extra_facts: Mapping[str, Any] | None = None
+    path: Path,
+    tower: Tower,
+    *,
+    output: Output = "embedding",
+    extra_facts: Mapping[str, Any] | None = None,
 ) -> Store:
-    """Open the store of an item tower's embeddings, or make it; as `Store.open_or_create`."""
+    """Open the store of an item tower's vectors, or make it; as `Store.open_or_create`."""
+    dim = tower.dim if output == "embedding" else tower.pre_projection_dim or tower.dim
     return Store.open_or_create(
         path,
-        facts_of(tower),
+        facts_of(tower, output=output, dim=dim),
         extra_columns=reading.media_columns(),
         extra_facts=extra_facts,
     )

@@ -7,9 +7,9 @@ import importlib
 import inspect
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType, NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from polyglance import errors
 from polyglance.training import seeds
@@ -22,7 +22,32 @@ DATA: Mapping[str, str] = MappingProxyType(
         "related": "related text",
         "image_text": "captioned images",
         "banks": "unpaired images and texts",
+        "files": "the image files",
     }
+)
+# The name of the papers' own settings, on the command line.
+PUBLISHED = "published"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mode:
+    """A value of a config's field with which a recipe needs other data.
+
+    Attributes:
+        field: Of the config.
+        value: With which it is so.
+        needs: Fields of `TrainingData`.
+    """
+
+    field: str
+    value: str
+    needs: tuple[str, ...]
+
+
+# The image tower, or its projection, learns from the images themselves.
+_FROM_FILES = (
+    Mode(field="regime", value="full", needs=("image_text", "files")),
+    Mode(field="image_projection", value="trained", needs=("image_text", "files")),
 )
 
 
@@ -36,6 +61,9 @@ class Recipe:
         config: Name of its config class.
         needs: Fields of `TrainingData` that it takes, in order.
         may_take: Fields that it takes as well, by keyword.
+        modes: Settings with which it needs others; the first that is set counts.
+        presets: By name the method of its config that makes it.
+        no_preset: Why it has none.
         tower: Whether a multilingual text tower must be given, may be (to be trained on), or only
             where it shares the teacher's space: its own is taken else.
         resumes: Whether it descends, so that its run can be stopped and resumed.
@@ -47,14 +75,22 @@ class Recipe:
     config: str
     needs: tuple[str, ...]
     may_take: tuple[str, ...] = ()
+    modes: tuple[Mode, ...] = ()
+    presets: Mapping[str, str] = field(default_factory=lambda: {PUBLISHED: "as_published"})
+    no_preset: str = ""
     tower: Literal["needed", "optional", "own"]
     resumes: bool = True
     summary: str
 
     @property
     def data(self) -> str:
-        """What it needs, in plain words."""
+        """What it needs by itself, in plain words."""
         return " and ".join(DATA[name] for name in self.needs)
+
+    def required(self, config: Any) -> tuple[str, ...]:
+        """Fields of `TrainingData` that it cannot do without, as it is set."""
+        set_so = (mode.needs for mode in self.modes if getattr(config, mode.field) == mode.value)
+        return next(set_so, self.needs)
 
     def load(self) -> ModuleType:
         """Import the recipe's file; its `train` makes the pack."""
@@ -71,6 +107,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 module="polyglance.recipes.ridge",
                 config="RidgeConfig",
                 needs=("english",),
+                presets=MappingProxyType({}),
+                no_preset="the closed form of M2M's map is this project's own, and no paper's",
                 tower="needed",
                 resumes=False,
                 summary="closed-form linear map; seconds for a quarter of a million texts",
@@ -97,6 +135,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 config="DistillConfig",
                 needs=("parallel",),
                 may_take=("related",),
+                presets=MappingProxyType({}),
+                no_preset="its small towers are this project's own, and none of the five papers' "
+                "recipes",
                 tower="optional",
                 summary="a text tower that imitates the teacher: a small new one, or a transformer",
             ),
@@ -106,6 +147,16 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 config="BabelAdapterConfig",
                 needs=("parallel",),
                 may_take=("image_text",),
+                modes=tuple(
+                    Mode(field="objective", value=value, needs=("image_text",))
+                    for value in ("lit", "lit+mse")
+                ),
+                presets=MappingProxyType(
+                    {
+                        PUBLISHED: "as_published",
+                        "published-distilled": "as_published_for_distilled",
+                    }
+                ),
                 tower="own",
                 summary="a bottleneck adapter a language in the teacher's tower (Babel-ImageNet)",
             ),
@@ -114,6 +165,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 module="polyglance.recipes.contrastive.nllb_clip",
                 config="NllbClipConfig",
                 needs=("image_text",),
+                may_take=("files",),
+                modes=_FROM_FILES,
                 tower="optional",
                 summary="contrast of images and captions, languages in equal shares (NLLB-CLIP)",
             ),
@@ -122,7 +175,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 module="polyglance.recipes.contrastive.etcl",
                 config="EtclConfig",
                 needs=("image_text",),
-                may_take=("parallel",),
+                may_take=("parallel", "translations", "files"),
+                modes=_FROM_FILES,
                 tower="optional",
                 summary="triples of an image and two languages, after MURAL's two pairs (ETCL)",
             ),
@@ -162,15 +216,22 @@ class Setting:
     meaning: str
 
 
-def settings_of(recipe: Recipe) -> list[Setting]:
-    """Every field of a recipe's config, with its default and its meaning."""
+def settings_of(recipe: Recipe, config: Any = None) -> list[Setting]:
+    """Every field of a recipe's config, with its default and its meaning.
+
+    Args:
+        recipe: Whose.
+        config: A config whose values stand in the place of the defaults.
+    """
     config_class = getattr(recipe.load(), recipe.config)
     meanings: dict[str, str] = {}
     for each in reversed(config_class.__mro__):
         meanings |= _attributes(inspect.cleandoc(each.__doc__ or ""))
     return [
         Setting(
-            name=field.name, default=_written(field.default), meaning=meanings.get(field.name, "")
+            name=field.name,
+            default=_written(field.default if config is None else getattr(config, field.name)),
+            meaning=meanings.get(field.name, ""),
         )
         for field in dataclasses.fields(config_class)
     ]
@@ -200,16 +261,19 @@ def _written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool | NoneType) else f"{value}"
 
 
-def build_config(recipe: Recipe, settings: Mapping[str, str]) -> Any:
+def build_config(recipe: Recipe, settings: Mapping[str, str], *, preset: str | None = None) -> Any:
     """A recipe's config from `name=value` settings as a user writes them.
 
     Args:
         recipe: Whose config.
         settings: Field names to values as text.
+        preset: The name of a preset that they override; None for the defaults.
 
     Raises:
-        UnknownNameError: For a field that the config does not have, naming the nearest.
-        ConfigError: For a value that cannot be read as the field's type, or no seed.
+        UnknownNameError: For a field that the config does not have, naming the nearest, or a
+            preset that the recipe does not have.
+        ConfigError: For a value that cannot be read as the field's type or is out of its range,
+            no seed, or a recipe without presets.
     """
     config_class = getattr(recipe.load(), recipe.config)
     hints = get_type_hints(config_class)
@@ -221,11 +285,25 @@ def build_config(recipe: Recipe, settings: Mapping[str, str]) -> Any:
         values[name] = _read_value(name, text, kind=hints[name], recipe=recipe)
     if "seed" in values:
         seeds.require(values["seed"], name="seed")
-    return config_class(**values)
+    return dataclasses.replace(_start(recipe, config_class, preset), **values)
+
+
+def _start(recipe: Recipe, config_class: Any, preset: str | None) -> Any:
+    """The config that settings override."""
+    if preset is None:
+        return config_class()
+    if not recipe.presets:
+        raise errors.ConfigError(
+            f"{name_of(recipe)} has no preset {preset}: {recipe.no_preset}",
+            hint="leave --preset out; the defaults are what was found to work here",
+        )
+    if preset not in recipe.presets:
+        raise errors.unknown_name("preset", preset, allowed=recipe.presets)
+    return getattr(config_class, recipe.presets[preset])()
 
 
 def _read_value(name: str, text: str, *, kind: Any, recipe: Recipe) -> Any:
-    if get_origin(kind) is UnionType and NoneType in get_args(kind):
+    if get_origin(kind) in (Union, UnionType) and NoneType in get_args(kind):
         if text.lower() == "none":
             return None
         kind = next(part for part in get_args(kind) if part is not NoneType)

@@ -1,7 +1,9 @@
 """`babel-adapter`: a small adapter a language inside a frozen text tower (Babel-ImageNet).
 
 A caption is to get the vector that the tower, before any training, gives its English one (`mse`,
-`contrastive`), or find its own image (`lit`). The targets are encoded once.
+`contrastive`), or find its own image (`lit`), or both (`lit+mse`). The targets are encoded once.
+`simcse` aims at no target: a caption is to find itself, seen twice under dropout. The paper tried
+the last two and found no gain; they are arms to compare with.
 
 All languages train in one run, their texts mixed in every batch: each has parameters of its own,
 its gradient reaches no other, and no gradient is clipped by a length common to all. So with `mse` a
@@ -30,12 +32,14 @@ from polyglance.encoding.texts import VectorCache
 from polyglance.heads import linear
 from polyglance.heads.affine import AffineMap
 from polyglance.languages.registry import ENGLISH
-from polyglance.losses import Terms, clip, regression
+from polyglance.losses import Terms, babel_imagenet, clip
+from polyglance.losses.simcse import simcse
 from polyglance.metrics import retrieval
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
+from polyglance.recipes import bounds
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.recipes.data.targets import Lessons, gather
 from polyglance.records import Pair
@@ -56,14 +60,16 @@ class BabelAdapterConfig:
 
     Attributes:
         objective: `mse` and `contrastive` towards the English caption's vector, `lit` towards the
-            image's.
+            image's, `lit+mse` towards both; `simcse` towards the same caption under other dropout.
         method: A bottleneck behind every block (`adapter`), or low-rank changes of the attention,
             one a language (`lora`) or one for all (`shared-lora`).
         reduction: Width of the tower over that of a bottleneck.
         rank: Inner width of a low-rank change.
         alpha: It is scaled by alpha / rank.
         vectors: Whether `mse` compares vectors as the tower gives them, or at length one.
-        temperature: Of `contrastive`, where it stays; where that of `lit` starts.
+        temperature: Of `contrastive` and `simcse`, where it stays; where that of `lit` starts.
+        lit_weight: Of the contrast with images beside the distance, in `lit+mse`.
+        dropout: With `simcse`: share of each block's states that a pass leaves out.
         num_epochs: Passes over all texts; 15 are enough for a distilled tower.
         batch_size: Texts a step, of all languages.
         learning_rate: Peak rate.
@@ -74,28 +80,61 @@ class BabelAdapterConfig:
         seed: Fixes start and order.
     """
 
-    objective: Literal["mse", "contrastive", "lit"] = "mse"
+    objective: Literal["mse", "contrastive", "lit", "lit+mse", "simcse"] = "mse"
     method: Literal["adapter", "lora", "shared-lora"] = "adapter"
-    reduction: int = 16
-    rank: int = 16
-    alpha: int = 8
+    reduction: bounds.Count = 16
+    rank: bounds.Count = 16
+    alpha: bounds.Count = 8
     vectors: Literal["raw", "unit"] = "raw"
-    temperature: float = 0.01
-    num_epochs: int = 100
-    batch_size: int = 512
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.1
-    warmup_share: float = 0.2
-    max_length: int = 70
+    temperature: bounds.Positive = 0.01
+    lit_weight: bounds.Positive = 1.0
+    dropout: bounds.Share = 0.1
+    num_epochs: bounds.Count = 100
+    batch_size: bounds.Count = 512
+    learning_rate: bounds.Positive = 1e-3
+    weight_decay: bounds.NotNegative = 0.1
+    warmup_share: bounds.Share = 0.2
+    max_length: bounds.Count = 70
     precision: training.Precision = "no"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.temperature <= 0:
+        bounds.check(self)
+        if self.objective == "simcse" and not self.dropout:
             raise errors.ConfigError(
-                f"temperature {self.temperature}; it divides the cosines and must be above 0",
-                hint="trained CLIPs have 0.01",
+                "objective simcse with dropout 0.0; both passes would give the same vectors",
+                hint="leave it out for 0.1, the default",
             )
+
+    @classmethod
+    def as_published(cls) -> BabelAdapterConfig:
+        """The paper's, for a tower that was trained with contrasts (OpenCLIP).
+
+        | the paper | source | ours |
+        | --- | --- | --- |
+        | text MSE, the best of three | section 6 | objective=mse, vectors=raw |
+        | Pfeiffer bottlenecks, one a language | appendix B.3 | method=adapter |
+        | reduction 16 | appendix B.3 | reduction=16 |
+        | AdamW, 1e-3, decay 0.1 | appendix B.3 | learning_rate=0.001, weight_decay=0.1 |
+        | linear, 20 % of warm-up | appendix B.3 | warmup_share=0.2 |
+        | 100 epochs in batches of 512 | appendix B.3 | num_epochs=100, batch_size=512 |
+        | one language a run | section 6 | all at once; the gradient of one reaches no other |
+        | 70 tokens at most | appendix B.3 | max_length=70 |
+        | temperature frozen for text contrasts | appendix B.3 | temperature=0.01, the trained one |
+        | the last epoch | appendix B.3 | the same |
+        """
+        return cls()
+
+    @classmethod
+    def as_published_for_distilled(cls) -> BabelAdapterConfig:
+        """The paper's, for a tower that was distilled (M-CLIP): as `as_published`, but shorter.
+
+        | the paper | source | ours |
+        | --- | --- | --- |
+        | 15 epochs, no gain of longer ones | appendix B.3 | num_epochs=15 |
+        | batches of 192 | appendix B.3 | batch_size=192 |
+        """
+        return cls(num_epochs=15, batch_size=192)
 
 
 class _Learner(nn.Module):
@@ -111,7 +150,8 @@ class _Learner(nn.Module):
         super().__init__()
         self.adapters = live.module
         self.log_scale = nn.Parameter(
-            torch.tensor(-math.log(config.temperature)), requires_grad=config.objective == "lit"
+            torch.tensor(-math.log(config.temperature)),
+            requires_grad=config.objective in ("lit", "lit+mse"),
         )
         self.live, self.to_unit = live, side.head_input == "unit"
         head = side.head
@@ -150,12 +190,13 @@ def train(
     """Captions in other languages in, a pack with an adapter for each out; English is not touched.
 
     Args:
-        pairs: English captions and their translations; for `mse` and `contrastive`.
+        pairs: English captions and their translations; for `mse`, `contrastive` and `simcse`,
+            which leaves the English ones aside.
         teacher: The dual encoder that learns languages.
         config: Settings.
         tower: A text tower in the teacher's space, with a linear head where it needs one; None
             for the teacher's own.
-        image_text: Captions of images; for `lit`.
+        image_text: Captions of images; for `lit`, and with English ones among them for `lit+mse`.
         cache: Keeps what the tower gave before training.
         run: Where checkpoints and logs go.
 
@@ -212,6 +253,7 @@ def fit(
         method="adapters" if config.method == "adapter" else config.method,
         settings=settings,
         max_tokens=config.max_length,
+        dropout=config.dropout if config.objective == "simcse" else 0.0,
     )
     learner = _Learner(live, side, config)
     size = min(config.batch_size, len(lessons.texts))
@@ -289,23 +331,45 @@ def _step(
 ) -> Callable[[Tensor], Terms]:
     prepared = learner.live.prepare(lessons.texts, lessons.languages)
     groups = torch.from_numpy(lessons.groups)
-    as_unit = config.objective != "mse" or config.vectors == "unit"
+    as_unit = config.objective in ("contrastive", "lit", "simcse") or config.vectors == "unit"
     targets = torch.from_numpy(unit(lessons.targets) if as_unit else lessons.targets)
 
-    def step(rows: Tensor) -> Terms:
-        said = learner(prepared, rows)  # (B, D)
-        said = functional.normalize(said, dim=1) if as_unit else said
-        wanted = targets[groups[rows]].to(said.device)
+    def said(rows: Tensor) -> Tensor:
+        vectors = learner(prepared, rows)  # (B, D)
+        return functional.normalize(vectors, dim=1) if as_unit else vectors
+
+    def towards_targets(rows: Tensor) -> Terms:
+        learning = said(rows)
+        wanted = targets[groups[rows]].to(learning.device)
         if config.objective == "mse":
-            # The mean over the width times the width: AdamW does not mind the factor, but
-            # gradients of unit vectors in a wide space would come near its epsilon.
-            error = regression.mean_squared_error(said, wanted)["total"]
-            return {"total": error * said.shape[1], "squared_error": error}
+            return babel_imagenet.squared_distance(learning, wanted)
         return clip.contrastive_distillation(
-            said,
+            learning,
             wanted,
             temperature=learner.temperature(),
-            groups=groups[rows].to(said.device),
+            groups=groups[rows].to(learning.device),
         )
 
-    return step
+    def towards_both(rows: Tensor) -> Terms:
+        assert lessons.images is not None
+        assert lessons.image_of is not None
+        learning = said(rows)
+        place = torch.from_numpy(lessons.image_of)[rows]
+        return babel_imagenet.lit_and_mse(
+            learning,
+            targets[groups[rows]].to(learning.device),
+            torch.from_numpy(lessons.images)[place].to(learning.device),
+            temperature=learner.temperature(),
+            groups=place.to(learning.device),
+            lit_weight=config.lit_weight,
+        )
+
+    def towards_itself(rows: Tensor) -> Terms:
+        # Dropout is drawn anew in each pass.
+        return simcse(said(rows), said(rows), temperature=learner.temperature(), groups=own[rows])
+
+    same = {text: i for i, text in enumerate(dict.fromkeys(lessons.texts))}
+    own = torch.tensor([same[text] for text in lessons.texts]).to(learner.log_scale.device)
+    if config.objective == "simcse":
+        return towards_itself
+    return towards_both if config.objective == "lit+mse" else towards_targets

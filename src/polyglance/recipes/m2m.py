@@ -28,6 +28,7 @@ from polyglance.losses.m2m import m2m
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import HeadInput, Side
+from polyglance.recipes import bounds
 from polyglance.recipes.data import english_text
 
 ObjectiveName = Literal["m2m", "mse", "cosine", "l1"]
@@ -61,8 +62,9 @@ class M2MConfig:
         num_epochs: Passes over the texts.
         batch_size: Texts a step; the structure term compares them pair by pair.
         learning_rate: Peak rate of AdamW, falling linearly.
-        weight_decay: Decoupled decay.
+        weight_decay: Decoupled decay of the layers' matrices; biases have none.
         num_warmup_steps: Steps of linear warm-up.
+        clip_norm: Largest gradient norm; none leaves gradients as they are.
         dev_fraction: Share of the texts that chooses the epoch.
         head_input: Whether the head takes the tower's vectors raw or at length one.
         precision: What products are computed in; the weights are float32 in any case.
@@ -70,24 +72,26 @@ class M2MConfig:
     """
 
     purpose: Literal["retrieval", "generation"] = "retrieval"
-    num_layers: int = 2
+    num_layers: bounds.Count = 2
     residual: bool = False
     layer_norm: bool = False
     objective: ObjectiveName = "m2m"
-    alignment_weight: float = 48.0
-    structure_weight: float = 1.0
+    alignment_weight: bounds.NotNegative = 48.0
+    structure_weight: bounds.NotNegative = 1.0
     start: Literal["ridge", "random"] = "ridge"
-    num_epochs: int = 6
-    batch_size: int = 512
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    num_warmup_steps: int = 50
-    dev_fraction: float = 0.1
+    num_epochs: bounds.Count = 6
+    batch_size: bounds.Count = 512
+    learning_rate: bounds.Positive = 1e-3
+    weight_decay: bounds.NotNegative = 0.01
+    num_warmup_steps: bounds.CountOrZero = 50
+    clip_norm: bounds.Positive | None = 1.0
+    dev_fraction: bounds.DevShareAboveZero = 0.1
     head_input: HeadInput = "unit"
     precision: training.Precision = "no"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        bounds.check(self)
         if self.layer_norm and self.purpose == "retrieval":
             raise errors.ConfigError(
                 "layer_norm for retrieval; a head with a norm does not fold into one map",
@@ -96,15 +100,40 @@ class M2MConfig:
 
     @classmethod
     def as_published(cls) -> M2MConfig:
-        """The paper's schedule: 50 epochs of batches of 64 from a random start."""
-        return cls(start="random", num_epochs=50, batch_size=64, learning_rate=3e-4)
+        """The paper's head for search.
+
+        | the paper | source | ours |
+        | --- | --- | --- |
+        | 2 layers with bias, no skip connection | table 1, V6 | num_layers=2, residual=false |
+        | torch's own draw at the start | released model.py | start=random |
+        | 48 L_align + L_str, unit vectors | equation 6 | alignment_weight=48.0, at D = 768 |
+        | beta 1 | section 4 | structure_weight=1.0, objective=m2m |
+        | the encoder's vectors as they are | released model.py | head_input=raw |
+        | 50 epochs in batches of 64 | section 4 | num_epochs=50, batch_size=64 |
+        | the last batch dropped if not full | released main.py | learnt from |
+        | AdamW, 3e-4, decay 0.01 | section 4 | learning_rate=0.0003, weight_decay=0.01 |
+        | biases decayed as well | released main.py | matrices alone |
+        | linear, 50 steps of warm-up | section 4 | num_warmup_steps=50 |
+        | gradients as they are | released trainer.py | clip_norm=none |
+        | epoch chosen on XTD, a test set | section 4 | on dev texts: dev_fraction=0.1 |
+        | 250,000 English captions | section 4 | those of --text |
+        """
+        return cls(
+            start="random",
+            num_epochs=50,
+            batch_size=64,
+            learning_rate=3e-4,
+            clip_norm=None,
+            head_input="raw",
+        )
 
     @classmethod
     def for_generation_as_published(cls) -> M2MConfig:
-        """The paper's head for FLUX: 10 epochs, products in bfloat16, a layer norm.
+        """The paper's head for FLUX: 10 epochs, products in bfloat16, a layer norm, no clipping.
 
-        The released run kept its weights in bfloat16, too, where steps of 3e-4 are rounded away
-        from a norm's weights of 1. Here they are float32.
+        Source: section 7; released main_flux.py and trainer.py. The released run kept its weights
+        in bfloat16, too, where steps of 3e-4 are rounded away from a norm's weights of 1. Here they
+        are float32.
         """
         return cls(
             purpose="generation",
@@ -113,6 +142,7 @@ class M2MConfig:
             num_epochs=10,
             batch_size=64,
             learning_rate=3e-4,
+            clip_norm=None,
             precision="bf16",
         )
 
@@ -234,6 +264,7 @@ def descend(
             num_warmup_steps=config.num_warmup_steps,
             validate_every=steps_an_epoch,
             precision=config.precision,
+            clip_norm=config.clip_norm,
         ),
         validate=validate,
         run=run,
@@ -264,8 +295,6 @@ def _start_head(pairs: english_text.EncodedPairs, config: M2MConfig) -> linear.L
 
 
 def _objective(config: M2MConfig) -> Callable[[Tensor, Tensor], Terms]:
-    if config.objective not in OBJECTIVES:
-        raise errors.unknown_name("objective", config.objective, allowed=OBJECTIVES)
     if config.objective != "m2m":
         return OBJECTIVES[config.objective]
     return lambda mapped, target: m2m(

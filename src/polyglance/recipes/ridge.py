@@ -11,6 +11,7 @@ from polyglance.heads import closed_form
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import HeadInput, Side
+from polyglance.recipes import bounds
 from polyglance.recipes.data import english_text
 
 # A factor of ten each way from what won on every world tried so far (1e-2 to 1e-1).
@@ -28,10 +29,13 @@ class RidgeConfig:
         seed: Fixes the dev split.
     """
 
-    penalties: tuple[float, ...] = PENALTIES
-    dev_fraction: float = 0.1
+    penalties: tuple[bounds.Positive, ...] = PENALTIES
+    dev_fraction: bounds.DevShareAboveZero = 0.1
     head_input: HeadInput = "unit"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        bounds.check(self)
 
 
 def fit(pairs: english_text.EncodedPairs, config: RidgeConfig) -> english_text.Fitted:

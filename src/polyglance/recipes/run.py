@@ -34,6 +34,7 @@ HOW_TO_GIVE = {
     "parallel": "give --parallel TABLE with the columns english, language and text",
     "image_text": "give --captions TABLE with the columns image, language and text, and --images",
     "banks": "give --bank TABLE with the columns language and text, and --images",
+    "files": "give --images with a folder of images, or an index of one, beside --captions",
 }
 
 
@@ -102,10 +103,13 @@ def train(
             hint="name one: --tower sentence:paraphrase-multilingual-mpnet-base-v2",
         )
     dev = dev or Dev()
-    for field in recipe.needs:
+    required = recipe.required(config)
+    for field in required:
         _there(training_data, field, recipe=recipe.name)
     held = held_out.split(training_data, share=dev.share, dev_parallel=dev.parallel)
-    needed = [_there(held.fit, field, recipe=recipe.name) for field in recipe.needs]
+    for field in required:
+        _there(held.fit, field, recipe=recipe.name)
+    needed = [getattr(held.fit, field) for field in recipe.needs]
     beside: dict[str, Any] = {field: getattr(held.fit, field) for field in recipe.may_take}
     if tower is not None:
         beside["tower"] = tower
@@ -134,6 +138,8 @@ def _languages_of(recipe: Recipe, fit: TrainingData, tower: Side | None) -> list
     taken = {*recipe.needs, *recipe.may_take}
     if "parallel" in taken:
         count.update(pair.language_b for pair in fit.parallel)
+    if "translations" in taken:
+        count.update(name for p in fit.translations for name in (p.language_a, p.language_b))
     if "image_text" in taken and fit.image_text is not None:
         count.update(fit.image_text.caption_languages)
     if "banks" in taken and fit.banks is not None:
@@ -144,10 +150,9 @@ def _languages_of(recipe: Recipe, fit: TrainingData, tower: Side | None) -> list
     return learnt
 
 
-def _there(training_data: TrainingData, field: str, *, recipe: str) -> Any:
+def _there(training_data: TrainingData, field: str, *, recipe: str) -> None:
     part = getattr(training_data, field)
-    if part is None or (isinstance(part, Sequence) and not len(part)):
+    if part is None or (isinstance(part, Sequence | Mapping) and not len(part)):
         raise errors.TrainingError(
             f"{recipe} learns from {DATA[field]}, and there is none", hint=HOW_TO_GIVE[field]
         )
-    return part

@@ -30,6 +30,7 @@ from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
+from polyglance.recipes import bounds
 from polyglance.recipes.data.pseudo_pairs import Banks, PseudoPairs, gather
 from polyglance.training import half_precision
 from polyglance.vectors import unit
@@ -61,30 +62,65 @@ class UclipConfig:
         batch_size: B.
         learning_rate: Peak rate of AdamW, falling linearly.
         weight_decay: Decoupled decay.
+        clip_norm: Largest gradient norm; none leaves gradients as they are.
         precision: Of the heads' products; the loss is computed in float32 either way. `auto` takes
             bfloat16 where the processor has it; where it has not, that takes many times longer.
         dev_fraction: Share of the English texts that measures and does not train.
         seed: Fixes start, order and noise.
     """
 
-    dim: int = 512
-    expansion: float = 2.0
+    dim: bounds.Count = 512
+    expansion: bounds.Positive = 2.0
     norm: NormName = "batch"
     recalibrate: bool = True
-    retrieval_temperature: float = 0.01
-    temperature: float = 0.01
-    noise: float = 0.063
-    text_weight: float = 1.0
-    pseudo_weight: float = 1.0
-    intra_weight: float = 0.1
-    num_epochs: int = 5
-    least_steps: int = 200
-    batch_size: int = 512
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
+    retrieval_temperature: bounds.Positive = 0.01
+    temperature: bounds.Positive = 0.01
+    noise: bounds.NotNegative = 0.063
+    text_weight: bounds.NotNegative = 1.0
+    pseudo_weight: bounds.NotNegative = 1.0
+    intra_weight: bounds.NotNegative = 0.1
+    num_epochs: bounds.Count = 5
+    least_steps: bounds.CountOrZero = 200
+    batch_size: bounds.Count = 512
+    learning_rate: bounds.Positive = 1e-3
+    weight_decay: bounds.NotNegative = 0.01
+    clip_norm: bounds.Positive | None = 1.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    dev_fraction: float = 0.05
+    dev_fraction: bounds.DevShare = 0.05
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        bounds.check(self)
+
+    @classmethod
+    def as_published(cls) -> UclipConfig:
+        """The paper's training, as its trainer runs it.
+
+        | the paper | source | ours |
+        | --- | --- | --- |
+        | d to 2 d, batch norm, ReLU, 512 | released projector.py | dim=512, expansion=2.0 |
+        | statistics of noisy vectors | released model.py | norm=batch, recalibrate=false |
+        | softmax over a bank at 0.01 | released train.py | retrieval_temperature=0.01 |
+        | contrasts at 0.01 | released loss.py | temperature=0.01 |
+        | noise of variance 0.004 on all four | released train.py | noise=0.0632456 |
+        | L_text + L_pseudo | section "Inter Alignment" | text_weight=1.0, pseudo_weight=1.0 |
+        | lambda 0.1, distances not squared | released train.py | intra_weight=0.1, squared |
+        | 5 epochs, 512 a device | released train.py | num_epochs=5, batch_size=512 |
+        | no least number of steps | released train.py | least_steps=0 |
+        | a last batch that is not full | its trainer's default | dropped |
+        | AdamW, 1e-3 falling in a line | released train.py | learning_rate=0.001 |
+        | no decay | its trainer's default | weight_decay=0.0 |
+        | clipped at 1.0 | its trainer's default | clip_norm=1.0 |
+        | float16 | released train.py | precision=auto: bfloat16 where it pays |
+        | 0.1 % of the texts set aside | released train.py | dev_fraction=0.001 |
+        """
+        return cls(
+            noise=0.0632456,
+            recalibrate=False,
+            least_steps=0,
+            weight_decay=0.0,
+            dev_fraction=0.001,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +188,7 @@ def fit(
             num_steps=max(config.num_epochs * max(1, len(kept) // size), config.least_steps),
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
+            clip_norm=config.clip_norm,
         ),
         run=run,
         label="uclip",

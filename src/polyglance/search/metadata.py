@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyglance import errors
@@ -52,6 +53,26 @@ def looked_at(file: MediaFile, *, data: bytes, decoded: Decoded | None) -> Mappi
     """
     taken = read_taken(io.BytesIO(data), file.modality) if decoded is None else decoded.taken
     return {**asdict(taken), "offset": None if file.span is None else file.span[0]}
+
+
+def files_of(store: Store) -> list[MediaFile]:
+    """Where the items of a store lie, of a store whose rows say so."""
+    if not {"path", "size"} <= set(store.extra_columns):
+        return []
+    offset = [name for name in ("offset",) if name in store.extra_columns]
+    table = store.columns(["id", "path", "size", *offset])
+    offsets = table.get("offset", [None] * len(table["id"]))
+    rows = zip(table["id"], table["path"], table["size"], offsets, strict=True)
+    return [
+        MediaFile(
+            each,
+            Path(path),
+            None if offset is None else (offset, size),
+            modality=store.facts.modality,
+        )
+        for each, path, size, offset in rows
+        if path is not None
+    ]
 
 
 def require_columns(store: Store) -> None:

@@ -263,6 +263,26 @@ def read_parallel_table(path: Path, *, set_aside: SetAside | None = None) -> lis
     ]
 
 
+def read_translations(path: Path, *, set_aside: SetAside | None = None) -> list[Pair]:
+    """Texts and their translations in any two languages.
+
+    Args:
+        path: The table, tab-separated, with the columns `language`, `text`, `other_language` and
+            `other_text`.
+        set_aside: As for `read_parallel_table`.
+
+    Raises:
+        InputError, LanguageError: As `read_parallel_table`.
+    """
+    rows = _by_language(
+        path,
+        ("text", "other_text"),
+        set_aside,
+        language_columns=("language", "other_language"),
+    )
+    return [Pair(text, one, other_text, other) for one, other, text, other_text in rows]
+
+
 def read_caption_rows(path: Path, *, set_aside: SetAside | None = None) -> list[Caption]:
     """Captions in several languages: a table with the columns `image`, `language` and `text`.
 
@@ -298,11 +318,16 @@ def read_texts_by_language(
 
 
 def _by_language(
-    path: Path, columns: Sequence[str], set_aside: SetAside | None
+    path: Path,
+    columns: Sequence[str],
+    set_aside: SetAside | None,
+    *,
+    language_columns: Sequence[str] = ("language",),
 ) -> list[tuple[str, ...]]:
-    """Language id and columns of each row of a table whose languages are understood."""
-    rows = read_table(path, ("language", *columns), set_aside=set_aside)
-    counts = Counter(code for code, *_ in rows)
+    """Language ids and columns of each row of a table whose languages are understood."""
+    rows = read_table(path, (*language_columns, *columns), set_aside=set_aside)
+    width = len(language_columns)
+    counts = Counter(code for row in rows for code in row[:width])
     known: dict[str, str] = {}
     problem: errors.LanguageError | None = None
     for code, count in counts.items():
@@ -315,4 +340,8 @@ def _by_language(
             set_aside(Quarantined(f"{path.name}, rows in {code!r}: {count:,}", error.message))
     if problem is not None and not known:
         raise problem
-    return [(known[code], *values) for code, *values in rows if code in known]
+    return [
+        (*(known[code] for code in row[:width]), *row[width:])
+        for row in rows
+        if all(code in known for code in row[:width])
+    ]

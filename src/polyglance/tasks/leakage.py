@@ -193,6 +193,7 @@ def _without(
         training_data,
         english=[text for text in training_data.english if not leaks(ENGLISH, text)],
         parallel=kept(training_data.parallel),
+        translations=kept(training_data.translations),
         related=kept(training_data.related),
         image_text=data,
         banks=banks,
@@ -209,7 +210,8 @@ def _with_captions(data: Any, captions: Sequence[Caption]) -> Any:
 
 def _training_texts(training_data: TrainingData) -> Iterable[Text]:
     yield from ((ENGLISH, text) for text in training_data.english)
-    for pair in (*training_data.parallel, *training_data.related):
+    sides = training_data.parallel, training_data.translations, training_data.related
+    for pair in itertools.chain(*sides):
         yield pair.language_a, pair.text_a
         yield pair.language_b, pair.text_b
     if training_data.image_text is not None:

@@ -145,14 +145,14 @@ def test_objectives_get_what_the_config_says(teacher, monkeypatch):
     for stage in ("mural+etcl", "fine-tuning"):
         config = EtclConfig(
             **at_start(EtclConfig(**SMALL, stage=stage)).__dict__
-            | {"margin": 0.2, "label_smoothing": 0.05, "chunk_rows": 9}
+            | {"margin": 0.2, "fine_tuning_margin": 0.1, "label_smoothing": 0.05, "chunk_rows": 9}
         )
         etcl.train(joined(teacher), teacher=teacher, config=config)
     smoothed = {"label_smoothing": 0.05, "block_rows": 9}
     assert given == [
         ("mural", {"margin": 0.2, **smoothed}),
         ("etcl", smoothed),
-        ("contrastive", smoothed),
+        ("contrastive", {"margin": 0.1, **smoothed}),
     ]
 
 

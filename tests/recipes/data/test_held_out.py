@@ -37,7 +37,8 @@ def asked(held):
 def fitted(training_data):
     """Every language and text of a training_data."""
     found = {(ENGLISH, text) for text in training_data.english}
-    for pair in (*training_data.parallel, *training_data.related):
+    sides = training_data.parallel, training_data.translations, training_data.related
+    for pair in (pair for listed in sides for pair in listed):
         found |= {(pair.language_a, pair.text_a), (pair.language_b, pair.text_b)}
     if training_data.image_text is not None:
         found |= {(c.language, c.text) for c in training_data.image_text.captions}
@@ -73,6 +74,26 @@ def test_no_recipe_is_handed_what_is_asked(training_data, teacher, monkeypatch, 
     queries = asked(held_out.split(training_data))
     assert fitted(handed["training_data"])
     assert queries.isdisjoint(fitted(handed["training_data"]))
+
+
+def test_bitexts_make_way_for_what_is_asked(training_data):
+    """Neither side of a pair of two other languages may be a text that is asked."""
+    german, hindi = (
+        [small_world.translate(phrase, language) for phrase in small_world.PHRASES]
+        for language in ("deu_Latn", "hin_Deva")
+    )
+    bitexts = [
+        Pair(one, "deu_Latn", other, "hin_Deva") for one, other in zip(german, hindi, strict=True)
+    ]
+    bitexts += [Pair("so", "deu_Latn", text, "hin_Deva") for text in hindi]
+    held = held_out.split(replace(training_data, translations=bitexts))
+    assert asked(held) == asked(held_out.split(training_data))
+    assert asked(held).isdisjoint(fitted(held.fit))
+    kept = held.fit.translations
+    assert 0 < len(kept) < len(bitexts)
+    aside = held.facts["num_texts_on_the_side_left_out_of_training"]
+    before = held_out.split(training_data).facts["num_texts_on_the_side_left_out_of_training"]
+    assert aside == before + len(bitexts) - len(kept)
 
 
 def test_the_order_of_the_rows_chooses_nothing(training_data):

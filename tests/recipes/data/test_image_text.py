@@ -203,7 +203,7 @@ def test_language_pairs_are_uniform_and_unordered():
 
 def test_pairs_with_one_language():
     data = said(["a b c"] * 10 + ["b c"] * 10)
-    draw = draws.caption_pair_batches(data, language="a", batch_size=8, seed=0)
+    draw = draws.caption_pair_batches(data, one_of_them="a", batch_size=8, seed=0)
     batches = [batch for epoch in range(2) for batch in draw(epoch)]
     pairs = zip(
         languages_drawn(data, gathered(batches, "first")),
@@ -215,7 +215,32 @@ def test_pairs_with_one_language():
         row for batch in batches for row in batch.groups.tolist()
     ]
     with pytest.raises(errors.InputError, match="captions in z and another"):
-        draws.caption_pair_batches(data, language="z", batch_size=8, seed=0)
+        draws.caption_pair_batches(data, one_of_them="z", batch_size=8, seed=0)
+
+
+def test_pairs_of_any_two_languages():
+    """English stands in the middle: each text meets all that say the same, whatever the pair."""
+    pairs = [
+        Pair(f"en {i}", "eng", f"{name} {i}", name) for i in range(10) for name in ("deu", "fra")
+    ]
+    pairs.append(Pair("hu 0", "hun", "fi 0", "fin"))
+    data = draws.parallel_texts([*pairs, Pair("hu 1", "hun", "fi 1", "fin")])
+    batches = [b for e in range(3) for b in draws.group_pair_batches(data, batch_size=8, seed=0)(e)]
+    first, second = (gathered(batches, name).tolist() for name in ("first", "second"))
+    seen = Counter(
+        frozenset((data.languages[a], data.languages[b]))
+        for a, b in zip(first, second, strict=True)
+    )
+    wanted = ({"eng", "deu"}, {"eng", "fra"}, {"deu", "fra"}, {"hun", "fin"})
+    assert set(seen) == set(map(frozenset, wanted))
+    assert max(seen.values()) - min(seen.values()) <= 1
+    for a, b in zip(first, second, strict=True):
+        assert data.texts[a].split()[1] == data.texts[b].split()[1]
+    groups = gathered(batches, "groups").tolist()
+    told = {}
+    for a, b, group in zip(first, second, groups, strict=True):
+        for row in (a, b):
+            assert told.setdefault(row, group) == group
 
 
 def test_the_second_stream_goes_on_through_the_epochs_of_the_first():

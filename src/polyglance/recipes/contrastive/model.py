@@ -29,6 +29,7 @@ from polyglance.model.side import Side
 from polyglance.recipes.contrastive import text_side as learning_text
 from polyglance.recipes.contrastive.config import ContrastiveConfig
 from polyglance.recipes.contrastive.item_side import Shown
+from polyglance.recipes.data import image_text
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.records import Pair
 from polyglance.towers.trainable.text import TrainableText
@@ -37,7 +38,8 @@ from polyglance.vectors import Vectors
 
 # As CLIP: beyond a hundred the softmax is so sharp that training breaks.
 MOST_SCALE = 100.0
-MOST_DEV_CAPTIONS = 2000
+# Of a language every dev content may have captions; so many are looked at, or one a content.
+LEAST_DEV_CAPTIONS = 2000
 DEV_BLOCK = 512
 
 
@@ -115,7 +117,6 @@ def build_net(
     content: Shown,
     *,
     dim: int,
-    trunk_learns: bool = True,
     bias: float | None = None,
     config: ContrastiveConfig,
     cache: VectorCache | None,
@@ -126,14 +127,11 @@ def build_net(
         tower: The text tower that was given, or None.
         content: The content side.
         dim: Width D of the space.
-        trunk_learns: Whether the text tower itself learns, or only what is behind it.
         bias: Of the scores, with the sigmoid objective.
         config: The recipe's.
         cache: Keeps what a frozen text trunk gives.
     """
-    live = learning_text.live_text(
-        tower, dim=dim, trunk_learns=trunk_learns, config=config, cache=cache
-    )
+    live = learning_text.live_text(tower, dim=dim, config=config, cache=cache)
     return JointNet(
         live,
         projection=learning_text.text_projection(tower, live, dim=dim),
@@ -142,6 +140,16 @@ def build_net(
         content_head=content.head,
         temperature=config.temperature,
         bias=bias,
+    )
+
+
+def split(data: ImageText, config: ContrastiveConfig) -> tuple[ImageText, ImageText | None]:
+    """Contents to learn from, and those that choose the step, if any do."""
+    return image_text.split(
+        data,
+        dev_fraction=config.dev_fraction,
+        seed=config.seed,
+        most=config.most_dev_images,
     )
 
 
@@ -193,7 +201,7 @@ def dev_score(
     """
     if dev is None:
         return None
-    chosen = _spread(dev.language_of, most=MOST_DEV_CAPTIONS)
+    chosen = _spread(dev.language_of, most=max(LEAST_DEV_CAPTIONS, len(dev.item_ids)))
     texts = [dev.captions[row].text for row in chosen.tolist()]
     languages = [dev.captions[row].language for row in chosen.tolist()]
     prepared = net.live.prepare(texts, languages)

@@ -29,9 +29,10 @@ from polyglance.losses import Terms, clip, siglip
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
+from polyglance.recipes import bounds
 from polyglance.recipes.contrastive import item_side, model, text_side
 from polyglance.recipes.contrastive.config import ContrastiveConfig
-from polyglance.recipes.data import image_text, sampling
+from polyglance.recipes.data import sampling
 from polyglance.recipes.data.image_text import ImageText
 
 # Where SigLIP starts the bias of its scores: at first nearly all pairs are wrong ones.
@@ -44,11 +45,6 @@ class NllbClipConfig(ContrastiveConfig):
     """Settings of `nllb-clip`.
 
     Attributes:
-        regime: `projection` learns what is behind a frozen text tower, which then encodes each
-            text once; `text-encoder` the text tower as well; `full` the image tower besides.
-        image_projection: `frozen` leaves the content side unchanged, `behind` learns a linear map
-            on its vectors, `trained` the image projection itself (with `ImageText.features`).
-            With `full` it does not count: the image tower's own learns.
         objective: `contrastive` as CLIP, or `sigmoid` as SigLIP.
         language_sampling: `equal` draws every language equally often, `proportional` as often as
             it is written.
@@ -60,17 +56,31 @@ class NllbClipConfig(ContrastiveConfig):
         warmup_share: Share of the steps in which the rate rises; then it falls in a cosine.
     """
 
-    regime: Literal["projection", "text-encoder", "full"] = "text-encoder"
-    image_projection: Literal["frozen", "behind", "trained"] = "frozen"
     objective: Literal["contrastive", "sigmoid"] = "contrastive"
     language_sampling: sampling.LanguageSampling = "equal"
-    num_steps: int = 500
+    num_steps: bounds.Count = 500
 
     @classmethod
     def as_published(cls) -> NllbClipConfig:
         """The paper's: the image projection learns too, by 8-bit Lion; 15 % choose the step.
 
-        It leaves rates, batch and length open: these are the ones decided for this project.
+        It leaves rates, batch and length open: those are the ones decided for this project.
+
+        | the paper | source | ours |
+        | --- | --- | --- |
+        | image encoder frozen, the rest learns | section 4.1 | regime=text-encoder |
+        | both projections learn | section 4.1 | image_projection=trained |
+        | the loss of CLIP | section 1 | objective=contrastive |
+        | one random caption an image an epoch | section 3 | the same |
+        | every language equally | section 2.1 | language_sampling=equal |
+        | Lion in 8 bits | section 3 | optimizer=lion8bit |
+        | 15 % for validation, 15,937 images | section 2.1 | dev_fraction=0.15 |
+        | all of them | section 2.1 | most_dev_images=none; as many captions, all languages alike |
+        | large batches | open | batch_size=512 |
+        | rates | open | projection_rate=0.0001, trunk_rate=1e-05 |
+        | decay | open | weight_decay=0.01 |
+        | length, schedule | open | num_steps=2000, warmup_share=0.05, then a cosine |
+        | temperature at the start | CLIP | temperature=0.07, learns |
         """
         return cls(
             image_projection="trained",
@@ -78,6 +88,7 @@ class NllbClipConfig(ContrastiveConfig):
             num_steps=2000,
             projection_rate=1e-4,
             dev_fraction=0.15,
+            most_dev_images=None,
         )
 
 
@@ -88,6 +99,7 @@ def train(
     config: NllbClipConfig,
     tower: Side | None = None,
     pixels: item_side.Pixels | None = None,
+    files: item_side.Files | None = None,
     cache: VectorCache | None = None,
     run: training.RunFolder | None = None,
 ) -> LanguagePack:
@@ -99,8 +111,9 @@ def train(
         config: Settings.
         tower: A pretrained text tower, which stays as it is: a copy learns. A linear head behind
             it is where its projection starts. None for a fresh one of n-grams.
-        pixels: For `full`: by content id the array of the image tower's `preprocess`; any mapping,
-            so one that reads from disk will do.
+        pixels: For `full`: by content id the array of the image tower's `preprocess`; any mapping.
+            None prepares those of `files` once, on disk.
+        files: By content id where it lies; for `full`, and for `trained` without features.
         cache: Keeps what a frozen text trunk gives.
         run: Where checkpoints and logs go.
 
@@ -113,19 +126,18 @@ def train(
     started = time.perf_counter()
     model.check_widths(data, teacher)
     torch.manual_seed(config.seed)
-    kept, dev = image_text.split(data, dev_fraction=config.dev_fraction, seed=config.seed)
-    content = _shown(data, teacher=teacher, config=config, pixels=pixels)
+    data, content = item_side.shown(
+        data, teacher=teacher, config=config, pixels=pixels, files=files
+    )
+    kept, dev = model.split(data, config)
     net = model.build_net(
         tower,
         content,
         dim=teacher.dim,
-        trunk_learns=config.regime != "projection",
         bias=SIGMOID_BIAS if config.objective == "sigmoid" else None,
         config=config,
         cache=cache,
     )
-    factors = text_side.rate_factors(net.live, config)
-    factors["content_trunk"] = config.trunk_rate / config.projection_rate
     report = training.fit(
         net,
         _step(net, kept, content=content, config=config),
@@ -142,7 +154,7 @@ def train(
             weight_decay=config.weight_decay,
             schedule="cosine",
             warmup_share=config.warmup_share,
-            rate_factors=factors,
+            rate_factors=text_side.rate_factors(net.live, config),
             validate_every=None if dev is None else max(1, config.num_steps // NUM_LOOKS),
             precision=config.precision,
         ),
@@ -189,20 +201,3 @@ def _step(
         )
 
     return step
-
-
-def _shown(
-    data: ImageText,
-    *,
-    teacher: DualEncoder,
-    config: NllbClipConfig,
-    pixels: item_side.Pixels | None,
-) -> item_side.Shown:
-    """The content side that a config asks for."""
-    if config.regime == "full":
-        return item_side.by_live_tower(data, teacher=teacher, pixels=pixels)
-    if config.image_projection == "trained":
-        return item_side.by_projection(data, teacher=teacher)
-    if config.image_projection == "behind":
-        return item_side.behind(teacher.dim)
-    return item_side.unchanged()

@@ -53,7 +53,6 @@ def live_text(
     side: Side | None,
     *,
     dim: int,
-    trunk_learns: bool,
     config: ContrastiveConfig,
     cache: VectorCache | None,
 ) -> TrainableText:
@@ -62,13 +61,14 @@ def live_text(
     Args:
         side: A pretrained text tower; None for a fresh one of n-grams.
         dim: Width D of the space.
-        trunk_learns: Whether the tower itself learns, or only what is behind it.
-        config: Size of a fresh one, and how long its texts may be.
+        config: Whether the tower itself learns (`regime`), the size of a fresh one, and how long
+            its texts may be.
         cache: Keeps what a frozen trunk gives.
 
     Raises:
         ConfigError: For a tower of a kind that cannot learn, or none where it is not to learn.
     """
+    trunk_learns = config.regime != "projection"
     if side is None:
         if not trunk_learns:
             raise errors.ConfigError(
@@ -137,14 +137,20 @@ def text_projection(side: Side | None, live: TrainableText, *, dim: int) -> nn.L
 
 
 def rate_factors(live: TrainableText, config: ContrastiveConfig) -> dict[str, float]:
-    """Rates against that of the projections, by parameter.
+    """Rates against that of the projections, by parameter; an image tower learns as trunks do.
 
     The layer behind an n-gram table learns at a quarter of its rate, as in `distill`.
     """
+    trunk = config.trunk_rate / config.projection_rate
     if not isinstance(live, TrainableNgrams):
-        return {"tower.": config.trunk_rate / config.projection_rate}
+        return {"content_trunk": trunk, "tower.": trunk}
     table = config.ngram_rate / config.projection_rate
-    return {"tower.table": table, "tower.keys": table / 4, "tower.log_scale": table / 10}
+    return {
+        "content_trunk": trunk,
+        "tower.table": table,
+        "tower.keys": table / 4,
+        "tower.log_scale": table / 10,
+    }
 
 
 def linear_from(start: AffineMap, *, bias: bool) -> nn.Linear:

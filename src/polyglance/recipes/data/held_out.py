@@ -250,17 +250,25 @@ def _fitted(training_data: TrainingData) -> set[Spoken]:
 
 
 def _without(training_data: TrainingData, asked: set[Spoken]) -> tuple[TrainingData, int]:
-    """Leave held-out texts out of what is learnt from on the side: keywords, and unpaired texts."""
+    """Leave held-out texts out of what is learnt on the side: keywords, bitexts, unpaired texts."""
     related = [
         p for p in training_data.related if (p.language_b, normal_form(p.text_b)) not in asked
     ]
+    translations = [
+        p
+        for p in training_data.translations
+        if (p.language_a, normal_form(p.text_a)) not in asked
+        and (p.language_b, normal_form(p.text_b)) not in asked
+    ]
     num_aside = len(training_data.related) - len(related)
+    num_aside += len(training_data.translations) - len(translations)
     banks = training_data.banks
     if banks is not None:
         num_before = len(banks.texts)
         banks = banks.with_texts(lambda language, text: (language, normal_form(text)) not in asked)
         num_aside += num_before - len(banks.texts)
-    return replace(training_data, related=related, banks=banks), num_aside
+    kept = replace(training_data, related=related, translations=translations, banks=banks)
+    return kept, num_aside
 
 
 def rows_by_language(training_data: TrainingData, dev_parallel: Sequence[Pair]) -> dict[str, int]:

@@ -66,6 +66,11 @@ class ImageText:
     left_out: LeftOut = LeftOut()
     content_keys: tuple[str, ...] = ()
 
+    @property
+    def num_contents(self) -> int:
+        """M."""
+        return len(self.item_ids)
+
     @cached_property
     def content_of(self) -> Rows:
         """int64 (N,), which content each caption is about."""
@@ -191,7 +196,7 @@ def join(
 
 
 def split(
-    data: ImageText, *, dev_fraction: float, seed: int, most: int = 1000
+    data: ImageText, *, dev_fraction: float, seed: int, most: int | None = 1000
 ) -> tuple[ImageText, ImageText | None]:
     """Set contents aside, with all their captions, to choose by.
 
@@ -199,7 +204,7 @@ def split(
         data: All of it.
         dev_fraction: Share of the contents, in [0, 0.5]; with 0 none are set aside.
         seed: Fixes which.
-        most: Contents set aside at most.
+        most: Contents set aside at most; None for all of that share.
 
     Raises:
         ConfigError: For a share out of its range.
@@ -208,7 +213,8 @@ def split(
         raise errors.ConfigError(
             f"dev_fraction {dev_fraction}; it must be from 0 to 0.5", hint="try 0.1"
         )
-    num_dev = min(most, int(len(data.item_ids) * dev_fraction))
+    num_dev = int(len(data.item_ids) * dev_fraction)
+    num_dev = num_dev if most is None else min(most, num_dev)
     if num_dev < MIN_CONTENTS:
         return data, None
     order = np.random.default_rng(seed).permutation(len(data.item_ids))

@@ -35,6 +35,8 @@ class Lessons:
         english: G English texts, where the targets are their vectors.
         thin: Languages left out for too little text.
         source: Where the targets are from, for the manifest.
+        images: Float32 (I, D), unit: second targets, where there are two; None else.
+        image_of: int64 (N,), which of them each text has.
     """
 
     texts: list[str]
@@ -44,6 +46,8 @@ class Lessons:
     english: list[str]
     thin: list[str]
     source: Mapping[str, Any]
+    images: Vectors | None = None
+    image_of: NDArray[np.int64] | None = None
 
     def facts(self) -> dict[str, Any]:
         """Counts and languages, for a pack's manifest."""
@@ -70,17 +74,18 @@ def gather(
         pairs: English captions and their translations.
         images: Captions and contents, or None.
         side: The text side before training.
-        objective: `lit` aims at images, any other at the English captions' vectors.
+        objective: `lit` aims at images, `lit+mse` at images and the English captions' vectors, any
+            other at these alone.
         cache: Keeps what the tower gave.
 
     Raises:
         TrainingError: Where that data is absent, too little, or of another width.
     """
-    if objective != "lit":
+    if objective not in ("lit", "lit+mse"):
         return from_pairs(pairs, side=side, cache=cache)
     if images is None:
         raise errors.TrainingError(
-            "no images were given; the objective lit aims at them",
+            f"no images were given; the objective {objective} aims at them",
             hint="give captions of images, or choose mse or contrastive for parallel text",
         )
     if images.contents.shape[1] != side.dim:
@@ -88,7 +93,9 @@ def gather(
             f"the images' vectors have width {images.contents.shape[1]}, the texts' {side.dim}",
             hint="encode the images with this teacher: teacher.encode_items",
         )
-    return from_images(images)
+    if objective == "lit":
+        return from_images(images)
+    return from_both(images, side=side, cache=cache)
 
 
 def from_pairs(pairs: Sequence[Pair], *, side: Side, cache: VectorCache | None = None) -> Lessons:
@@ -145,6 +152,60 @@ def from_images(images: ImageText) -> Lessons:
         [],
         thin,
         {"kind": "image-text", "num_contents": len(images.item_ids)},
+    )
+
+
+def from_both(images: ImageText, *, side: Side, cache: VectorCache | None = None) -> Lessons:
+    """Captions, aimed at their images' vectors and at those of the images' English captions.
+
+    The k-th caption of an image in a language goes with its k-th English one, so that translated
+    captions meet their originals; where there are fewer, these come round again.
+
+    Args:
+        images: Captions and contents, English captions among them.
+        side: The text side before training.
+        cache: Keeps what the tower gave.
+
+    Raises:
+        TrainingError: Where no language has text enough whose image has an English caption.
+    """
+    english_of: dict[str, list[str]] = {}
+    for caption in images.captions:
+        if caption.language == ENGLISH:
+            english_of.setdefault(caption.item_id, []).append(caption.text)
+    found: list[tuple[int, str]] = []
+    said: Counter[tuple[str, str]] = Counter()
+    num_without = 0
+    for row, caption in enumerate(images.captions):
+        if caption.language == ENGLISH:
+            continue
+        known = english_of.get(caption.item_id)
+        if known is None:
+            num_without += 1
+            continue
+        place = caption.item_id, caption.language
+        found.append((row, known[said[place] % len(known)]))
+        said[place] += 1
+    kept, thin = _with_text_enough([images.captions[row].language for row, _ in found])
+    chosen = [found[i] for i in kept]
+    english = list(dict.fromkeys(text for _, text in chosen))
+    raw = text_vectors(english, side.tower, languages=[ENGLISH] * len(english), cache=cache)
+    number = {text: i for i, text in enumerate(english)}
+    return Lessons(
+        [images.captions[row].text for row, _ in chosen],
+        [images.captions[row].language for row, _ in chosen],
+        np.array([number[text] for _, text in chosen], np.int64),
+        side.through_head(raw),
+        english,
+        thin,
+        {
+            "kind": "image-text",
+            "num_contents": len(images.item_ids),
+            "num_english_texts": len(english),
+            "num_captions_without_english": num_without,
+        },
+        images.contents,
+        images.content_of[[row for row, _ in chosen]],
     )
 
 

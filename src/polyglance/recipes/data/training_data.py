@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.recipes.data.pseudo_pairs import Banks
-from polyglance.records import Pair
+from polyglance.records import MediaFile, Pair
 from polyglance.storage import digests
 
 
@@ -22,22 +22,27 @@ class TrainingData:
     Attributes:
         english: English texts.
         parallel: English texts and their translations.
+        translations: Texts and their translations in any two languages.
         related: English texts and what only belongs to them, as keywords do.
         image_text: Contents and what is said of them.
         banks: Images and texts that nobody paired.
+        files: By content id where it lies, for what learns from the images themselves.
     """
 
     english: Sequence[str] = ()
     parallel: Sequence[Pair] = ()
+    translations: Sequence[Pair] = ()
     related: Sequence[Pair] = ()
     image_text: ImageText | None = None
     banks: Banks | None = None
+    files: Mapping[str, MediaFile] | None = None
 
     def fingerprint(self) -> str:
         """Which texts and contents these are: every field, by what it was made from.
 
         Of contents the keys are taken where they are known, not the vectors: the same images
-        encoded again, on another machine or after the cache went, differ in the last bits.
+        encoded again, on another machine or after the cache went, differ in the last bits. Of
+        files the ids are: they may be moved.
         """
         return digests.of_parts(_parts(self))
 
@@ -63,6 +68,8 @@ def _parts(value: Any) -> Iterator[str | bytes | NDArray[Any]]:
     elif isinstance(value, np.ndarray):
         yield f"{value.dtype}{value.shape}"
         yield value
+    elif isinstance(value, Mapping):
+        yield from _parts(sorted(value))
     elif isinstance(value, Sequence):
         yield f"[{len(value)}:"
         for each in value:

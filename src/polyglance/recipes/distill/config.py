@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from polyglance import training
+from polyglance.recipes import bounds
 
 # Above this many English texts a memory of their vectors is larger than the tower itself.
 MOST_MEMORIES = 8192
@@ -41,24 +42,27 @@ class DistillConfig:
     """
 
     ending: Literal["auto", "memory", "contrast", "linear"] = "auto"
-    num_buckets: int = 36_000
-    dim: int = 96
-    dropout: float = 0.2
-    num_steps: int = 800
-    batch_size: int = 4096
-    learning_rate: float = 2e-2
-    related_share: float = 0.3
-    related_weight: float = 0.5
-    squared_error_weight: float = 1.0
-    sharpness: float = 1.3
-    temperature: float = 0.1
-    trunk_epochs: int = 5
-    trunk_batch_size: int = 64
-    trunk_rate: float = 5e-5
-    trunk_warmup_share: float = 0.1
-    max_tokens: int = 128
+    num_buckets: bounds.Count = 36_000
+    dim: bounds.Count = 96
+    dropout: bounds.Share = 0.2
+    num_steps: bounds.Count = 800
+    batch_size: bounds.Count = 4096
+    learning_rate: bounds.Positive = 2e-2
+    related_share: bounds.Share = 0.3
+    related_weight: bounds.NotNegative = 0.5
+    squared_error_weight: bounds.NotNegative = 1.0
+    sharpness: bounds.Positive = 1.3
+    temperature: bounds.Positive = 0.1
+    trunk_epochs: bounds.Count = 5
+    trunk_batch_size: bounds.Count = 64
+    trunk_rate: bounds.Positive = 5e-5
+    trunk_warmup_share: bounds.Share = 0.1
+    max_tokens: bounds.Count = 128
     vectors: Literal["raw", "unit"] = "raw"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        bounds.check(self)
 
     def ending_for(self, num_english_texts: int) -> Literal["memory", "contrast", "linear"]:
         """The ending of a small tower, `auto` decided."""

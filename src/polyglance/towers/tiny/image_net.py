@@ -55,9 +55,19 @@ def _stage(before: int, after: int, *, stride: int) -> tuple[nn.Module, ...]:
 
 def preprocess(image: Image.Image) -> NDArray[np.float32]:
     """An image to (3, 64, 64) in [0, 1], transparency on white."""
+    return finished(resized(image, size=(SIDE, SIDE)))
+
+
+def resized(image: Image.Image, *, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """An image to uint8 (H, W, 3) of a size, transparency on white."""
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         coloured = image.convert("RGBA")
         white = Image.new("RGBA", coloured.size, "white")
         image = Image.alpha_composite(white, coloured)
-    small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    return np.asarray(small, np.float32).transpose(2, 0, 1) / np.float32(255)
+    small = image.convert("RGB").resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(small)
+
+
+def finished(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """uint8 (H, W, 3) to (3, H, W) in [0, 1]."""
+    return pixels.astype(np.float32).transpose(2, 0, 1) / np.float32(255)

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from polyglance import errors
 from polyglance.towers.runtime import batching
-from polyglance.towers.runtime.blocks import BlockEnd, find_ends
+from polyglance.towers.runtime.blocks import BlockEnd, find_blocks, find_ends
 from polyglance.towers.trainable.assembled import Identity, ProjectedEncoder, TorchTextTower
 
 # As the weights of BERT start. The way up starts at zero, so a new adapter changes nothing at all
@@ -252,6 +252,28 @@ def route(
         languages=base.languages,
     )
     return Routed(tower, bank)
+
+
+def drop_states(routed: Routed, share: float) -> None:
+    """Leave out a share of the states behind every block, while the bank is in training mode.
+
+    Whatever dropout the transformer was trained with stays off: this one is the same for all.
+
+    Args:
+        routed: Its modules are hooked.
+        share: In (0, 1).
+    """
+
+    def drop(block: nn.Module, args: Any, output: Any) -> Any:
+        del block, args
+        if not routed.bank.training:
+            return None
+        if isinstance(output, tuple):
+            return (F.dropout(output[0], share), *output[1:])
+        return F.dropout(output, share)
+
+    for block in find_blocks(routed.tower.module):
+        block.register_forward_hook(drop)
 
 
 def with_same_tensors(module: ProjectedEncoder) -> ProjectedEncoder:

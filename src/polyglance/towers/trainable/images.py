@@ -1,12 +1,13 @@
 """Trainable image towers: the small convolution, and any of torch, with one interface.
 
-Legend: B images of a batch, D width.
+Legend: B images of a batch, H height, W width, D width of vectors.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,8 +17,9 @@ from torch import Tensor, nn
 
 from polyglance import errors
 from polyglance.towers import Tower
+from polyglance.towers.tiny import image_net
 from polyglance.towers.tiny.tower import TinyImageTower
-from polyglance.towers.trainable import tuned_images
+from polyglance.towers.trainable import pixels, tuned_images
 from polyglance.towers.trainable.assembled import TorchImageTower
 
 
@@ -32,8 +34,26 @@ class TrainableImages(Protocol):
     module: nn.Module
     dim: int
 
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of what it reads.
+
+        Raises:
+            ConfigError: Where these are not the same for all images.
+        """
+        ...
+
+    def resized(self, image: Any, *, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """One PIL image to uint8 (H, W, 3), which may be kept; thread-safe.
+
+        Args:
+            image: Of any mode.
+            size: Height and width, whatever the image's shape; None resizes and crops as the
+                tower's `preprocess`.
+        """
+        ...
+
     def forward(self, arrays: Sequence[NDArray[Any]]) -> Tensor:
-        """B arrays of the tower's `preprocess` to (B, D), raw, with gradient."""
+        """B arrays of the tower's `preprocess`, or uint8 (H, W, 3), to (B, D), with gradient."""
         ...
 
     def export(self) -> tuple[Tower, str]:
@@ -76,9 +96,18 @@ class TrainableTinyImages:
         self.module: nn.Module = self.net
         self.dim = tower.dim
 
+    def input_size(self) -> tuple[int, int]:
+        """A square."""
+        return image_net.SIDE, image_net.SIDE
+
+    def resized(self, image: Any, *, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """One PIL image to uint8 (H, W, 3)."""
+        return image_net.resized(image, size=size or self.input_size())
+
     def forward(self, arrays: Sequence[NDArray[Any]]) -> Tensor:
-        """Arrays (3, S, S) to (B, D)."""
-        vectors: Tensor = self.net(torch.from_numpy(np.stack(arrays)))
+        """Arrays (3, S, S), or uint8 (S, S, 3), to (B, D)."""
+        ready = [image_net.finished(x) if x.dtype == np.uint8 else x for x in arrays]
+        vectors: Tensor = self.net(torch.from_numpy(np.stack(ready)))
         return vectors
 
     def export(self) -> tuple[Tower, str]:
@@ -100,9 +129,22 @@ class TrainableTorchImages:
         self.module: nn.Module = self.tower.module
         self.dim = tower.dim
 
+    def input_size(self) -> tuple[int, int]:
+        """As its recipe says."""
+        return pixels.input_size(self.tower.recipe)
+
+    def resized(self, image: Any, *, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """One PIL image to uint8 (H, W, 3)."""
+        recipe = self.tower.recipe
+        if size is not None:
+            recipe = replace(recipe, fit="exact", height=size[0], width=size[1], crop=None)
+        return pixels.resized(image, recipe=recipe)
+
     def forward(self, arrays: Sequence[NDArray[Any]]) -> Tensor:
-        """Preprocessed arrays to (B, D)."""
-        return self.tower.forward(self.tower.collate(arrays))
+        """Preprocessed arrays, or uint8 (H, W, 3), to (B, D)."""
+        recipe = self.tower.recipe
+        ready = [pixels.finished(x, recipe=recipe) if x.dtype == np.uint8 else x for x in arrays]
+        return self.tower.forward(self.tower.collate(ready))
 
     def export(self) -> tuple[Tower, str]:
         """A `tuned-image` tower: the base's reference and the tensors now."""

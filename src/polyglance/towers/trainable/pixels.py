@@ -127,6 +127,22 @@ def to_array(image: Any, *, recipe: PixelRecipe) -> NDArray[np.float32]:
     >>> to_array(image, recipe=recipe)[0].tolist()
     [[1.0, 1.0], [1.0, 1.0]]
     """
+    return finished(resized(image, recipe=recipe), recipe=recipe)
+
+
+def resized(image: Any, *, recipe: PixelRecipe) -> NDArray[np.uint8]:
+    """The first steps, up to the crop: what may be kept on disk.
+
+    Args:
+        image: A PIL image of any mode.
+        recipe: The steps.
+
+    Returns:
+        uint8 (H, W, C).
+
+    Raises:
+        InputError: Where it is no PIL image.
+    """
     if not isinstance(image, Image.Image):
         raise InputError(
             f"{type(image).__name__} is no image; PIL images are allowed",
@@ -139,7 +155,12 @@ def to_array(image: Any, *, recipe: PixelRecipe) -> NDArray[np.float32]:
             picture = picture.resize((width, height), resample=Image.Resampling(recipe.resample))
     pixels = np.asarray(picture)  # (H, W, C)
     if recipe.crop is not None:
-        pixels = _centre_crop(pixels, size=recipe.crop, rounding=recipe.crop_rounding)
+        pixels = centre_crop(pixels, size=recipe.crop, rounding=recipe.crop_rounding)
+    return np.ascontiguousarray(pixels)
+
+
+def finished(pixels: NDArray[np.uint8], *, recipe: PixelRecipe) -> NDArray[np.float32]:
+    """The last steps: uint8 (H, W, C) scaled and normalised, to float32 (C, H, W)."""
     mean = np.asarray(recipe.mean, dtype=np.float32)
     std = np.asarray(recipe.std, dtype=np.float32)
     scaled = pixels.astype(np.float32) * np.float32(recipe.scale)
@@ -195,8 +216,36 @@ def _patch_grid(height: int, width: int, *, recipe: PixelRecipe) -> tuple[int, i
     return grid(low)
 
 
-def _centre_crop(
-    pixels: NDArray[Any], *, size: tuple[int, int], rounding: Rounding
+def input_size(recipe: PixelRecipe) -> tuple[int, int]:
+    """Height and width of what a tower reads.
+
+    Raises:
+        ConfigError: Where these are not the same for all images.
+    """
+    if recipe.crop is not None:
+        return recipe.crop
+    if recipe.fit == "exact":
+        return recipe.height, recipe.width
+    raise ConfigError(
+        f"images keep their shape here (fit {recipe.fit}); random crops have one size for all",
+        hint="take augmentation=none, or another image tower",
+    )
+
+
+def crop_at(
+    pixels: NDArray[Any], *, size: tuple[int, int], top: int, left: int, mirrored: bool
+) -> NDArray[Any]:
+    """A part of an image (H, W, C), perhaps mirrored.
+
+    >>> crop_at(np.arange(6).reshape(2, 3, 1), size=(1, 2), top=1, left=0, mirrored=True).tolist()
+    [[[4], [3]]]
+    """
+    part = pixels[top : top + size[0], left : left + size[1]]
+    return part[:, ::-1] if mirrored else part
+
+
+def centre_crop(
+    pixels: NDArray[Any], *, size: tuple[int, int], rounding: Rounding = "down"
 ) -> NDArray[Any]:
     """The middle of an image; one that is smaller gets black borders."""
     height, width = pixels.shape[:2]

@@ -23,7 +23,7 @@ from polyglance.towers.runtime import batching
 from polyglance.towers.tiny import ngrams
 from polyglance.towers.tiny.text_net import NgramNet
 from polyglance.towers.tiny.tower import text_tower_from
-from polyglance.towers.trainable import tuned
+from polyglance.towers.trainable import adapters, tuned
 from polyglance.towers.trainable.assembled import TorchTextTower
 
 
@@ -163,6 +163,8 @@ class TrainableAdapters:
         method: `adapters`, `lora` or `shared-lora`.
         settings: `reduction`, or `rank` and `alpha`; see `tuned.Tuning`.
         max_tokens: Longer texts are cut; None leaves that to the tower.
+        dropout: Share of each block's states that is left out while the adapters learn. With it
+            two passes of a text differ; without it what learns sees the states of use.
 
     Raises:
         ConfigError: For a tower that they cannot be put into.
@@ -177,6 +179,7 @@ class TrainableAdapters:
         method: tuned.Method,
         settings: Mapping[str, int],
         max_tokens: int | None = None,
+        dropout: float = 0.0,
     ) -> None:
         self.base, self.max_tokens = tower, max_tokens
         self.tuning = tuned.Tuning(
@@ -189,6 +192,8 @@ class TrainableAdapters:
         self.routed = tuned.insert(tower, method=method, languages=languages, settings=settings)
         self.module: nn.Module = self.routed.bank
         self.dim = tower.dim
+        if dropout:
+            adapters.drop_states(self.routed, dropout)
 
     def prepare(self, texts: Sequence[str], languages: Sequence[str] | None) -> TokenRows:
         """Tokenise N texts; each row says which adapter it takes.
