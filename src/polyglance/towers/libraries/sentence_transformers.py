@@ -35,7 +35,7 @@ from polyglance.records import Languages, Modality, Output
 from polyglance.storage import tensor_files
 from polyglance.towers import Tower, TowerReference
 from polyglance.towers.libraries import transformers
-from polyglance.towers.runtime import batching, bert, checkpoints, weights
+from polyglance.towers.runtime import batching, bert, checkpoints, devices, weights
 from polyglance.towers.runtime.pooling import PooledEncoder
 from polyglance.towers.trainable.assembled import Identity, ProjectedEncoder, TorchTextTower
 from polyglance.vectors import Vectors
@@ -170,7 +170,7 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
             raise errors.unknown_name("option of sentence towers", name, allowed=OPTIONS)
     del modality
     folder = folder_of(reference)
-    device = weights.default_device(reference.options.get("device"))
+    device = devices.device_of(reference.options.get("device"))
     prompt = prompt_of(folder, asked=reference.options.get("prompt"))
     chain = read_chain(folder)
     if chain is None:
