@@ -85,6 +85,13 @@ def command(
     data: training_data.TaskData = None,
     task_images: training_data.TaskImages = None,
     leakage: training_data.LeakagePolicy = "refuse",
+    missing_texts: Annotated[
+        str,
+        typer.Option(
+            "--missing-texts",
+            help="English texts that a precomputed model has no vector of: refuse, or leave-out.",
+        ),
+    ] = "refuse",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="A field of the recipe's config, as num_epochs=5."),
@@ -101,6 +108,7 @@ def command(
     options.claim_cache()
     from polyglance.model.dual_encoder import DualEncoder
     from polyglance.recipes import build_config, get_recipe
+    from polyglance.recipes.data import listed_texts
     from polyglance.recipes.run import train as train_recipe
     from polyglance.tasks import leakage as screening
     from polyglance.training import distributed
@@ -111,6 +119,7 @@ def command(
         text=text, parallel=parallel, captions=captions, bank=bank, images=images
     )
     screening.require_policy(leakage)
+    listed_texts.require_policy(missing_texts)
     dev = training_data.dev_of(dev_parallel, languages, share=dev_share)
     tests = training_data.load_tasks(tasks, data)
     teacher = DualEncoder.load(model)
@@ -128,6 +137,7 @@ def command(
             cache=training_data.text_cache(),
             run=_run_folder(run) if row.resumes else None,
             dev=dev,
+            missing_texts=missing_texts,  # type: ignore[arg-type]  # checked above
             about={"leakage": screened.facts},
         )
         if distributed.rank() == 0:

@@ -36,6 +36,8 @@ class Recipe:
         config: Name of its config class.
         needs: Fields of `TrainingData` that it takes, in order.
         may_take: Fields that it takes as well, by keyword.
+        asks: Fields whose English texts the teacher has to encode; of one that exists only as
+            vectors, these must be on its list.
         tower: Whether a multilingual text tower must be given, may be (to be trained on), or only
             where it shares the teacher's space: its own is taken else.
         resumes: Whether it descends, so that its run can be stopped and resumed.
@@ -47,6 +49,7 @@ class Recipe:
     config: str
     needs: tuple[str, ...]
     may_take: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
     tower: Literal["needed", "optional", "own"]
     resumes: bool = True
     summary: str
@@ -71,6 +74,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 module="polyglance.recipes.ridge",
                 config="RidgeConfig",
                 needs=("english",),
+                asks=("english",),
                 tower="needed",
                 resumes=False,
                 summary="closed-form linear map; seconds for a quarter of a million texts",
@@ -80,6 +84,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 module="polyglance.recipes.m2m",
                 config="M2MConfig",
                 needs=("english",),
+                asks=("english",),
                 tower="needed",
                 summary="linear layers by gradient with structure preservation (M2M)",
             ),
@@ -88,6 +93,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 module="polyglance.recipes.uclip",
                 config="UclipConfig",
                 needs=("english", "banks"),
+                asks=("english",),
                 tower="needed",
                 summary="two heads into a shared space; the index is re-projected (uCLIP)",
             ),
@@ -97,6 +103,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 config="DistillConfig",
                 needs=("parallel",),
                 may_take=("related",),
+                asks=("parallel",),
                 tower="optional",
                 summary="a text tower that imitates the teacher: a small new one, or a transformer",
             ),
