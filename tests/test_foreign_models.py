@@ -134,7 +134,31 @@ def test_a_text_without_a_vector_is_named(teacher, run):
     (command,) = blocks("sh")["You have the vectors"]
     code, _, err = run(*shlex.split(command)[1:])
     assert code == 2
-    assert "72 of 72 ids have no vector" in err
+    assert "72 of 72 texts have no vector" in err
+
+
+def test_a_private_clip_from_vectors_to_a_search(teacher, run, tmp_path):
+    """The whole page: vectors in, a pack out, an index of the vectors, a question in Hindi."""
+    (layout,) = blocks("python")["You have the vectors"]
+    pictures = teacher.encode_items([small_world.draw(p, seed=99) for p in small_world.PHRASES])
+    texts = list(small_world.PHRASES)
+    vectors = teacher.encode_texts(texts, languages=None)
+    execute(layout, names=NAMES, image_vectors=pictures, texts=texts, text_vectors=vectors)
+    Path("captions.txt").write_text("\n".join(texts), encoding="utf-8")
+    (commands,) = blocks("sh")["A private CLIP: bring vectors"]
+    question = small_world.translate("big red ring", "hin_Deva")
+    named = "sentence:paraphrase-multilingual-mpnet-base-v2"
+    said = commands.replace(named, "fake:multilingual")
+    for line in said.replace("\\\n", " ").replace("लाल अंगूठी", question).splitlines():
+        code, out, err = run(*shlex.split(line)[1:])
+        assert code == 0, err
+    assert "big-red-ring.png" in out
+    assert "answered by the pack (hin_Deva)" in err
+    (code,) = blocks("python")["A private CLIP: bring vectors"]
+    pack = execute(
+        code.replace("sentence:paraphrase-multilingual-mpnet-base-v2", "fake:multilingual")
+    )["pack"]
+    assert pack.manifest.space_id == "mine"
 
 
 def test_commands_of_the_page(run):

@@ -3,11 +3,15 @@
 import multiprocessing
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+import small_world
+import vector_teacher
 
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -79,3 +83,34 @@ def test_two_processes_learn_what_one_does(tmp_path):
         # 8 bits of a tower may fall to either side of a rounding
         np.testing.assert_allclose(first[name], one[name], atol=0.02 * np.abs(one[name]).max())
     assert np.abs(one["head"] - np.eye(24)).max() > 0.01
+
+
+@pytest.mark.slow
+def test_two_processes_of_one_command_speak_and_save_once(tmp_path):
+    """`torchrun` starts the command twice; the second neither prints, nor measures, nor saves."""
+    model = vector_teacher.write(tmp_path / "private")
+    rows = [
+        ("english", "language", "text"),
+        *(
+            (phrase, language, small_world.translate(phrase, language))
+            for phrase in small_world.PHRASES
+            for language in small_world.LANGUAGES
+        ),
+        ("big red ring", "klingon", "no such language"),
+    ]
+    (tmp_path / "pairs.tsv").write_text("\n".join("\t".join(row) for row in rows), "utf-8")
+    ran = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        + ["-m", "polyglance", "train", "distill", "--model", model]
+        + ["--parallel", str(tmp_path / "pairs.tsv"), "--out", str(tmp_path / "pack")]
+        + ["--run", str(tmp_path / "run"), "--set", "num_buckets=4000", "--set", "num_steps=20"]
+        + ["--set", "dim=16", "--set", "batch_size=64"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("language pack in") == 1
+    assert ran.stderr.count("1 set aside") == 1
+    assert vector_teacher.manifest(tmp_path / "pack")["recipe"] == "distill"

@@ -1,5 +1,6 @@
 """Two processes train as one: real ones, over gloo on the loopback device."""
 
+import json
 import multiprocessing
 import os
 import socket
@@ -11,7 +12,9 @@ from torch import nn
 
 from polyglance import errors
 from polyglance.losses.etcl import etcl
+from polyglance.towers.runtime import devices
 from polyglance.training import distributed
+from polyglance.training.collectives import any_of, first_of
 from polyglance.training.gradient_cache import encode_in_chunks
 
 NUM_ROWS, NUM_TOKENS, WIDTH = 7, 20, 5
@@ -121,10 +124,38 @@ def work(rank, port, folder):
             (folder / "message").write_text(str(error))
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    """What two processes found, and the folder with what was said when one vanished."""
-    folder = tmp_path_factory.mktemp("two")
+def take_accelerators(rank, port, folder):
+    """What each of two processes does on a machine with two accelerators, which only say so."""
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE="2",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+        GLOO_SOCKET_IFNAME="lo",
+    )
+    said = []
+    torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 2
+    torch.cuda.set_device = lambda device: said.append(f"takes {device}")
+    really = torch.distributed.init_process_group
+
+    def connect(backend, **rest):
+        said.append(f"connects by {backend}")
+        really("gloo", **rest)
+
+    torch.distributed.init_process_group = connect
+    said.append(f"loads on {devices.device_of(None)} and {devices.device_of('cuda')}")
+    said.append(f"if told so on {devices.device_of('cuda:0')} and {devices.device_of('cpu')}")
+    with distributed.connected(timeout_seconds=60):
+        model = towers(seed=rank)
+        distributed.share_weights(model)
+        flags = any_of(rank == 1, False)
+        said += [f"{[bool(each) for each in flags]}", f"{first_of(float(rank + 3))}"]
+    (folder / f"{rank}.json").write_text(json.dumps(said))
+
+
+def run_two(target, folder):
+    """Two processes that do the same, and how they ended."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -133,7 +164,7 @@ def two(tmp_path_factory):
     context.set_forkserver_preload(
         ["torch", "polyglance.losses.etcl", "polyglance.training.distributed"]
     )
-    started = [context.Process(target=work, args=(rank, port, folder)) for rank in (0, 1)]
+    started = [context.Process(target=target, args=(rank, port, folder)) for rank in (0, 1)]
     for each in started:
         each.start()
     for each in started:
@@ -141,7 +172,14 @@ def two(tmp_path_factory):
     codes = [each.exitcode for each in started]
     for each in started:
         each.kill()
-    assert codes == [0, 3]
+    return codes
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """What two processes found, and the folder with what was said when one vanished."""
+    folder = tmp_path_factory.mktemp("two")
+    assert run_two(work, folder) == [0, 3]
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)], folder
 
 
@@ -190,6 +228,20 @@ def test_a_vanished_worker_ends_the_other_with_a_clear_error(two):
     message = (folder / "message").read_text()
     assert "process 0 of 2: another process is gone" in message
     assert "start all of them again" in message
+
+
+def test_each_process_takes_an_accelerator_of_its_own_before_they_connect(tmp_path):
+    assert run_two(take_accelerators, tmp_path) == [0, 0]
+    for rank in (0, 1):
+        own = f"cuda:{rank}"
+        assert json.loads((tmp_path / f"{rank}.json").read_text()) == [
+            f"loads on {own} and {own}",
+            "if told so on cuda:0 and cpu",
+            f"takes {own}",
+            "connects by cpu:gloo,cuda:nccl",
+            "[True, False]",
+            "3.0",
+        ]
 
 
 def test_one_process_is_left_alone(monkeypatch):

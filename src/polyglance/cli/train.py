@@ -102,6 +102,13 @@ def command(
         str | None,
         typer.Option("--preset", help="Settings to start from: `published`, the paper's own."),
     ] = None,
+    missing_texts: Annotated[
+        str,
+        typer.Option(
+            "--missing-texts",
+            help="English texts that a precomputed model has no vector of: refuse, or leave-out.",
+        ),
+    ] = "refuse",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="A field of the recipe's config, as num_epochs=5."),
@@ -124,6 +131,7 @@ def command(
     options.claim_cache()
     from polyglance.model.dual_encoder import DualEncoder
     from polyglance.recipes import build_config, get_recipe
+    from polyglance.recipes.data import listed_texts
     from polyglance.recipes.run import train as train_recipe
     from polyglance.tasks import leakage as screening
     from polyglance.training import distributed
@@ -139,6 +147,7 @@ def command(
         images=images,
     )
     screening.require_policy(leakage)
+    listed_texts.require_policy(missing_texts)
     dev = training_data.dev_of(dev_parallel, languages, share=dev_share)
     tests = training_data.load_tasks(tasks, data)
     teacher = DualEncoder.load(model)
@@ -156,6 +165,7 @@ def command(
             cache=training_data.text_cache(),
             run=_run_folder(run) if row.resumes else None,
             dev=dev,
+            missing_texts=missing_texts,  # type: ignore[arg-type]  # checked above
             about={"leakage": screened.facts},
         )
         if distributed.rank() == 0:

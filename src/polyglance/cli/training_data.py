@@ -126,18 +126,23 @@ class MaterialFiles:
             ConfigError: For captions or a bank without images.
             InputError: For a file of which nothing can be used.
         """
+        import numpy as np
+
         from polyglance import errors
         from polyglance.recipes.data import image_text, pseudo_pairs
         from polyglance.recipes.data.training_data import TrainingData
         from polyglance.sources import captions
 
-        if self.images is None and (self.captions or self.bank):
+        with_items = self.captions or self.bank
+        if self.images is None and with_items and teacher.content.tower.ids is None:
             raise errors.ConfigError(
-                f"{self.captions or self.bank} is learnt from together with images",
+                f"{with_items} is learnt from together with images",
                 hint="say where they are: --images INDEX, or a folder of images",
             )
         aside: list[Quarantined] = []
-        items = content_vectors(self.images, teacher, set_aside=aside.append)
+        items = Items(ids=[], vectors=np.empty((0, teacher.dim), np.float32), keys=[])
+        if self.images or with_items:
+            items = content_vectors(self.images, teacher, set_aside=aside.append)
         joined = banks = None
         if self.captions is not None:
             rows = captions.read_caption_rows(self.captions, set_aside=aside.append)
@@ -230,8 +235,11 @@ class Given:
 
 
 def tell_set_aside(aside: Sequence[Quarantined]) -> None:
-    """Say on the error stream what is not learnt from, and why."""
-    name_some("set aside", [f"{one.id}: {one.reason}" for one in aside], err=True)
+    """Say on the error stream what is not learnt from, and why; of several processes the first."""
+    from polyglance.storage import launched
+
+    if not launched.rank():
+        name_some("set aside", [f"{one.id}: {one.reason}" for one in aside], err=True)
 
 
 def _parallel(path: Path | None, *, set_aside: Callable[[Quarantined], None]) -> Sequence[Pair]:
@@ -250,15 +258,13 @@ def content_vectors(
     """Ids, unit vectors and keys of an index, or of a folder's images, encoded once, ever.
 
     Args:
-        images: The index or folder; None gives no items.
+        images: The index or folder; None where the model's own vectors are all that there is.
         teacher: The model that encodes.
         set_aside: Told of each image that cannot be read.
 
     Raises:
         SpaceMismatchError: For an index of another model.
     """
-    import numpy as np
-
     from polyglance import errors
     from polyglance.encoding.cache import MediaCache
     from polyglance.search import metadata as index
@@ -266,9 +272,7 @@ def content_vectors(
     from polyglance.storage.identity import MANIFEST_NAME
     from polyglance.storage.store import Store
 
-    if images is None:
-        return Items(ids=[], vectors=np.empty((0, teacher.dim), np.float32), keys=[])
-    if (images / MANIFEST_NAME).is_file():
+    if images is not None and (images / MANIFEST_NAME).is_file():
         store = Store.open(images)
         if store.facts.space_id != teacher.space_id:
             raise errors.SpaceMismatchError(
@@ -282,6 +286,7 @@ def content_vectors(
         # Vectors computed elsewhere: what was encoded is all that there is.
         ids = list(tower.ids)
         return Items(ids=ids, vectors=teacher.encode_items(ids), keys=ids)
+    assert images is not None
     files = find_media(images, tower.modality)
     found = MediaCache().encode(files, tower)
     for one in found.quarantined:

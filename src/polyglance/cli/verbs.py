@@ -83,5 +83,7 @@ def _options(
     ),
 ) -> None:
     from polyglance import progress
+    from polyglance.storage import launched
 
-    progress.enable()
+    if not launched.rank():  # several on one terminal would overwrite each other's bars
+        progress.enable()

@@ -70,7 +70,7 @@ class MediaCache:
             [replace(item, id=place) for place, item in first.items()],
             tower,
             store=store,
-            wait_seconds=runs.CACHE_WAIT_SECONDS,
+            wait_seconds=runs.cache_wait_seconds(),
         )
         why = {one.id: one.reason for one in report.quarantined}
         ids = [item.id for item in items if placed[item.id] not in why]

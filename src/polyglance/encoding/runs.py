@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 from polyglance import errors, progress
 from polyglance.records import Output, Quarantined
-from polyglance.storage import atomic
+from polyglance.storage import atomic, launched
 from polyglance.storage.identity import StoreFacts
 from polyglance.storage.store import Store
 from polyglance.towers import Tower
@@ -19,8 +19,10 @@ QUARANTINE_NAME = "quarantine.jsonl"
 BAR_ROWS = 256
 # Above this many pieces a table is compacted at the end; opening grows by about 0.1 ms a piece.
 MAX_FRAGMENTS = 64
-# How long a look-up waits for another process that fills the same cache.
+# How long a look-up waits for another process that fills the same cache; one that was started
+# together with it needs the same vectors, and is given all the time it takes.
 CACHE_WAIT_SECONDS = 120.0
+TOGETHER_WAIT_SECONDS = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,11 @@ class EmbedReport:
     new: int
     known: int
     quarantined: tuple[Quarantined, ...] = ()
+
+
+def cache_wait_seconds() -> float:
+    """How long a look-up waits for whoever fills the cache."""
+    return TOGETHER_WAIT_SECONDS if launched.num_processes() > 1 else CACHE_WAIT_SECONDS
 
 
 def facts_of(tower: Tower, *, output: Output = "embedding", dim: int | None = None) -> StoreFacts:

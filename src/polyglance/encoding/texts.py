@@ -15,9 +15,9 @@ from pathlib import Path
 
 from polyglance import errors
 from polyglance.encoding.runs import (
-    CACHE_WAIT_SECONDS,
     EmbedReport,
     bar_of,
+    cache_wait_seconds,
     compact_if_scattered,
     facts_of,
     require_tower,
@@ -157,7 +157,7 @@ def text_vectors(
     require_tower(store, tower)
     keys = _text_keys(texts, tower, languages=languages)
     if store.missing(keys):
-        with store.writing(wait_seconds=CACHE_WAIT_SECONDS):
+        with store.writing(wait_seconds=cache_wait_seconds()):
             report = _embed_missing(
                 keys, texts, tower=tower, store=store, languages=languages, block_rows=BLOCK_ROWS
             )

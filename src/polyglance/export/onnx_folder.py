@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from polyglance import errors
 from polyglance.export import graphs, tokens
 from polyglance.export.request import PROBES, Order, Written, difference
 from polyglance.export.text_parts import TextParts, text_parts
@@ -70,17 +71,17 @@ def write(order: Order, folder: Path) -> Written:
         ExportError: Where a tower cannot be traced, or the graph's vectors are others.
     """
     tower = order.pack.side.tower
+    content = None if order.model is None else content_side(order)
     (folder / "text").mkdir()
     if isinstance(tower, TinyTextTower):
         text, facts, usage = _write_ngrams(tower, order, folder / "text")
     else:
         text, facts, usage = _write_transformer(text_parts(order), order, folder / "text")
     differences, described = {"text": text}, {"text": facts}
-    if order.model is not None:
+    if content is not None:
         (folder / "image").mkdir()
-        side, behind = content_side(order)
         differences["image"], described["image"] = _write_image(
-            side, behind, folder / "image" / "model.onnx"
+            *content, folder / "image" / "model.onnx"
         )
         usage += f"\n{USAGE_IMAGE}"
     manifest = {
@@ -97,11 +98,22 @@ def write(order: Order, folder: Path) -> Written:
 
 
 def content_side(order: Order) -> tuple[Side, affine.Head | None]:
-    """What contents go through for this pack: a side, and the head behind it in the space."""
+    """What contents go through for this pack: a side, and the head behind it in the space.
+
+    Raises:
+        ExportError: There is no tower, only vectors.
+    """
     pack = order.pack
     if pack.content_side is not None:
         return pack.content_side, None
     model = order.require_model("this form").with_pack(pack)
+    if model.content.tower.ids is not None:
+        raise errors.ExportError(
+            f"{model.reference} exists only as vectors: there is no {model.content.tower.modality} "
+            "tower to write",
+            hint="leave --model out where the text side alone will do: --to onnx, or "
+            "--to sentence-transformers",
+        )
     return model.content, pack.content_head
 
 

@@ -67,8 +67,17 @@ def _score_table(manifest: PackManifest) -> list[str]:
         "## Dev scores",
         "",
         "R@10 in per cent on a dev split; `dev`, above, says what was asked for. Queries in a",
-        "language go to whoever is better there, to the pack where nobody measured; English",
-        "always goes to the teacher, with vectors unchanged.",
+        *(
+            (
+                "language go to the pack, in English as well: the teacher was at hand only as",
+                "vectors of listed texts, and reads no others.",
+            )
+            if manifest.probe_texts
+            else (
+                "language go to whoever is better there, to the pack where nobody measured;",
+                "English always goes to the teacher, with vectors unchanged.",
+            )
+        ),
         "",
         "| language | id | pack | teacher | who answers |",
         "| --- | --- | --- | --- | --- |",

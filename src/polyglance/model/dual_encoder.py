@@ -98,7 +98,8 @@ class DualEncoder:
                 tower.
 
         Raises:
-            SpaceMismatchError: For a pack of another space, or one that needs `reencode`.
+            SpaceMismatchError: For a pack of another space, or of another model under its name, or
+                one that needs `reencode`.
         """
         if pack.manifest.content == "new-tower" and not reencode:
             raise errors.SpaceMismatchError(
@@ -117,7 +118,22 @@ class DualEncoder:
                 ),
                 look=self.encode_items,
             )
+        elif known := self._known_probes(pack):
+            same_space.require_same_vectors(
+                self.reference,
+                self.space_id,
+                probes=pack.probes[[row for row, _ in known]],
+                encode=lambda: self.with_no_pack().encode_texts(
+                    [text for _, text in known], languages=[ENGLISH] * len(known)
+                ),
+            )
         return DualEncoder(self.content, self.text, self.reference, pack)
+
+    def _known_probes(self, pack: LanguagePack) -> list[tuple[int, str]]:
+        """Rows of a pack's own probe texts that this model has a vector of."""
+        texts = pack.manifest.probe_texts
+        lacking = set(self.text.lacking(texts))
+        return [(row, text) for row, text in enumerate(texts) if text not in lacking]
 
     def with_no_pack(self) -> DualEncoder:
         """The teacher alone."""
@@ -178,7 +194,8 @@ class DualEncoder:
             raise errors.ConfigError(
                 f"{reference} is no dual encoder: its {content.tower.modality} side gives vectors "
                 f"of width {content.dim}, its text side of {text.dim}",
-                hint="name a model whose two sides share a space",
+                hint="name a model whose two sides share a space; of vectors, take both behind the "
+                "projections",
             )
         return cls(content, text, str(reference))
 

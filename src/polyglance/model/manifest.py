@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -35,7 +35,9 @@ class LanguageScore:
     num_queries: Count = 0
 
 
-def speaker_of(language: str, *, pack: float | None, teacher: float | None) -> Speaker:
+def speaker_of(
+    language: str, *, pack: float | None, teacher: float | None, teacher_answers: bool = True
+) -> Speaker:
     """Who answers in a language: the pack where it is better or nobody measured both.
 
     English stays with the teacher whatever the scores say: the owner of a production index must
@@ -45,7 +47,10 @@ def speaker_of(language: str, *, pack: float | None, teacher: float | None) -> S
         language: Its id.
         pack: Dev score of the pack; None where it was not measured.
         teacher: Dev score of the teacher; None likewise.
+        teacher_answers: Whether it can read a new text; where it cannot, the pack answers all.
     """
+    if not teacher_answers:
+        return "pack"
     if registry.get_language(language).iso639_3 == "eng":  # simple English as well
         return "teacher"
     return "teacher" if pack is not None and teacher is not None and pack <= teacher else "pack"
@@ -59,6 +64,9 @@ class PackManifest:
         recipe: Which recipe made it.
         space_id: The space that its vectors lie in.
         teacher: Reference of the dual encoder it was made for.
+        probe_texts: Of a teacher that exists only as vectors some texts of its list, by which it
+            is recognised; such a one answers no query. Empty where it encodes, and
+            `same_space.PROBE_TEXTS` serve.
         tower: Reference of its text tower; a location that starts with `./` is inside the pack.
         tower_fingerprint: The fingerprint that this tower must have.
         content: What it does to the content side: nothing; a head on the space's own vectors, so
@@ -76,6 +84,7 @@ class PackManifest:
     recipe: Name
     space_id: Name
     teacher: str
+    probe_texts: Sequence[str] = ()
     tower: Name
     tower_fingerprint: Name
     head_input: HeadInput = "unit"
@@ -92,3 +101,9 @@ class PackManifest:
     num_trainable_parameters: Count = 0
     training_seconds: Annotated[float, manifest_fields.at_least(0)] = 0.0
     polyglance_version: str = __version__
+
+    def speaker(self, language: str, *, pack: float | None, teacher: float | None) -> Speaker:
+        """Who answers in a language by these dev scores; see `speaker_of`."""
+        return speaker_of(
+            language, pack=pack, teacher=teacher, teacher_answers=not self.probe_texts
+        )

@@ -61,10 +61,14 @@ def new_pack(
             "content_input": content_side.head_input,
             "content_modality": content_side.tower.modality,
         }
+    probe_texts, probes = _probes(teacher)
+    if probe_texts:
+        data = {**data, "not_checked": same_space.unchecked(teacher.space_id, probe_texts)}
     manifest = PackManifest(
         recipe=recipe,
         space_id=teacher.space_id,
         teacher=teacher.reference,
+        probe_texts=probe_texts,
         tower=side.reference,
         tower_fingerprint=side.tower.fingerprint,
         head_input=side.head_input,
@@ -74,15 +78,24 @@ def new_pack(
         training_seconds=training_seconds,
         **content,
     )
-    return LanguagePack(manifest, side, _probes(teacher), content_head, content_side)
+    return LanguagePack(manifest, side, probes, content_head, content_side)
 
 
-def _probes(teacher: DualEncoder) -> Vectors:
-    """The teacher's unit vectors of the probe texts, and of the images behind them: (P, D)."""
-    english = [ENGLISH] * len(same_space.PROBE_TEXTS)
-    texts = teacher.with_no_pack().encode_texts(same_space.PROBE_TEXTS, languages=english)
+def _probes(teacher: DualEncoder) -> tuple[tuple[str, ...], Vectors]:
+    """Texts of its own that a teacher is recognised by, if it reads no others, and its probes.
+
+    Returns:
+        Those texts; and (P, D), its unit vectors of them, or else of the probe texts and of the
+        images behind them.
+    """
+    alone, listed = teacher.with_no_pack(), teacher.text.tower.ids
+    own = () if listed is None else same_space.chosen_of(listed)
+    asked = own or same_space.PROBE_TEXTS
+    texts = alone.encode_texts(asked, languages=[ENGLISH] * len(asked))
+    if own or teacher.content.tower.ids is not None:
+        return own, texts
     try:
-        pictures = teacher.with_no_pack().encode_items(same_space.probe_images())
+        pictures = alone.encode_items(same_space.probe_images())
     except errors.PolyglanceError:
-        return texts  # a tower that only looks vectors up; it has no other name either
-    return np.concatenate([texts, pictures])
+        return own, texts  # its items are no images
+    return own, np.concatenate([texts, pictures])

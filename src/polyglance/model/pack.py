@@ -15,7 +15,7 @@ from polyglance import errors
 from polyglance.heads import affine
 from polyglance.heads.affine import Head
 from polyglance.model import card
-from polyglance.model.manifest import PackManifest, Speaker, speaker_of
+from polyglance.model.manifest import PackManifest, Speaker
 from polyglance.model.side import Side, load_tower_beside
 from polyglance.storage import atomic, digests, locations, manifests, tensor_files
 from polyglance.vectors import Vectors, unit
@@ -34,7 +34,8 @@ class LanguagePack:
         manifest: What it is, and how well it does.
         side: Its tower and head.
         probes: Float32 (P, D): the teacher's unit vectors of `same_space.PROBE_TEXTS`, and of its
-            images behind them, by which the same teacher from another library is recognised.
+            images behind them, by which the same teacher from another library is recognised; of
+            the manifest's `probe_texts` where it exists only as vectors.
         content_head: What the index's unit vectors go through, where the manifest says `head`.
         content_side: The other content side, where it says `new-tower`.
     """
@@ -87,7 +88,9 @@ class LanguagePack:
         if language is None:
             return "pack"
         score = self.manifest.languages.get(language)
-        return speaker_of(language, pack=None, teacher=None) if score is None else score.speaks
+        if score is not None:
+            return score.speaks
+        return self.manifest.speaker(language, pack=None, teacher=None)
 
     def save(self, path: Path) -> None:
         """Write the folder: weights, model card, manifest last.

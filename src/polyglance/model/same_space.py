@@ -5,12 +5,14 @@ Legend: P probe texts, D width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from polyglance import errors
+from polyglance.storage import digests
 from polyglance.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -130,6 +132,49 @@ def require_equivalent(
                 f"only {found:.3f}; at least {LEAST_PROBE_COSINE} is needed",
                 hint="check the checkpoint: pretrained=openai is the one that is equal",
             )
+
+
+def chosen_of(listed: Iterable[str]) -> tuple[str, ...]:
+    """As many of a teacher's own texts as there are probe texts, by their hash.
+
+    >>> chosen_of(["b", "a"]) == chosen_of(["a", "b"])
+    True
+    """
+    return tuple(heapq.nsmallest(len(PROBE_TEXTS), listed, key=digests.number_of))
+
+
+def unchecked(space_id: str, texts: Sequence[str]) -> str:
+    """What nobody can check of a pack whose teacher exists only as vectors."""
+    return (
+        "whether images and texts are of one model, and of which: only vectors were given, under "
+        f"the name {space_id!r}; whatever has that name passes for the teacher, unless its vectors "
+        f"of {len(texts)} texts of the list (probe_texts) are at hand and are others"
+    )
+
+
+def require_same_vectors(
+    model: str, space_id: str, *, probes: Vectors, encode: Callable[[], Vectors]
+) -> None:
+    """Refuse another model under the name of a teacher that exists only as vectors.
+
+    Args:
+        model: Reference of the model at hand.
+        space_id: The name that both have.
+        probes: Float32 (P, D), unit: the teacher's vectors of texts.
+        encode: Gives those of the model at hand, likewise.
+
+    Raises:
+        SpaceMismatchError: They are others.
+    """
+    found = _agreement(encode(), probes)
+    if not found >= LEAST_PROBE_COSINE:
+        raise errors.SpaceMismatchError(
+            f"{model} has the name of the pack's space, {space_id!r}, but {len(probes)} texts that "
+            f"both know have vectors with a cosine of only {found:.3f}; at least "
+            f"{LEAST_PROBE_COSINE} is needed",
+            hint="declare another space (?space=NAME) for one of the two models; or train the pack "
+            "again with the vectors as they are now",
+        )
 
 
 def _agreement(found: Vectors, probes: Vectors) -> float:

@@ -5,7 +5,7 @@ Legend: N rows, D width of the space.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -74,6 +74,11 @@ class Side:
         output = "" if self.output == "embedding" else self.output
         tensors = affine.tensors_of(self.head).values()
         return digests.of_parts([name, *tensors, self.head_input, output])
+
+    def lacking(self, texts: Iterable[str]) -> list[str]:
+        """Which of some texts it has no vector of: none, unless its tower only looks them up."""
+        there = self.tower.ids
+        return [] if there is None else [text for text in texts if text not in there]
 
     def through_head(self, raw: Vectors) -> Vectors:
         """The tower's vectors brought into the space: (N, D_tower) to (N, D), raw."""

@@ -64,6 +64,8 @@ class Recipe:
         modes: Settings with which it needs others; the first that is set counts.
         presets: By name the method of its config that makes it.
         no_preset: Why it has none.
+        asks: Fields whose English texts the teacher has to encode; of one that exists only as
+            vectors, these must be on its list.
         tower: Whether a multilingual text tower must be given, may be (to be trained on), or only
             where it shares the teacher's space: its own is taken else.
         resumes: Whether it descends, so that its run can be stopped and resumed.
@@ -78,6 +80,7 @@ class Recipe:
     modes: tuple[Mode, ...] = ()
     presets: Mapping[str, str] = field(default_factory=lambda: {PUBLISHED: "as_published"})
     no_preset: str = ""
+    asks: tuple[str, ...] = ()
     tower: Literal["needed", "optional", "own"]
     resumes: bool = True
     summary: str
@@ -109,6 +112,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 needs=("english",),
                 presets=MappingProxyType({}),
                 no_preset="the closed form of M2M's map is this project's own, and no paper's",
+                asks=("english",),
                 tower="needed",
                 resumes=False,
                 summary="closed-form linear map; seconds for a quarter of a million texts",
@@ -118,6 +122,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 module="polyglance.recipes.m2m",
                 config="M2MConfig",
                 needs=("english",),
+                asks=("english",),
                 tower="needed",
                 summary="linear layers by gradient with structure preservation (M2M)",
             ),
@@ -126,6 +131,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 module="polyglance.recipes.uclip",
                 config="UclipConfig",
                 needs=("english", "banks"),
+                asks=("english",),
                 tower="needed",
                 summary="two heads into a shared space; the index is re-projected (uCLIP)",
             ),
@@ -138,6 +144,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 presets=MappingProxyType({}),
                 no_preset="its small towers are this project's own, and none of the five papers' "
                 "recipes",
+                asks=("parallel",),
                 tower="optional",
                 summary="a text tower that imitates the teacher: a small new one, or a transformer",
             ),

@@ -309,12 +309,13 @@ def _agreement(lessons: Lessons, teacher: DualEncoder, reference: str) -> float 
     Raises:
         ConfigError: Where the two hardly agree.
     """
-    some = slice(0, MOST_COMPARED)
-    texts = lessons.english[some]
+    lacking = set(teacher.text.lacking(lessons.english))
+    rows = [row for row, text in enumerate(lessons.english) if text not in lacking][:MOST_COMPARED]
+    texts = [lessons.english[row] for row in rows]
     if len(texts) < 2:
         return None
     wanted = teacher.with_no_pack().encode_texts(texts, languages=[ENGLISH] * len(texts))
-    rate = retrieval.bitext_accuracy(unit(lessons.targets[some]), wanted)
+    rate = retrieval.bitext_accuracy(unit(lessons.targets[rows]), wanted)
     if rate < max(LEAST_AGREEMENT, 3 / len(texts)):
         raise errors.ConfigError(
             f"{reference} gives {100 * rate:.1f} % of {len(texts)} English texts a vector nearest "

@@ -17,7 +17,7 @@ from polyglance.model.dual_encoder import DualEncoder, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
 from polyglance.recipes import DATA, Recipe, build_config, get_recipe, scoring
-from polyglance.recipes.data import held_out
+from polyglance.recipes.data import held_out, listed_texts
 from polyglance.recipes.data.parallel_text import LEAST_TEXTS_A_LANGUAGE
 from polyglance.recipes.data.training_data import TrainingData
 from polyglance.records import Pair
@@ -67,6 +67,7 @@ def train(
     cache: VectorCache | None = None,
     run: RunFolder | None = None,
     dev: Dev | None = None,
+    missing_texts: listed_texts.MissingTexts = "refuse",
     about: Mapping[str, Any] | None = None,
 ) -> LanguagePack:
     """Train a pack by any recipe, and measure it on what was held out.
@@ -82,12 +83,14 @@ def train(
         cache: Keeps what towers gave.
         run: Where checkpoints and logs go.
         dev: How it is measured; None for a tenth of the data.
+        missing_texts: What happens to English texts that a teacher of precomputed vectors has no
+            vector of: `refuse` all, or `leave-out` those.
         about: Further facts of the data, for the manifest.
 
     Raises:
-        UnknownNameError: No recipe of that name.
+        UnknownNameError: No recipe of that name, or another word for missing texts.
         ConfigError: Where the recipe needs a tower and there is none.
-        TrainingError: Where what it learns from is absent.
+        TrainingError: Where what it learns from is absent, or has no vector.
     """
     recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
     config = build_config(recipe, {}) if config is None else config
@@ -106,7 +109,14 @@ def train(
     required = recipe.required(config)
     for field in required:
         _there(training_data, field, recipe=recipe.name)
-    held = held_out.split(training_data, share=dev.share, dev_parallel=dev.parallel)
+    listed = listed_texts.of_teacher(
+        training_data,
+        teacher.text,
+        asks=recipe.asks,
+        dev_parallel=dev.parallel,
+        policy=missing_texts,
+    )
+    held = held_out.split(listed.training_data, share=dev.share, dev_parallel=listed.dev_parallel)
     for field in required:
         _there(held.fit, field, recipe=recipe.name)
     needed = [getattr(held.fit, field) for field in recipe.needs]
@@ -119,7 +129,7 @@ def train(
     pack: LanguagePack = recipe.load().train(
         *needed, teacher=teacher, config=config, cache=cache, **beside
     )
-    facts = {**pack.manifest.data, **(about or {}), "held_out": held.facts}
+    facts = {**pack.manifest.data, **listed.facts, **(about or {}), "held_out": held.facts}
     pack = replace(pack, manifest=replace(pack.manifest, data=facts))
     if distributed.rank():
         return pack  # the first process measures, and saves

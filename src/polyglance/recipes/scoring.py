@@ -20,7 +20,7 @@ from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
 from polyglance.metrics.relevance import Relevance
 from polyglance.model.dual_encoder import DualEncoder
-from polyglance.model.manifest import LanguageScore, speaker_of
+from polyglance.model.manifest import LanguageScore
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
 from polyglance.recipes.data.dev_sets import LEAST_QUERIES, DevSet
@@ -74,11 +74,12 @@ def with_scores(
     """
     found, alone = _Measured(), teacher.with_no_pack()
     for one in sets:
-        _measure(found, pack, one, teacher=alone, cache=cache)
+        _measure(found, pack, one.answerable(alone.text.lacking), teacher=alone, cache=cache)
     scores = dict(found.scores)
     for language in unmeasured:
         if language not in scores:
-            scores[language] = LanguageScore(speaks=speaker_of(language, pack=None, teacher=None))
+            speaks = pack.manifest.speaker(language, pack=None, teacher=None)
+            scores[language] = LanguageScore(speaks=speaks)
     manifest = replace(
         pack.manifest,
         languages=dict(sorted(scores.items())),
@@ -102,7 +103,10 @@ def _measure(
         for language, queries in one.queries.items()
         if len(queries) >= LEAST_QUERIES and language not in found.scores
     }
+    lacking = {"num_without_vector": one.num_lacking} if one.num_lacking else {}
     if not asked or one.num_candidates < LEAST_CANDIDATES:
+        if lacking:
+            found.on.setdefault(one.asks_for, lacking)
         return
     before = one.vectors() if one.items is not None else _english(one, teacher, cache=cache)
     after = _candidates_of(pack, one, before)
@@ -119,7 +123,7 @@ def _measure(
         found.scores[language] = LanguageScore(
             pack=rates[0],
             teacher=rates[1],
-            speaks=speaker_of(language, pack=rates[0], teacher=rates[1]),
+            speaks=pack.manifest.speaker(language, pack=rates[0], teacher=rates[1]),
             num_queries=len(queries),
         )
         for who, each in zip(names, (new, own), strict=True):
@@ -129,6 +133,7 @@ def _measure(
         "num_candidates": one.num_candidates,
         "num_languages": len(asked),
         **({"note": one.note} if one.note else {}),
+        **lacking,
     }
 
 
@@ -162,7 +167,7 @@ def _answers(
     cache: VectorCache | None,
 ) -> Answers | None:
     """Ask in one language; None where the text side cannot be asked these texts."""
-    if side.tower.ids is not None and not set(texts) <= set(side.tower.ids):
+    if side.lacking(texts):
         return None  # precomputed vectors, and not of these texts
     try:
         raw = text_vectors(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -37,8 +37,11 @@ MODEL_SPACE = "model"
 
 
 def holds_vectors(source: Path) -> bool:
-    """Whether a folder is one of the two forms."""
-    return os.path.isfile(source / "vectors.npy") or os.path.isdir(source / "img_emb")
+    """Whether a folder is one of the two forms; the first may be in a folder of its modality."""
+    plain = (source, *(source / each for each in get_args(Modality)))
+    return os.path.isdir(source / "img_emb") or any(
+        os.path.isfile(folder / "vectors.npy") for folder in plain
+    )
 
 
 def build_vectors(

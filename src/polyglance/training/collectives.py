@@ -54,6 +54,6 @@ def _gather_bytes(data: bytes) -> list[bytes]:
 
 
 def _tensor(values: Any, dtype: torch.dtype) -> Tensor:
-    """On the device that the processes exchange tensors of."""
+    """On the CPU, but where someone else connected the processes by nccl alone."""
     device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
     return torch.tensor(values, dtype=dtype, device=device)

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -29,6 +28,8 @@ import torch.distributed as distributed
 from torch import Tensor, nn
 
 from polyglance import errors
+from polyglance.storage import launched
+from polyglance.towers.runtime import devices
 
 # Gradients travel together in pieces of this many numbers: few messages, little extra memory.
 BUCKET_ENTRIES = 2**24
@@ -48,20 +49,25 @@ def rank() -> int:
 def connected(*, timeout_seconds: float = 600.0) -> Iterator[None]:
     """Join the processes that `torchrun` or `accelerate launch` started, until the block ends.
 
-    Does nothing where this is the only one, or where they are connected already.
+    Does nothing where this is the only one, or where they are connected already. Each takes an
+    accelerator of its own; what lies on the CPU (small heads, flags) is exchanged there.
 
     Args:
         timeout_seconds: How long one waits for the others in any exchange before it gives up.
 
     Raises:
         TrainingError: Where the others do not come.
+        ConfigError: There are fewer accelerators than processes on this machine.
     """
-    if _together() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if _together() or launched.num_processes() == 1:
         yield
         return
+    accelerator = devices.own_accelerator()
+    if accelerator is not None:
+        torch.cuda.set_device(accelerator)
     with _others_answer():
         distributed.init_process_group(
-            "nccl" if torch.cuda.is_available() else "gloo",
+            "gloo" if accelerator is None else "cpu:gloo,cuda:nccl",
             timeout=datetime.timedelta(seconds=timeout_seconds),
         )
     try:
@@ -190,7 +196,7 @@ def _others_answer() -> Iterator[None]:
     except RuntimeError as error:
         reason = errors.first_line(error)
         raise errors.TrainingError(
-            f"process {os.environ.get('RANK', '0')} of {os.environ.get('WORLD_SIZE', '1')}: "
+            f"process {launched.rank()} of {launched.num_processes()}: "
             f"another process is gone or did not answer in time ({reason})",
             hint="see why in its output, then start all of them again: a run with checkpoints "
             "goes on from the last one",

@@ -27,7 +27,8 @@ class RandomStates:
             "python_rest": [version, gauss],
         }
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-            state["cuda"] = torch.cuda.get_rng_state()
+            # Of every accelerator: a tower may have been put on another one than the first.
+            state["cuda"] = torch.cuda.get_rng_state_all()
         return state
 
     def load_state_dict(self, state: State) -> None:
@@ -37,5 +38,6 @@ class RandomStates:
         np.random.set_state(("MT19937", keys, *state["numpy_rest"]))
         version, gauss = state["python_rest"]
         random.setstate((version, tuple(state["python"].tolist()), gauss))
-        if "cuda" in state:
-            torch.cuda.set_rng_state(state["cuda"])
+        for number, each in enumerate(state.get("cuda", ())):
+            if number < torch.cuda.device_count():
+                torch.cuda.set_rng_state(each, number)

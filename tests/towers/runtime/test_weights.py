@@ -70,9 +70,3 @@ def test_file_digest_follows_name_and_content(tmp_path):
     names = {weights.file_digest([first]), weights.file_digest([second])}
     first.write_text("2")
     assert len(names | {weights.file_digest([first])}) == 3
-
-
-def test_device_is_the_accelerator_where_there_is_one(monkeypatch):
-    for there, wanted in ((True, "cuda"), (False, "cpu")):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        assert weights.default_device(None).type == wanted

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from polyglance.languages.registry import ENGLISH
@@ -38,6 +38,7 @@ class DevSet:
         english: M English texts, where those are asked for.
         items: M items, where those are; their captions play no part.
         note: What a reader of the scores has to know besides.
+        num_lacking: How many English texts are not asked for, as the teacher has no vector of them.
     """
 
     asks_for: Literal["items", "texts"]
@@ -45,6 +46,29 @@ class DevSet:
     english: Sequence[str] = ()
     items: ImageText | None = None
     note: str = ""
+    num_lacking: int = 0
+
+    def answerable(self, lacking: Callable[[Sequence[str]], Sequence[str]]) -> DevSet:
+        """The set without English texts that have no vector, and what asks for those alone.
+
+        Args:
+            lacking: Gives those of some texts that the teacher has no vector of.
+        """
+        absent = set(lacking(self.english))
+        if not absent:
+            return self
+        kept = [row for row, text in enumerate(self.english) if text not in absent]
+        row_of = {row: number for number, row in enumerate(kept)}
+        queries = {
+            language: tuple(
+                (text, tuple(row_of[row] for row in right if row in row_of))
+                for text, right in asked
+                if any(row in row_of for row in right)
+            )
+            for language, asked in self.queries.items()
+        }
+        english = tuple(self.english[row] for row in kept)
+        return replace(self, english=english, queries=queries, num_lacking=len(absent))
 
     @property
     def num_candidates(self) -> int:

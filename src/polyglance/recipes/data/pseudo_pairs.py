@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from polyglance import errors, progress
+from polyglance.encoding import runs
 from polyglance.encoding.texts import VectorCache, text_key, text_vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
@@ -166,12 +167,13 @@ def answered(
     facts = StoreFacts(modality="text", dim=bank.shape[1], fingerprint=name, space_id=name)
     store = Store.open_or_create(asker.cache.folder / f"pseudo-{name[:24]}", facts)
     row_of = {key: row for row, key in enumerate(asker.keys)}
-    missing = store.missing(asker.keys)
-    rows = np.array([row_of[key] for key in missing], np.int64)
-    with store.writing(), progress.bar("asking the bank", total=len(missing)) as advance:
-        for block, found in soft_retrieval.soft_retrieve_blocks(
-            queries[rows], bank, temperature=temperature
-        ):
-            store.append(missing[block], missing[block], vectors=found)
-            advance(len(found))
+    with store.writing(wait_seconds=runs.cache_wait_seconds()):
+        missing = store.missing(asker.keys)
+        rows = np.array([row_of[key] for key in missing], np.int64)
+        with progress.bar("asking the bank", total=len(missing)) as advance:
+            for block, found in soft_retrieval.soft_retrieve_blocks(
+                queries[rows], bank, temperature=temperature
+            ):
+                store.append(missing[block], missing[block], vectors=found)
+                advance(len(found))
     return store.vectors(asker.keys)

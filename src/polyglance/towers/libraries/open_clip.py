@@ -29,7 +29,7 @@ from polyglance import errors
 from polyglance.languages import text_forms
 from polyglance.records import Modality
 from polyglance.towers import Tower, TowerReference
-from polyglance.towers.runtime import batching, language_tokens, weights
+from polyglance.towers.runtime import batching, devices, language_tokens, weights
 from polyglance.towers.trainable import pixels
 from polyglance.towers.trainable.assembled import (
     Identity,
@@ -108,7 +108,7 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
     model = _create(open_clip, location=reference.location, pretrained=pretrained)
     recipe = pixel_recipe(model.visual.preprocess_cfg)
     space_id = weights.fingerprint(model.visual.state_dict(), facts={"pixels": recipe.facts()})
-    device = weights.default_device(reference.options.get("device"))
+    device = devices.device_of(reference.options.get("device"))
     if modality == "image":
         return _image_tower(model, recipe=recipe, space_id=space_id, device=device)
     tokenizer = open_clip.get_tokenizer(reference.location)

@@ -9,14 +9,15 @@ Legend: N vectors, D width.
 
 A file of vectors says nothing of the model behind it, so the user does: `space` is required. In
 clip-retrieval's layout the id is `image_path` (option `id_column` names another column), and
-`caption` on the text side. `languages=de,fr` declares what a text tower knows.
+`caption` on the text side. `languages=de,fr` declares what a text tower knows. An image has one
+vector; a text may stand in several rows, as captions do, where their vectors agree.
 """
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,20 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.records import Languages, Modality, Output
+from polyglance.sources import text_lines
 from polyglance.storage import digests
 from polyglance.towers import Tower, TowerReference
-from polyglance.vectors import Vectors
+from polyglance.vectors import Vectors, unit
 
 OPTIONS = ("space", "id_column", "languages")
 # Rows checked and read at a time; 16,384 x 1,024 of float32 are 64 MB.
 BLOCK_ROWS = 16_384
 _FOLDERS = {"image": ("img_emb", "image_path"), "text": ("text_emb", "caption")}
 _SHOWN = 5
+# Two rows of one text are the same vector if their cosine is this: half precision rounds by less.
+LEAST_SAME_COSINE = 0.999
+
+Place = tuple[int, int]  # a part, and a row of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +65,7 @@ class PrecomputedTower(Tower):
 
     Args:
         parts: Memory maps with their ids, checked.
+        where: Of each id, where its vector is.
         modality: What the ids stand for.
         space: As the user declared it.
         fingerprint: Of the files.
@@ -68,23 +75,25 @@ class PrecomputedTower(Tower):
     worth_storing = False
 
     def __init__(
-        self, parts: Sequence[Part], *, modality: Modality, space: str, fingerprint: str
+        self,
+        parts: Sequence[Part],
+        where: Mapping[str, Place],
+        *,
+        modality: Modality,
+        space: str,
+        fingerprint: str,
     ) -> None:
         self.modality = modality
         self.dim = int(parts[0].vectors.shape[1])
         self.space_id = space
         self.fingerprint = fingerprint
         self.parts = parts
-        self.where = {
-            item: (number, row)
-            for number, part in enumerate(parts)
-            for row, item in enumerate(part.ids)
-        }
+        self.where = where
 
     @property
-    def ids(self) -> list[str]:
-        """What can be asked for."""
-        return list(self.where)
+    def ids(self) -> Collection[str]:
+        """What can be asked for, in the order of the files."""
+        return self.where.keys()
 
     def encode(
         self, items: Sequence[Any], *, languages: Languages = None, output: Output = "embedding"
@@ -103,10 +112,12 @@ class PrecomputedTower(Tower):
             )
         unknown = [item for item in items if item not in self.where]
         if unknown:
+            folder = self.parts[0].path.parent
             raise errors.InputError(
-                f"{len(unknown)} of {len(items)} ids have no vector, first "
-                + ", ".join(repr(item) for item in unknown[:_SHOWN]),
-                hint="ids are compared exactly; the files hold for example "
+                f"{len(unknown)} of {len(items)} {_noun(self.modality)} have no vector in {folder},"
+                " first " + ", ".join(repr(item) for item in unknown[:_SHOWN]),
+                hint="add their vectors there, of the model that made the others, or leave them "
+                "out; they are compared exactly, and the files hold for example "
                 + repr(next(iter(self.where))),
             )
         places = np.array([self.where[item] for item in items], dtype=np.int64).reshape(-1, 2)
@@ -129,8 +140,8 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
     Raises:
         ConfigError: Without `space`.
         UnavailableError: Where the folder or a file is absent.
-        VectorError: For NaN, infinite or zero rows, a wrong shape, or counts that differ.
-        InputError: For an id that occurs twice.
+        VectorError: For NaN, infinite or zero rows, a wrong shape, no row, or counts that differ.
+        InputError: For an id that occurs twice; of texts, with another vector.
     """
     for name in reference.options:
         if name not in OPTIONS:
@@ -150,8 +161,18 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
     fingerprint = digests.of_parts(
         what for part in parts for what in _checked(part, width=parts[0].vectors.shape[-1])
     )
-    _refuse_repeats(parts)
-    return PrecomputedTower(parts, modality=modality, space=space, fingerprint=fingerprint)
+    where = _places(parts, modality=modality)
+    if not where:
+        raise errors.VectorError(
+            f"{parts[0].path} has no row; one vector or more is needed, with its id",
+            hint=f"write the {modality} vectors again, one a row, and their ids beside them",
+        )
+    return PrecomputedTower(parts, where, modality=modality, space=space, fingerprint=fingerprint)
+
+
+def _noun(modality: Modality) -> str:
+    """What is asked for: texts stand for themselves, all else is named by an id."""
+    return "texts" if modality == "text" else "ids"
 
 
 def read_parts(folder: Path, *, modality: Modality, id_column: str | None) -> Iterator[Part]:
@@ -186,9 +207,7 @@ def _plain_part(folder: Path) -> Part:
             hint="keep the one that is in the order of the vectors, and take the other away",
         )
     if text.is_file():
-        # Only a line feed ends an id: texts are ids too, and hold U+2028 and its like.
-        lines = _decoded(text).split("\n")
-        ids = [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
+        ids = text_lines.read_lines(text)
     elif listed.is_file():
         content = _parsed(listed)
         if not isinstance(content, list):
@@ -205,22 +224,12 @@ def _plain_part(folder: Path) -> Part:
     return Part(path=folder / "vectors.npy", vectors=_map(folder / "vectors.npy"), ids=ids)
 
 
-def _decoded(path: Path) -> str:
-    """A file of ids as text."""
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.InputError(
-            f"{path} cannot be read as UTF-8: {error}", hint="save it again as UTF-8"
-        ) from error
-
-
 def _parsed(path: Path) -> Any:
     try:
-        return json.loads(_decoded(path))
-    except (ValueError, RecursionError) as error:
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise errors.InputError(
-            f"{path} is not JSON: {error}", hint='write ["first id", "second id", ...]'
+            f"{path} is not JSON in UTF-8: {error}", hint='write ["first id", "second id", ...]'
         ) from error
 
 
@@ -310,8 +319,9 @@ def _checked(part: Part, *, width: int) -> Iterator[str | NDArray[Any]]:
         )
     if len(part.ids) != len(vectors):
         raise errors.VectorError(
-            f"{part.path} holds {len(vectors)} vectors for {len(part.ids)} ids",
-            hint="give one id a vector, in the same order",
+            f"{part.path} holds {len(vectors):,} vectors for {len(part.ids):,} ids",
+            hint="give one id a vector, in the same order; in ids.txt one a line, and no line more "
+            "(an id that holds a line break goes into ids.json)",
         )
     yield json.dumps([part.path.name, vectors.shape, vectors.dtype.str])
     yield "\n".join(part.ids)
@@ -330,13 +340,36 @@ def _checked(part: Part, *, width: int) -> Iterator[str | NDArray[Any]]:
         )
 
 
-def _refuse_repeats(parts: Iterable[Part]) -> None:
-    seen: set[str] = set()
-    for part in parts:
-        for item in part.ids:
-            if item in seen:
+def _places(parts: Sequence[Part], *, modality: Modality) -> dict[str, Place]:
+    """Where the vector of each id is: of a text in several rows, the first.
+
+    Raises:
+        InputError: For an id that occurs twice; of texts, with another vector.
+    """
+    found: dict[str, Place] = {}
+    unlike: list[str] = []
+    for number, part in enumerate(parts):
+        for row, item in enumerate(part.ids):
+            first = found.setdefault(item, (number, row))
+            if first == (number, row):
+                continue
+            if modality != "text":
                 raise errors.InputError(
                     f"{part.path}: the id {item!r} occurs twice",
                     hint="give every vector an id of its own (?id_column=... names another column)",
                 )
-            seen.add(item)
+            if _cosine(parts[first[0]].vectors[first[1]], part.vectors[row]) < LEAST_SAME_COSINE:
+                unlike.append(item)
+    if unlike:
+        raise errors.InputError(
+            f"{parts[0].path.parent}: {len(unlike):,} texts occur again with another vector, first "
+            + ", ".join(map(repr, unlike[:_SHOWN]))
+            + "; a text may be there several times with one vector only",
+            hint="encode all texts with one model and one prompt, and see that texts and vectors "
+            "are in the same order",
+        )
+    return found
+
+
+def _cosine(a: NDArray[Any], b: NDArray[Any]) -> float:
+    return float(np.vdot(*(unit(row[None].astype(np.float32))[0] for row in (a, b))))

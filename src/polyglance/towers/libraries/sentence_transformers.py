@@ -34,7 +34,14 @@ from polyglance.records import Languages, Modality, Output
 from polyglance.towers import Tower, TowerReference
 from polyglance.towers.libraries import sentence_folders, transformers
 from polyglance.towers.libraries.sentence_folders import Chain
-from polyglance.towers.runtime import batching, bert, checkpoints, language_tokens, weights
+from polyglance.towers.runtime import (
+    batching,
+    bert,
+    checkpoints,
+    devices,
+    language_tokens,
+    weights,
+)
 from polyglance.towers.runtime.pooling import PooledEncoder
 from polyglance.towers.trainable.assembled import Identity, ProjectedEncoder, TorchTextTower
 from polyglance.vectors import Vectors
@@ -103,7 +110,7 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
             raise errors.unknown_name("option of sentence towers", name, allowed=OPTIONS)
     del modality
     folder = sentence_folders.folder_of(reference)
-    device = weights.default_device(reference.options.get("device"))
+    device = devices.device_of(reference.options.get("device"))
     prompt = sentence_folders.prompt_of(folder, reference)
     chain = sentence_folders.read_chain(folder)
     if chain is None:

@@ -28,7 +28,7 @@ from polyglance.languages.text_forms import TextForm
 from polyglance.records import Modality
 from polyglance.towers import Tower, TowerReference
 from polyglance.towers.families import DUAL_FAMILIES, DualFamily
-from polyglance.towers.runtime import batching, checkpoints, language_tokens, weights
+from polyglance.towers.runtime import batching, checkpoints, devices, language_tokens, weights
 from polyglance.towers.runtime.pooling import TEXT_POOLINGS, PooledEncoder
 from polyglance.towers.trainable import pixels
 from polyglance.towers.trainable.assembled import (
@@ -118,7 +118,7 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
         reference=reference,
         config=checkpoints.read_json(folder / "config.json"),
         dtype=DTYPES[dtype],
-        device=weights.default_device(reference.options.get("device")),
+        device=devices.device_of(reference.options.get("device")),
     )
     model_type = str(found.config.get("model_type"))
     if model_type in DUAL_FAMILIES:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -120,14 +119,3 @@ def _content(paths: Iterable[Path]) -> Iterator[str | bytes]:
             with path.open("rb") as handle:
                 while block := handle.read(1 << 24):
                     yield block
-
-
-def default_device(option: str | None) -> torch.device:
-    """The device an option names; without one the accelerator where there is one, else the CPU.
-
-    >>> default_device("cpu")
-    device(type='cpu')
-    """
-    if option is not None:
-        return torch.device(option)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
