@@ -39,7 +39,7 @@ uig_Arab ukr_Cyrl umb_Latn urd_Arab uzn_Latn vec_Latn vie_Latn war_Latn wol_Latn
 yor_Latn yue_Hant zho_Hans zho_Hant zsm_Latn zul_Latn
 """
 
-# Of Babel-ImageNet, Tatoeba, XM3600 and CLDR; in the script in which those write it.
+# Of Babel-ImageNet, Tatoeba, XM3600, CLDR and SIB-200; in the script in which those write it.
 # gmq, nah, ber and bih are groups of ISO 639-5: what those data sets have under them has no
 # code of ISO 639-3 (gmq: Westrobothnian). eml and kzj were retired, and are still in use there.
 OTHERS = """
@@ -53,12 +53,12 @@ ido_Latn iku_Cans ile_Latn ina_Latn inh_Cyrl ipk_Latn jam_Latn jbo_Latn kaa_Latn
 kbd_Cyrl khb_Talu kmr_Latn_ku koi_Cyrl kok_Deva kok_Latn kpv_Cyrl krc_Cyrl ksh_Latn kum_Cyrl
 kxd_Latn kzj_Latn lad_Latn lat_Latn lbe_Cyrl lez_Cyrl lfn_Latn lzh_Hant lzz_Geor max_Latn mdf_Cyrl
 mel_Latn mhr_Cyrl mic_Latn mnc_Mong mnw_Mymr mrj_Cyrl mwl_Latn myv_Cyrl mzn_Arab nah_Latn nan_Latn
-nap_Latn nav_Latn nci_Latn nds_Latn nds_Latn_NL new_Deva nog_Cyrl non_Latn nov_Latn nrf_Latn
-oji_Latn olo_Latn orv_Cyrl oss_Cyrl ota_Arab ovd_Latn pam_Latn pcd_Latn pcm_Latn pdc_Latn pdt_Latn
-pms_Latn pnb_Arab quc_Latn quz_Latn rhg_Rohg rmy_Latn roh_Latn rue_Cyrl rup_Latn sah_Cyrl sco_Latn
-sgs_Latn shi_Latn sme_Latn smj_Latn smn_Latn sms_Latn sne_Latn srn_Latn srp_Latn stq_Latn sva_Geor
-swg_Latn syc_Syrc syr_Syrc tcy_Knda ton_Latn tyv_Cyrl tzl_Latn udm_Cyrl uga_Ugar vep_Latn vls_Latn
-vol_Latn vro_Latn wln_Latn wuu_Hans xal_Cyrl xmf_Geor yua_Latn yue_Hans zdj_Latn zha_Latn
+nap_Latn nav_Latn nci_Latn nds_Latn nds_Latn_NL new_Deva nog_Cyrl non_Latn nov_Latn nqo_Nkoo
+nrf_Latn oji_Latn olo_Latn orv_Cyrl oss_Cyrl ota_Arab ovd_Latn pam_Latn pcd_Latn pcm_Latn pdc_Latn
+pdt_Latn pms_Latn pnb_Arab quc_Latn quz_Latn rhg_Rohg rmy_Latn roh_Latn rue_Cyrl rup_Latn sah_Cyrl
+sco_Latn sgs_Latn shi_Latn sme_Latn smj_Latn smn_Latn sms_Latn sne_Latn srn_Latn srp_Latn stq_Latn
+sva_Geor swg_Latn syc_Syrc syr_Syrc tcy_Knda ton_Latn tyv_Cyrl tzl_Latn udm_Cyrl uga_Ugar vep_Latn
+vls_Latn vol_Latn vro_Latn wln_Latn wuu_Hans xal_Cyrl xmf_Geor yua_Latn yue_Hans zdj_Latn zha_Latn
 """
 
 # The rest of ISO 639-1, so that every two-letter code has an answer.

@@ -111,3 +111,35 @@ def test_filters_say_nothing_of_a_file(run, tmp_path):
         code, _, err = run("published", "--file", tmp_path, *more)
         assert code == 2
         assert f"{more[0]} beside --file" in err
+
+
+def test_coverage_says_what_can_be_compared_and_why_the_rest_cannot(run):
+    code, out, _ = run("published", "--coverage")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    lines = {line.split("  ")[0].strip(): line.split() for line in out.splitlines()}
+    assert lines["all"][-4:] == ["5,126", "6,173", "83.0", "%"]
+    assert "358  texts not published: measured on texts that nobody can have" in out
+    assert "etcl-table14: names and templates by a web translator" in out
+
+
+def test_coverage_as_json_names_each_number_that_is_not_comparable(run):
+    _, out, _ = run("published", "--coverage", "--json", "--table", "etcl-table5")
+    found = json.loads(out)
+    assert (found["comparable"], found["numbers"]) == (6, 11)
+    assert found["reasons"] == {"not a score": 5}
+    assert {row["reason"] for row in found["not_comparable"]} == {"not a score"}
+    assert {row["metric"] for row in found["not_comparable"]} == {"average_recall_gain"}
+    assert found["tables"] == {"etcl-table5": {"comparable": 6, "numbers": 11}}
+
+
+def test_coverage_takes_the_filters_and_stands_alone(run, tmp_path):
+    _, out, _ = run("published", "--coverage", "--paper", "nllb-clip")
+    assert "m2m" not in out
+    assert "nllb-clip-table4" in out
+    code, _, err = run("published", "--coverage", "--check")
+    assert code == 2
+    assert "--check beside --coverage" in err
+    code, _, err = run("published", "--coverage", "--file", tmp_path)
+    assert code == 2
+    assert "--coverage beside --file" in err

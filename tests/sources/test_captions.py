@@ -58,19 +58,19 @@ def xtd(tmp_path):
     return tmp_path
 
 
-def test_xm3600(tmp_path):
+def test_uclips_form(tmp_path):
     entries = [{"filename": "a.jpg", "captions_en": "dog", "captions_translated": "aso"}]
     write(tmp_path / "captions_fil.json", json.dumps(entries))
-    [found] = captions.read_xm3600(tmp_path, "fil")
+    [found] = captions.read_uclip(tmp_path, "fil")
     assert (found.item_id, found.text) == ("a.jpg", "aso")
-    assert captions.read_xm3600(tmp_path, found.language) == [found]
+    assert captions.read_uclip(tmp_path, found.language) == [found]
     for entry in ({"filename": "b.jpg"}, {"filename": 3, "captions_translated": "x"}, "text"):
         write(tmp_path / "captions_fil.json", json.dumps([*entries, entry]))
         with pytest.raises(errors.InputError, match=r"captions_fil\.json, entry 2: .* was found"):
-            captions.read_xm3600(tmp_path, "fil")
+            captions.read_uclip(tmp_path, "fil")
     write(tmp_path / "captions_fil.json", "{}")
     with pytest.raises(errors.InputError, match="expected a list of objects"):
-        captions.read_xm3600(tmp_path, "fil")
+        captions.read_uclip(tmp_path, "fil")
 
 
 @pytest.fixture
@@ -138,10 +138,10 @@ def test_rows_that_cannot_be_learnt_from_cost_no_others(tmp_path):
 
 
 @needs_shared
-def test_the_publishers_xm3600_files():
+def test_uclips_xm3600_files():
     languages = set()
     for path in sorted((SHARED / "xm3600").glob("*.json"))[::5]:
-        found = captions.read_xm3600(SHARED / "xm3600", path.stem.removeprefix("captions_"))
+        found = captions.read_uclip(SHARED / "xm3600", path.stem.removeprefix("captions_"))
         assert len({caption.item_id for caption in found}) == len(found)
         languages.add(found[0].language)
     assert len(languages) == 8

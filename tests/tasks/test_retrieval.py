@@ -55,10 +55,10 @@ def test_data_id_changes_with_texts_and_contents(tmp_path):
 @needs_shared
 @pytest.mark.parametrize(
     ("name", "num_languages", "num_contents"),
-    [("flickr8k", 6, 1000), ("xtd10", 11, 1000), ("xtd200", 201, 1000), ("xm3600", 36, 3600)],
+    [("flickr8k", 6, 1000), ("xtd10", 11, 1000), ("xtd200", 201, 1000), ("xm3600-uclip", 36, 3600)],
 )
 def test_real_files(name, num_languages, num_contents):
-    data = tasks.get_task(name).load(SHARED / name, None)
+    data = tasks.load_task(name, SHARED)
     assert len(data.captions) == num_languages == tasks.get_task(name).num_languages
     assert len(data.item_ids) == num_contents
     assert data.task == name

@@ -76,6 +76,130 @@ class TestMulti30k:
             load("multi30k", tmp_path)
 
 
+class TestMulti30kTask2:
+    """Five captions in en and de, one in fr and cs."""
+
+    def release(self, folder, *, own_list=False, english=("a dog", "a cat")):
+        ones = {"en": english, "de": ("Hund", "Katze"), "cs": ("pes", "kočka")}
+        write(folder / "task1" / "image_splits" / "test_2016_flickr.txt", "1.jpg\n2.jpg\n")
+        for code, lines in ones.items():
+            name = f"test_2016_flickr.{code}.gz"
+            write(folder / "task1" / "raw" / name, "\n".join(lines) + "\n")
+        for number in range(1, 6):
+            for code, (first, second) in (("en", ("a dog", "a cat")), ("de", ("Hund", "Katze"))):
+                text = f"{first} {number}\n{second} {number}\n".replace(" 1", "")
+                write(folder / "task2" / "raw" / f"test_2016.{number}.{code}.gz", text)
+        if own_list:
+            images = folder / "task2" / "image_splits" / "test_2016_images.txt"
+            write(images, "2.jpg\n1.jpg\n")
+        return folder
+
+    def test_all_captions(self, tmp_path):
+        data = load("multi30k-task2", self.release(tmp_path))
+        counts = {language: len(rows) for language, rows in data.captions.items()}
+        assert counts == {"eng_Latn": 10, "deu_Latn": 10, "ces_Latn": 2}
+        assert set(data.item_ids) == {"1.jpg", "2.jpg"}
+        of_one = [c.text for c in data.captions["deu_Latn"] if c.item_id == "1.jpg"]
+        assert of_one == ["Hund", "Hund 2", "Hund 3", "Hund 4", "Hund 5"]
+
+    def test_its_own_list_names_its_photos(self, tmp_path):
+        data = load("multi30k-task2", self.release(tmp_path, own_list=True))
+        texts = {c.item_id: c.text for c in reversed(data.captions["eng_Latn"])}
+        assert texts["2.jpg"] == "a dog"
+        assert [c.item_id for c in data.captions["ces_Latn"]] == ["1.jpg", "2.jpg"]
+
+    def test_photos_in_another_order_are_refused(self, tmp_path):
+        folder = self.release(tmp_path, english=("a cat", "a bird"))
+        with pytest.raises(errors.InputError, match="0 stand among the five of the same line"):
+            load("multi30k-task2", folder)
+
+    def test_a_language_that_neither_has(self, tmp_path):
+        with pytest.raises(errors.LanguageError, match="no captions in fra_Latn"):
+            load("multi30k-task2", self.release(tmp_path), ["fra_Latn"])
+
+
+def xm3600(folder):
+    lines = [
+        {"image/key": "a", "de": {"caption": ["Hund", "ein Hund"]}, "en": {"caption": ["dog"]}},
+        {"image/key": "b", "de": {"caption": ["Hund", "Katze"]}, "en": {"caption": []}},
+    ]
+    return write(folder / "captions.jsonl", "\n".join(map(json.dumps, lines)))
+
+
+def test_xm3600_in_three_protocols(tmp_path):
+    from polyglance.metrics.relevance import apply_caption_policy
+
+    xm3600(tmp_path)
+    data = load("xm3600", tmp_path)
+    assert data.item_ids == ("a.jpg", "b.jpg")
+    assert [item.id for item in data.set_aside] == ["captions.jsonl, line 2 (b.jpg), en"]
+
+    def asked(policy):
+        found = apply_caption_policy(
+            data.asked_with(policy).captions["deu_Latn"],
+            policy=data.asked_with(policy).policy,
+            item_ids=data.item_ids,
+        )
+        return list(zip(found.texts, found.relevance.to_lists(), strict=True))
+
+    assert asked("first") == [("Hund", [0]), ("Hund", [1])]
+    assert asked("all") == [("Hund", [0]), ("ein Hund", [0]), ("Hund", [1]), ("Katze", [1])]
+    assert asked("unique") == [("Hund", [0, 1]), ("ein Hund", [0]), ("Katze", [1])]
+    with pytest.raises(errors.UnknownNameError, match="unknown caption policy 'some'"):
+        data.asked_with("some")
+
+
+@pytest.mark.parametrize("name", ["xm3600-uclip", "mscoco-translated", "flickr30k-translated"])
+def test_uclips_form_has_its_own_names(tmp_path, name):
+    rows = [{"filename": "a.jpg", "captions_en": "dog", "captions_translated": "pes"}]
+    write(tmp_path / "captions_cs.json", rows)
+    assert [c.text for c in load(name, tmp_path).captions["ces_Latn"]] == ["pes"]
+
+
+def test_uclips_form_is_not_taken_for_the_publishers(tmp_path):
+    write(tmp_path / "captions_cs.json", [])
+    with pytest.raises(errors.UnavailableError, match="one caption a photo") as caught:
+        load("xm3600", tmp_path)
+    assert "xm3600-uclip" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("mscoco", "dataset_coco.json"), ("flickr30k", "dataset_flickr30k.json")]
+)
+def test_english_captions_of_karpathys_test_photos(tmp_path, name, file):
+    karpathy(tmp_path, file)
+    data = load(name, tmp_path)
+    assert data.item_ids == ("a.jpg", "c.jpg")
+    assert list(data.captions) == ["eng_Latn"]
+    with pytest.raises(errors.LanguageError, match="nothing in deu_Latn"):
+        load(name, tmp_path, ["deu_Latn"])
+
+
+@pytest.mark.parametrize(("name", "code"), [("xflickrco", "zh"), ("xtd10", "jp")])
+def test_babel_imagenets_json_of_a_data_set(tmp_path, name, code):
+    images = ["1.jpg", "2.jpg"]
+    found = {"images": images, "captions": {code: [["a"], ["b"]], "de": [["Hund"], [" "]]}}
+    file = {"xflickrco": "xflickrco.json", "xtd10": "xtd.json"}[name]
+    write(tmp_path / file, found)
+    data = load(name, tmp_path)
+    assert len(data.captions) == 2
+    assert [c.item_id for c in data.captions["deu_Latn"]] == ["1.jpg"]
+    assert [item.id for item in data.set_aside] == [f"{file}, image 2, de, caption 1"]
+    write(tmp_path / file, {**found, "captions": {"de": [["Hund"]]}})
+    with pytest.raises(errors.InputError, match="no caption to measure"):
+        load(name, tmp_path)
+
+
+@needs_shared
+def test_xtd_in_both_forms_is_the_same():
+    lines = load("xtd10", SHARED / "xtd10")
+    listed = load("xtd10", SHARED / "babel_imagenet")
+    assert set(listed.captions) == set(lines.captions)
+    for language, rows in lines.captions.items():
+        stripped = [(caption.item_id, caption.text.strip()) for caption in rows]
+        assert [(c.item_id, c.text) for c in listed.captions[language]] == stripped
+
+
 def test_xflickrco(tmp_path):
     line = '{"sentences": ["%s"], "id": 1, "img_path": "1.jpg"}\n'
     write(tmp_path / "zh" / "test.jsonl", line % "狗")
@@ -92,6 +216,15 @@ def test_coco_cn_takes_the_test_photos_and_all_their_sentences(tmp_path):
     assert [c.text for c in data.captions["zho_Hans"]] == ["猫", "黑猫", "狗"]
     with pytest.raises(errors.LanguageError, match="nothing in deu_Latn"):
         load("coco-cn", tmp_path, ["deu_Latn"])
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_coco_cn_in_cocos_form(tmp_path, listed):
+    write(tmp_path / "captions.json", coco([("a", "猫"), ("a", "黑猫"), ("b", "鸟")]))
+    if listed:
+        write(tmp_path / "coco-cn_test.txt", "a\n")
+    data = load("coco-cn", tmp_path)
+    assert data.item_ids == (("a.jpg",) if listed else ("a.jpg", "b.jpg"))
 
 
 def test_flickr30k_cn(tmp_path):
@@ -125,6 +258,8 @@ def test_japanese_and_korean_on_karpathys_test_photos(tmp_path):
     stair = load("stair", tmp_path)
     assert [c.text for c in stair.captions["jpn_Jpan"]] == ["犬", "猫"]
     assert stair.num_dropped == {"photos_without_caption": 1}
+    write(tmp_path / "captions_val2014_uk.json", coco([("a", "пес"), ("b", "кіт")]))
+    assert [c.text for c in load("ukrainian-coco", tmp_path).captions["ukr_Cyrl"]] == ["пес"]
     korean_coco = load("korean-coco", tmp_path)
     assert korean_coco.item_ids == ("a.jpg", "c.jpg")
     assert korean_coco.num_dropped == {}

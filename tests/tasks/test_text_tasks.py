@@ -17,12 +17,12 @@ SAID = {
     "sts17": (
         "text",
         "spearman",
-        4,
+        8,
         "",
-        ("Sts2017.eval.v1.1.zip", "Sts2017.gs.zip"),
-        "eval v1.1",
+        ("Sts2017.eval.v1.1.zip", "Sts2017.gs.zip", "STS2017-extended.zip"),
+        "eval v1.1; the extension brings de, fr, it, nl",
         "CC-BY-SA-4.0",
-        "Cer et al., SemEval-2017 task 1",
+        "Cer et al., SemEval-2017 task 1; Reimers and Gurevych, EMNLP 2020",
     ),
     "tatoeba": (
         "text",
@@ -97,6 +97,37 @@ def test_sts17_pairs_go_by_the_language_that_is_not_english(packed, tmp_path):
     assert (turkish[0].language_a, turkish[0].language_b) == ("eng_Latn", "tur_Latn")
     assert data.num_unscored["tur_Latn", "eng_Latn"] == 1
     assert data.num_unscored["arb_Arab", "eng_Latn"] == 0
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_extension_of_sts17_brings_four_languages_with_english(packed, tmp_path):
+    folder = sts17(tmp_path / "s", packed=packed)
+    texts = {
+        f"STS2017-extended/STS.{track}.txt": f"first {track}\tsecond {track}\t2.5\nx\ty\t9\n"
+        for track in sts.EXTENDED
+    }
+    if packed:
+        with zipfile.ZipFile(folder / "STS2017-extended.zip", "w") as archive:
+            for name, text in texts.items():
+                archive.writestr(name, text)
+    else:
+        (folder / "STS2017-extended").mkdir()
+        for name, text in texts.items():
+            (folder / name).write_text(text)
+    data = tasks.get_task("sts17").load(folder, None)
+    assert set(data.languages) == {
+        *("arb_Arab", "spa_Latn", "eng_Latn", "tur_Latn"),
+        *("deu_Latn", "fra_Latn", "ita_Latn", "nld_Latn"),
+    }
+    [german] = data.pairs["deu_Latn"]["eng_Latn"]
+    assert (german.text_a, german.language_a, german.score) == ("first en-de", "eng_Latn", 2.5)
+    [french] = data.pairs["fra_Latn"]["eng_Latn"]
+    assert (french.language_a, french.language_b) == ("fra_Latn", "eng_Latn")
+    assert [item.id for item in data.set_aside] == [
+        f"STS.{track}.txt, line 2" for track in sts.EXTENDED
+    ]
+    [dutch] = tasks.get_task("sts17").load(folder, ["nld_Latn"]).pairs.values()
+    assert list(dutch) == ["eng_Latn"]
 
 
 @pytest.mark.parametrize(
@@ -244,11 +275,11 @@ def test_data_id_is_of_a_language_s_own_texts(tmp_path):
 
 @needs_shared
 def test_real_files():
-    sizes = {"sts17": 4, "tatoeba": 112, "xtd200-text": 200}
-    for name, num_languages in sizes.items():
+    # STS 2017 is there without its extension, which brings four more.
+    for name, absent in {"sts17": 4, "tatoeba": 0, "xtd200-text": 0}.items():
         row = tasks.get_task(name)
         data = row.load(SHARED / (row.folder or name), None)
-        assert len(data.languages) == num_languages == row.num_languages
+        assert len(data.languages) == row.num_languages - absent
     assert len(data.pairs["deu_Latn"]) == 1000
     everyone = set(tasks.get_task("tatoeba").load(SHARED / "tatoeba", None).languages)
     assert [len(members & everyone) for members in tatoeba_groups().values()] == [14, 36, 82]

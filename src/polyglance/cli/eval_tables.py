@@ -35,6 +35,8 @@ COLUMNS = (
     ("average recall", "text_to_content", "average_recall"),
     ("text to image MRR", "text_to_content", "mean_reciprocal_rank"),
     ("image to text MRR", "content_to_text", "mean_reciprocal_rank"),
+    ("images to sentence", "content_to_text", "accuracy"),
+    ("sentences to image", "text_to_content", "accuracy"),
 )
 Column = tuple[str, str, str]
 
@@ -90,11 +92,12 @@ def result_table(
 
 def _candidates(rows: Sequence[Result]) -> list[str]:
     """That languages are not asked the same, where what could be found differs in number."""
-    by_way: dict[tuple[str, str, str], list[Result]] = {}
+    by_way: dict[tuple[str, ...], list[Result]] = {}
     for row in rows:
-        by_way.setdefault((row.split, row.variant, row.direction), []).append(row)
+        way = (row.direction, row.split, row.caption_policy, row.variant)
+        by_way.setdefault(way, []).append(row)
     lines = []
-    for (_, _, direction), found in by_way.items():
+    for (direction, *_), found in by_way.items():
         least = min(found, key=lambda row: row.num_candidates)
         most = max(found, key=lambda row: row.num_candidates)
         if least.num_candidates < most.num_candidates:
@@ -144,7 +147,7 @@ def _asked(row: Result, rows: Iterable[Result]) -> str:
     """What sets a line apart from others of its language, where anything does in this task."""
     several = [
         name
-        for name in ("split", "variant", "other_language")
+        for name in ("split", "caption_policy", "variant", "other_language")
         if len({getattr(each, name) for each in rows}) > 1
     ]
     return " ".join(str(getattr(row, name)) for name in several)[: ASKED_WIDTH - 1]
@@ -160,9 +163,9 @@ def _means(
     if len(pairs) < 2:
         return []
     several = len({other for _, other in pairs}) > 1
-    by_way: dict[tuple[str, str], list[Result]] = {}
+    by_way: dict[tuple[str, ...], list[Result]] = {}
     for row in rows:
-        by_way.setdefault((row.split, row.variant), []).append(row)
+        by_way.setdefault((row.split, row.caption_policy, row.variant), []).append(row)
     lines = []
     for found in by_way.values():
         values = [

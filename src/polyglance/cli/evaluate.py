@@ -56,6 +56,12 @@ def command(
             "--prompts", help="Of classes: labels, english, translated or best; may be repeated."
         ),
     ] = None,
+    captions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--captions", help="Of images: first, all or unique captions ask; may be repeated."
+        ),
+    ] = None,
     list_tasks: Annotated[bool, typer.Option("--list", help="List the tasks.")] = False,
     as_json: options.JsonOutput = False,
 ) -> None:
@@ -64,7 +70,7 @@ def command(
 
     from polyglance import errors
     from polyglance.cli import eval_tables
-    from polyglance.tasks import TASKS, classification, get_task, load_task
+    from polyglance.tasks import TASKS, classification, get_task, load_task, retrieval
 
     if list_tasks:
         typer.echo(eval_tables.task_list(TASKS))
@@ -80,10 +86,17 @@ def command(
         get_task(name)
     for variant in prompts or ():
         classification.variant_of(variant)
+    for policy in captions or ():
+        retrieval.policy_of(policy)
     wanted = options.language_ids(languages)
     # The texts of all tasks first: a wrong folder or language shows before hours of work.
     loaded = {name: load_task(name, data, download=download) for name in dict.fromkeys(tasks)}
-    given = {"--prompts": prompts, "--images": images, "--image-vectors": image_vectors}
+    given = {
+        "--prompts": prompts,
+        "--captions": captions,
+        "--images": images,
+        "--image-vectors": image_vectors,
+    }
     for sentence in (*_idle(loaded, given), *_told_first(loaded, out)):
         typer.secho(sentence, err=True)
     chosen = _choose(loaded, wanted)
@@ -106,6 +119,7 @@ def command(
             languages=chosen[name],
             out=out,
             prompts=prompts or (),
+            captions=captions or (),
             load=load,
             set_aside=set_aside.append,
         )
@@ -130,18 +144,21 @@ def _idle(loaded: Mapping[str, TaskData], given: Mapping[str, object]) -> list[s
     """Which of some options change nothing in a task."""
     from polyglance.tasks import ItemData
     from polyglance.tasks.classification import ClassificationData
+    from polyglance.tasks.retrieval import RetrievalData
 
     told = []
     for name, data in loaded.items():
         has_content = isinstance(data, ItemData)
         used = {
             "--prompts": isinstance(data, ClassificationData),
+            "--captions": isinstance(data, RetrievalData),
             "--images": has_content,
             "--image-vectors": has_content,
         }
-        what = "no classes" if has_content else "texts alone"
+        lacks = {"--prompts": "no classes", "--captions": "no captions"}
         told += [
-            f"{name} has {what}: {option} changes nothing there"
+            f"{name} has {lacks[option] if has_content else 'texts alone'}: "
+            f"{option} changes nothing there"
             for option, value in given.items()
             if value and not used[option]
         ]

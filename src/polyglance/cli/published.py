@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polyglance.cli import author_files, options
+from polyglance.cli import author_files, coverage, options
 
 if TYPE_CHECKING:
     from polyglance.results.published import Erratum, PublishedNumber, Table
@@ -49,13 +49,18 @@ def command(
         bool,
         typer.Option("--check", help="Which printed averages do not follow from their rows?"),
     ] = False,
+    covered: Annotated[
+        bool,
+        typer.Option("--coverage", help="Which numbers can a task here meet, and why not others?"),
+    ] = False,
     files: Annotated[
         list[Path] | None,
         typer.Option("--file", help="Examine an author's own file of results, or a folder."),
     ] = None,
     as_json: options.JsonOutput = False,
 ) -> None:
-    """List tables, print numbers with their table, or recompute the printed averages."""
+    """List tables, print numbers, recompute printed averages, or say what can be compared."""
+    from polyglance import errors
     from polyglance.results import published
 
     asked = {
@@ -69,8 +74,15 @@ def command(
     _require_names(asked)
     asked["language"] = _language_id(language)
     if files:
-        _require_alone(asked, check=check)
+        _require_alone(asked, {"--check": check, "--coverage": covered})
         author_files.show(files, as_json=as_json)
+        return
+    if check and covered:
+        raise errors.ConfigError(
+            "--check beside --coverage; one of them is answered", hint="leave one of them out"
+        )
+    if covered:
+        coverage.show(_found(asked) if any(asked.values()) else None, as_json=as_json)
         return
     if check:
         _print_checks(_found(asked) if any(asked.values()) else None, as_json=as_json)
@@ -104,15 +116,16 @@ def _require_names(asked: Mapping[str, str | None]) -> None:
             )
 
 
-def _require_alone(asked: Mapping[str, str | None], *, check: bool) -> None:
+def _require_alone(asked: Mapping[str, str | None], switches: Mapping[str, bool]) -> None:
     """Refuse what says nothing of an author's own file.
 
     Raises:
-        ConfigError: For a filter or --check beside --file.
+        ConfigError: For a filter or switch beside --file.
     """
     from polyglance import errors
 
-    beside = [*(f"--{name}" for name, value in asked.items() if value), *["--check"] * check]
+    beside = [f"--{name}" for name, value in asked.items() if value]
+    beside += [name for name, given in switches.items() if given]
     if beside:
         raise errors.ConfigError(
             f"{', '.join(beside)} beside --file; a file is examined whole",

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from polyglance import errors, progress
 from polyglance.encoding.texts import VectorCache
-from polyglance.evaluation import classification, identity, neighbours, retrieval, text
+from polyglance.evaluation import classification, identity, neighbours, retrieval, text, topics
 from polyglance.evaluation.encoders import Encoder, FunctionEncoder
 from polyglance.records import Quarantined
 from polyglance.results import schema
@@ -25,6 +25,7 @@ from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.tasks.text import BitextData, SimilarityData
+from polyglance.tasks.topics import TopicData
 from polyglance.vectors import Vectors
 
 __all__ = ["Encoder", "FunctionEncoder", "evaluate"]
@@ -60,6 +61,7 @@ SCORERS: Mapping[type, Scorer] = MappingProxyType(
         NeighbourData: neighbours.score,
         SimilarityData: text.score_similarity,
         BitextData: text.score_bitext,
+        TopicData: topics.score,
     }
 )
 

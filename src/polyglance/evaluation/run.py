@@ -23,6 +23,7 @@ from polyglance.storage import digests
 from polyglance.tasks import ItemData, TaskData, load_task
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
+from polyglance.tasks.retrieval import RetrievalData
 from polyglance.vectors import Vectors, unit
 
 Contents = TypeVar("Contents", bound=ItemData)
@@ -60,6 +61,7 @@ def evaluate(
     out: str | Path | None = None,
     reencode: bool = False,
     prompts: Sequence[str] = (),
+    captions: Sequence[str] = (),
     image_vectors: str | None = None,
     load: LoadSide = load_side,
     set_aside: Callable[[Quarantined], None] | None = None,
@@ -79,6 +81,9 @@ def evaluate(
         reencode: Whether a pack with another content tower may encode every image again.
         prompts: How classes are asked for, in one way or several (`classification.VARIANTS`);
             each in those of the languages that have such prompts. Other tasks take no notice.
+        captions: Which captions of an image ask and are found, in one way or several
+            (`metrics.relevance.CAPTION_POLICIES`); none takes the task's own. Other tasks take no
+            notice.
         image_vectors: Vectors of the images, in place of the model's image tower:
             `precomputed:FOLDER?space=SPACE`, of the model's own space.
         load: Gives a side of the model; for several tasks, one with a cache.
@@ -125,7 +130,7 @@ def evaluate(
             **{reason: _named(items) for reason, items in aside.items() if items},
         }
     rows = []
-    for asked in _asked(found, prompts):
+    for asked in _asked(found, prompts=prompts, captions=captions):
         rows += scored(
             encoder,
             asked,
@@ -173,11 +178,15 @@ def _given_vectors(reference: str, *, space_id: str) -> Side:
     return side
 
 
-def _asked(data: ItemData, prompts: Sequence[str]) -> list[ItemData]:
-    """A classification in each way that it is asked, any other task as it is."""
-    if not isinstance(data, ClassificationData) or not prompts:
-        return [data]
-    return [data.asked_as(variant) for variant in dict.fromkeys(prompts)]
+def _asked(
+    data: ItemData, *, prompts: Sequence[str], captions: Sequence[str]
+) -> Sequence[ItemData]:
+    """A classification or retrieval in each way that it is asked, any other task as it is."""
+    if isinstance(data, ClassificationData) and prompts:
+        return [data.asked_as(variant) for variant in dict.fromkeys(prompts)]
+    if isinstance(data, RetrievalData) and captions:
+        return [data.asked_with(policy) for policy in dict.fromkeys(captions)]
+    return [data]
 
 
 def _of(

@@ -5,8 +5,8 @@ Legend: N pairs, D width, B bootstrap draws.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from polyglance.tasks.text import BitextData, SimilarityData
 from polyglance.vectors import Vectors
 
 Doubles = NDArray[np.float64]
+# Of both ways of asking for translations, in the result of either, as LASER reports it.
+MEAN_ACCURACY = "mean_accuracy"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,9 +111,11 @@ def score_bitext(
     """
     del contents
     pairs = data.pairs[language]
+    ways = bitext_hits(encoder, data, language=language, cache=cache)
+    both = replace(ways[0], hits=np.mean([way.hits for way in ways], axis=0))
     rows = []
-    for way in bitext_hits(encoder, data, language=language, cache=cache):
-        values, intervals = _figures(way)
+    for way in ways:
+        values, intervals = _figures({"accuracy": way, MEAN_ACCURACY: both})
         rows.append(
             Result(
                 task=data.task,
@@ -251,9 +255,15 @@ def _distinct(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64
     return np.array([numbers[text] for text in texts], np.int64), np.array(rows, np.int64)
 
 
-def _figures(way: Hits) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    """Accuracy and its 95 % interval over sentences of the other side; none where all share one."""
-    if way.clusters.max() == 0:
-        return {"accuracy": float(way.hits.mean())}, {}
-    found = bootstrap.clustered_bootstrap(way.hits, way.clusters, seed=0)
-    return {"accuracy": found.mean}, {"accuracy": (found.low, found.high)}
+def _figures(
+    named: Mapping[str, Hits],
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Means and their 95 % intervals over sentences of the other side; none where all share one."""
+    values, intervals = {}, {}
+    for name, way in named.items():
+        if way.clusters.max() == 0:
+            values[name] = float(way.hits.mean())
+            continue
+        found = bootstrap.clustered_bootstrap(way.hits, way.clusters, seed=0)
+        values[name], intervals[name] = found.mean, (found.low, found.high)
+    return values, intervals

@@ -117,8 +117,11 @@ def read_splits(path: Path) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
-def read_xm3600(folder: Path, language: str, *, set_aside: SetAside | None = None) -> list[Caption]:
-    """Crossmodal-3600, one caption a photo: `captions_LANG.json`, a list of objects.
+def read_uclip(folder: Path, language: str, *, set_aside: SetAside | None = None) -> list[Caption]:
+    """The test sets that uCLIP's authors ship, one caption a photo: `captions_LANG.json`.
+
+    A list of `{"filename", "captions_en", "captions_translated"}`. Their XM3600, COCO and Flickr30k
+    have it; in XM3600 the caption is the first that people wrote in the language.
 
     Args:
         folder: The data set.

@@ -1,10 +1,12 @@
-"""Readers of COCO-like caption JSON: three forms that name COCO's photos.
+"""Readers of COCO-like caption JSON: four forms that name COCO's photos.
 
     read_coco       {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}:
                     COCO itself, STAIR Captions (Japanese), MSCOCO-IT (Italian)
     read_korean     [{"file_path": "val2014/NAME.jpg", "caption_ko": [...]}, ...]: AI-Hub's Korean
     read_karpathy   {"images": [{"filename", "split", "sentences": [{"raw"}]}]}: Karpathy's splits
                     of COCO, Flickr8k and Flickr30k
+    read_listed     {"images": ["NAME.jpg"], "captions": {"de": [["..."], ...]}}: XTD, xFlickrCO
+                    and XM3600 as Babel-ImageNet's authors ship or make them, a list an image
 
 Each reads plain or gzip-compressed JSON. `set_aside` is told of each entry and caption that cannot
 be used, and the others go on; where it is None, the first stops all, with the file and the entry.
@@ -13,7 +15,7 @@ be used, and the others go on; where it is None, the first stops all, with the f
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +109,58 @@ def read_karpathy(path: Path, *, split: str, set_aside: SetAside | None = None) 
     return _captions(path, texts, language=ENGLISH, set_aside=set_aside)
 
 
+def read_listed(
+    path: Path,
+    *,
+    dataset: str,
+    languages: Collection[str] | None = None,
+    set_aside: SetAside | None = None,
+) -> dict[str, list[Caption]]:
+    """Captions by language id, a list of them for each image of one list.
+
+    Args:
+        path: The JSON.
+        dataset: Whose codes its languages have.
+        languages: Language ids; None takes all.
+        set_aside: See the module.
+
+    Raises:
+        InputError: Another form, or another number of lists than of images.
+        LanguageError: A language of `languages` that it lacks; without `set_aside`, also a code
+            that is not understood.
+    """
+    found = _load(path)
+    names = [name for _, name in _entries(found, "images", path=path)]
+    by_code = found.get("captions")
+    if not isinstance(by_code, Mapping):
+        raise errors.InputError(f"{path}: expected an object 'captions'", hint=AGAIN)
+    rows: dict[str, list[Caption]] = {}
+    for code, lists in by_code.items():
+        with entry_of(path, f"captions of {code!r}", set_aside):
+            language = normalise_language(code, dataset=dataset)
+            if languages is not None and language not in languages:
+                continue
+            if not isinstance(lists, list) or len(lists) != len(names):
+                raise errors.InputError(
+                    f"expected {len(names)} lists, one for each image", hint=AGAIN
+                )
+            texts = [
+                (f"image {place}, {code}, caption {number}", name, text)
+                for place, (name, said) in enumerate(zip(names, lists, strict=True), 1)
+                for number, text in enumerate(said if isinstance(said, list) else [said], 1)
+            ]
+            rows[language] = _captions(path, texts, language=language, set_aside=set_aside)
+    if lacking := sorted(set(languages or ()) - set(rows)):
+        raise errors.LanguageError(
+            f"{path} has no captions in {', '.join(lacking)}; it has: {', '.join(by_code)}",
+            hint="leave those out",
+        )
+    return rows
+
+
 def _captions(
     path: Path,
-    texts: Iterable[tuple[str, str, Any]],
+    texts: Iterable[tuple[str, Any, Any]],
     *,
     language: str,
     set_aside: SetAside | None,
@@ -118,7 +169,8 @@ def _captions(
     rows = []
     for where, name, text in texts:
         with entry_of(path, where, set_aside):
-            rows.append(Caption(name, require_text(text, "the caption"), language))
+            image = require_text(name, "the image")
+            rows.append(Caption(image, require_text(text, "the caption"), language))
     return rows
 
 

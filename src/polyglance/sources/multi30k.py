@@ -1,14 +1,23 @@
-"""Captions of Multi30K, a line a photo."""
+"""Captions of Multi30K, a line a photo: one caption (task 1), or five (task 2).
+
+The form of task 2 is built from the names of the release's files and was not tried on them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
+from polyglance import errors
+from polyglance.languages.registry import ENGLISH
 from polyglance.records import Caption
-from polyglance.sources.captions import _file_of_language, read_caption_lines
+from polyglance.sources.captions import _file_of_language, find_files, read_caption_lines
 from polyglance.sources.text_lines import SetAside
 from polyglance.sources.text_lines import read_lines as read_lines
 from polyglance.sources.text_lines import read_table as read_table
+
+FIVE, TEST_OF_TASK1, TEST_OF_TASK2 = range(1, 6), "test_2016_flickr", "test_2016"
+LISTS_OF_TASK2 = ("test_2016_images.txt", "test_2016.txt")
 
 
 def read_multi30k_captions(
@@ -46,3 +55,76 @@ def multi30k_files(folder: Path, split: str) -> tuple[Path, Path]:
     published = lists / f"{split}.txt"
     listed = published if published.is_file() else lists / f"{split}.images.txt"
     return raw if raw.is_dir() else Path(folder), listed
+
+
+def read_all_captions(
+    folder: Path,
+    *,
+    languages: Collection[str] | None = None,
+    set_aside: SetAside | None = None,
+) -> dict[str, list[Caption]]:
+    """All captions of the test photos of 2016: of task 2 where a language has it, else of task 1.
+
+    Where task 2 brings no list of its photos, that of task 1 names them; then task 1's English,
+    which is one of task 2's five, must stand in the same line.
+
+    Args:
+        folder: The release's `data`: `task1` as for `read_multi30k_captions`, and `task2` with
+            `raw/test_2016.N.LANG.gz`, N from 1 to 5.
+        languages: Language ids; None takes all.
+        set_aside: As for `read_caption_lines`.
+
+    Raises:
+        UnavailableError: One of the tasks is not there.
+        LanguageError: A language of `languages` that both lack.
+        InputError: Files of different length, or photos in another order.
+    """
+    task1, task2 = Path(folder) / "task1", Path(folder) / "task2"
+    raw, listed = multi30k_files(task1, TEST_OF_TASK1)
+    ones = find_files(raw, f"{TEST_OF_TASK1}.*.gz", dataset="multi30k").paths
+    fives = find_files(task2 / "raw", f"{TEST_OF_TASK2}.1.*.gz", dataset="multi30k").paths
+    own = [task2 / "image_splits" / name for name in LISTS_OF_TASK2]
+    images_path = next((path for path in own if path.is_file()), listed)
+    images = read_lines(images_path)
+    rows: dict[str, list[Caption]] = {}
+    for language in languages or dict.fromkeys([*fives, *ones]):
+        if language in fives:
+            code = fives[language].name.split(".")[-2]
+            paths = [task2 / "raw" / f"{TEST_OF_TASK2}.{n}.{code}.gz" for n in FIVE]
+        elif language in ones:
+            paths = [ones[language]]
+        else:
+            raise errors.LanguageError(
+                f"{folder} has no captions in {language}; it has: "
+                f"{', '.join(sorted({*fives, *ones}))}",
+                hint="choose one of those",
+            )
+        names = images if language in fives else read_lines(listed)
+        rows[language] = [
+            caption
+            for path in paths
+            for caption in read_caption_lines(
+                path,
+                images=names,
+                images_path=images_path if language in fives else listed,
+                language=language,
+                set_aside=set_aside,
+            )
+        ]
+    if images_path == listed and ENGLISH in rows and ENGLISH in ones:
+        _require_same_order(rows[ENGLISH], read_lines(ones[ENGLISH]), images=images, folder=task2)
+    return rows
+
+
+def _require_same_order(
+    found: list[Caption], ones: list[str], *, images: list[str], folder: Path
+) -> None:
+    said = {(caption.item_id, caption.text.strip().casefold()) for caption in found}
+    pairs = zip(images, ones, strict=False)
+    same = sum((image, line.strip().casefold()) in said for image, line in pairs)
+    if 2 * same < len(ones):
+        raise errors.InputError(
+            f"of {len(ones)} English captions of task 1, {same} stand among the five of the same "
+            f"line of {folder}: its photos are in another order",
+            hint=f"put the list of its photos into {folder / 'image_splits' / LISTS_OF_TASK2[0]}",
+        )

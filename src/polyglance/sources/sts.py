@@ -1,4 +1,9 @@
-"""Readers of sentence pairs with a similarity score, in the form of SemEval's STS 2017."""
+"""Readers of sentence pairs with a similarity score: SemEval's STS 2017, and its extension.
+
+The extension (Reimers and Gurevych, 2020) translates one side of the English track into four
+languages; its form, `STS.LANG-LANG.txt` with two sentences and the score a line, is built from
+other people's readers and was not tried on the real archive.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +32,16 @@ TRACKS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 
+EXTENSION = ("STS2017-extended.zip", "STS2017-extended")
+EXTENDED: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "en-de": ("eng_Latn", "deu_Latn"),
+        "fr-en": ("fra_Latn", "eng_Latn"),
+        "it-en": ("ita_Latn", "eng_Latn"),
+        "nl-en": ("nld_Latn", "eng_Latn"),
+    }
+)
+
 
 def read_sts17(
     folder: Path, track: str, *, set_aside: SetAside | None = None
@@ -34,8 +49,8 @@ def read_sts17(
     """The pairs of one track that have a score.
 
     Args:
-        folder: Holds the publisher's two archives, packed or not.
-        track: A name of `TRACKS`.
+        folder: Holds the archives, packed or not.
+        track: A name of `TRACKS` or `EXTENDED`.
         set_aside: Told of each pair whose line or score cannot be read; None stops at the first.
 
     Returns:
@@ -47,6 +62,8 @@ def read_sts17(
         InputError: For an archive that cannot be read; without `set_aside` also for a line or
             score, naming it.
     """
+    if track in EXTENDED:
+        return _extended(Path(folder), track, set_aside=set_aside), 0
     languages = TRACKS[track]
     pairs_name, scores_name = f"STS.input.{track}.txt", f"STS.gs.{track}.txt"
     lines = _lines(Path(folder), INPUTS, name=pairs_name)
@@ -67,6 +84,28 @@ def read_sts17(
             value = _score(score, scores_name)
             rows.append(ScoredPair(texts[0], languages[0], texts[1], languages[1], value))
     return rows, len(lines) - len(scores)
+
+
+def has_extension(folder: Path) -> bool:
+    """Whether a folder holds the extension, packed or not."""
+    return any((Path(folder) / name).exists() for name in EXTENSION)
+
+
+def _extended(folder: Path, track: str, *, set_aside: SetAside | None) -> list[ScoredPair]:
+    """The pairs of a track of the extension; each line has its score."""
+    name, languages = f"STS.{track}.txt", EXTENDED[track]
+    rows = []
+    for number, line in enumerate(_lines(folder, EXTENSION, name=name), 1):
+        with entry_of(Path(name), f"line {number}", set_aside):
+            parts = line.split("\t")
+            if len(parts) != 3 or not all(part.strip() for part in parts):
+                raise errors.InputError(
+                    "expected two sentences and a score with tabs between them",
+                    hint="fetch the archive again",
+                )
+            value = _score(parts[2], name)
+            rows.append(ScoredPair(parts[0], languages[0], parts[1], languages[1], value))
+    return rows
 
 
 def _score(text: str, name: str) -> float:
@@ -94,7 +133,8 @@ def _lines(folder: Path, archive: tuple[str, str], *, name: str) -> list[str]:
     except (FileNotFoundError, KeyError) as error:
         raise errors.UnavailableError(
             f"there is no {name} in {folder / packed}",
-            hint=f"give the folder that holds {INPUTS[0]} and {GOLD[0]}: --data FOLDER",
+            hint=f"give the folder that holds {INPUTS[0]} and {GOLD[0]}, and {EXTENSION[0]} "
+            "for its languages: --data FOLDER",
         ) from error
     except (zipfile.BadZipFile, UnicodeDecodeError, OSError) as error:
         raise errors.InputError(

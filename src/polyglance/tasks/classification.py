@@ -262,22 +262,26 @@ def load_imagenet_human(folder: Path | None, languages: list[str] | None) -> Cla
 
 
 def load_named_classes(
-    folder: Path | None, languages: list[str] | None, *, dataset: str
+    folder: Path | None, languages: list[str] | None, *, dataset: str, task: str = ""
 ) -> ClassificationData:
-    """CIFAR-10/100, STL-10, Food-101, SUN397: whatever names and templates a folder holds.
+    """ImageNet, CIFAR-10/100, STL-10, Food-101, SUN397: the names and templates of a folder.
 
-    English names stand in the publisher's own list (those of CIFAR-10 and STL-10 here), English
-    templates are CLIP's. Whole prompts of uCLIP's five languages come from its file; other
-    languages from `labels.LANG.txt` and `templates.LANG.txt`, since ETCL's translations into 83
-    languages were never published.
+    English names stand in the publisher's own list (those of CIFAR-10 and STL-10 here; of ImageNet
+    CLIP's), English templates are CLIP's. Whole prompts of uCLIP's five languages come from its
+    file; other languages from `labels.LANG.txt` and `templates.LANG.txt`, since ETCL's translations
+    into 83 languages were never published.
 
     Args:
         folder: Holds the files.
         languages: Which ones; None takes all that are there.
-        dataset: One of `labels.CLASS_LISTS`.
+        dataset: As the files of English names and templates call it.
+        task: Its name, where that is another.
     """
-    where = required(folder, dataset)
+    task = task or dataset
+    where = required(folder, task)
     listed = labels.read_class_list(where, dataset=dataset) or CLASS_NAMES.get(dataset)
+    if listed is None and dataset not in labels.CLASS_LISTS:
+        listed = labels.read_names(where, ENGLISH, dataset=dataset)
     named: dict[str, LabelSet] = {} if listed is None else {ENGLISH: listed}
     prompts: dict[str, PromptSet] = {}
     whole = where / f"translations_{dataset}.json"
@@ -302,9 +306,9 @@ def load_named_classes(
             del named[ENGLISH]
     _require_whole(named, len(names), where)
     return ClassificationData(
-        task=dataset,
+        task=task,
         names=names,
-        labels=picked(named, languages, dataset),
+        labels=picked(named, languages, task),
         prompts=prompts,
         english=None if whole.is_file() else prompts.get(ENGLISH),
         set_aside=labels.files_set_aside(where),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from polyglance.languages.groups import language_groups
-from polyglance.tasks import classification, neighbours
+from polyglance.tasks import classification, neighbours, topics
 from polyglance.tasks.rows import Task
 
 ETCL = "in the papers: 83 languages of ETCL, whose translations were not published"
@@ -20,6 +20,7 @@ CLASSIFICATION: Mapping[str, Task] = MappingProxyType(
             summary="ImageNet by labels of BabelNet; templates in 90 languages",
             num_languages=298,
             policy="none",
+            splits=("test", "subset-100"),
             images="ImageNet's validation images, a folder for each WordNet id",
             folder="babel_imagenet",
             files=("babel_imagenet-298.json", "nllb_dist13b_prompts.json", "../imagenet_names/*"),
@@ -51,6 +52,34 @@ CLASSIFICATION: Mapping[str, Task] = MappingProxyType(
             licence="of the images' owners; research use",
             citation="Deng, Dong, Socher, Li, Li, Fei-Fei 2009",
             load=neighbours.load_imagenet_neighbours,
+        ),
+        "imagenet": Task(
+            kind="classification",
+            metric="accuracy",
+            summary=f"ImageNet's 1,000 classes; {ETCL}",
+            num_languages=1,
+            policy="none",
+            images="ImageNet's validation images, a folder for each WordNet id",
+            folder="imagenet_names",
+            files=("en_*", "labels.LANG.txt", "templates.LANG.txt"),
+            licence="of the images' owners; research use",
+            citation="Deng, Dong, Socher, Li, Li, Fei-Fei 2009; names: CLIP",
+            load=functools.partial(
+                classification.load_named_classes, task="imagenet", dataset="imagenet1k"
+            ),
+        ),
+        "mvl-sib": Task(
+            kind="classification",
+            metric="accuracy",
+            summary="images ask which of 4 sentences is of their topic, and sentences for an image",
+            num_languages=205,
+            policy="none",
+            images="data/images/sib200 of the release: TOPIC_N.jpg, ten of each of seven topics",
+            folder="mvl-sib",
+            files=("data/sib200/LANG/{train,dev,test}.tsv", "data/images/sib200/*.jpg"),
+            licence="CC-BY-SA-4.0",
+            citation="Schmidt, Schneider, Biemann, Glavaš, Findings of ACL 2025",
+            load=topics.load_mvl_sib,
         ),
         "cifar10": Task(
             kind="classification",

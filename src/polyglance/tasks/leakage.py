@@ -25,6 +25,7 @@ from polyglance.tasks.items import ItemData
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.tasks.rows import TaskData
 from polyglance.tasks.text import BitextData, SimilarityData
+from polyglance.tasks.topics import TopicData
 
 if TYPE_CHECKING:
     from polyglance.recipes.data.training_data import TrainingData
@@ -224,6 +225,9 @@ def _texts_of(data: TaskData) -> Iterable[Text]:
     if isinstance(data, RetrievalData):
         for language, captions in data.captions.items():
             yield from ((language, caption.text) for caption in captions)
+    elif isinstance(data, TopicData):
+        for language, sentences in data.sentences.items():
+            yield from ((language, sentence.text) for sentence in sentences)
     elif isinstance(data, BitextData):
         for listed in data.pairs.values():
             for pair in listed:

@@ -6,18 +6,33 @@ Legend: M content items.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from polyglance import errors
+from polyglance.metrics.relevance import CAPTION_POLICIES
 from polyglance.records import Caption
+from polyglance.results.schema import CaptionPolicy
 from polyglance.storage import digests
 from polyglance.tasks.items import ItemData
 
 Metric = Literal["hit_rate", "mean_reciprocal_rank", "average_recall"]
 Candidates = Literal["all", "captioned"]
+
+
+def policy_of(name: str) -> CaptionPolicy:
+    """Which captions ask and are found, by its name: a protocol that papers use.
+
+    Raises:
+        UnknownNameError: For a policy that does not exist.
+    """
+    for policy in CAPTION_POLICIES:
+        if policy == name:
+            return policy
+    raise errors.unknown_name("caption policy", name, allowed=CAPTION_POLICIES)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,6 +57,14 @@ class RetrievalData(ItemData):
     def languages(self) -> tuple[str, ...]:
         """Ids of the languages it has captions in."""
         return tuple(self.captions)
+
+    def asked_with(self, policy: str) -> RetrievalData:
+        """The task, asked with other captions of the same images.
+
+        Raises:
+            UnknownNameError: For a policy that does not exist.
+        """
+        return replace(self, policy=policy_of(policy))
 
     def data_id(self, language: str) -> str:
         """Fingerprint of one language's texts and the content items they are scored against."""

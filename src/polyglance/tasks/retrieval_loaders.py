@@ -6,7 +6,6 @@ that are there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,20 +14,28 @@ import numpy as np
 
 from polyglance import errors
 from polyglance.records import Caption, Quarantined
-from polyglance.results.schema import CaptionPolicy
-from polyglance.sources import captions, coco_json, multi30k, numbered_captions, wit, xflickrco, xtd
-from polyglance.sources.text_lines import SetAside
-from polyglance.tasks.fetching import pinned_files
-from polyglance.tasks.retrieval import Metric, RetrievalData
-from polyglance.tasks.rows import each_language
+from polyglance.sources import (
+    captions,
+    coco_json,
+    multi30k,
+    numbered_captions,
+    wit,
+    xflickrco,
+    xm3600,
+    xtd,
+)
+from polyglance.tasks import captioned
+from polyglance.tasks.coco_loaders import KARPATHY_FLICKR30K
+from polyglance.tasks.retrieval import RetrievalData
 
 if TYPE_CHECKING:
     from polyglance.sources import pictograms
 
 MULTI30K_SPLITS = {"test_2016_flickr": "test", "val": "val"}
-KARPATHY_COCO = "dataset_coco.json"
 # Names of Flickr30k-200's images, and where they are where those are not.
-FLICKR30K_NAMES, KARPATHY_FLICKR30K = "filenames.txt", "dataset_flickr30k.json"
+FLICKR30K_NAMES = "filenames.txt"
+# Babel-ImageNet's authors ship XTD and xFlickrCO in one JSON each.
+XTD_JSON, XFLICKRCO_JSON = "xtd.json", "xflickrco.json"
 
 
 def load_pictograms(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -41,7 +48,7 @@ def load_pictograms(folder: Path | None, languages: list[str] | None) -> Retriev
     from polyglance.sources import pictograms
 
     data = pictograms_of(pictograms.load_world(folder), pictograms.TEST_ARTIST)
-    return replace(data, captions=_pick(data.captions, languages, "pictograms"))
+    return replace(data, captions=captioned.pick(data.captions, languages, "pictograms"))
 
 
 def pictograms_of(world: pictograms.World, artist: pictograms.Artist) -> RetrievalData:
@@ -67,8 +74,8 @@ def load_flickr8k(folder: Path | None, languages: list[str] | None) -> Retrieval
         folder: Holds `images.tsv` and `captions.LANG.tsv`.
         languages: Which ones; None takes all that are there.
     """
-    where = _required(folder, "flickr8k")
-    rows, aside = _by_language(
+    where = captioned.required(folder, "flickr8k")
+    rows, aside = captioned.by_language(
         where,
         languages,
         pattern="captions.*.tsv",
@@ -77,14 +84,15 @@ def load_flickr8k(folder: Path | None, languages: list[str] | None) -> Retrieval
             where, language, split="test", set_aside=set_aside
         ),
     )
-    return _data("flickr8k", rows, policy="all", set_aside=aside)
+    return captioned.task_of("flickr8k", rows, policy="all", set_aside=aside)
 
 
 def load_xtd10(folder: Path | None, languages: list[str] | None) -> RetrievalData:
     """XTD in 11 languages.
 
     Args:
-        folder: Holds `test_1kcaptions_LANG.txt` and the image names.
+        folder: Holds `test_1kcaptions_LANG.txt` and the image names, or `xtd.json` as
+            Babel-ImageNet's authors ship it.
         languages: Which ones; None takes all that are there.
     """
     return _load_xtd(folder, languages, task="xtd10")
@@ -101,21 +109,28 @@ def load_xtd200(folder: Path | None, languages: list[str] | None) -> RetrievalDa
 
 
 def load_xm3600(folder: Path | None, languages: list[str] | None) -> RetrievalData:
-    """Crossmodal-3600: repeated captions have several positives.
+    """Crossmodal-3600 with all its captions, about two a photo in each of 36 languages.
+
+    Papers ask it in three ways, which `RetrievalData.asked_with` names: `first` (NLLB-CLIP,
+    CLIP_benchmark), `all` (big_vision, Babel-ImageNet, MetaCLIP; text to image also mteb, where
+    every caption is a query), and `unique` (M2M: each distinct caption once, right for every photo
+    that it was given to).
 
     Args:
-        folder: Holds `captions_LANG.json`.
+        folder: Holds the publisher's `captions.jsonl`.
         languages: Which ones; None takes all that are there.
     """
-    where = _required(folder, "xm3600")
-    rows, aside = _by_language(
-        where,
-        languages,
-        pattern="captions_*.json",
-        dataset="xm3600",
-        read=lambda language, set_aside: captions.read_xm3600(where, language, set_aside=set_aside),
-    )
-    return _data("xm3600", rows, policy="unique", set_aside=aside)
+    where = captioned.required(folder, "xm3600")
+    if not (where / xm3600.FILE).is_file() and any(where.glob("captions_*.json")):
+        raise errors.UnavailableError(
+            f"{where} has captions_LANG.json, one caption a photo as uCLIP's authors ship them, "
+            f"and not the publisher's {xm3600.FILE}",
+            hint="measure that form under its own name: --task xm3600-uclip; or fetch captions.zip "
+            "of Crossmodal-3600",
+        )
+    aside: list[Quarantined] = []
+    rows = xm3600.read_captions(where / xm3600.FILE, languages=languages, set_aside=aside.append)
+    return captioned.task_of("xm3600", rows, policy="all", set_aside=aside)
 
 
 def load_flickr30k_200(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -126,7 +141,7 @@ def load_flickr30k_200(folder: Path | None, languages: list[str] | None) -> Retr
             names in `filenames.txt` or Karpathy's `dataset_flickr30k.json`.
         languages: Which ones; None takes all that are there.
     """
-    where = _required(folder, "flickr30k-200")
+    where = captioned.required(folder, "flickr30k-200")
     names = where / FLICKR30K_NAMES
     images = None
     unnamed: list[Quarantined] = []
@@ -134,7 +149,7 @@ def load_flickr30k_200(folder: Path | None, languages: list[str] | None) -> Retr
         names = where / KARPATHY_FLICKR30K
         found = coco_json.read_karpathy(names, split="test", set_aside=unnamed.append)
         images = list(dict.fromkeys(caption.item_id for caption in found))
-    rows, aside = _by_language(
+    rows, aside = captioned.by_language(
         where,
         languages,
         pattern="*.txt",
@@ -143,7 +158,7 @@ def load_flickr30k_200(folder: Path | None, languages: list[str] | None) -> Retr
             where, language, images_path=names, images=images, set_aside=set_aside
         ),
     )
-    return _data("flickr30k-200", rows, set_aside=(*unnamed, *aside))
+    return captioned.task_of("flickr30k-200", rows, set_aside=(*unnamed, *aside))
 
 
 def load_multi30k(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -153,7 +168,7 @@ def load_multi30k(folder: Path | None, languages: list[str] | None) -> Retrieval
         folder: As `multi30k.read_multi30k_captions` takes it.
         languages: Which ones; None takes all that are there.
     """
-    where = _required(folder, "multi30k")
+    where = captioned.required(folder, "multi30k")
     there = [
         split for split in MULTI30K_SPLITS if multi30k.multi30k_files(where, split)[1].is_file()
     ]
@@ -164,7 +179,7 @@ def load_multi30k(folder: Path | None, languages: list[str] | None) -> Retrieval
             hint="give the folder data/task1 of the release, or one with its raw and image_splits",
         )
     split = there[0]
-    rows, aside = _by_language(
+    rows, aside = captioned.by_language(
         multi30k.multi30k_files(where, split)[0],
         languages,
         pattern=f"{split}.*.gz",
@@ -173,42 +188,38 @@ def load_multi30k(folder: Path | None, languages: list[str] | None) -> Retrieval
             where, split, language, set_aside=set_aside
         ),
     )
-    return _data("multi30k", rows, split=MULTI30K_SPLITS[split], set_aside=aside)
+    return captioned.task_of("multi30k", rows, split=MULTI30K_SPLITS[split], set_aside=aside)
+
+
+def load_multi30k_task2(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """Multi30K with all its captions: five in English and German (task 2), one in French and Czech.
+
+    Args:
+        folder: The release's `data`, with `task1` and `task2`.
+        languages: Which ones; None takes all that are there.
+    """
+    task = "multi30k-task2"
+    where = captioned.required(folder, task)
+    aside: list[Quarantined] = []
+    rows = multi30k.read_all_captions(where, languages=languages, set_aside=aside.append)
+    return captioned.task_of(task, rows, policy="all", metric="average_recall", set_aside=aside)
 
 
 def load_xflickrco(folder: Path | None, languages: list[str] | None) -> RetrievalData:
     """xFlickrCO: 1,000 photos of Flickr30k and 1,000 of COCO.
 
     Args:
-        folder: Holds `LANG/test.jsonl`.
+        folder: Holds `LANG/test.jsonl`, or `xflickrco.json` as Babel-ImageNet's authors ship it.
         languages: Which ones; None takes all that are there.
     """
-    where = _required(folder, "xflickrco")
+    where = captioned.required(folder, "xflickrco")
+    if (where / XFLICKRCO_JSON).is_file():
+        return _listed(where / XFLICKRCO_JSON, languages, task="xflickrco", dataset="xflickrco")
     files = xflickrco.find_files(where)
     wanted = languages or list(files.paths)
     aside = list(files.set_aside)
     rows = {name: xflickrco.read_xflickrco(where, name, set_aside=aside.append) for name in wanted}
-    return _data("xflickrco", rows, set_aside=aside)
-
-
-def load_coco_cn(folder: Path | None, languages: list[str] | None) -> RetrievalData:
-    """COCO-CN: the sentences that people wrote about its 1,000 test photos.
-
-    Args:
-        folder: Holds `coco-cn_test.txt` and `imageid.human-written-caption.txt`.
-        languages: Chinese, or None.
-    """
-    where = _required(folder, "coco-cn")
-    names = numbered_captions.read_names(where / "coco-cn_test.txt")
-    aside: list[Quarantined] = []
-    rows = numbered_captions.read_numbered(
-        where / "imageid.human-written-caption.txt",
-        language="zho_Hans",
-        names=names,
-        set_aside=aside.append,
-    )
-    picked = _pick({"zho_Hans": rows}, languages, "coco-cn")
-    return _data("coco-cn", picked, policy="all", set_aside=aside)
+    return captioned.task_of("xflickrco", rows, set_aside=aside)
 
 
 def load_flickr30k_cn(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -218,62 +229,13 @@ def load_flickr30k_cn(folder: Path | None, languages: list[str] | None) -> Retri
         folder: Holds `test.txt`.
         languages: Chinese, or None.
     """
-    where = _required(folder, "flickr30k-cn")
+    where = captioned.required(folder, "flickr30k-cn")
     aside: list[Quarantined] = []
     rows = numbered_captions.read_numbered(
         where / "test.txt", language="zho_Hans", set_aside=aside.append
     )
-    picked = _pick({"zho_Hans": rows}, languages, "flickr30k-cn")
-    return _data("flickr30k-cn", picked, policy="all", set_aside=aside)
-
-
-def load_mscoco_it(folder: Path | None, languages: list[str] | None) -> RetrievalData:
-    """MSCOCO-IT: the development set that NLLB-CLIP and Italian CLIP report on.
-
-    Args:
-        folder: Holds `captions_ita_devset_unvalidated.json`, or that with `.gz`.
-        languages: Italian, or None.
-    """
-    where = _required(folder, "mscoco-it")
-    path = _plain_or_gzip(where / "captions_ita_devset_unvalidated.json")
-    aside: list[Quarantined] = []
-    rows = {"ita_Latn": coco_json.read_coco(path, language="ita_Latn", set_aside=aside.append)}
-    return _data(
-        "mscoco-it",
-        _pick(rows, languages, "mscoco-it"),
-        policy="all",
-        split="val",
-        metric="mean_reciprocal_rank",
-        set_aside=aside,
-    )
-
-
-def load_stair(folder: Path | None, languages: list[str] | None) -> RetrievalData:
-    """STAIR Captions on Karpathy's 5,000 test photos of COCO.
-
-    Args:
-        folder: Holds `stair_captions_v1.2_val.json` and Karpathy's `dataset_coco.json`.
-        languages: Japanese, or None.
-    """
-    where = _required(folder, "stair")
-    path = _plain_or_gzip(where / "stair_captions_v1.2_val.json")
-    aside: list[Quarantined] = []
-    found = coco_json.read_coco(path, language="jpn_Jpan", set_aside=aside.append)
-    return _karpathy_test(where, found, task="stair", languages=languages, aside=aside)
-
-
-def load_korean_coco(folder: Path | None, languages: list[str] | None) -> RetrievalData:
-    """AI-Hub's Korean captions on Karpathy's 5,000 test photos of COCO.
-
-    Args:
-        folder: Holds `MSCOCO_train_val_Korean.json` and Karpathy's `dataset_coco.json`.
-        languages: Korean, or None.
-    """
-    where = _required(folder, "korean-coco")
-    path = _plain_or_gzip(where / "MSCOCO_train_val_Korean.json")
-    aside: list[Quarantined] = []
-    found = coco_json.read_korean(path, set_aside=aside.append)
-    return _karpathy_test(where, found, task="korean-coco", languages=languages, aside=aside)
+    picked = captioned.pick({"zho_Hans": rows}, languages, "flickr30k-cn")
+    return captioned.task_of("flickr30k-cn", picked, policy="all", set_aside=aside)
 
 
 def load_wit(folder: Path | None, languages: list[str] | None) -> RetrievalData:
@@ -283,129 +245,27 @@ def load_wit(folder: Path | None, languages: list[str] | None) -> RetrievalData:
         folder: Holds `wit_v1.test.all-*.tsv.gz`.
         languages: Which ones; None takes all that are there.
     """
-    found = wit.read_wit(_required(folder, "wit"), languages=languages)
-    data = _data("wit", found.captions, policy="unique")
+    found = wit.read_wit(captioned.required(folder, "wit"), languages=languages)
+    data = captioned.task_of("wit", found.captions, policy="unique")
     return replace(data, candidates="captioned", num_dropped=found.num_dropped)
 
 
 def _load_xtd(folder: Path | None, languages: list[str] | None, *, task: str) -> RetrievalData:
-    where = _required(folder, task)
-    rows, aside = _by_language(
+    where = captioned.required(folder, task)
+    if task == "xtd10" and (where / XTD_JSON).is_file():
+        return _listed(where / XTD_JSON, languages, task=task, dataset="xtd")
+    rows, aside = captioned.by_language(
         where,
         languages,
         pattern="*.txt",
         dataset="xtd",
         read=lambda language, set_aside: xtd.read_xtd(where, language, set_aside=set_aside),
     )
-    return _data(task, rows, set_aside=aside)
+    return captioned.task_of(task, rows, set_aside=aside)
 
 
-def _karpathy_test(
-    folder: Path,
-    found: Sequence[Caption],
-    *,
-    task: str,
-    languages: list[str] | None,
-    aside: list[Quarantined],
-) -> RetrievalData:
-    """A task in ETCL's form: all captions of Karpathy's test photos, average recall."""
-    english = coco_json.read_karpathy(
-        _plain_or_gzip(folder / KARPATHY_COCO), split="test", set_aside=aside.append
-    )
-    test = {caption.item_id for caption in english}
-    kept = [caption for caption in found if caption.item_id in test]
-    without = len(test - {caption.item_id for caption in kept})
-    rows = {kept[0].language: kept} if kept else {}
-    if not rows:
-        raise errors.InputError(
-            f"{task}: none of {len(found)} captions is of one of the {len(test)} test photos",
-            hint="give the publisher's files of COCO 2014",
-        )
-    picked = _pick(rows, languages, task)
-    data = _data(task, picked, policy="all", metric="average_recall", set_aside=aside)
-    return replace(data, num_dropped={"photos_without_caption": without} if without else {})
-
-
-def _plain_or_gzip(path: Path) -> Path:
-    """The file, or the same with `.gz` behind its name where only that is there."""
-    packed = path.with_name(f"{path.name}.gz")
-    return packed if packed.is_file() and not path.is_file() else path
-
-
-def _data(
-    task: str,
-    rows: Mapping[str, Sequence[Caption]],
-    *,
-    policy: CaptionPolicy = "first",
-    split: str = "test",
-    metric: Metric = "hit_rate",
-    set_aside: Sequence[Quarantined] = (),
-) -> RetrievalData:
-    """A task whose content items are all those that any language has captions of.
-
-    Raises:
-        InputError: Where there is no caption at all.
-    """
-    captioned = {language: listed for language, listed in rows.items() if listed}
-    ids = tuple(dict.fromkeys(c.item_id for listed in captioned.values() for c in listed))
-    if not ids:
-        raise errors.InputError(
-            f"{task} has no caption to measure in {', '.join(rows) or 'any language'}",
-            hint="look at the files in --data: is the file of captions empty, or of another split?",
-        )
-    return RetrievalData(
-        task=task,
-        item_ids=ids,
-        captions=captioned,
-        policy=policy,
-        splits={split: np.ones(len(ids), bool)},
-        metric=metric,
-        set_aside=tuple(set_aside),
-    )
-
-
-def _by_language(
-    folder: Path,
-    languages: list[str] | None,
-    *,
-    pattern: str,
-    dataset: str,
-    read: Callable[[str, SetAside], list[Caption]],
-) -> tuple[dict[str, list[Caption]], tuple[Quarantined, ...]]:
-    """Captions by language, and what stood aside: files of no language, lines of no caption."""
-    found = captions.find_files(folder, pattern, dataset=dataset)
-    aside = list(found.set_aside)
-
-    def failed(name: str, error: errors.InputError) -> None:
-        where = str(found.paths[name].relative_to(folder)) if name in found.paths else name
-        aside.append(Quarantined(where, f"{error.message}; {error.hint}"))
-
-    rows = each_language(
-        languages or found.paths, lambda name: read(name, aside.append), failed=failed
-    )
-    return rows, tuple(aside)
-
-
-def _pick(
-    names: Mapping[str, Sequence[Caption]], languages: list[str] | None, task: str
-) -> dict[str, Sequence[Caption]]:
-    """The languages wanted of those that are there."""
-    if languages is None:
-        return dict(names)
-    lacking = [language for language in languages if language not in names]
-    if lacking:
-        raise errors.LanguageError(
-            f"{task} has nothing in {', '.join(lacking)}; it has {', '.join(sorted(names))}",
-            hint="leave those out",
-        )
-    return {language: names[language] for language in languages}
-
-
-def _required(folder: Path | None, task: str) -> Path:
-    if folder is None:
-        fetched = "fetch them: --download; or " if pinned_files(task) else ""
-        raise errors.UnavailableError(
-            f"the texts of {task} are not part of polyglance",
-            hint=f"{fetched}say where the publisher's files are: --data FOLDER (see eval --list)",
-        )
-    return folder
+def _listed(path: Path, languages: list[str] | None, *, task: str, dataset: str) -> RetrievalData:
+    """A task in Babel-ImageNet's form of retrieval data."""
+    aside: list[Quarantined] = []
+    rows = coco_json.read_listed(path, dataset=dataset, languages=languages, set_aside=aside.append)
+    return captioned.task_of(task, rows, set_aside=aside)

@@ -1,16 +1,23 @@
 """The table of retrieval data sets.
 
-The file forms of xflickrco, mscoco-it, multi30k, xtd10 and xtd200 were seen in the publishers'
-repositories; those of coco-cn, flickr30k-cn, stair, korean-coco, wit and the image list of
-flickr30k-200 are built from documentation and other people's readers alone, and were not tried
-on the real files.
+The file forms of xflickrco, mscoco-it, multi30k, xtd10, xtd200, xm3600-uclip and
+mscoco-translated were seen in the publishers' repositories; those of xm3600, coco-cn, flickr30k-cn,
+flickr30k-translated, mscoco, flickr30k, stair, korean-coco, multi30k-task2, wit and the image list
+of flickr30k-200 are built from documentation and other people's readers alone, and were not tried
+on the real files. Ukrainian COCO was never published: its form is ours.
+
+`policy` is the protocol that is measured where nobody says another; any task here can be asked with
+each of `metrics.relevance.CAPTION_POLICIES`.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from polyglance.sources import coco_json
+from polyglance.tasks import coco_loaders as coco
 from polyglance.tasks import retrieval_loaders as loaders
 from polyglance.tasks.fetching import pinned_files
 from polyglance.tasks.rows import Task
@@ -26,6 +33,7 @@ RETRIEVAL: Mapping[str, Task] = MappingProxyType(
             summary="emoji drawn by an artist the model never saw, by their CLDR names",
             num_languages=112,
             policy="unique",
+            splits=("seen", "held_out"),
             images="fetched with the npm client; concepts seen in training and held out apart",
             revision="recorded, with hashes, in sources/pictograms.py",
             licence="Unicode-3.0 (names), CC-BY-4.0 (images)",
@@ -88,15 +96,86 @@ RETRIEVAL: Mapping[str, Task] = MappingProxyType(
         "xm3600": Task(
             kind="retrieval",
             metric="hit_rate",
-            summary="3,600 photos from all over the world (Crossmodal-3600)",
+            summary="3,600 photos from all over the world (Crossmodal-3600), all captions",
             num_languages=36,
-            policy="unique",
+            policy="all",
             images="Open Images ids with .jpg",
-            files=("captions_LANG.json",),
-            revision="one caption a photo, as M2M's authors ship it",
+            files=("captions.jsonl",),
             licence="CC-BY-4.0",
             citation="Thapliyal et al., EMNLP 2022",
             load=loaders.load_xm3600,
+        ),
+        "xm3600-uclip": Task(
+            kind="retrieval",
+            metric="hit_rate",
+            summary="Crossmodal-3600 in uCLIP's form: the first caption of each photo",
+            num_languages=36,
+            policy="first",
+            images="Open Images ids with .jpg",
+            folder="xm3600",
+            files=("captions_LANG.json",),
+            revision="test_data/xm3600 of uCLIP's release, commit 41e7845",
+            licence="CC-BY-4.0",
+            citation="Thapliyal et al., EMNLP 2022; this form: uCLIP",
+            load=functools.partial(coco.load_uclip, task="xm3600-uclip"),
+        ),
+        "mscoco": Task(
+            kind="retrieval",
+            metric="average_recall",
+            summary="Karpathy's 5,000 test photos of COCO, five English captions each",
+            num_languages=1,
+            policy="all",
+            images=COCO_NAMES,
+            files=(coco.KARPATHY_COCO,),
+            licence="CC-BY-4.0 (captions)",
+            citation="Lin et al., ECCV 2014; split: Karpathy and Fei-Fei, CVPR 2015",
+            load=functools.partial(
+                coco.load_karpathy, task="mscoco", file=coco.KARPATHY_COCO, metric="average_recall"
+            ),
+        ),
+        "mscoco-translated": Task(
+            kind="retrieval",
+            metric="hit_rate",
+            summary="Karpathy's test photos of COCO, one caption each put into five languages",
+            num_languages=5,
+            policy="first",
+            images=COCO_NAMES,
+            folder="mscoco",
+            files=("captions_LANG.json",),
+            revision="test_data/mscoco of uCLIP's release, commit 41e7845",
+            licence="CC-BY-4.0 (captions)",
+            citation="uCLIP",
+            load=functools.partial(coco.load_uclip, task="mscoco-translated"),
+        ),
+        "flickr30k": Task(
+            kind="retrieval",
+            metric="hit_rate",
+            summary="1,000 test photos of Flickr30k, five English captions each",
+            num_languages=1,
+            policy="all",
+            images=FLICKR30K_NAMES,
+            files=(coco.KARPATHY_FLICKR30K,),
+            licence="of the photos' owners; research use",
+            citation="Young et al., TACL 2014; split: Karpathy and Fei-Fei, CVPR 2015",
+            load=functools.partial(
+                coco.load_karpathy,
+                task="flickr30k",
+                file=coco.KARPATHY_FLICKR30K,
+                metric="hit_rate",
+            ),
+        ),
+        "flickr30k-translated": Task(
+            kind="retrieval",
+            metric="hit_rate",
+            summary="test photos of Flickr30k, one caption each put into five languages",
+            num_languages=5,
+            policy="first",
+            images=FLICKR30K_NAMES,
+            folder="flickr",
+            files=("captions_LANG.json",),
+            licence="of the photos' owners; research use",
+            citation="uCLIP, whose release reads test_data/flickr and does not bring it",
+            load=functools.partial(coco.load_uclip, task="flickr30k-translated"),
         ),
         "multi30k": Task(
             kind="retrieval",
@@ -104,12 +183,26 @@ RETRIEVAL: Mapping[str, Task] = MappingProxyType(
             summary="task 1, test of 2016: one caption a photo and its translations",
             num_languages=4,
             policy="first",
+            splits=("test", "val"),
             images=FLICKR30K_NAMES,
             files=("raw/test_2016_flickr.LANG.gz", "image_splits/test_2016_flickr.txt"),
             revision="data/task1 of the repository multi30k/dataset",
             licence="CC-BY-NC-SA-4.0",
             citation="Elliott et al., 2016 and 2017; Barrault et al., 2018",
             load=loaders.load_multi30k,
+        ),
+        "multi30k-task2": Task(
+            kind="retrieval",
+            metric="average_recall",
+            summary="test of 2016, all captions: five in en and de (task 2), one in fr and cs",
+            num_languages=4,
+            policy="all",
+            images=FLICKR30K_NAMES,
+            files=("task2/raw/test_2016.N.LANG.gz", "task1/raw/test_2016_flickr.LANG.gz"),
+            revision="data of the repository multi30k/dataset",
+            licence="CC-BY-NC-SA-4.0",
+            citation="Elliott et al., 2016 and 2017; Barrault et al., 2018",
+            load=loaders.load_multi30k_task2,
         ),
         "xflickrco": Task(
             kind="retrieval",
@@ -118,7 +211,7 @@ RETRIEVAL: Mapping[str, Task] = MappingProxyType(
             num_languages=8,
             policy="first",
             images="Flickr30k and COCO 2014 file names",
-            files=("LANG/test.jsonl",),
+            files=("LANG/test.jsonl, or xflickrco.json",),
             revision="commit d8ac1df, datasets/xFlickrCO/annotations",
             licence="MIT (repository)",
             citation="Bugliarello et al., ICML 2022",
@@ -131,11 +224,11 @@ RETRIEVAL: Mapping[str, Task] = MappingProxyType(
             num_languages=1,
             policy="all",
             images=COCO_NAMES,
-            files=("coco-cn_test.txt", "imageid.human-written-caption.txt"),
+            files=("coco-cn_test.txt", "imageid.human-written-caption.txt, or captions.json"),
             revision="coco-cn-version1805v1.1",
             licence="research use, on request",
             citation="Li et al., IEEE Transactions on Multimedia 2019",
-            load=loaders.load_coco_cn,
+            load=coco.load_coco_cn,
         ),
         "flickr30k-cn": Task(
             kind="retrieval",
@@ -155,12 +248,13 @@ RETRIEVAL: Mapping[str, Task] = MappingProxyType(
             summary="COCO's captions put into Italian by machine, development set",
             num_languages=1,
             policy="all",
+            splits=("val",),
             images=COCO_NAMES,
             files=("captions_ita_devset_unvalidated.json",),
             revision="commit b7c8405",
             licence="CC-BY-SA-4.0",
             citation="Scaiella et al., IJCoL 2019",
-            load=loaders.load_mscoco_it,
+            load=coco.load_mscoco_it,
         ),
         "stair": Task(
             kind="retrieval",
@@ -173,7 +267,12 @@ RETRIEVAL: Mapping[str, Task] = MappingProxyType(
             revision="v1.2",
             licence="CC-BY-4.0",
             citation="Yoshikawa et al., ACL 2017",
-            load=loaders.load_stair,
+            load=functools.partial(
+                coco.load_karpathy_test,
+                task="stair",
+                file="stair_captions_v1.2_val.json",
+                read=coco.coco_form("jpn_Jpan"),
+            ),
         ),
         "korean-coco": Task(
             kind="retrieval",
@@ -185,7 +284,29 @@ RETRIEVAL: Mapping[str, Task] = MappingProxyType(
             files=("MSCOCO_train_val_Korean.json", "dataset_coco.json"),
             licence="of AI-Hub; on request",
             citation="AI-Hub data set 261",
-            load=loaders.load_korean_coco,
+            load=functools.partial(
+                coco.load_karpathy_test,
+                task="korean-coco",
+                file="MSCOCO_train_val_Korean.json",
+                read=coco_json.read_korean,
+            ),
+        ),
+        "ukrainian-coco": Task(
+            kind="retrieval",
+            metric="average_recall",
+            summary="Karpathy's 5,000 test photos of COCO, captions put into Ukrainian by you",
+            num_languages=1,
+            policy="all",
+            images=COCO_NAMES,
+            files=("captions_val2014_uk.json, in COCO's own form", coco.KARPATHY_COCO),
+            licence="CC-BY-4.0 (captions)",
+            citation="ETCL, whose translations by a web service were not published",
+            load=functools.partial(
+                coco.load_karpathy_test,
+                task="ukrainian-coco",
+                file="captions_val2014_uk.json",
+                read=coco.coco_form("ukr_Cyrl"),
+            ),
         ),
         "wit": Task(
             kind="retrieval",

@@ -67,7 +67,8 @@ class Task:
         summary: What is asked of what.
         num_languages: In the publisher's release.
         metric: What the papers report.
-        policy: Which captions take part, as the papers do it.
+        policy: Which captions take part, where nobody says another.
+        splits: Parts that it may be measured on; which of them depends on the files.
         images: What the content ids are, for whoever brings the images; empty without.
         folder: How the publisher's folder is called, where not as the task.
         files: What stands in the publisher's folder, by name or pattern.
@@ -84,6 +85,7 @@ class Task:
     num_languages: int
     metric: str
     policy: CaptionPolicy
+    splits: tuple[str, ...] = ("test",)
     images: str = ""
     folder: str = ""
     files: tuple[str, ...] = ()

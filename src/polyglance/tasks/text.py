@@ -82,15 +82,18 @@ class BitextData:
 def load_sts17(folder: Path | None, languages: list[str] | None) -> SimilarityData:
     """STS 2017: Arabic, English and Spanish within themselves, and three languages with English.
 
+    With its extension, German, French, Italian and Dutch with English as well.
+
     Args:
-        folder: Holds the publisher's archives of pairs and scores.
+        folder: Holds the publisher's archives of pairs and scores, perhaps the extension's.
         languages: Which ones; None takes all.
     """
     where = _required(folder, "sts17")
     pairs: dict[str, dict[str, Sequence[ScoredPair]]] = {}
     num_unscored: dict[tuple[str, str], int] = {}
     aside: list[Quarantined] = []
-    for track, columns in sts.TRACKS.items():
+    tracks = {**sts.TRACKS, **(sts.EXTENDED if sts.has_extension(where) else {})}
+    for track, columns in tracks.items():
         # What is asked for is the language that is not English.
         other, language = columns if columns[0] == ENGLISH else (columns[1], columns[0])
         if languages is not None and language not in languages:

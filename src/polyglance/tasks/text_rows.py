@@ -14,13 +14,13 @@ TEXT: Mapping[str, Task] = MappingProxyType(
         "sts17": Task(
             kind="text",
             metric="spearman",
-            summary="are two sentences alike? cosines against what people said, 6 language pairs",
-            num_languages=4,
+            summary="are two sentences alike? cosines against what people said, 10 language pairs",
+            num_languages=8,
             policy="none",
-            files=("Sts2017.eval.v1.1.zip", "Sts2017.gs.zip"),
-            revision="eval v1.1",
+            files=("Sts2017.eval.v1.1.zip", "Sts2017.gs.zip", "STS2017-extended.zip"),
+            revision="eval v1.1; the extension brings de, fr, it, nl",
             licence="CC-BY-SA-4.0",
-            citation="Cer et al., SemEval-2017 task 1",
+            citation="Cer et al., SemEval-2017 task 1; Reimers and Gurevych, EMNLP 2020",
             load=text.load_sts17,
         ),
         "tatoeba": Task(

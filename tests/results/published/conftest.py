@@ -3,6 +3,7 @@
 import pytest
 
 from polyglance.results import published
+from polyglance.results.published import groups, reasons
 
 TABLES = """\
 table	paper	number	caption	unit	averages	source
@@ -27,17 +28,29 @@ ERRATA = "table\tmodel\tlanguage\tmetric\tprinted\tshould_be\twhy\n"
 def write_tables(tmp_path, monkeypatch):
     """Write the small tables, with rules, rows or errata of the test's own."""
 
-    def write(*, averages="", rows=ROWS, by_direction=BY_DIRECTION, errata="", head=HEAD):
+    def write(
+        *,
+        averages="",
+        rows=ROWS,
+        by_direction=BY_DIRECTION,
+        errata="",
+        head=HEAD,
+        group="",
+        reason="",
+    ):
         (tmp_path / "tables.tsv").write_text(TABLES.format(averages=averages))
         (tmp_path / "errata.tsv").write_text(ERRATA + errata)
+        (tmp_path / "groups.tsv").write_text("table\tgroup\ttask\tlanguages\n" + group)
+        (tmp_path / "reasons.tsv").write_text("table\twhere\treason\twhy\n" + reason)
         for name, lines in (("toy-table1", rows), ("toy-table2", by_direction)):
             body = lines.replace("\n", "\t\n")  # an empty note
             (tmp_path / f"{name}.tsv").write_text(head + body)
         forget()
 
     def forget():
-        cached_ones = (published.tables, published.errata, published._numbers, published._by_place)
-        for cached in cached_ones:
+        of_tables = (published.tables, published.errata, published.numbers_of)
+        of_numbers = (published._numbers, published._by_place, groups._rows, groups._by_asked)
+        for cached in (*of_tables, *of_numbers, reasons.reasons, reasons._by_table):
             cached.cache_clear()
 
     monkeypatch.setattr(published, "FOLDER", tmp_path)

@@ -13,6 +13,7 @@ from polyglance import errors
 from polyglance.languages.registry import all_languages, normalise_language
 from polyglance.results import published
 from polyglance.results.schema import Result
+from shared_data import SHARED, needs_shared
 
 PAPERS = Path("/work/shared/papers")
 TABLES = [table.table for table in published.tables()]
@@ -299,22 +300,50 @@ def test_tatoeba_has_our_names_and_no_direction_so_that_nothing_stands_beside(wr
     assert [n.model for n in published.comparable(other_way)] == ["other_to_text"]
 
 
+def tatoeba_result(**changes):
+    return result(
+        task="tatoeba",
+        metric="accuracy",
+        caption_policy="none",
+        values={"accuracy": 0.9, "mean_accuracy": 0.8},
+        other_language="eng_Latn",
+        **changes,
+    )
+
+
 def test_etcls_tatoeba_numbers_bear_the_names_of_our_results():
     numbers = published.published_numbers(task="tatoeba")
     assert len(numbers) == 472
-    assert {(n.metric, n.split, n.direction, n.caption_policy) for n in numbers} == {
-        ("accuracy", "test", "unknown", "none")
-    }
+    both = {"LASER", "m-USE", "LaBSE"}
+    for number in numbers:
+        named = (number.metric, number.direction)
+        wanted = ("mean_accuracy", "both") if number.model in both else ("accuracy", "unknown")
+        assert named == wanted
     for direction in ("text_to_other", "other_to_text"):
-        asked = result(
-            task="tatoeba",
-            direction=direction,
-            metric="accuracy",
-            caption_policy="none",
-            values={"accuracy": 0.9},
-            other_language="eng_Latn",
-        )
-        assert published.comparable(asked) == []
+        found = published.comparable(tatoeba_result(direction=direction))
+        assert {number.model for number in found} == both
+
+
+@needs_shared
+def test_half_of_lasers_tatoeba_numbers_can_be_no_share_of_pairs_one_way():
+    """With n pairs, one way gives k/n and the mean of both ways k/2n: the printed digits tell."""
+    from polyglance.tasks import load_task
+
+    pairs = load_task("tatoeba", SHARED).pairs
+    fits: dict[str, list[tuple[bool, bool]]] = {}
+    for number in published.published_numbers(task="tatoeba"):
+        size = len(pairs.get(number.language, ()))
+        if 0 < size < 990:  # a thousand pairs have every printed digit
+            one_way, both_ways = (
+                abs(100 * round(number.value * parts / 100) / parts - number.value) <= 0.05 + 1e-9
+                for parts in (size, 2 * size)
+            )
+            fits.setdefault(number.model, []).append((one_way, both_ways))
+    for model in ("LASER", "m-USE", "LaBSE"):
+        assert len(fits[model]) == 40
+        assert all(both_ways for _, both_ways in fits[model])
+        assert sum(one_way for one_way, _ in fits[model]) < 30
+    assert sum(one_way for one_way, _ in fits["MURAL(reprod.) + ETCL"]) == 38
 
 
 def test_three_models_in_two_hundred_languages_take_no_time():

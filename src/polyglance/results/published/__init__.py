@@ -5,6 +5,9 @@ printed, in the order in which the paper reads. `tables.tsv` says what each tabl
 its numbers are means of others (see `averages`); `errata.tsv` says which numbers are wrong.
 
 The columns `variant` and `other_language` of a table may be left out where all are empty.
+
+`groups.tsv` says of which languages a printed mean is (see `groups`), `reasons.tsv` which numbers
+can never stand beside a result, and why (see `reasons`).
 """
 
 from __future__ import annotations
@@ -205,11 +208,23 @@ def published_numbers(
 
 
 @cache
+def numbers_of(table: str) -> tuple[PublishedNumber, ...]:
+    """The numbers of one table, in its order.
+
+    Raises:
+        UnknownNameError: For a table that is not there.
+    """
+    by_name = {row.table: row for row in tables()}
+    _require("table", table, by_name)
+    return _numbers(by_name[table])
+
+
+@cache
 def tables() -> tuple[Table, ...]:
     """The tables, in the order of `tables.tsv`."""
     found = tuple(
         Table(**row)  # type: ignore[arg-type]
-        for row in _rows(FOLDER / "tables.tsv", required=tuple(Table.__annotations__))
+        for row in read_rows(FOLDER / "tables.tsv", required=tuple(Table.__annotations__))
     )
     for row in found:
         _require("unit", row.unit, UNITS)
@@ -221,7 +236,7 @@ def errata() -> tuple[Erratum, ...]:
     """The numbers that are printed and wrong."""
     return tuple(
         Erratum(**row)
-        for row in _rows(FOLDER / "errata.tsv", required=tuple(Erratum.__annotations__))
+        for row in read_rows(FOLDER / "errata.tsv", required=tuple(Erratum.__annotations__))
     )
 
 
@@ -254,11 +269,18 @@ def _by_place(rows: tuple[Table, ...]) -> dict[tuple[object, ...], list[Publishe
 
 def _place(row: Result | PublishedNumber) -> tuple[object, ...]:
     """What a number and a result must share, beside direction and metric."""
-    pair: object = (row.language, row.other_language)
-    if row.direction == "text_with_other":
-        # A cosine does not know which of two languages is named first.
-        pair = frozenset((row.language, row.other_language))
-    return (row.task, row.split, pair, row.variant, row.caption_policy)
+    return (pair_of(row), *asked_as(row))
+
+
+def asked_as(row: Result | PublishedNumber) -> tuple[str, ...]:
+    """Of what and in which way something was asked, in whatever language."""
+    return (row.task, row.split, row.variant, row.caption_policy)
+
+
+def pair_of(row: Result | PublishedNumber) -> frozenset[str] | tuple[str, str]:
+    """Its languages; a cosine does not know which of two is named first."""
+    pair = (row.language, row.other_language)
+    return frozenset(pair) if row.direction == "text_with_other" else pair
 
 
 @cache
@@ -271,7 +293,7 @@ def _numbers(table: Table) -> tuple[PublishedNumber, ...]:
     }
     path = FOLDER / f"{table.table}.tsv"
     found = []
-    for row in _rows(path, required=COLUMNS, optional=OPTIONAL_COLUMNS):
+    for row in read_rows(path, required=COLUMNS, optional=OPTIONAL_COLUMNS):
         printed = row.pop("value")
         try:
             float(printed)
@@ -295,10 +317,15 @@ def _numbers(table: Table) -> tuple[PublishedNumber, ...]:
     return tuple(found)
 
 
-def _rows(
+def read_rows(
     path: Path, *, required: Iterable[str], optional: Iterable[str] = ()
 ) -> list[dict[str, str]]:
     """The lines of a table by the names of its header.
+
+    Args:
+        path: The table, tab-separated.
+        required: Columns that it must have.
+        optional: Columns that it may have besides.
 
     Raises:
         InputError: For columns that are missing or unknown, or a line of another length.

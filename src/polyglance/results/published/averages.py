@@ -131,16 +131,21 @@ def parse_rules(table: Table) -> list[Rule]:
             )
         rules.append(
             Rule(
-                target=_conditions(match["target"]),
+                target=conditions(match["target"]),
                 operation=match["operation"],
-                members=_conditions(match["members"]),
+                members=conditions(match["members"]),
                 tables=_names(match["table"] or table.table),
             )
         )
     return rules
 
 
-def _conditions(text: str) -> Conditions:
+def conditions(text: str) -> Conditions:
+    """Conditions on numbers, as rules have them.
+
+    Raises:
+        UnknownNameError: For a column that no rule may be about.
+    """
     found = {}
     for part in text.split(" & "):
         column, _, values = part.partition("=")
@@ -161,12 +166,12 @@ def _follow(rule: Rule, table: Table) -> Iterable[Check]:
     Raises:
         InputError: Where the rule is about no number, or a number has no members.
     """
-    targets = [n for n in published_numbers(table=table.table) if _meets(n, rule.target)]
+    targets = [n for n in published_numbers(table=table.table) if meets(n, rule.target)]
     candidates = [
         number
         for name in sorted(rule.tables)
         for number in published_numbers(table=name)
-        if _meets(number, rule.members)
+        if meets(number, rule.members)
     ]
     alike = [key for key in KEYS if key not in rule.members]
     by_rest: dict[tuple[str, ...], list[PublishedNumber]] = {}
@@ -188,8 +193,9 @@ def _follow(rule: Rule, table: Table) -> Iterable[Check]:
         yield Check(number=number, members=tuple(members), operation=rule.operation)
 
 
-def _meets(number: PublishedNumber, conditions: Conditions) -> bool:
-    for column, (taken, left_out) in conditions.items():
+def meets(number: PublishedNumber, wanted: Conditions) -> bool:
+    """Whether a number has all that conditions want."""
+    for column, (taken, left_out) in wanted.items():
         value = getattr(number, column)
         if value in left_out:
             return False

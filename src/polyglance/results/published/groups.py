@@ -1,0 +1,122 @@
+"""The languages behind a printed mean, so that a mean of results may stand beside it.
+
+A row of `groups.tsv` says for a table, or several with `|` between them, which languages a group
+has there. `languages` holds
+
+    own                             those that the same model prints there of the same task
+    @TABLE|TABLE!LANGUAGE           those of other tables of the same task, less what follows `!`
+    deu_Latn fra_Latn ...           language ids
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from polyglance.results import published
+from polyglance.results.published import PublishedNumber
+from polyglance.results.schema import Result
+
+OWN = "own"
+Pair = frozenset[str] | tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparableMean:
+    """A printed mean beside the mean of a model's results over the same languages.
+
+    Attributes:
+        number: As it is printed; `PublishedNumber.fraction` is in the unit of `mean`.
+        model: What the results are of, as `Result.called`.
+        mean: Unweighted, of the results' values.
+        num_members: Over how many languages, or pairs of them.
+    """
+
+    number: PublishedNumber
+    model: str
+    mean: float
+    num_members: int
+
+
+def is_group(number: PublishedNumber) -> bool:
+    """Whether a number is of several languages together."""
+    return number.language == published.ALL_LANGUAGES or number.language.startswith(
+        published.GROUP_PREFIX
+    )
+
+
+def members(number: PublishedNumber) -> frozenset[Pair]:
+    """Language, and other language, of each member of a number's group; none where unknown.
+
+    In `text_with_other` a pair has no order, as for `published.comparable`.
+    """
+    said = _rows().get((number.table, number.language, number.task))
+    said = _rows().get((number.table, number.language, "*")) if said is None else said
+    if said is None or not is_group(number):
+        return frozenset()
+    if said == OWN:
+        beside = (
+            one
+            for one in published.numbers_of(number.table)
+            if (one.model, one.task) == (number.model, number.task)
+        )
+        return frozenset(published.pair_of(one) for one in beside if not is_group(one))
+    if said.startswith("@"):
+        tables, _, left_out = said[1:].partition("!")
+        return frozenset(
+            published.pair_of(one)
+            for table in tables.split("|")
+            for one in published.numbers_of(table)
+            if one.task == number.task and not is_group(one) and one.language != left_out
+        )
+    return frozenset((language, number.other_language) for language in said.split())
+
+
+def comparable_means(results: Iterable[Result]) -> list[ComparableMean]:
+    """The printed means that may be set beside means of results.
+
+    As `published.comparable`, and only where a model has a result in every language of the group.
+
+    Args:
+        results: Of any models and tasks.
+    """
+    by_model: dict[tuple[object, ...], dict[Pair, Result]] = {}
+    for row in results:
+        key = (row.called, row.model_id, row.direction, *published.asked_as(row))
+        by_model.setdefault(key, {}).setdefault(published.pair_of(row), row)
+    found = []
+    for (called, _, direction, *asked), rows in by_model.items():
+        for number, group in _by_asked().get(tuple(asked), ()):
+            if number.direction not in (direction, "both") or not group <= rows.keys():
+                continue
+            inside = [rows[pair].values for pair in group]
+            if all(number.metric in values for values in inside):
+                mean = sum(values[number.metric] for values in inside) / len(inside)
+                found.append(
+                    ComparableMean(
+                        number=number, model=str(called), mean=mean, num_members=len(inside)
+                    )
+                )
+    return found
+
+
+@cache
+def _by_asked() -> dict[tuple[object, ...], list[tuple[PublishedNumber, frozenset[Pair]]]]:
+    """All numbers of known groups by what they share with results that may stand beside them."""
+    found: dict[tuple[object, ...], list[tuple[PublishedNumber, frozenset[Pair]]]] = {}
+    for number in published.published_numbers():
+        if is_group(number) and number.fraction is not None and (group := members(number)):
+            found.setdefault(published.asked_as(number), []).append((number, group))
+    return found
+
+
+@cache
+def _rows() -> dict[tuple[str, str, str], str]:
+    """What is said of a group, by table, group and task (`*` for any)."""
+    columns = ("table", "group", "task", "languages")
+    return {
+        (table, row["group"], row["task"]): row["languages"]
+        for row in published.read_rows(published.FOLDER / "groups.tsv", required=columns)
+        for table in row["table"].split("|")
+    }
