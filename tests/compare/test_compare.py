@@ -56,7 +56,10 @@ def test_costs_are_told(measured):
     ridge = entry(comparison, "ridge")
     assert ridge.num_trainable_parameters == 40 * 24 + 24
     assert ridge.size_bytes > 984 * 4
-    assert ridge.query_milliseconds > 0
+    assert ridge.query_milliseconds == ridge.text_milliseconds > 0
+    assert ridge.translation_milliseconds is None
+    translated = entry(comparison, "translate")
+    assert translated.translation_milliseconds < translated.query_milliseconds
     assert ridge.data == "English text"
     assert entry(comparison, "uclip").content == "head"
     low, high = entry(comparison, "distill").seed_spread["test"]

@@ -1,18 +1,23 @@
 """Groups of languages: every language once, the right bounds, the right families."""
 
 import json
+import math
 
 import pytest
+from scipy import stats
 
 from polyglance import errors
 from polyglance.languages import registry
 from polyglance.languages.groups import (
     RESOURCE_BOUNDS,
+    evaluated_groups,
     family,
     language_groups,
     num_babel_imagenet_classes,
+    num_xlm_r_tokens,
     resource_group,
 )
+from polyglance.results.published import published_numbers
 from shared_data import SHARED
 
 ALL = {row.id for row in registry.all_languages()}
@@ -96,3 +101,58 @@ def test_counts_are_those_of_the_publishers_file():
     for code, (indices, _) in found.items():
         language = registry.normalise_language(code, dataset="babel-imagenet")
         assert num_babel_imagenet_classes(language) == len(indices)
+
+
+def test_the_hundred_languages_that_the_paper_evaluates():
+    groups = language_groups("babel-imagenet-100")
+    assert {name: len(members) for name, members in groups.items()} == {
+        "very-low": 17,
+        "low": 32,
+        "mid": 35,
+        "high": 16,
+    }
+    assert list(evaluated_groups().values()) == list(groups.values())
+    # The paper's own table 5, as the table of published numbers has it.
+    printed = {row.language: row.value for row in published_numbers(table="babel-imagenet-table5")}
+    assert {name for members in groups.values() for name in members} == set(printed)
+    assert all(num_babel_imagenet_classes(name) == count for name, count in printed.items())
+    # 92 of them are those that XLM-R was pre-trained in.
+    assert sum(num_xlm_r_tokens(name) is not None for name in printed) == 92
+
+
+# log10 of millions of tokens, as Babel-ImageNet's table 4 prints it.
+TOKENS = {
+    "xho_Latn": 1.11,
+    "sin_Sinh": 2.39,
+    "urd_Arab": 2.86,
+    "hin_Deva": 3.23,
+    "zsm_Latn": 3.12,
+    "est_Latn": 2.93,
+    "slk_Latn": 3.55,
+    "lit_Latn": 3.26,
+    "eus_Latn": 2.43,
+    "arb_Arab": 3.46,
+    "kor_Hang": 3.75,
+    "pes_Arab": 4.12,
+    "deu_Latn": 4.01,
+    "zho_Hans": 2.64,
+}
+
+
+@pytest.mark.parametrize(("language", "printed"), TOKENS.items())
+def test_tokens_are_those_of_the_paper(language, printed):
+    assert math.log10(num_xlm_r_tokens(language)) == pytest.approx(printed, abs=0.006)
+
+
+def test_classes_go_with_tokens_as_figure_4_says():
+    """0.78 in the paper; XLM-R's first table printed two languages a thousandfold too low."""
+    evaluated = [name for group in language_groups("babel-imagenet-100").values() for name in group]
+    tokens = {name: found for name in evaluated if (found := num_xlm_r_tokens(name))}
+    misprints = {"ukr_Cyrl": 6.5, "swe_Latn": 77.8}
+
+    def go_together(counts):
+        classes = [num_babel_imagenet_classes(name) for name in counts]
+        return stats.spearmanr(classes, list(counts.values())).statistic
+
+    assert go_together({**tokens, **misprints}) == pytest.approx(0.78, abs=0.01)
+    assert go_together(tokens) == pytest.approx(0.834, abs=0.001)

@@ -98,6 +98,7 @@ def test_every_field_is_checked_and_those_without_a_default_are_needed(name, wri
         "variant",
         "other_language",
         "prompts_taken",
+        "supported",
     ) or (name.startswith(("most_", "num_dropped", "dropped", "captions_", "intervals"))):
         schema.from_row(absent)
     else:

@@ -44,6 +44,26 @@ SAID = {
         "CC-BY-NC-4.0",
         "Visheratin, 2023 (NLLB-CLIP)",
     ),
+    "xm3600-text": (
+        "text",
+        "hit_rate",
+        36,
+        "xm3600",
+        ("captions_LANG.json",),
+        "",
+        "CC-BY-4.0",
+        "Thapliyal et al., EMNLP 2022; as M2M, section 6, asks them",
+    ),
+    "audiocaps-text": (
+        "text",
+        "hit_rate",
+        1,
+        "audiocaps",
+        ("test.csv or test.LANG.csv",),
+        "",
+        "MIT",
+        "Kim et al., NAACL 2019; as M2M, section 6, asks them",
+    ),
     "bitext": ("text", "accuracy", 0, "", ("LANG.txt",), "", "yours", ""),
 }
 
@@ -53,7 +73,8 @@ def test_what_the_table_says_of_each_task_of_texts():
     for name, row in TEXT.items():
         facts = (row.kind, row.metric, row.num_languages, row.folder, row.files)
         found[name] = (*facts, row.revision, row.licence, row.citation)
-        assert (row.policy, row.images, row.downloads) == ("none", "", ())
+        policy = "unique" if row.metric == "hit_rate" else "none"
+        assert (row.policy, row.images, row.downloads) == (policy, "", ())
         assert row.groups is (tatoeba_groups if name == "tatoeba" else None)
         assert row.summary
     assert found == SAID

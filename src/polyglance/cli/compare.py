@@ -185,6 +185,13 @@ def _print(comparison: Comparison) -> None:
             + ("  *" if entry.on_front else "")
         )
         typer.secho(f"  from {entry.data}; {entry.num_trainable_parameters:,} parameters", dim=True)
+        parts = (
+            ("translation", entry.translation_milliseconds),
+            ("text", entry.text_milliseconds),
+            ("item", entry.item_milliseconds),
+        )
+        told = ", ".join(f"{name} {ms:,.1f} ms" for name, ms in parts if ms is not None)
+        typer.secho(f"  one by one: {told}", dim=True)
     typer.secho("* no other way is as good in score, training, data and query time", dim=True)
     for name, reason in comparison.skipped.items():
         typer.secho(f"left out: {name}: {reason}", dim=True)

@@ -39,7 +39,8 @@ def command(
     data: options.Data = None,
     images: options.Images = None,
     prompts: Annotated[
-        str, typer.Option("--prompts", help="Of classes: labels, english, translated or best.")
+        str,
+        typer.Option("--prompts", help="Of classes: labels, english, translated, human or best."),
     ] = "best",
     k: Annotated[
         int, typer.Option("--k", help="Of retrieval: a hit is among the first k: 1, 5 or 10.")

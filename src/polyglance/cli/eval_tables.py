@@ -29,6 +29,8 @@ COLUMNS = (
     ("accuracy", "content_to_class", "accuracy"),
     ("macro-F1", "content_to_class", "macro_f1"),
     ("Spearman x 100", "text_with_other", "spearman"),
+    ("text to text R@10", "text_to_other", "hit_rate_at_10"),
+    ("from other R@10", "other_to_text", "hit_rate_at_10"),
     ("accuracy to other", "text_to_other", "accuracy"),
     ("accuracy from other", "other_to_text", "accuracy"),
     ("neighbour R@1", "content_to_content", "hit_rate_at_1"),
@@ -177,7 +179,7 @@ def _means(
             for heading, direction, key in shown
         ]
         unit = "pairs" if several else "languages"
-        named = {f"mean of {len(values[0])} {unit}": set(values[0]), **groups}
+        named = {f"mean of {len(values[0])} {unit}": set(values[0]), **_supported(found), **groups}
         asked = "" if len(by_way) == 1 else _asked(found[0], rows)
         means = [group_means(column, groups=named) for column in values]
         for name in named:
@@ -189,6 +191,14 @@ def _means(
             if first.missing:
                 lines += _missing(first.missing)
     return lines
+
+
+def _supported(rows: Sequence[Result]) -> dict[str, set[str]]:
+    """The languages that the model is said to know, where that is known and is not all of them."""
+    known = {row.language for row in rows if row.supported}
+    if not known or all(row.supported for row in rows):
+        return {}
+    return {f"mean of {len(known)} supported": known}
 
 
 def _missing(languages: Sequence[str]) -> list[str]:

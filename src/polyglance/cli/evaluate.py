@@ -53,7 +53,8 @@ def command(
     prompts: Annotated[
         list[str] | None,
         typer.Option(
-            "--prompts", help="Of classes: labels, english, translated or best; may be repeated."
+            "--prompts",
+            help="Of classes: labels, english, translated, human or best; may be repeated.",
         ),
     ] = None,
     captions: Annotated[

@@ -42,6 +42,28 @@ def command(
     modality: Annotated[
         str, typer.Option("--modality", help="What the items are: image or audio.")
     ] = "image",
+    supports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--supports",
+            metavar="MODEL=LIST",
+            help="The languages a model knows: codes, as de,fr, or an encoder, as LaBSE.",
+        ),
+    ] = None,
+    distilled: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--distilled",
+            metavar="MODEL=LIST",
+            help="Those it was distilled in; they are set beside the others.",
+        ),
+    ] = None,
+    resources: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--resources", help="Your own counts: a language and a number a line, with a head."
+        ),
+    ] = None,
     force: options.Force = False,
 ) -> None:
     """Set measured models beside each other, in every language, task by task."""
@@ -50,6 +72,7 @@ def command(
     options.claim(csv, "CSV", force=force)
     from polyglance import errors
     from polyglance.report import load_results, page, plain
+    from polyglance.report import resources as resource_counts
     from polyglance.sources.formats import FORMATS
 
     if modality not in FORMATS:
@@ -58,7 +81,14 @@ def command(
     # Commands make the numbers again, so they have the models' own names.
     facts = load_results.facts(gathered)
     gathered, new_names = load_results.renamed(gathered, rename or ())
+    gathered = load_results.supporting(gathered, load_results.lists(supports or (), gathered))
     rows, models = gathered.rows, gathered.models
+    taught = load_results.lists(distilled or (), gathered)
+    counts = {
+        name: by_language
+        for path in resources or ()
+        for name, by_language in resource_counts.read_counts(path).items()
+    }
     tell_some("set aside", gathered.set_aside)
     before = baseline if baseline is not None else models[0]
     notes = [*(f"{name}." for name in new_names), *load_results.notes(gathered)]
@@ -71,6 +101,8 @@ def command(
         facts=facts,
         notes=notes,
         modality=modality,
+        distilled=taught,
+        counts=counts,
     )
     written = [out]
     if markdown is not None:
@@ -83,6 +115,8 @@ def command(
                 baseline=before,
                 modality=modality,
                 notes=notes,
+                distilled=taught,
+                counts=counts,
             )
         )
     if csv is not None:

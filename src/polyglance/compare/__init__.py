@@ -9,8 +9,6 @@ Legend: M content items, S seeds.
 from __future__ import annotations
 
 import dataclasses
-import statistics as plain_statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +25,7 @@ from polyglance.compare.entries import (
     with_front,
 )
 from polyglance.compare.scoring import CHOSEN_ON, stacked, with_dev_split
+from polyglance.compare.timing import Times, times_of
 from polyglance.encoding.texts import VectorCache
 from polyglance.evaluation import retrieval, run
 from polyglance.languages.registry import ENGLISH
@@ -43,7 +42,6 @@ from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
 from polyglance.vectors import Vectors
 
-LATENCY_QUERIES = 20
 Translator = Callable[[Sequence[str], str], list[str]]
 
 
@@ -250,7 +248,7 @@ def _measured(
         hits={split: stacked(parts, split) for split in splits},
         results=results,
         packs=(),
-        query_milliseconds=_latency(setup, models[0]),
+        times=_times(setup, models[0]),
     )
 
 
@@ -275,13 +273,17 @@ def _results(
     return retrieval.results_of(setup.data, language, parts=parts, name=name, model_id=identity)
 
 
-def _latency(setup: ComparisonSetup, model: DualEncoder | _Translating) -> float:
-    """Median milliseconds from one query to its vector, in a language other than English."""
-    others = [name for name in setup.data.captions if name != ENGLISH] or [ENGLISH]
-    asked = [caption.text for caption in setup.data.captions[others[0]]][: LATENCY_QUERIES + 1]
-    seconds = []
-    for text in asked:
-        started = time.perf_counter()
-        model.encode_texts([text], languages=[others[0]])
-        seconds.append(time.perf_counter() - started)
-    return 1000 * plain_statistics.median(seconds[1:] or seconds)
+def _times(setup: ComparisonSetup, model: DualEncoder | _Translating) -> Times:
+    """How long one query and one item take."""
+    speaker, translate = model, None
+    if isinstance(model, _Translating):
+        speaker, translate = model.teacher, model.translator
+    return times_of(
+        setup.data,
+        encode=lambda texts, language: speaker.encode_texts(
+            texts, languages=[language] * len(texts)
+        ),
+        translate=translate,
+        content=model.teacher if isinstance(model, _Translating) else model,
+        images=setup.images,
+    )

@@ -19,6 +19,7 @@ from polyglance.compare.scoring import (
     groups_of,
     score_of,
 )
+from polyglance.compare.timing import NOT_TIMED, Times
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import bootstrap
 from polyglance.model.pack import LanguagePack
@@ -54,7 +55,10 @@ class Entry:
         num_trainable_parameters: Of its training.
         training_seconds: Mean over the seeds.
         size_bytes: Of the pack on disk; a tower it refers to is not in it.
-        query_milliseconds: Median time from one query to its vector.
+        query_milliseconds: Median time from one query to its vector, translation included.
+        translation_milliseconds: Of its translation alone; None where nothing is translated.
+        text_milliseconds: Of the encoding of one text alone.
+        item_milliseconds: Of the encoding of one item; None where none can be encoded here.
         content: What it does to the content side.
         on_front: Whether no other entry is as good in score, seconds, data and query time.
     """
@@ -71,6 +75,9 @@ class Entry:
     training_seconds: float = 0.0
     size_bytes: int = 0
     query_milliseconds: float = 0.0
+    translation_milliseconds: float | None = None
+    text_milliseconds: float = 0.0
+    item_milliseconds: float | None = None
     content: str = "unchanged"
     on_front: bool = False
 
@@ -121,7 +128,7 @@ class Measured:
     results: Sequence[Result]
     packs: Sequence[LanguagePack]
     size_bytes: int = 0
-    query_milliseconds: float = 0.0
+    times: Times = NOT_TIMED
 
 
 def entry_of(name: str, measured: Measured, teacher: Measured) -> Entry:
@@ -154,7 +161,10 @@ def entry_of(name: str, measured: Measured, teacher: Measured) -> Entry:
         num_trainable_parameters=manifests[0].num_trainable_parameters if manifests else 0,
         training_seconds=float(np.mean([m.training_seconds for m in manifests] or [0.0])),
         size_bytes=measured.size_bytes,
-        query_milliseconds=measured.query_milliseconds,
+        query_milliseconds=measured.times.query,
+        translation_milliseconds=measured.times.translation,
+        text_milliseconds=measured.times.text,
+        item_milliseconds=measured.times.item,
         content=manifests[0].content if manifests else "unchanged",
     )
 

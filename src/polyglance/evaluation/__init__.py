@@ -7,7 +7,7 @@ Legend: M content items, D width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -15,12 +15,22 @@ from typing import Any, Protocol
 
 from polyglance import errors, progress
 from polyglance.encoding.texts import VectorCache
-from polyglance.evaluation import classification, identity, neighbours, retrieval, text, topics
+from polyglance.evaluation import (
+    caption_text,
+    classification,
+    identity,
+    neighbours,
+    retrieval,
+    text,
+    topics,
+)
 from polyglance.evaluation.encoders import Encoder, FunctionEncoder
+from polyglance.languages.encoder_languages import among
 from polyglance.records import Quarantined
 from polyglance.results import schema
 from polyglance.results.schema import Result
 from polyglance.tasks import TaskData
+from polyglance.tasks.caption_text import CaptionTextData
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
 from polyglance.tasks.retrieval import RetrievalData
@@ -62,6 +72,7 @@ SCORERS: Mapping[type, Scorer] = MappingProxyType(
         SimilarityData: text.score_similarity,
         BitextData: text.score_bitext,
         TopicData: topics.score,
+        CaptionTextData: caption_text.score,
     }
 )
 
@@ -79,6 +90,7 @@ def evaluate(
     out: Path | None = None,
     cache: VectorCache | None = None,
     dropped_names: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    supported: Collection[str] | None = None,
     set_aside: Callable[[Quarantined], None] | None = None,
 ) -> list[Result]:
     """Score a model on a task, language by language.
@@ -100,6 +112,8 @@ def evaluate(
         out: File of results to add to.
         cache: Keeps what towers gave.
         dropped_names: Of content items that could not take part, for the results to say.
+        supported: The languages that the model is said to know, for the results to say; None where
+            nothing says so.
         set_aside: Told of each language that the tower cannot read; the others go on, and a later
             run asks again. None stops at the first.
 
@@ -139,7 +153,13 @@ def evaluate(
                     set_aside(Quarantined(language, LACKING))
                     rows = []
                 rows = [
-                    replace(row, pack=pack, dropped_names=dict(dropped_names), score_id=score_id)
+                    replace(
+                        row,
+                        pack=pack,
+                        dropped_names=dict(dropped_names),
+                        score_id=score_id,
+                        supported=None if supported is None else among(language, supported),
+                    )
                     for row in rows
                 ]
                 if out is not None and rows:

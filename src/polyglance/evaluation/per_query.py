@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.encoding.texts import VectorCache
-from polyglance.evaluation import classification, retrieval, text
+from polyglance.evaluation import caption_text, classification, retrieval, text
 from polyglance.evaluation.encoders import Encoder
 from polyglance.evaluation.retrieval import KS
 from polyglance.results.schema import Direction
 from polyglance.tasks import TaskData
+from polyglance.tasks.caption_text import CaptionTextData
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.tasks.text import BitextData
@@ -184,8 +185,38 @@ def _bitext(
     ]
 
 
+def _caption_text(
+    encoder: Encoder,
+    data: CaptionTextData,
+    *,
+    language: str,
+    contents: Vectors | None,
+    cache: VectorCache | None,
+    k: int,
+) -> list[Correct]:
+    """A caption among its own language's, and among the English ones: `split` says which."""
+    del contents
+    ways = caption_text.caption_hits(encoder, data, language=language, cache=cache)
+    return [
+        Correct(
+            split="test" if way.other_language == language else f"test with {way.other_language}",
+            direction=way.direction,
+            value=f"hit_rate_at_{k}",
+            values=way.hits[:, KS.index(k)],
+            clusters=way.clusters,
+            members=np.arange(way.num_items),
+        )
+        for way in ways
+    ]
+
+
 ASKS: Mapping[type, Asks] = MappingProxyType(
-    {RetrievalData: _retrieval, ClassificationData: _classification, BitextData: _bitext}
+    {
+        RetrievalData: _retrieval,
+        ClassificationData: _classification,
+        BitextData: _bitext,
+        CaptionTextData: _caption_text,
+    }
 )
 
 

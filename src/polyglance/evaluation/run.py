@@ -12,6 +12,7 @@ from polyglance import errors, evaluation
 from polyglance.encoding.cache import MediaCache
 from polyglance.encoding.texts import VectorCache
 from polyglance.evaluation import identity
+from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder, TextRouter, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side, SpaceTower
@@ -24,6 +25,7 @@ from polyglance.tasks import ItemData, TaskData, load_task
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
 from polyglance.tasks.retrieval import RetrievalData
+from polyglance.towers import beside, declared_languages
 from polyglance.vectors import Vectors, unit
 
 Contents = TypeVar("Contents", bound=ItemData)
@@ -110,7 +112,13 @@ def evaluate(
         text = load(model, "text")
         router = TextRouter(text.dim, lambda: text, loaded)
         whose = _identity(_text_parts(text, loaded))
-        rows = scored(router, texts, languages=languages, model_id=whose)
+        rows = scored(
+            router,
+            texts,
+            languages=languages,
+            model_id=whose,
+            supported=supported_languages(model, text, loaded),
+        )
         return _some(rows, task=task, languages=languages or texts.languages)
     content = load(model, "content")
     if image_vectors is not None:
@@ -139,8 +147,25 @@ def evaluate(
             contents_id=there.contents_id,
             model_id=model_id(encoder),
             dropped_names=dropped_names,
+            supported=supported_languages(model, encoder.text, loaded),
         )
     return _some(rows, task=task, languages=languages or found.languages)
+
+
+def supported_languages(model: str, text: Side, pack: LanguagePack | None) -> frozenset[str] | None:
+    """The languages that a model is said to know; None where nothing says so.
+
+    Those of its text tower, and with a pack those that the pack lists, English by the teacher
+    included.
+
+    Source: M2M, tables 3 and 9 average over the languages that each encoder supports (its table 4).
+    """
+    folder = Path(model)
+    reference = beside(folder, text.reference) if folder.is_dir() else text.reference
+    found = set(declared_languages.languages_of(text.tower, reference))
+    if pack is not None:
+        found |= {*pack.manifest.languages, ENGLISH}
+    return frozenset(found) or None
 
 
 def _some(rows: list[Result], *, task: str, languages: Sequence[str]) -> list[Result]:
@@ -196,13 +221,13 @@ def _of(
     set_aside: Callable[[Quarantined], None] | None,
 ) -> Sequence[str] | None:
     """Which languages to measure: of a classification, those that can be asked in this way."""
-    if not isinstance(data, ClassificationData) or data.variant != "translated":
+    if not isinstance(data, ClassificationData) or len(data.languages) == len(data.labels):
         return languages
     wanted = list(data.labels) if languages is None else languages
     if set_aside is not None:
         for language in wanted:
             if language in data.labels and language not in data.languages:
-                set_aside(Quarantined(language, "they have no --prompts translated"))
+                set_aside(Quarantined(language, f"they have no --prompts {data.variant}"))
     return [language for language in wanted if language in data.languages]
 
 
@@ -232,7 +257,7 @@ def subset_at_hand(
         data = data.only(list(tower.ids), reason="vectors_missing")
         given = encoder.encode_items(data.item_ids)
         return Subset(data=data, vectors=given, contents_id=identity.vectors_id(given))
-    named = _media_files(data, images, modality=tower.modality)
+    named = media_files(data, images, modality=tower.modality)
     data = data.only([item.id for item in named.items], reason="items_missing")
     found = MediaCache().encode(named.items, tower)
     if found.quarantined:
@@ -302,7 +327,7 @@ def _identity(parts: Sequence[str]) -> str:
     return digests.of_parts(["\n".join(parts)])
 
 
-def _media_files(data: ItemData, folder: Path | None, *, modality: Modality) -> named_items.Named:
+def media_files(data: ItemData, folder: Path | None, *, modality: Modality) -> named_items.Named:
     """Where the items are: the task's own files, or files of those names."""
     if data.media_files:
         return named_items.Named(items=data.media_files, damaged_tars=())

@@ -87,6 +87,7 @@ DATASET_ALIASES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "multi30k": {},
         "flickr8k": {"zh": "zho_Hans"},
         "sts17": {},
+        "audiocaps": {},
         "clip-benchmark": {"cn": "zho_Hans", "jp": "jpn_Jpan", "zh": "zho_Hans"},
         "imagenet": {"cn": "zho_Hans", "jp": "jpn_Jpan"},
         "babel-imagenet": {

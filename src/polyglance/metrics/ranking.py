@@ -61,7 +61,7 @@ class RankStatistics:
     """Where the best positive of each query stands; every rank metric follows from it.
 
     Attributes:
-        num_candidates: M.
+        num_candidates: M, whatever is excluded.
         query_rows: (Q,) which of the N queries: all, unless some without a positive were left out.
         above: (Q,) candidates that score higher than the best positive; none is a positive.
         tied_negatives: (Q,) candidates that are no positives and tie with the best positive.
@@ -81,6 +81,7 @@ def rank_statistics(
     *,
     relevance: Integers | Relevance,
     without_positive: WithoutPositive = "refuse",
+    excluded: Integers | None = None,
     block_rows: int = BLOCK_ROWS,
 ) -> RankStatistics:
     """Count, for each query, the candidates above and level with its best positive.
@@ -90,11 +91,12 @@ def rank_statistics(
         candidates: (M, D), finite.
         relevance: The one positive of each query, (N,), or a map.
         without_positive: What to do with a query that has no positive.
+        excluded: (N,) a candidate that the query does not look among, as itself; no positive.
         block_rows: Rows of a tile of scores, 1 or more.
 
     Raises:
         VectorError: For vectors that are not finite or do not fit each other.
-        InputError: For relevance that does not fit, or a query without a positive.
+        InputError: For relevance or exclusions that do not fit, or a query without a positive.
 
     >>> found = rank_statistics(np.eye(2), np.eye(2), relevance=np.array([1, 1]))
     >>> found.above.tolist(), found.tied_positives.tolist()
@@ -102,7 +104,11 @@ def rank_statistics(
     """
     problem = _Problem.of(queries, candidates, relevance=relevance)
     rows = problem.side(0)
+    if excluded is not None:
+        problem.check_excluded(excluded)
     _count_tiles(problem, sides=(rows,), block_rows=block_rows)
+    if excluded is not None:
+        rows.leave_out(problem, excluded)
     return rows.statistics(problem, without_positive=without_positive)
 
 
@@ -207,6 +213,18 @@ class _Problem:
             tied=np.zeros(len(own), dtype=np.int64),
         )
 
+    def check_excluded(self, excluded: Integers) -> None:
+        """Refuse exclusions of another number, out of range, or of a positive."""
+        fits = excluded.shape == (len(self.queries),) and bool(
+            ((excluded >= 0) & (excluded < len(self.candidates))).all()
+        )
+        if not fits or (excluded[self.pair_rows] == self.pair_columns).any():
+            raise errors.InputError(
+                f"excluded {excluded.shape} of {len(self.queries)} queries; it names one candidate "
+                f"a query, from 0 to {len(self.candidates) - 1}, and none that is right",
+                hint="give the place of each query itself among the candidates",
+            )
+
     @property
     def query_scale(self) -> float:
         """A power of two that brings the queries near length 1."""
@@ -231,6 +249,14 @@ class _Side:
     above: Integers  # (n,)
     tied: Integers  # (n,) positives included
     counting: threading.Lock = field(default_factory=threading.Lock)  # held while adding to them
+
+    def leave_out(self, problem: _Problem, excluded: Integers) -> None:
+        """Take one candidate a query out of the counts, by the scores that counted it."""
+        rows = np.arange(len(excluded))
+        scores = _pair_scores(problem.queries, problem.candidates, rows=rows, columns=excluded)
+        difference = scores - self.best
+        self.above[:] -= difference > self.tie
+        self.tied[:] -= np.abs(difference) <= self.tie
 
     def statistics(self, problem: _Problem, *, without_positive: WithoutPositive) -> RankStatistics:
         """What was counted, once all tiles are done."""

@@ -101,6 +101,7 @@ def _section(rows: Sequence[Result], *, model_order: Sequence[str]) -> Section:
         dropped=tuple(_dropped(rows)),
         repeated=tuple(_repeated(rows)),
         prompts_taken=_prompts_taken(rows),
+        supported=_supported(rows),
         model_ids=model_ids,
         data_ids=data_ids,
         code_versions=tuple(sorted({row.code_version for row in rows})),
@@ -237,3 +238,13 @@ def _prompts_taken(rows: Sequence[Result]) -> dict[str, int]:
         if row.prompts_taken not in ("", row.variant):
             found.setdefault(row.prompts_taken, set()).add(row.language)
     return {name: len(members) for name, members in sorted(found.items())}
+
+
+def _supported(rows: Sequence[Result]) -> dict[str, frozenset[str]]:
+    """Languages that each model is said to know, of models of which that is known."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        if row.supported is not None:
+            known = found.setdefault(row.called, set())
+            known.update({row.language} if row.supported else ())
+    return {model: frozenset(languages) for model, languages in found.items()}

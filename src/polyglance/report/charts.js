@@ -50,6 +50,15 @@ const reportCharts = (page) => {
     return rows;
   }
 
+  function resourceRows(part, view) {
+    const { languages, models } = part.numbers;
+    const counts = data.resources[+part.state.resource];
+    return models.flatMap((model, m) => part.shown.flatMap((i) => {
+      const [x, y] = [counts[languages[i].place], number(view, "values", m, i)];
+      return x == null || y == null ? [] : [pointOf(languages[i], model, { x, y, opacity: 0.8 })];
+    }));
+  }
+
   function pointOf(language, model, place) {
     const slot = data.slots[model];
     return {
@@ -148,6 +157,8 @@ const reportCharts = (page) => {
       spec: data.specs.bars, rows: barRows(part, view), height: few * ROW + AXIS,
       signals: { before_colour: colour("--before"), after_colour: colour(`--m${slot}`), ink },
     }));
+    draw(part, "resources", () => (
+      { spec: data.specs.resources, rows: resourceRows(part, view) }));
     draw(part, "scatter", () => {
       const rows = scatterRows(part, view);
       const ends = rows.flatMap((row) => [row.x, row.y]);

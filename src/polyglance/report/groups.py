@@ -11,10 +11,16 @@ from polyglance.report import tables, wording
 from polyglance.report.tables import Figure, View
 
 TITLES: Mapping[groups.By, str] = MappingProxyType(
-    {"resources": "Resources", "script": "Script", "family": "Family"}
+    {
+        "resources": "Resources",
+        "babel-imagenet-100": "Babel-ImageNet’s 100",
+        "script": "Script",
+        "family": "Family",
+    }
 )
 _RESOURCES = MappingProxyType({"high": "high", "mid": "mid", "low": "low", "very-low": "very low"})
 UNKNOWN_RESOURCES = "not in Babel-ImageNet"
+NOT_EVALUATED = "not among the 100"
 
 
 @cache
@@ -28,6 +34,8 @@ def group_of(language: str, by: groups.By) -> str:
         return wording.script_name(language.split("_")[1])
     if by == "family":
         return groups.family(language)
+    if by == "babel-imagenet-100":
+        return _RESOURCES.get(groups.evaluated_group(language) or "", NOT_EVALUATED)
     return _RESOURCES.get(groups.resource_group(language) or "", UNKNOWN_RESOURCES)
 
 
@@ -40,8 +48,8 @@ def members(languages: Sequence[str], by: groups.By) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for language in languages:
         found.setdefault(group_of(language, by), []).append(language)
-    if by == "resources":
-        order = [*_RESOURCES.values(), UNKNOWN_RESOURCES]
+    if by in ("resources", "babel-imagenet-100"):
+        order = [*_RESOURCES.values(), UNKNOWN_RESOURCES, NOT_EVALUATED]
         return {name: found[name] for name in order if name in found}
     return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
 

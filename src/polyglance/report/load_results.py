@@ -6,14 +6,14 @@ One bad file or line among many must not cost the others; what is set aside is n
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from polyglance import __version__, errors
-from polyglance.languages import registry
+from polyglance.languages import encoder_languages, registry
 from polyglance.results import exchange, schema
 from polyglance.results.repeated import Distinct
 from polyglance.results.schema import Result
@@ -167,6 +167,47 @@ def renamed(gathered: Gathered, renames: Sequence[str]) -> tuple[Gathered, list[
     }
     said = [f"{new} is {old} ({id_[:12]})" for (old, id_), new in new_names.items()]
     return replace(gathered, by_file=by_file), said
+
+
+def lists(given: Sequence[str], gathered: Gathered) -> dict[str, frozenset[str]]:
+    """Lists of languages by model, as somebody names them.
+
+    Args:
+        given: `MODEL=LIST`; the list as `encoder_languages.languages_in` takes it.
+        gathered: What the files hold, under the names that the report gives.
+
+    Raises:
+        ConfigError: For another form.
+        UnknownNameError: For a model without results.
+        LanguageError: For a list that is none.
+    """
+    found = {}
+    for one in given:
+        # A reference may hold the sign itself, as in ?space=NAME.
+        model, sign, listed = one.rpartition("=")
+        if not sign or not model:
+            raise errors.ConfigError(
+                f"{one!r} is not of the form MODEL=LIST",
+                hint="as clip=de,fr or clip=LaBSE; the model is called as in the report",
+            )
+        if model not in gathered.models:
+            raise errors.unknown_name("model among the results", model, allowed=gathered.models)
+        found[model] = encoder_languages.languages_in(listed)
+    return found
+
+
+def supporting(gathered: Gathered, supported: Mapping[str, Collection[str]]) -> Gathered:
+    """The same results, where some models are said to know these languages and no others."""
+    by_file = {
+        path: [
+            replace(row, supported=encoder_languages.among(row.language, supported[row.called]))
+            if row.called in supported
+            else row
+            for row in rows
+        ]
+        for path, rows in gathered.by_file.items()
+    }
+    return replace(gathered, by_file=by_file)
 
 
 def _said(path: Path, whole: schema.Whole) -> Sequence[str]:

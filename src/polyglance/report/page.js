@@ -42,7 +42,7 @@
   const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
   const kinds = data.languages.groups;
   const known = data.languages.id.map((id, i) => ({
-    id, english: data.languages.english[i], own: data.languages.own[i],
+    id, place: i, english: data.languages.english[i], own: data.languages.own[i],
     group: Object.fromEntries(Object.entries(kinds).map(([by, k]) => [by, k.of[i]])),
   }));
   const groupName = (language, by) => kinds[by].names[language.group[by]];
@@ -61,7 +61,7 @@
     const start = {
       ...Object.fromEntries(AXES.map((axis) => [axis, first[axis]])),
       after: String(best), sort: `m${best}`, order: "desc", filter: "", group: "",
-      by: "resources", all: "",
+      by: "resources", all: "", resource: "0",
     };
     return {
       numbers, at, place, rows, search, start, state: { ...start },
@@ -263,6 +263,7 @@
       if (!$(part.at, `th[data-key="${CSS.escape(part.state.sort)}"]`)) part.state.sort = part.start.sort;
       if (!part.numbers.models[part.state.after]) part.state.after = part.start.after;
       if (!kinds[part.state.by]) part.state.by = part.start.by;
+      if (!data.resources[part.state.resource]) part.state.resource = part.start.resource;
       show(part);
     }
   }

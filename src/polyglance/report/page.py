@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from polyglance.metrics import significance
@@ -12,8 +13,10 @@ from polyglance.report import (
     document,
     hard_languages,
     headline,
+    language_lists,
     payload,
     published_table,
+    resources,
     tables,
     task_pairs,
     wording,
@@ -34,6 +37,8 @@ def write_report(
     notes: Sequence[str] = (),
     modality: str = "image",
     comparison: Mapping[str, Any] | None = None,
+    distilled: Mapping[str, Collection[str]] = MappingProxyType({}),
+    counts: resources.Counts = MappingProxyType({}),
 ) -> Path:
     """Write results as one HTML file that needs no network.
 
@@ -47,6 +52,8 @@ def write_report(
         notes: Plain sentences to be read with the numbers.
         modality: What the content items are.
         comparison: A comparison of recipes (`compare.Comparison.as_json()`), shown first.
+        distilled: By model, the languages that it was distilled in.
+        counts: Resources by what they count and language, beside those that are known.
 
     Returns:
         `path`.
@@ -64,8 +71,13 @@ def write_report(
     pairs = task_pairs.task_pairs(sections)
     pairs_of_views = task_pairs.payload(pairs, sections, modality=modality)
     order = list(dict.fromkeys(name for section in sections for name in section.languages))
+    counted = {**counts, **resources.known_counts()}
     data = {
         "languages": payload.of_languages(order),
+        "resources": [
+            [resources.count_of(by_language, language) for language in order]
+            for by_language in counted.values()
+        ],
         "sections": [
             payload.of_section(
                 section, order=order, baseline=baseline, after=_after(section, baseline)
@@ -77,6 +89,7 @@ def write_report(
             "bars": plots.bars(),
             "heat": plots.heat(),
             "pair": plots.pair(),
+            "resources": plots.resources(),
             "scatters": [_scatter(section) for section in sections],
         },
         "shapes": headline.SHAPES,
@@ -101,8 +114,17 @@ def write_report(
         slots=slots,
         labels=labels,
         sections=[
-            _task(section, results, baseline=baseline, modality=modality) for section in sections
+            _task(
+                section,
+                results,
+                baseline=baseline,
+                modality=modality,
+                distilled=distilled,
+                counts=counted,
+            )
+            for section in sections
         ],
+        resource_names=list(counted),
         num_languages=len(order),
         num_models=len({name for section in sections for name in section.models}),
         tasks=list(dict.fromkeys(section.task for section in sections)),
@@ -120,7 +142,13 @@ def write_report(
 
 
 def _task(
-    section: Section, results: Sequence[Result], *, baseline: str, modality: str
+    section: Section,
+    results: Sequence[Result],
+    *,
+    baseline: str,
+    modality: str,
+    distilled: Mapping[str, Collection[str]],
+    counts: resources.Counts,
 ) -> dict[str, Any]:
     """What the template of a task shows, beside the section itself."""
     main, after = section.views[0], _after(section, baseline)
@@ -138,6 +166,9 @@ def _task(
         "sorted_by": sorted_by,
         "languages": tables.in_order_of(main, section.languages, model=sorted_by),
         "hard": hard_languages.hard_languages(main),
+        "supported": language_lists.supported_means(section),
+        "distilled": language_lists.distilled_languages(section, distilled),
+        "resources": resources.correlations(section, counts),
         "published": [
             (view, rows)
             for key, rows in published_table.beside(section, results).items()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from polyglance.languages import registry
 from polyglance.report import (
     building,
     groups,
     hard_languages,
+    language_lists,
     published_table,
+    resources,
     tables,
     wording,
 )
@@ -44,6 +47,7 @@ CSV_COLUMNS = (
     "num_dropped",
     "captions_duplicated",
     "prompts_taken",
+    "supported",
     "model",
     "model_id",
     "data_id",
@@ -60,11 +64,14 @@ def write_markdown(
     baseline: str,
     notes: Sequence[str] = (),
     modality: str = "image",
+    distilled: Mapping[str, Collection[str]] = MappingProxyType({}),
+    counts: resources.Counts = MappingProxyType({}),
 ) -> Path:
     """Write the numbers of the page as Markdown tables.
 
     Every measure as means; models, groups and languages in the main value of each split,
-    direction, variant and partner; published numbers; what was dropped.
+    direction, variant and partner; supported and distilled languages; correlations with resources;
+    published numbers; what was dropped.
 
     Args:
         path: The file to write; its folder is made.
@@ -74,6 +81,8 @@ def write_markdown(
         baseline: The model the others are compared with.
         notes: Plain sentences to be read with the numbers.
         modality: What the content items are.
+        distilled: As for `page.write_report`.
+        counts: As for `page.write_report`.
 
     Returns:
         `path`.
@@ -94,6 +103,9 @@ def write_markdown(
             lines += ["", f"### {_cell(tables.view_name(view.key, modality=modality))}", ""]
             lines += [*_model_rows(view), "", *_group_rows(view), ""]
             lines += _language_rows(section, view)
+        lines += _supported_rows(section, modality=modality)
+        lines += _distilled_rows(section, distilled, modality=modality)
+        lines += _resource_rows(section, {**counts, **resources.known_counts()})
         lines += _hard_rows(section, modality=modality)
         lines += _published_rows(section, results, modality=modality)
         lines += _dropped_rows(section)
@@ -149,6 +161,7 @@ def _csv_rows(result: Result) -> Iterable[list[object]]:
             json.dumps(dict(result.num_dropped), ensure_ascii=False),
             result.captions_duplicated,
             result.prompts_taken,
+            {True: "yes", False: "no", None: ""}[result.supported],
             result.called,
             result.model_id,
             result.data_id,
@@ -187,6 +200,59 @@ def _group_rows(view: View) -> list[str]:
         for name, (count, means) in groups.group_means(view, by).items():
             cells = " | ".join(_figure(figure) for figure in means.values())
             lines.append(f"| {title}: {_cell(name)} | {count} | {cells} |")
+    return lines
+
+
+def _supported_rows(section: Section, *, modality: str) -> list[str]:
+    """Each model over the languages that it is said to know."""
+    found = language_lists.supported_means(section)
+    if not found:
+        return []
+    lines = ["", "### Over supported languages", ""]
+    lines += _head(["Measure", "Model"], ["Supported", "Mean over them"])
+    for view, means in found:
+        name = _cell(tables.view_name(view.key, modality=modality))
+        for model, row in means.items():
+            share = f"{row.num_supported} of {row.num_measured}"
+            lines.append(f"| {name} | {_cell(model)} | {share} | {_figure(row.figure)} |")
+    return lines
+
+
+def _distilled_rows(
+    section: Section, lists: Mapping[str, Collection[str]], *, modality: str
+) -> list[str]:
+    """Languages that a model was distilled in beside the others of their group."""
+    lines: list[str] = []
+    for view, found in language_lists.distilled_languages(section, lists):
+        name = _cell(tables.view_name(view.key, modality=modality))
+        for one in found:
+            lines += ["", f"### Distilled languages of {_cell(one.model)}: {name}", ""]
+            lines += _head(
+                ["Resources", "Model"], ["Distilled", "Mean", "Mean of the others", "Difference"]
+            )
+            for row in one.rows:
+                figures = (row.distilled, row.others, row.difference)
+                cells = " | ".join(_figure(figure) for figure in figures)
+                share = f"{row.num_distilled} of {row.num_languages}"
+                lines.append(f"| {row.group} | {_cell(row.model)} | {share} | {cells} |")
+    return lines
+
+
+def _resource_rows(section: Section, counts: resources.Counts) -> list[str]:
+    """How the main figures go with counts of resources."""
+    rows = resources.correlations(section, counts)
+    if not rows:
+        return []
+    lines = ["", "### Against resources", ""]
+    lines += _head(["Resources", "Model"], ["Languages", "Spearman", "Pearson, of the logarithm"])
+    for row in rows:
+        cells = " | ".join(
+            f"{one.mean:.2f} ({one.low:.2f} to {one.high:.2f})"
+            for one in (row.found.spearman, row.found.pearson)
+        )
+        lines.append(
+            f"| {_cell(row.resource)} | {_cell(row.model)} | {row.found.num_points} | {cells} |"
+        )
     return lines
 
 

@@ -84,6 +84,33 @@ def pair() -> Spec:
     return _spec(alt.layer(_points(across=ACROSS, up=UP, scale=alt.Scale(zero=False))))
 
 
+def resources() -> Spec:
+    """One point a language and model: its resources across on a logarithmic axis, its score up.
+
+    Rows as for `scatter`; `x` is a count above 0.
+    """
+    count = alt.Axis(format="~s", tickCount=5, domain=False, grid=False)
+    points = (
+        alt.Chart(alt.NamedData(name="rows"))
+        .mark_point(filled=True, size=44, strokeWidth=0)
+        .encode(
+            x=alt.X("x:Q", title=None, scale=alt.Scale(type="log"), axis=count),
+            y=alt.Y("y:Q", title=None, axis=alt.Axis(format=".1~%", tickCount=6, domain=False)),
+            color=alt.Color("colour:N", scale=None),
+            shape=alt.Shape("shape:N", scale=None),
+            opacity=alt.Opacity("opacity:Q", scale=None),
+            tooltip=[
+                alt.Tooltip("language:N", title="language"),
+                alt.Tooltip("own_name:N", title="own name"),
+                alt.Tooltip("model:N", title="model"),
+                alt.Tooltip("x:Q", title="resources", format=",~g"),
+                alt.Tooltip("y:Q", title="value", format=".1%"),
+            ],
+        )
+    )
+    return _spec(alt.layer(points))
+
+
 def heat() -> Spec:
     """A cell a model and language, languages across in the order of the rows.
 

@@ -137,6 +137,8 @@ class Section:
         dropped: Largest first.
         repeated: Languages with repeated captions, most first.
         prompts_taken: Languages by the prompts that were taken, where a variant leaves that open.
+        supported: By model, the measured languages that it is said to know; models of which
+            nothing says so are absent.
         model_ids: Fingerprint by model.
         data_ids: Fingerprints by language.
         code_versions: Of polyglance, sorted.
@@ -152,6 +154,7 @@ class Section:
     dropped: tuple[Dropped, ...]
     repeated: tuple[Repeated, ...]
     prompts_taken: Mapping[str, int]
+    supported: Mapping[str, frozenset[str]]
     model_ids: Mapping[str, str]
     data_ids: Mapping[str, str]
     code_versions: tuple[str, ...]

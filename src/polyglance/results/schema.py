@@ -79,6 +79,8 @@ class Result:
             `unique`.
         most_repeated_caption: The caption that is there most often; empty where none repeats.
         most_repeated_times: How often that is.
+        supported: Whether the model is said to know the language, by its tower, card or pack; None
+            where nothing says which languages it knows.
     """
 
     task: str
@@ -105,6 +107,7 @@ class Result:
     most_repeated_caption: str = ""
     most_repeated_times: manifest_fields.Count = 0
     dropped_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    supported: bool | None = None
 
     @property
     def called(self) -> str:

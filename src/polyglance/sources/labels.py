@@ -120,6 +120,11 @@ def languages_with_names(folder: Path) -> list[str]:
     return languages_of(_names_folder(folder), NAMES.format("*"), dataset="imagenet")
 
 
+def languages_with_templates(folder: Path) -> list[str]:
+    """Ids of the languages that `read_templates` finds in a folder, sorted."""
+    return languages_of(_names_folder(folder), TEMPLATES.format("*"), dataset="imagenet")
+
+
 def read_class_prompts(path: Path) -> dict[str, LabelSet]:
     """Translations of uCLIP: a whole prompt for each class, by the English name of the language.
 

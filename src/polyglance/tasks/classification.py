@@ -23,7 +23,7 @@ from polyglance.sources.formats import FORMATS
 from polyglance.storage import digests
 from polyglance.tasks.items import ItemData
 
-Variant = Literal["labels", "english", "translated", "best"]
+Variant = Literal["labels", "english", "translated", "human", "best"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 BARE = (labels.SLOT,)
 
@@ -62,8 +62,9 @@ class ClassificationData(ItemData):
         english: English templates, in which any language's labels may stand; None where the
             labels are whole prompts.
         variant: How classes are asked for: bare `labels`; labels in `english` templates; in
-            `translated` ones; or `best`, as Babel-ImageNet reports: translated where there are
-            such templates, else the better of the first two.
+            `translated` ones; in those that people wrote, `human`; or `best`, as Babel-ImageNet
+            reports: translated where there are such templates, else the better of the first two.
+        human: Templates that people wrote, by language, where `prompts` are translated ones.
         classes: Int64 (M,), the class of each content item.
         subset_sizes: On random subsets of how many classes accuracy is measured as well.
         links: Linked folders and files of images that were not followed, and why.
@@ -74,6 +75,7 @@ class ClassificationData(ItemData):
     prompts: Mapping[str, PromptSet]
     english: PromptSet | None
     variant: Variant = "best"
+    human: Mapping[str, PromptSet] = field(default_factory=dict)
     classes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     subset_sizes: tuple[int, ...] = ()
     links: tuple[Quarantined, ...] = ()
@@ -81,8 +83,9 @@ class ClassificationData(ItemData):
     @property
     def languages(self) -> tuple[str, ...]:
         """Ids of the languages that can be asked in this way."""
-        if self.variant == "translated":
-            return tuple(language for language in self.labels if language in self.prompts)
+        templates = {"translated": self.prompts, "human": self.human}.get(self.variant)
+        if templates is not None:
+            return tuple(language for language in self.labels if language in templates)
         return tuple(self.labels)
 
     @functools.cached_property
@@ -116,7 +119,7 @@ class ClassificationData(ItemData):
         asked = replace(self, variant=known)
         if not asked.languages:
             raise errors.UnavailableError(
-                f"{self.task} has no templates of their own in any of the languages chosen",
+                f"{self.task} has no templates of the kind {known!r} in any language chosen",
                 hint="ask with --prompts labels, english or best",
             )
         return asked
@@ -131,6 +134,8 @@ class ClassificationData(ItemData):
         translated = {} if own is None else {"translated": own.templates}
         if self.variant == "labels":
             return {"labels": BARE}
+        if self.variant == "human":
+            return {"human": self.human[language].templates}
         if self.variant == "english":
             return dict(english)
         return translated or {"labels": BARE, **english}
@@ -231,8 +236,37 @@ def load_babel_imagenet(folder: Path | None, languages: list[str] | None) -> Cla
         labels=picked(named, languages, "babel-imagenet"),
         prompts=prompts,
         english=templates,
+        human={
+            who: labels.read_templates(where, who, dataset="imagenet1k")
+            for who in labels.languages_with_templates(where)
+        },
         subset_sizes=(100,),
     )
+
+
+def load_imagenet_human_babel(
+    folder: Path | None, languages: list[str] | None
+) -> ClassificationData:
+    """ImageNet as people named it, in the classes that Babel-ImageNet has a label for.
+
+    So that both data sets ask the same: Babel-ImageNet, figure 6.
+
+    Args:
+        folder: As for `load_babel_imagenet`.
+        languages: Which ones; None takes all that both have.
+    """
+    whole = load_imagenet_human(required(folder, "imagenet-human-babel"), languages)
+    babel = load_babel_imagenet(folder, None).labels
+    shared = {}
+    for who, row in whole.labels.items():
+        named = set(babel[who].class_indices) if who in babel else set()
+        kept = [
+            pair for pair in zip(row.class_indices, row.labels, strict=True) if pair[0] in named
+        ]
+        if kept:
+            indices, names = zip(*kept, strict=True)
+            shared[who] = LabelSet(who, indices, names)
+    return replace(whole, task="imagenet-human-babel", labels=shared)
 
 
 def load_imagenet_human(folder: Path | None, languages: list[str] | None) -> ClassificationData:

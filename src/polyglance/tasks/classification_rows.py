@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from polyglance.languages.groups import language_groups
+from polyglance.languages.groups import evaluated_groups
 from polyglance.tasks import classification, neighbours, topics
 from polyglance.tasks.rows import Task
 
@@ -26,7 +26,7 @@ CLASSIFICATION: Mapping[str, Task] = MappingProxyType(
             files=("babel_imagenet-298.json", "nllb_dist13b_prompts.json", "../imagenet_names/*"),
             licence="BabelNet Non-Commercial License",
             citation="Geigle, Timofte, Glavaš 2024, Babel-ImageNet",
-            groups=functools.partial(language_groups, "resources"),
+            groups=evaluated_groups,
             load=classification.load_babel_imagenet,
         ),
         "imagenet-human": Task(
@@ -41,6 +41,19 @@ CLASSIFICATION: Mapping[str, Task] = MappingProxyType(
             licence="of their authors; research use",
             citation="collected by CLIP_benchmark",
             load=classification.load_imagenet_human,
+        ),
+        "imagenet-human-babel": Task(
+            kind="classification",
+            metric="accuracy",
+            summary="the same in the classes that Babel-ImageNet labels, to compare the two",
+            num_languages=5,
+            policy="none",
+            images="ImageNet's validation images, a folder for each WordNet id",
+            folder="babel_imagenet",
+            files=("babel_imagenet-298.json", "nllb_dist13b_prompts.json", "../imagenet_names/*"),
+            licence="of their authors; research use",
+            citation="Geigle, Timofte, Glavaš 2024, Babel-ImageNet, figure 6",
+            load=classification.load_imagenet_human_babel,
         ),
         "imagenet-neighbours": Task(
             kind="classification",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from polyglance.tasks import text
+from polyglance.tasks import caption_text, text
 from polyglance.tasks.rows import Task
 from polyglance.tasks.text_groups import tatoeba_groups
 
@@ -47,6 +47,30 @@ TEXT: Mapping[str, Task] = MappingProxyType(
             licence="CC-BY-NC-4.0",
             citation="Visheratin, 2023 (NLLB-CLIP)",
             load=text.load_xtd200_text,
+        ),
+        "xm3600-text": Task(
+            kind="text",
+            metric="hit_rate",
+            summary="do captions of Crossmodal-3600 find those of the same photo? and in English?",
+            num_languages=36,
+            policy="unique",
+            folder="xm3600",
+            files=("captions_LANG.json",),
+            licence="CC-BY-4.0",
+            citation="Thapliyal et al., EMNLP 2022; as M2M, section 6, asks them",
+            load=caption_text.load_xm3600_text,
+        ),
+        "audiocaps-text": Task(
+            kind="text",
+            metric="hit_rate",
+            summary="do captions of AudioCaps' test find those of the same clip? and in English?",
+            num_languages=1,
+            policy="unique",
+            folder="audiocaps",
+            files=("test.csv or test.LANG.csv",),
+            licence="MIT",
+            citation="Kim et al., NAACL 2019; as M2M, section 6, asks them",
+            load=caption_text.load_audiocaps_text,
         ),
         "bitext": Task(
             kind="text",

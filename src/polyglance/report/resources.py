@@ -1,0 +1,126 @@
+"""Scores against how well resourced languages are: points and correlations.
+
+Babel-ImageNet's figure 4 takes the tokens that XLM-R was pre-trained on, its figure 7 the captions
+of a data set; whoever has other counts brings them.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from polyglance import errors
+from polyglance.languages import groups, registry
+from polyglance.metrics import significance
+from polyglance.metrics.significance import Correlation
+from polyglance.report import tables
+from polyglance.report.tables import Section, View
+from polyglance.sources.text_lines import read_lines
+
+SEED = 21
+TOKENS = "million tokens that XLM-R was pre-trained on"
+CLASSES = "ImageNet classes with a label in Babel-ImageNet"
+# A number for each language that has one, by what it counts.
+Counts = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceCorrelation:
+    """How a model's scores go with one kind of resources.
+
+    Attributes:
+        resource: What was counted.
+        model: Whose scores.
+        found: Over the languages other than English; of the logarithm of the count.
+    """
+
+    resource: str
+    model: str
+    found: Correlation
+
+
+@cache
+def known_counts() -> Counts:
+    """What is counted for languages everywhere: XLM-R's tokens and Babel-ImageNet's classes."""
+    ids = [row.id for row in registry.all_languages()]
+    counters = {TOKENS: groups.num_xlm_r_tokens, CLASSES: groups.num_babel_imagenet_classes}
+    return MappingProxyType(
+        {
+            name: MappingProxyType({one: float(n) for one in ids if (n := count(one)) is not None})
+            for name, count in counters.items()
+        }
+    )
+
+
+def read_counts(path: Path) -> dict[str, dict[str, float]]:
+    """Somebody's own counts: a table with a head, a language code and a number above 0 a line.
+
+    Args:
+        path: Tab-separated; the second column's name says what is counted.
+
+    Raises:
+        UnavailableError: There is no such file.
+        InputError: Another form; names the line.
+    """
+    rows = list(csv.reader(read_lines(path), delimiter="\t"))
+    if len(rows) < 2 or len(rows[0]) != 2:
+        raise errors.InputError(
+            f"{path} is no table of two columns with a head and a line or more",
+            hint="give a language code and a number a line, tab-separated; the head names both",
+        )
+    counts: dict[str, float] = {}
+    for number, row in enumerate(rows[1:], 2):
+        try:
+            language, count = registry.normalise_language(row[0]), float(row[1])
+        except (ValueError, IndexError, errors.LanguageError) as error:
+            raise errors.InputError(
+                f"{path}, line {number}: {row!r} is no language and number",
+                hint="give a language code and a number above 0, tab-separated",
+            ) from error
+        if not 0 < count < math.inf or language in counts:
+            raise errors.InputError(
+                f"{path}, line {number}: {row[1]} for {language}; a number above 0, once",
+                hint="leave out languages of which there is nothing",
+            )
+        counts[language] = count
+    return {rows[0][1].strip() or path.stem: counts}
+
+
+def count_of(counts: Mapping[str, float], language: str) -> float | None:
+    """The count of a language, or of the one that it is a data set's variety of."""
+    return counts.get(language, counts.get(registry.get_language(language).base_id))
+
+
+def correlations(section: Section, counts: Counts) -> list[ResourceCorrelation]:
+    """How each model's main figures go with each count; nothing where too few languages have both.
+
+    Source: Babel-ImageNet, figures 4 and 7 (Spearman's rank correlation).
+    """
+    return [
+        ResourceCorrelation(resource=name, model=model, found=found)
+        for name, by_language in counts.items()
+        for model in section.views[0].figures
+        if (found := _correlation(section.views[0], model, by_language)) is not None
+    ]
+
+
+def _correlation(view: View, model: str, counts: Mapping[str, float]) -> Correlation | None:
+    points = [
+        (language, math.log10(count), figure.value)
+        for language, figure in view.figures[model].items()
+        if language != tables.ENGLISH and (count := count_of(counts, language)) is not None
+    ]
+    try:
+        return significance.correlate(
+            [point[1] for point in points],
+            [point[2] for point in points],
+            clusters=[point[0] for point in points],
+            seed=SEED,
+        )
+    except errors.InputError:  # too few points, or all the same
+        return None
