@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,3 +89,77 @@ def test_penalty_must_be_positive():
     x, y, _ = world()
     with pytest.raises(errors.ConfigError, match="above zero"):
         closed_form.ridge(x, y, penalty=0.0)
+
+
+def rotation_by_hand(x, y):
+    """Schönemann's rotation between equal widths, the narrower side padded with zeros."""
+    width = max(x.shape[1], y.shape[1])
+    wide_x = np.pad(x, ((0, 0), (0, width - x.shape[1]))).astype(np.float64)
+    wide_y = np.pad(y, ((0, 0), (0, width - y.shape[1]))).astype(np.float64)
+    turned, _ = scipy.linalg.orthogonal_procrustes(wide_x, wide_y)
+    return turned.T[: y.shape[1], : x.shape[1]]
+
+
+@pytest.mark.parametrize(("dim_in", "dim_out"), [(5, 5), (4, 6), (7, 4)])
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("scaling", ["uniform", "diagonal"])
+def test_procrustes_is_the_rotation_and_the_least_squares_factors(
+    dim_in, dim_out, centred, scaling
+):
+    x, y, _ = world(3, num_rows=200, dim_in=dim_in, dim_out=dim_out, noise=0.5)
+    found = closed_form.procrustes(
+        closed_form.moments(closed_form.paired_blocks(x, y, block_rows=64)),
+        centred=centred,
+        scaling=scaling,
+    )
+    mean_x, mean_y = (x.mean(0), y.mean(0)) if centred else (np.zeros(dim_in), np.zeros(dim_out))
+    rotation = rotation_by_hand(x - mean_x, y - mean_y)
+    turned = (x - mean_x) @ rotation.T
+    if scaling == "uniform":
+        factors = np.linalg.lstsq(turned.reshape(-1, 1), (y - mean_y).reshape(-1), rcond=None)[0]
+    else:
+        factors = np.array(
+            [
+                np.linalg.lstsq(turned[:, [j]], (y - mean_y)[:, j], rcond=None)[0][0]
+                for j in range(dim_out)
+            ]
+        )
+    if dim_in < dim_out and scaling == "diagonal":
+        # What the inputs cannot reach is arbitrary in the padded rotation: compare what is given.
+        assert np.isfinite(found.weight).all()
+    np.testing.assert_allclose(found(x), turned * factors + mean_y, atol=2e-3)
+
+
+@pytest.mark.parametrize(("dim_in", "dim_out"), [(5, 5), (4, 6), (7, 4)])
+def test_no_other_rotation_has_larger_inner_products(dim_in, dim_out):
+    x, y, _ = world(1, dim_in=dim_in, dim_out=dim_out, noise=1.0)
+    found = closed_form.procrustes(
+        closed_form.moments([(x, y)]), centred=False, scaling="uniform"
+    ).weight
+    size = np.sqrt(np.square(found).sum() / min(dim_in, dim_out))
+    rotation = found / size
+    product = rotation @ rotation.T if dim_in >= dim_out else rotation.T @ rotation
+    np.testing.assert_allclose(product, np.eye(min(dim_in, dim_out)), atol=1e-4)
+    best = np.sum((x @ rotation.T) * y)
+    rng = np.random.default_rng(0)
+    for small in (1e-3, 0.1, 2.0):
+        for _ in range(20):
+            skew = small * rng.standard_normal((dim_out, dim_out))
+            other = scipy.linalg.expm(skew - skew.T) @ rotation
+            assert np.sum((x @ other.T) * y) <= best * (1 + 1e-5)
+
+
+def test_procrustes_finds_a_rotation_that_is_there_and_ridge_agrees():
+    rng = np.random.default_rng(5)
+    turn = np.linalg.qr(rng.standard_normal((6, 6)))[0].astype(np.float32)
+    x = rng.standard_normal((300, 6)).astype(np.float32)
+    y = 1.7 * x @ turn.T + np.float32(0.3)
+    found = closed_form.procrustes(closed_form.moments([(x, y)]), centred=True, scaling="uniform")
+    np.testing.assert_allclose(found.weight, 1.7 * turn, atol=1e-4)
+    np.testing.assert_allclose(found.bias, 0.3, atol=1e-4)
+
+
+def test_a_constant_input_has_a_rotation_of_nothing():
+    x, y = np.ones((9, 3), np.float32), np.eye(9, 4, dtype=np.float32)
+    found = closed_form.procrustes(closed_form.moments([(x, y)]), centred=True, scaling="diagonal")
+    np.testing.assert_allclose(found(x), np.tile(y.mean(0), (9, 1)), atol=1e-6)

@@ -98,3 +98,34 @@ def test_what_is_frozen_is_no_trainable_parameter():
     for parameter in head.mlps[0].parameters():
         parameter.requires_grad_(False)
     assert linear.count_parameters(head) == 3 * 3 + 3
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3, 9])
+def test_a_head_of_low_rank_is_the_product_of_its_factors(rank):
+    torch.manual_seed(0)
+    head = linear.LowRankHead(5, 4, rank=rank)
+    x = torch.randn(6, 5)
+    by_hand = x @ head.down.weight.T @ head.up.weight.T + head.up.bias
+    torch.testing.assert_close(head(x), by_hand)
+    np.testing.assert_allclose(head.fold()(x.numpy()), by_hand.detach().numpy(), atol=1e-5)
+    assert np.linalg.matrix_rank(head.fold().weight) == min(rank, 4)
+    assert linear.count_parameters(head) == 9 * rank + 4
+
+
+@pytest.mark.parametrize("rank", [1, 2, 4, 9])
+def test_a_head_of_low_rank_starts_at_the_nearest_map_of_its_rank(rank):
+    rng = np.random.default_rng(0)
+    solution = affine.AffineMap(
+        rng.standard_normal((4, 5)).astype(np.float32), rng.standard_normal(4).astype(np.float32)
+    )
+    head = linear.LowRankHead(5, 4, rank=rank)
+    head.start_from(solution)
+    left, sizes, right = np.linalg.svd(solution.weight)
+    nearest = sum(sizes[i] * np.outer(left[:, i], right[i]) for i in range(min(rank, 4)))
+    np.testing.assert_allclose(head.fold().weight, nearest, atol=1e-5)
+    np.testing.assert_allclose(head.fold().bias, solution.bias, atol=1e-6)
+
+
+def test_a_rank_below_one_is_refused():
+    with pytest.raises(errors.ConfigError, match="rank 0; it must be 1 or more"):
+        linear.LowRankHead(5, 4, rank=0)

@@ -29,6 +29,13 @@ SMALL = {"batch_size": "12", "num_buckets": "500", "width": "16"}
 EXPECTED = {
     "ridge": ({}, "unchanged", OF_ENGLISH | {"penalty", "dev_hit_rate_at_1"}),
     "m2m": ({"num_epochs": "2"}, "unchanged", OF_ENGLISH | {"best_step", "dev_hit_rate_at_1"}),
+    "procrustes": ({}, "unchanged", OF_ENGLISH | {"dev_hit_rate_at_1"}),
+    "low-rank": ({"num_epochs": "2"}, "unchanged", OF_ENGLISH | {"best_step", "dev_hit_rate_at_1"}),
+    "residual-mlp": (
+        {"num_epochs": "2"},
+        "unchanged",
+        OF_ENGLISH | {"best_step", "dev_hit_rate_at_1"},
+    ),
     "uclip": (
         {"dim": "8", "least_steps": "3", "num_epochs": "1", "batch_size": "16"},
         "head",

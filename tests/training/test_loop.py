@@ -2,14 +2,13 @@ import ast
 import json
 import math
 import sys
-import types
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import torch
 from torch import nn
 
+import tracked
 from polyglance import errors, progress, training
 from polyglance.training import optimizer_step
 
@@ -379,41 +378,31 @@ def test_a_real_bar_shows_the_note(monkeypatch, capsys):
     assert "total 0.5" in capsys.readouterr().err
 
 
-class FakeBoard:
-    made: ClassVar[list] = []
-
-    def __init__(self, folder, *, purge_step):
-        self.folder, self.purge_step, self.scalars, self.open = folder, purge_step, [], True
-        FakeBoard.made.append(self)
-
-    def add_scalar(self, name, value, step):
-        self.scalars.append((step, name, value))
-
-    def close(self):
-        self.open = False
-
-
-@pytest.mark.parametrize("installed", [True, False])
-def test_tensorboard_where_it_is_installed(tmp_path, monkeypatch, installed):
-    FakeBoard.made.clear()
-    fake = types.SimpleNamespace(SummaryWriter=FakeBoard) if installed else None
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", fake)
+def test_trackers_are_told_what_the_log_says(tmp_path):
     x, y = line_world()
-    module = nn.Linear(3, 1)
-    report = training.fit(
-        module,
-        lambda rows: {"total": (module(x[rows]) - y[rows]).square().mean()},
-        batches=training.shuffled_batches(len(x), batch_size=32, seed=0),
-        config=training.TrainConfig(num_steps=3, learning_rate=0.1),
-        run=training.RunFolder(tmp_path / "run"),
-    )
-    assert len(FakeBoard.made) == installed
-    if installed:
-        (board,) = FakeBoard.made
-        assert (board.folder, board.purge_step) == (str(tmp_path / "run" / "tensorboard"), 1)
-        totals = [value for _, name, value in board.scalars if name == "total"]
-        assert totals == [row["total"] for row in report.history]
-        assert not board.open
+
+    def fit(num_steps):
+        module = nn.Linear(3, 1)
+        nn.init.zeros_(module.weight)
+        nn.init.zeros_(module.bias)
+        with tracked.opened() as told:
+            report = training.fit(
+                module,
+                lambda rows: {"total": (module(x[rows]) - y[rows]).square().mean()},
+                batches=training.shuffled_batches(len(x), batch_size=32, seed=0),
+                config=training.TrainConfig(num_steps=num_steps, learning_rate=0.1),
+                run=training.RunFolder(tmp_path / "run"),
+                label="line",
+            )
+        return report, told
+
+    report, told = fit(3)
+    assert [(step, values["line/total"]) for step, values in told.logged] == [
+        (row["step"], row["total"]) for row in report.history
+    ]
+    assert all("line/learning_rate" in values for _, values in told.logged)
+    # What has ended is read, and not told again.
+    assert fit(3)[1].logged == []
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def command(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A field, as m2m.num_epochs=5.")
     ] = None,
+    track: options.Track = None,
     as_json: options.JsonOutput = False,
 ) -> None:
     """Train and measure every entry; --out gets compare.json, results.jsonl, packs, report.html."""
@@ -63,7 +64,7 @@ def command(
     from polyglance.compare import entries
     from polyglance.evaluation import run
     from polyglance.model.dual_encoder import DualEncoder
-    from polyglance.results import schema
+    from polyglance.results import schema, trackers
     from polyglance.tasks import get_task
     from polyglance.tasks import leakage as screening
     from polyglance.tasks.retrieval import RetrievalData
@@ -76,6 +77,7 @@ def command(
     chosen, fields = options.language_ids(languages), _settings(settings or [], ways=ways)
     compare.require_known(ways, settings=fields, seeds=range(seeds))
     screening.require_policy(leakage)
+    trackers.require(track or ())
     row = get_task(task)
     if model is None:
         from polyglance.demo.comparison import pictograms_comparison
@@ -113,7 +115,10 @@ def command(
             cache=training_data.text_cache(),
             translator=translate,
         )
-    comparison, rows = compare.compare(setup, ways)
+    about = {"model": model or "demo", "tower": tower or "", "task": task, "ways": ",".join(ways)}
+    with trackers.opened(track or (), run_name="polyglance-compare", config=about):
+        comparison, rows = compare.compare(setup, ways)
+        trackers.log_results(rows, by_model=True)
     entries.write(comparison, out / "compare.json")
     (out / "results.jsonl").unlink(missing_ok=True)
     schema.append_results(out / "results.jsonl", rows)

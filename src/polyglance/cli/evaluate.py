@@ -63,6 +63,7 @@ def command(
             "--captions", help="Of images: first, all or unique captions ask; may be repeated."
         ),
     ] = None,
+    track: options.Track = None,
     list_tasks: Annotated[bool, typer.Option("--list", help="List the tasks.")] = False,
     as_json: options.JsonOutput = False,
 ) -> None:
@@ -71,6 +72,7 @@ def command(
 
     from polyglance import errors
     from polyglance.cli import eval_tables
+    from polyglance.results import trackers
     from polyglance.tasks import TASKS, classification, get_task, load_task, retrieval
 
     if list_tasks:
@@ -89,6 +91,7 @@ def command(
         classification.variant_of(variant)
     for policy in captions or ():
         retrieval.policy_of(policy)
+    trackers.require(track or ())
     wanted = options.language_ids(languages)
     # The texts of all tasks first: a wrong folder or language shows before hours of work.
     loaded = {name: load_task(name, data, download=download) for name in dict.fromkeys(tasks)}
@@ -107,30 +110,35 @@ def command(
     # Several tasks load the model once.
     load = functools.cache(load_side)
     measured = []
-    for name, texts in loaded.items():
-        if not chosen[name]:
-            continue
-        set_aside: list[Quarantined] = []
-        rows = run.evaluate(
-            model,
-            texts,
-            pack=pack,
-            images=images,
-            image_vectors=image_vectors,
-            languages=chosen[name],
-            out=out,
-            prompts=prompts or (),
-            captions=captions or (),
-            load=load,
-            set_aside=set_aside.append,
-        )
-        measured += rows
-        groups = get_task(name).groups
-        if not as_json:
-            table = eval_tables.result_table(name, rows, groups=groups() if groups else None)
-            typer.echo(table + ("\n" if len(loaded) > 1 else ""))
-        for sentence in eval_tables.set_aside_lines(name, set_aside, num_asked=len(chosen[name])):
-            typer.secho(sentence, err=True)
+    about = {"model": model, "pack": pack or "", "tasks": ",".join(loaded)}
+    with trackers.opened(track or (), run_name="polyglance-eval", config=about):
+        for name, texts in loaded.items():
+            if not chosen[name]:
+                continue
+            set_aside: list[Quarantined] = []
+            rows = run.evaluate(
+                model,
+                texts,
+                pack=pack,
+                images=images,
+                image_vectors=image_vectors,
+                languages=chosen[name],
+                out=out,
+                prompts=prompts or (),
+                captions=captions or (),
+                load=load,
+                set_aside=set_aside.append,
+            )
+            measured += rows
+            trackers.log_results(rows)
+            groups = get_task(name).groups
+            if not as_json:
+                table = eval_tables.result_table(name, rows, groups=groups() if groups else None)
+                typer.echo(table + ("\n" if len(loaded) > 1 else ""))
+            for sentence in eval_tables.set_aside_lines(
+                name, set_aside, num_asked=len(chosen[name])
+            ):
+                typer.secho(sentence, err=True)
     if not measured:
         raise errors.UnavailableError(
             f"nothing was measured: {', '.join(loaded)} has no text in a language that is "

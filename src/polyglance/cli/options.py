@@ -53,6 +53,13 @@ Packs = Annotated[
 ]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        help="Tell a tracker too: tensorboard, wandb, mlflow or trackio; may be repeated.",
+    ),
+]
 Force = Annotated[
     bool,
     typer.Option("--force", help="Replace one of the same kind; the old stays until then."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,16 +23,19 @@ HELP = """Train a language pack for a model.
 Recipes, by what they learn from:
   ridge          English text: closed-form map, seconds for 250,000 texts
   m2m            English text: linear layers by gradient (M2M)
+  procrustes     English text: a rotation, closed form (Drift-Adapter)
+  low-rank       English text: an affine map of low rank (Drift-Adapter)
+  residual-mlp   English text: a small network behind a rotation (Drift-Adapter)
   uclip          English text and unpaired images and texts (uCLIP)
   distill        parallel text: a text tower that imitates the teacher
   babel-adapter  parallel text: an adapter a language (Babel-ImageNet)
   nllb-clip      captioned images: contrast with a live text tower (NLLB-CLIP)
   etcl           captioned images: triples of an image and two languages (ETCL)
 
-The first three need a multilingual text tower that exists (--tower). The others
-make a small one, or train the tower that is given on. What --set takes is listed
-by: polyglance train RECIPE --help. --preset published takes the paper's own
-settings in the place of the defaults; --show-config prints them and trains nothing.
+Those of English text need a multilingual text tower that exists (--tower). The
+others make a small one, or train the tower that is given on. What --set takes is
+listed by: polyglance train RECIPE --help. --preset published takes the paper's own
+settings in the place of the defaults; --show-config prints them, and trains nothing.
 
 \b
 A tenth of the data is held out (--dev-share): it measures the pack in every
@@ -120,6 +124,7 @@ def command(
         Path | None,
         typer.Option("--run", help="Folder of checkpoints and logs; the same one resumes."),
     ] = None,
+    track: options.Track = None,
     force: options.Force = False,
 ) -> None:
     """Load what the recipe needs, train, save the pack."""
@@ -133,6 +138,7 @@ def command(
     from polyglance.recipes import build_config, get_recipe
     from polyglance.recipes.data import listed_texts
     from polyglance.recipes.run import train as train_recipe
+    from polyglance.results import trackers
     from polyglance.tasks import leakage as screening
     from polyglance.training import distributed
 
@@ -148,6 +154,7 @@ def command(
     )
     screening.require_policy(leakage)
     listed_texts.require_policy(missing_texts)
+    trackers.require(track or ())
     dev = training_data.dev_of(dev_parallel, languages, share=dev_share)
     tests = training_data.load_tasks(tasks, data)
     teacher = DualEncoder.load(model)
@@ -156,21 +163,37 @@ def command(
     )
     side = training_data.text_side(tower)
     with distributed.connected():  # under torchrun; alone it does nothing
-        pack = train_recipe(
-            row,
-            screened.training_data,
-            teacher=teacher,
-            config=config,
-            tower=side,
-            cache=training_data.text_cache(),
-            run=_run_folder(run) if row.resumes else None,
-            dev=dev,
-            missing_texts=missing_texts,  # type: ignore[arg-type]  # checked above
-            about={"leakage": screened.facts},
-        )
-        if distributed.rank() == 0:
-            pack.save(out)
-            _print_pack(pack, out)
+        first = distributed.rank() == 0
+        about = {"model": model, "recipe": recipe, "tower": tower or "", **asdict(config)}
+        with trackers.opened(
+            (track or ()) if first else (), run_name="polyglance-train", config=about, folder=run
+        ):
+            pack = train_recipe(
+                row,
+                screened.training_data,
+                teacher=teacher,
+                config=config,
+                tower=side,
+                cache=training_data.text_cache(),
+                run=_run_folder(run) if row.resumes else None,
+                dev=dev,
+                missing_texts=missing_texts,  # type: ignore[arg-type]  # checked above
+                about={"leakage": screened.facts},
+            )
+            if first:
+                pack.save(out)
+                _print_pack(pack, out)
+                trackers.log(_dev_scores(pack))
+
+
+def _dev_scores(pack: LanguagePack) -> dict[str, float]:
+    """The scores on what was held out, by language, of the pack and of the model alone."""
+    return {
+        f"dev/{whose}/{language}": score
+        for language, scores in pack.manifest.languages.items()
+        for whose, score in (("pack", scores.pack), ("teacher", scores.teacher))
+        if score is not None
+    }
 
 
 def _show_config(recipe: str, given: dict[str, str], *, preset: str | None) -> None:

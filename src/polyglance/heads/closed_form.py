@@ -1,4 +1,4 @@
-"""Closed-form heads: ridge regression, in blocks.
+"""Closed-form heads: ridge regression and orthogonal Procrustes, in blocks.
 
 Legend: N rows, D_in and D_out widths.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from polyglance.vectors import Vectors, unit
 # Rows of one product. Sums inside a block are float32 (BLAS), sums over blocks float64: at 8,192
 # rows of unit vectors the block sums keep six digits, and the penalty is far above that.
 BLOCK_ROWS = 8192
+
+Scaling = Literal["uniform", "diagonal"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,3 +169,38 @@ def best_ridge(
     scores = [float((unit(s(dev_x)) * dev_y).sum(axis=1).mean()) for s in solutions]
     best = int(np.argmax(scores))
     return solutions[best], float(penalties[best])
+
+
+def procrustes(data: Moments, *, centred: bool, scaling: Scaling) -> AffineMap:
+    """The rotation that brings inputs nearest to targets, by one singular value decomposition.
+
+    With M = sum of x^T y = U S V^T, the rotation is R = V U^T, which maximises the sum of the inner
+    products of R x and y. Where the widths differ, the narrower side counts as padded with zeros to
+    the width of the wider one, where the map is a rotation: what leads out of the target's width is
+    cut off. A wider target keeps all lengths and angles then, a narrower one only those inside it.
+
+    Args:
+        data: Moments of the pairs.
+        centred: Whether means are subtracted first and the targets' mean is added behind the
+            rotation. Without it the map is a rotation about the origin, as in the paper.
+        scaling: Factors behind the rotation by least squares: one for all, or one a dimension of
+            the target.
+
+    Source: Schönemann 1966; with scaling, Schönemann and Carroll 1970; for query adapters,
+    Drift-Adapter (Vejendla 2025), which tries diagonal factors as well.
+    """
+    mean_x, mean_y = data.sum_x / data.num_rows, data.sum_y / data.num_rows
+    if not centred:
+        mean_x, mean_y = np.zeros_like(mean_x), np.zeros_like(mean_y)
+    squares = data.xx / data.num_rows - np.outer(mean_x, mean_x)  # (D_in, D_in)
+    cross = data.xy / data.num_rows - np.outer(mean_x, mean_y)  # (D_in, D_out)
+    left, _, right = np.linalg.svd(cross, full_matrices=False)
+    rotation = (left @ right).T  # (D_out, D_in)
+    explained = np.einsum("oi,io->o", rotation, cross)  # (D_out,)
+    spread = np.einsum("oi,ij,oj->o", rotation, squares, rotation, optimize=True)  # (D_out,)
+    if scaling == "uniform":
+        explained, spread = explained.sum(keepdims=True), spread.sum(keepdims=True)
+    # A dimension that never varies has nothing to scale: 0 times the floor stays 0.
+    weight = rotation * (explained / np.maximum(spread, np.finfo(np.float32).tiny))[:, None]
+    bias = mean_y - weight @ mean_x
+    return AffineMap(np.ascontiguousarray(weight, np.float32), bias.astype(np.float32))

@@ -101,6 +101,48 @@ class LinearHead(nn.Module):
         return affine.AffineMap(weight, layer.bias.detach().float().numpy().copy())
 
 
+class LowRankHead(nn.Module):
+    """An affine map of low rank, `U V^T x + t`, that folds into a plain one.
+
+    Args:
+        dim_in: Width of the vectors it takes.
+        dim_out: Width of the space.
+        rank: Width between the two factors, at least 1.
+
+    Source: Drift-Adapter (Vejendla 2025), the low-rank affine adapter.
+    """
+
+    def __init__(self, dim_in: int, dim_out: int, *, rank: int) -> None:
+        super().__init__()
+        if rank < 1:
+            raise errors.ConfigError(f"rank {rank}; it must be 1 or more", hint="try 64")
+        self.down = nn.Linear(dim_in, rank, bias=False)
+        self.up = nn.Linear(rank, dim_out)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(N, D_in) to (N, D_out), not normalised."""
+        mapped: Tensor = self.up(self.down(vectors))
+        return mapped
+
+    def fold(self) -> affine.AffineMap:
+        """The one affine map that both factors are, in NumPy."""
+        weight = (self.up.weight.double() @ self.down.weight.double()).detach().float().numpy()
+        return affine.AffineMap(weight, self.up.bias.detach().float().numpy().copy())
+
+    @torch.no_grad()
+    def start_from(self, solution: affine.AffineMap) -> None:
+        """Set both factors to the nearest map of this rank: the largest singular values, shared."""
+        left, sizes, right = np.linalg.svd(solution.weight.astype(np.float64), full_matrices=False)
+        rank = self.down.out_features
+        roots = np.sqrt(sizes[:rank])
+        self.up.weight.zero_()
+        self.down.weight.zero_()
+        # A rank above both widths leaves the last rows at zero.
+        self.up.weight[:, : len(roots)] = torch.from_numpy(left[:, :rank] * roots).float()
+        self.down.weight[: len(roots)] = torch.from_numpy(roots[:, None] * right[:rank]).float()
+        self.up.bias.copy_(torch.from_numpy(solution.bias))
+
+
 def count_parameters(module: nn.Module) -> int:
     """Number of trainable scalars.
 

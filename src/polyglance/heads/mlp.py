@@ -1,4 +1,4 @@
-"""Trainable MLP heads: two linear layers with a norm and a ReLU between them (uCLIP).
+"""Trainable MLP heads: uCLIP's, with a norm, and Drift-Adapter's, added to what they take.
 
 Legend: N rows, D_in and D_out widths, H hidden width.
 """
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from polyglance import errors
 from polyglance.heads import affine
 from polyglance.vectors import Vectors
 
@@ -73,6 +74,54 @@ class ProjectionHead(nn.Module):
         factor = gain / np.sqrt(_numpy(self.norm.running_var) + np.float32(self.norm.eps))
         bias = (first.bias - _numpy(self.norm.running_mean)) * factor + shift
         return affine.Chain((affine.AffineMap(first.weight * factor[:, None], bias), last))
+
+
+class ResidualHead(nn.Module):
+    """Two layers with a ReLU between them, added to what they take: `z + W2 relu(W1 z + b1) + b2`.
+
+    z is a fixed affine map of the input: the identity, or a rotation into the target's space. The
+    last layer starts at zero, so that training starts at z.
+
+    Args:
+        skip: The fixed map, (D_out, D_in).
+        hidden: H, at least 1.
+
+    Source: Drift-Adapter (Vejendla 2025), the residual MLP, whose skip is the identity.
+    """
+
+    def __init__(self, skip: affine.AffineMap, *, hidden: int) -> None:
+        super().__init__()
+        if hidden < 1:
+            raise errors.ConfigError(f"hidden {hidden}; it must be 1 or more", hint="try 256")
+        self._skip = skip
+        self.register_buffer("skip_weight", torch.from_numpy(skip.weight))
+        self.register_buffer("skip_bias", torch.from_numpy(skip.bias))
+        self.first = nn.Linear(skip.dim_out, hidden)
+        self.last = nn.Linear(hidden, skip.dim_out)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(N, D_in) to (N, D_out), not normalised."""
+        assert isinstance(self.skip_weight, Tensor)
+        assert isinstance(self.skip_bias, Tensor)
+        z = vectors @ self.skip_weight.T + self.skip_bias
+        found: Tensor = z + self.last(torch.relu(self.first(z)))
+        return found
+
+    def fold(self) -> affine.Chain:
+        """The same as two maps with a ReLU between them, in NumPy.
+
+        The skip goes through the ReLU in two halves, since z = relu(z) - relu(-z).
+        """
+        identity = np.eye(self._skip.dim_out, dtype=np.float32)
+        first, last = _as_map(self.first), _as_map(self.last)
+        widened = affine.AffineMap(
+            np.concatenate([first.weight, identity, -identity]),
+            np.concatenate([first.bias, np.zeros(2 * len(identity), np.float32)]),
+        )
+        weight = np.concatenate([last.weight, identity, -identity], axis=1)
+        return affine.Chain((widened.after(self._skip), affine.AffineMap(weight, last.bias)))
 
 
 def _as_map(layer: nn.Linear) -> affine.AffineMap:

@@ -27,6 +27,7 @@ DATA: Mapping[str, str] = MappingProxyType(
 )
 # The name of the papers' own settings, on the command line.
 PUBLISHED = "published"
+NOT_OF_THE_FIVE = "Drift-Adapter is measured beside the five papers, with settings chosen here"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +126,40 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 asks=("english",),
                 tower="needed",
                 summary="linear layers by gradient with structure preservation (M2M)",
+            ),
+            Recipe(
+                name="procrustes",
+                module="polyglance.recipes.drift_adapter",
+                config="ProcrustesConfig",
+                needs=("english",),
+                asks=("english",),
+                presets=MappingProxyType({}),
+                no_preset=NOT_OF_THE_FIVE,
+                tower="needed",
+                resumes=False,
+                summary="closed-form rotation, one factor (Drift-Adapter)",
+            ),
+            Recipe(
+                name="low-rank",
+                module="polyglance.recipes.drift_adapter",
+                config="LowRankConfig",
+                needs=("english",),
+                asks=("english",),
+                presets=MappingProxyType({}),
+                no_preset=NOT_OF_THE_FIVE,
+                tower="needed",
+                summary="affine map of low rank by gradient (Drift-Adapter)",
+            ),
+            Recipe(
+                name="residual-mlp",
+                module="polyglance.recipes.drift_adapter",
+                config="ResidualMlpConfig",
+                needs=("english",),
+                asks=("english",),
+                presets=MappingProxyType({}),
+                no_preset=NOT_OF_THE_FIVE,
+                tower="needed",
+                summary="two layers added to the rotated vectors (Drift-Adapter)",
             ),
             Recipe(
                 name="uclip",

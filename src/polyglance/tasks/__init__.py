@@ -11,13 +11,14 @@ from polyglance import errors
 from polyglance.tasks.classification_rows import CLASSIFICATION
 from polyglance.tasks.fetching import fetch_task
 from polyglance.tasks.items import ItemData
+from polyglance.tasks.own_data import OWN
 from polyglance.tasks.retrieval_rows import RETRIEVAL
 from polyglance.tasks.rows import Task, TaskData
 from polyglance.tasks.text_rows import TEXT
 
 __all__ = ["TASKS", "ItemData", "Task", "TaskData", "folder_of", "get_task", "load_task"]
 
-TASKS: Mapping[str, Task] = MappingProxyType({**RETRIEVAL, **CLASSIFICATION, **TEXT})
+TASKS: Mapping[str, Task] = MappingProxyType({**RETRIEVAL, **CLASSIFICATION, **TEXT, **OWN})
 
 
 def get_task(name: str) -> Task:

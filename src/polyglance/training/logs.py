@@ -1,4 +1,4 @@
-"""Logs of loss terms, by name: in the report, `log.jsonl`, TensorBoard and the progress bar."""
+"""Logs of loss terms, by name: in the report, `log.jsonl`, trackers and the progress bar."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import Tensor
 
+from polyglance.results import trackers
 from polyglance.training import distributed
 
 LOG_FILE = "log.jsonl"
-TENSORBOARD_FOLDER = "tensorboard"
 # Rows of a whole training, about; more would tell no more.
 NUM_ROWS = 100
 
@@ -29,14 +29,15 @@ class Log:
 
     Args:
         num_steps: Of the whole training.
+        label: What the training is called, for trackers.
     """
 
-    def __init__(self, *, num_steps: int) -> None:
+    def __init__(self, *, num_steps: int, label: str = "training") -> None:
         self.history: list[Row] = []
+        self._label = label
         self._every = max(1, num_steps // NUM_ROWS)
         self._num_steps = num_steps
         self._file: _JsonLines | None = None
-        self._board: Any = None
 
     @contextmanager
     def opened(self, folder: Path | None) -> Iterator[None]:
@@ -48,14 +49,11 @@ class Log:
         # What a resumed run has in its history and the file has lost, say by being deleted.
         for row in self.history:
             self._file.add(row)
-        self._board = _board(folder / TENSORBOARD_FOLDER, from_step=self._last_step + 1)
         try:
             yield
         finally:
             self._file.close()
-            if self._board is not None:
-                self._board.close()
-            self._file = self._board = None
+            self._file = None
 
     def __call__(
         self, step: int, terms: Mapping[str, Tensor], *, rate: float, dev_score: float | None
@@ -80,11 +78,10 @@ class Log:
         if dev_score is not None:
             row["dev_score"] = dev_score
         self.history.append(row)
-        if self._file is not None:
-            self._file.add(row)
-        if self._board is not None:
-            for name in row.keys() - {"step"}:
-                self._board.add_scalar(name, row[name], step)
+        # What a run said before it was stopped is not said twice.
+        if self._file is None or self._file.add(row):
+            said = {f"{self._label}/{name}": row[name] for name in row if name != "step"}
+            trackers.log(said, step=step)
         return f"{shown}  rate {rate:.2g}"
 
     def state_dict(self) -> dict[str, Any]:
@@ -94,10 +91,6 @@ class Log:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
         self.history[:] = state["history"]
-
-    @property
-    def _last_step(self) -> int:
-        return int(self.history[-1]["step"]) if self.history else 0
 
 
 class _JsonLines:
@@ -115,23 +108,15 @@ class _JsonLines:
             self._last_step = json.loads(lines[-1])["step"] if lines else 0
         self._stream = path.open("a", encoding="utf-8")
 
-    def add(self, row: Row) -> None:
+    def add(self, row: Row) -> bool:
+        """Write a row unless it is there; whether it was written."""
         if row["step"] <= self._last_step:
-            return
+            return False
         self._last_step = int(row["step"])
         finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
         self._stream.write(json.dumps(finite) + "\n")
         self._stream.flush()
+        return True
 
     def close(self) -> None:
         self._stream.close()
-
-
-def _board(folder: Path, *, from_step: int) -> Any:
-    """TensorBoard's writer, where it is installed; rows from a step on are written anew."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    writer: Any = SummaryWriter(str(folder), purge_step=from_step)
-    return writer

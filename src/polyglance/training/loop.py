@@ -58,7 +58,7 @@ def fit(
         validate: Score on a dev split, higher is better; None keeps the last weights.
         run: Where checkpoints and logs go; a run that is there is resumed, one that has ended is
             read. None keeps nothing.
-        label: What the progress bar says.
+        label: What the progress bar and trackers say.
 
     Raises:
         TrainingError: For an epoch without batches, or a loss or gradient that is not finite; the
@@ -69,7 +69,9 @@ def fit(
     with distributed.connected(), contextlib.ExitStack() as stack:
         distributed.share_weights(module)
         stack.enter_context(runs.opened(run, training=lambda: _identity(module, config, run)))
-        state = _State(module, batches=batches, config=config, validate=validate, run=run)
+        state = _State(
+            module, batches=batches, config=config, validate=validate, run=run, label=label
+        )
         checkpoints = Checkpoints(run, state.parts())
         if not checkpoints.resume():
             interrupt = stack.enter_context(interrupts.deferred(active=run is not None))
@@ -129,6 +131,7 @@ class _State:
         config: TrainConfig,
         validate: Callable[[], float] | None,
         run: RunFolder | None,
+        label: str,
     ) -> None:
         self.module, self.config = module, config
         self.descent = Descent(module, config)
@@ -138,7 +141,7 @@ class _State:
         self.keeper = BestKeeper(
             module, self.weights, average=self.average, validate=validate, patience=config.patience
         )
-        self.log, self.clock = Log(num_steps=config.num_steps), _Clock()
+        self.log, self.clock = Log(num_steps=config.num_steps, label=label), _Clock()
 
     def parts(self) -> dict[str, Part]:
         """By name, in the order in which they are put back: random generators last."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.encoding.texts import VectorCache, text_vectors
-from polyglance.heads.affine import AffineMap
+from polyglance.heads.affine import Head
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
 from polyglance.model.dual_encoder import DualEncoder
@@ -55,9 +55,9 @@ class EncodedPairs:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What fitting gave: the folded map, and what to tell of it."""
+    """What fitting gave: the folded head, and what to tell of it."""
 
-    map: AffineMap
+    map: Head
     num_trainable_parameters: int
     seconds: float
     facts: Mapping[str, Any]

@@ -1,0 +1,217 @@
+"""Tasks on a data set of the user's own, in the form of the library `datasets`.
+
+    image   caption_de   caption_en    a column a language: CODE, caption_CODE, text_CODE, ...
+    image   captions     language      a row's own language; one caption or a list of them
+    image   label                      classes, named by ClassLabel or by the labels themselves
+
+Legend: M items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from polyglance import errors
+from polyglance.languages.registry import ENGLISH, normalise_language
+from polyglance.records import Caption, LabelSet, MediaFile, Quarantined
+from polyglance.sources import arrow_datasets, labels, language_files
+from polyglance.sources.arrow_datasets import SavedDataset
+from polyglance.sources.text_lines import entry_of, require_text
+from polyglance.tasks.classification import ClassificationData, picked, required
+from polyglance.tasks.retrieval import RetrievalData
+from polyglance.tasks.rows import Task
+
+TEXT_COLUMNS = ("caption", "captions", "text", "texts", "sentence", "sentences", "description")
+LANGUAGE_COLUMNS = ("language", "lang", "locale")
+LABEL_COLUMNS = ("label", "labels", "class", "fine_label")
+FORM = ("state.json and *.arrow (save_to_disk)", "or *.parquet")
+
+
+def text_columns(dataset: SavedDataset) -> dict[str, str | None]:
+    """The columns of captions, and the language of each; None where each row says its own.
+
+    Raises:
+        InputError: There is none, or its language is not said.
+    """
+    found: dict[str, str | None] = {}
+    for name in dataset.columns:
+        before, _, code = name.partition("_")
+        if before not in TEXT_COLUMNS:
+            code = name
+        if name in arrow_datasets.ID_COLUMNS or not language_files.is_code(code):
+            continue
+        try:
+            found[name] = normalise_language(code)
+        except errors.LanguageError:
+            continue  # a column of another kind, such as url
+    if found:
+        return found
+    plain = [name for name in TEXT_COLUMNS if name in dataset.columns]
+    if not plain:
+        raise dataset.wrong(
+            "a column of captions is expected, as caption_de, or caption beside language",
+            hint="rename one: rename_column('mine', 'caption_en')",
+        )
+    if not any(name in dataset.columns for name in LANGUAGE_COLUMNS):
+        raise dataset.wrong(
+            f"{plain[0]} does not say its language",
+            hint=f"rename it, as in {plain[0]}_en, or add a column language",
+        )
+    return {plain[0]: None}
+
+
+def load_captions(folder: Path | None, languages: list[str] | None) -> RetrievalData:
+    """Captions against the images or sounds of a data set.
+
+    Args:
+        folder: As `arrow_datasets.find_dataset` takes it.
+        languages: Which ones; None takes all that are there.
+
+    Raises:
+        InputError: No such columns, or no caption that can be used.
+        LanguageError: A language that is not there.
+    """
+    dataset = arrow_datasets.find_dataset(required(folder, "own-captions"))
+    columns = text_columns(dataset)
+    beside = [name for name in LANGUAGE_COLUMNS if name in dataset.columns][:1]
+    aside: list[Quarantined] = []
+    items: dict[str, MediaFile] = {}
+    captions: dict[str, list[Caption]] = {}
+    wanted = [*columns, *(beside if None in columns.values() else [])]
+    for row in arrow_datasets.read_rows(dataset, columns=wanted, set_aside=aside.append):
+        for name, language in columns.items():
+            with entry_of(dataset.place, f"row {row.number}", aside.append):
+                known = language or normalise_language(
+                    require_text(row.values[beside[0]], "language")
+                )
+                given = row.values[name]
+                for text in given if isinstance(given, list) else [given]:
+                    with entry_of(dataset.place, f"row {row.number}", aside.append):
+                        caption = Caption(row.item.id, require_text(text, name), known)
+                        captions.setdefault(known, []).append(caption)
+                        items[row.item.id] = row.item
+    if not items:
+        raise dataset.wrong("not one caption can be used", hint="look at what was set aside")
+    lacking = sorted(set(languages or ()) - set(captions))
+    if lacking:
+        raise errors.LanguageError(
+            f"own-captions has nothing in {', '.join(lacking)}; it has {', '.join(captions)}",
+            hint="leave those out",
+        )
+    return RetrievalData(
+        task="own-captions",
+        item_ids=tuple(items),
+        media_files=tuple(items.values()),
+        captions={name: captions[name] for name in languages or sorted(captions)},
+        policy="all",
+        splits={"test": np.ones(len(items), bool)},
+        set_aside=tuple(aside),
+    )
+
+
+def load_classes(folder: Path | None, languages: list[str] | None) -> ClassificationData:
+    """The classes of a data set's images or sounds.
+
+    Their names in the data set count as English; `labels.LANG.txt` and `templates.LANG.txt` beside
+    it give other languages, a line a class.
+
+    Args:
+        folder: As `arrow_datasets.find_dataset` takes it.
+        languages: Which ones; None takes all that are there.
+
+    Raises:
+        InputError: No such columns, or numbers without names.
+        LanguageError: A language that is not there.
+    """
+    place = required(folder, "own-classes")
+    dataset = arrow_datasets.find_dataset(place)
+    column = next((name for name in LABEL_COLUMNS if name in dataset.columns), None)
+    if column is None:
+        raise dataset.wrong(
+            f"a column of classes is expected: {', '.join(LABEL_COLUMNS)}",
+            hint="rename one: rename_column('mine', 'label')",
+        )
+    aside: list[Quarantined] = []
+    items: dict[str, MediaFile] = {}
+    classes: dict[str, str | int] = {}
+    listed = dataset.features.get(column, {}).get("names")
+    for row in arrow_datasets.read_rows(dataset, columns=[column], set_aside=aside.append):
+        with entry_of(dataset.place, f"row {row.number}", aside.append):
+            classes[row.item.id] = _class_of(
+                row.values[column], column, num_names=len(listed or ())
+            )
+            items[row.item.id] = row.item
+    if not items:
+        raise dataset.wrong(
+            f"{column} holds no class that can be used",
+            hint="cast it: cast_column('label', datasets.ClassLabel(names=[...]))",
+        )
+    names = tuple(listed or sorted({str(one) for one in classes.values()}))
+    beside = place if place.is_dir() else place.parent
+    named = {ENGLISH: LabelSet(ENGLISH, tuple(range(len(names))), names)}
+    named |= labels.read_label_lines(beside)
+    for language, row_of in named.items():
+        if len(row_of.labels) != len(names):
+            raise errors.InputError(
+                f"{beside} names {len(row_of.labels)} classes in {language}; there are "
+                f"{len(names)}: {', '.join(names[:5])}",
+                hint="give one name for each class, in the order of the English ones",
+            )
+    prompts = labels.read_template_lines(beside)
+    index_of = {name: index for index, name in enumerate(names)}
+    found = [one if isinstance(one, int) else index_of[one] for one in classes.values()]
+    return ClassificationData(
+        task="own-classes",
+        names=names,
+        labels=picked(named, languages, "own-classes"),
+        prompts=prompts,
+        english=prompts.get(ENGLISH),
+        item_ids=tuple(items),
+        media_files=tuple(items.values()),
+        classes=np.array(found, np.int64),
+        set_aside=(*aside, *labels.files_set_aside(beside)),
+    )
+
+
+def _class_of(value: object, column: str, *, num_names: int) -> str | int:
+    """A class: its number where the data set names its classes, else its name."""
+    if not num_names:
+        return require_text(value, f"{column} without names of its classes")
+    if not isinstance(value, int) or not 0 <= value < num_names:
+        raise errors.InputError(
+            f"{column}: {value!r} was found; expected a number from 0 to {num_names - 1}",
+            hint="mend that entry",
+        )
+    return value
+
+
+OWN: Mapping[str, Task] = MappingProxyType(
+    {
+        "own-captions": Task(
+            kind="retrieval",
+            metric="hit_rate",
+            summary="captions of your own data set, saved by datasets or as Parquet",
+            num_languages=0,
+            policy="all",
+            images="columns image or audio, and caption_CODE, or caption and language",
+            files=FORM,
+            licence="yours",
+            load=load_captions,
+        ),
+        "own-classes": Task(
+            kind="classification",
+            metric="accuracy",
+            summary="classes of your own data set, saved by datasets or as Parquet",
+            num_languages=0,
+            policy="none",
+            images="columns image or audio, and label; labels.LANG.txt beside it",
+            files=FORM,
+            licence="yours",
+            load=load_classes,
+        ),
+    }
+)

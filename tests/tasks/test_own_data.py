@@ -1,0 +1,181 @@
+"""A data set of one's own is measured by `polyglance eval`, whichever form it was saved in."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+
+import saved_datasets
+import small_world
+from polyglance import errors
+from polyglance.languages.registry import ENGLISH
+from polyglance.tasks import load_task, own_data
+
+
+def picture(phrase):
+    held = io.BytesIO()
+    small_world.draw(phrase, seed=99).save(held, "PNG")
+    return held.getvalue()
+
+
+IMAGES = [picture(phrase) for phrase in small_world.PHRASES]
+GERMAN = [small_world.translate(phrase, "deu_Latn") for phrase in small_world.PHRASES]
+
+
+@pytest.fixture
+def evaluate(run, model_folder, pack_folder):
+    def rows_of(task, place, *more):
+        code, out, err = run("eval", model_folder, "--task", task, "--data", place, "--json", *more)
+        assert code == 0, err
+        return json.loads(out), err
+
+    return rows_of
+
+
+@pytest.mark.parametrize("write", saved_datasets.FORMS.values(), ids=saved_datasets.FORMS)
+def test_captions_are_measured_as_those_of_the_same_files_are(
+    tmp_path, write, evaluate, pack_folder, picture_folder, run, model_folder
+):
+    """The same images and captions as an XTD folder give the same scores."""
+    place = write(
+        tmp_path / "own", image=IMAGES, caption_en=list(small_world.PHRASES), caption_de=GERMAN
+    )
+    mine, _ = evaluate("own-captions", place, "--pack", pack_folder)
+    xtd = tmp_path / "xtd10"
+    xtd.mkdir()
+    names = [f"{number:04}.png" for number in range(len(IMAGES))]
+    (xtd / "test_image_names.txt").write_text("\n".join(names))
+    (tmp_path / "files").mkdir()
+    for name, data in zip(names, IMAGES, strict=True):
+        (tmp_path / "files" / name).write_bytes(data)
+    for code, texts in (("en", small_world.PHRASES), ("de", GERMAN)):
+        (xtd / f"test_1kcaptions_{code}.txt").write_text("\n".join(texts), encoding="utf-8")
+    theirs, _ = evaluate("xtd10", xtd, "--images", tmp_path / "files", "--pack", pack_folder)
+
+    def scores(rows):
+        return {(row["language"], row["direction"]): row["values"] for row in rows}
+
+    assert scores(mine) == scores(theirs)
+    assert {row["language"] for row in mine} == {ENGLISH, "deu_Latn"}
+
+
+def test_a_row_says_its_language_and_may_have_several_captions(tmp_path):
+    place = saved_datasets.save_to_disk(
+        tmp_path,
+        image=[IMAGES[0], IMAGES[0], IMAGES[1]],
+        id=["a", "a", "b"],
+        captions=[["ein Kreis", "rund"], ["a circle"], ["ein Quadrat"]],
+        language=["de", "eng", "deu_Latn"],
+    )
+    data = load_task("own-captions", place)
+    said = {name: [(c.item_id, c.text) for c in each] for name, each in data.captions.items()}
+    assert said == {
+        "deu_Latn": [("a", "ein Kreis"), ("a", "rund"), ("b", "ein Quadrat")],
+        ENGLISH: [("a", "a circle")],
+    }
+    assert data.item_ids == ("a", "b")
+    assert data.policy == "all"
+
+
+def test_bad_rows_are_set_aside_and_counted(tmp_path, evaluate):
+    texts = list(small_world.PHRASES)
+    place = saved_datasets.save_to_disk(
+        tmp_path / "own",
+        image=[None, *IMAGES[1:4], b"no image", *IMAGES[5:]],
+        caption=[*texts[:2], None, " ", *texts[4:]],
+        lang=["en", "klingonisch", *["en"] * (len(texts) - 2)],
+    )
+    rows, err = evaluate("own-captions", place)
+    assert rows[0]["num_candidates"] == len(texts) - 5
+    assert rows[0]["num_dropped"]["items_damaged"] == 1
+    for said in (
+        "row 1: image: no bytes",
+        "row 2: ",
+        "row 3: caption: None",
+        "row 4: caption: ' '",
+    ):
+        assert said in err
+
+
+@pytest.mark.parametrize(
+    ("columns", "said", "hint"),
+    [
+        (
+            {"mine": ["x"]},
+            "a column of captions is expected",
+            "rename_column('mine', 'caption_en')",
+        ),
+        ({"caption": ["x"]}, "caption does not say its language", "as in caption_en"),
+        ({"caption_en": [""]}, "not one caption can be used", "set aside"),
+        ({"caption_xyzzy": ["x"]}, "a column of captions is expected", "rename"),
+    ],
+)
+def test_missing_columns_are_named_with_what_there_is(tmp_path, columns, said, hint):
+    place = saved_datasets.save_to_disk(tmp_path, image=IMAGES[:1], **columns)
+    with pytest.raises(errors.InputError) as caught:
+        load_task("own-captions", place)
+    assert said in caught.value.message
+    assert f"its columns are image, {next(iter(columns))}" in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_columns_of_ids_and_addresses_are_no_languages(tmp_path):
+    place = saved_datasets.save_to_disk(
+        tmp_path, image=IMAGES[:1], id=["7"], url=["x"], text_fr=["x"], sha256=["y"]
+    )
+    assert own_data.text_columns(own_data.arrow_datasets.find_dataset(place)) == {
+        "text_fr": "fra_Latn"
+    }
+
+
+def test_a_language_that_is_not_there_is_refused(tmp_path):
+    place = saved_datasets.save_to_disk(tmp_path, image=IMAGES[:1], caption_de=["x"])
+    with pytest.raises(
+        errors.LanguageError, match="own-captions has nothing in fra_Latn; it has d"
+    ):
+        own_data.load_captions(place, ["fra_Latn"])
+
+
+SHAPES = [phrase.split()[-1] for phrase in small_world.PHRASES]
+NAMES = sorted(set(SHAPES))
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+def test_classes_are_measured(tmp_path, numbered, evaluate):
+    labels = [NAMES.index(shape) for shape in SHAPES] if numbered else SHAPES
+    names = {"class_names": NAMES} if numbered else {}
+    place = saved_datasets.save_to_disk(tmp_path / "own", image=IMAGES, label=labels, **names)
+    (place / "labels.de.txt").write_text(
+        "\n".join(small_world.translate(name, "deu_Latn") for name in NAMES), encoding="utf-8"
+    )
+    data = load_task("own-classes", place)
+    assert data.names == tuple(NAMES)
+    np.testing.assert_array_equal(data.classes, [NAMES.index(shape) for shape in SHAPES])
+    rows, _ = evaluate("own-classes", place)
+    by_language = {row["language"]: row["values"]["accuracy"] for row in rows}
+    assert set(by_language) == {ENGLISH, "deu_Latn"}
+    assert by_language[ENGLISH] > 2 / len(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"mine": [1]}, "a column of classes is expected: label, labels, class"),
+        ({"label": [3]}, "label holds no class that can be used"),
+        ({"label": [3], "class_names": ["a", "b"]}, "label holds no class that can be used"),
+    ],
+)
+def test_classes_that_cannot_be_told_are_named(tmp_path, columns, said):
+    place = saved_datasets.save_to_disk(tmp_path, image=IMAGES[:1], **columns)
+    with pytest.raises(errors.InputError) as caught:
+        load_task("own-classes", place)
+    assert said in caught.value.message
+    assert "its columns are image, " in caught.value.message
+
+
+def test_names_of_another_number_of_classes_are_refused(tmp_path):
+    place = saved_datasets.save_to_disk(tmp_path, image=IMAGES[:2], label=["a", "b"])
+    (place / "labels.de.txt").write_text("nur eines")
+    with pytest.raises(errors.InputError, match="names 1 classes in deu_Latn; there are 2: a, b"):
+        load_task("own-classes", place)
