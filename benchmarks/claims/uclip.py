@@ -25,7 +25,7 @@ def _run(config: UclipConfig) -> Callable[[World, int], Ran]:
             world.banks(),
             teacher=world.teacher,
             tower=world.tower("others", frozen=True),
-            config=replace(config, seed=seed, num_epochs=0, least_steps=world.steps(NUM_STEPS)),
+            config=replace(config, seed=seed, num_epochs=1, least_steps=world.steps(NUM_STEPS)),
             cache=world.cache,
         )
         return world.hits_of_pack(pack)

@@ -13,7 +13,15 @@ from polyglance.heads import affine, mlp
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.side import Side
-from polyglance.recipes import RECIPES, babel_adapter, build_config, m2m, ridge, uclip
+from polyglance.recipes import (
+    RECIPES,
+    babel_adapter,
+    build_config,
+    drift_adapter,
+    m2m,
+    ridge,
+    uclip,
+)
 from polyglance.recipes.contrastive import etcl, model, nllb_clip
 from polyglance.recipes.data import english_text, image_text, pseudo_pairs
 from polyglance.recipes.distill import recipe as distill
@@ -133,6 +141,12 @@ class World:
         texts = small_world.PHRASES
         return m2m.train(texts, teacher=self.teacher, tower=multilingual(), config=config)
 
+    def procrustes(self, way, config):
+        texts = small_world.PHRASES
+        return drift_adapter.train(texts, teacher=self.teacher, tower=multilingual(), config=config)
+
+    low_rank = residual_mlp = procrustes
+
     def uclip(self, way, config):
         texts = [small_world.translate(phrase, GERMAN) for phrase in PHRASES]
         banks = pseudo_pairs.Banks(self.uneven.contents, texts, [GERMAN] * len(texts))
@@ -212,6 +226,15 @@ CONTRASTIVE = {
     "pixels, regime=full": {"augmentation": "crop-flip", "trunk_rate": 1e-2},
     "dev_fraction=0.5": {"most_dev_images": 3},
 }
+DESCENT = {
+    "num_epochs": 3,
+    "batch_size": 8,
+    "learning_rate": 1e-2,
+    "weight_decay": 5.0,
+    "dev_fraction": 0.4,
+    "head_input": "raw",
+    "seed": 1,
+}
 # By recipe and way, another value of each setting: it has to change something.
 CHANGES = {
     "ridge": {
@@ -238,6 +261,17 @@ CHANGES = {
         },
         "start=random": {"num_epochs": 3, "num_layers": 4, "objective": "cosine", "residual": True},
     },
+    "procrustes": {
+        "": {
+            "centred": False,
+            "scaling": "diagonal",
+            "dev_fraction": 0.45,
+            "head_input": "raw",
+            "seed": 3,
+        },
+    },
+    "low-rank": {"": {**DESCENT, "rank": 3, "start": "random"}},
+    "residual-mlp": {"": {**DESCENT, "hidden": 5, "skip": "identity"}},
     "uclip": {
         "": {
             "dim": 9,
@@ -341,6 +375,9 @@ CHANGES = {
 ELSEWHERE = {"etcl": {"text_pairs"}}
 FEW = {
     "ridge": {},
+    "procrustes": {},
+    "low-rank": {"num_epochs": 2, "batch_size": 16},
+    "residual-mlp": {"num_epochs": 2, "batch_size": 16},
     "m2m": {"num_epochs": 2, "batch_size": 16, "num_warmup_steps": 1},
     "uclip": {
         "dim": 8,

@@ -30,6 +30,7 @@ from polyglance.losses import Terms, regression
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import HeadInput, Side
+from polyglance.recipes import bounds
 from polyglance.recipes.data import english_text
 from polyglance.recipes.m2m import START_PENALTIES
 
@@ -48,9 +49,12 @@ class ProcrustesConfig:
 
     centred: bool = True
     scaling: closed_form.Scaling = "uniform"
-    dev_fraction: float = 0.1
+    dev_fraction: bounds.DevShareAboveZero = 0.1
     head_input: HeadInput = "unit"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        bounds.check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +71,16 @@ class DescentConfig:
         seed: Fixes split, start and order.
     """
 
-    num_epochs: int = 20
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    dev_fraction: float = 0.1
+    num_epochs: bounds.Count = 20
+    batch_size: bounds.Count = 256
+    learning_rate: bounds.Positive = 1e-3
+    weight_decay: bounds.NotNegative = 0.01
+    dev_fraction: bounds.DevShareAboveZero = 0.1
     head_input: HeadInput = "unit"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        bounds.check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +92,7 @@ class LowRankConfig(DescentConfig):
         start: `ridge` begins at the closed form cut to this rank, `random` at random weights.
     """
 
-    rank: int = 64
+    rank: bounds.Count = 64
     start: Literal["ridge", "random"] = "ridge"
 
 
@@ -99,7 +106,7 @@ class ResidualMlpConfig(DescentConfig):
             `identity` the input itself, which is the paper's and needs equal widths.
     """
 
-    hidden: int = 256
+    hidden: bounds.Count = 256
     skip: Literal["procrustes", "identity"] = "procrustes"
 
 
@@ -123,11 +130,7 @@ def fit_low_rank(
     *,
     run: training.RunFolder | None = None,
 ) -> english_text.Fitted:
-    """Descend to an affine map of low rank.
-
-    Raises:
-        ConfigError: For a rank below one.
-    """
+    """Descend to an affine map of low rank."""
     started = time.perf_counter()
     torch.manual_seed(config.seed)
     head = linear.LowRankHead(pairs.x.shape[1], pairs.y.shape[1], rank=config.rank)
@@ -149,7 +152,7 @@ def fit_residual_mlp(
     """Descend to two layers behind a fixed skip.
 
     Raises:
-        ConfigError: For hidden units below one, or an identity between unequal widths.
+        ConfigError: For an identity between unequal widths.
     """
     started = time.perf_counter()
     torch.manual_seed(config.seed)
