@@ -248,6 +248,7 @@ def test_what_a_manifest_says_that_was_told_only_what_it_must():
     }
     assert dataclasses.asdict(PackManifest(**needed)) == {
         **needed,
+        "probe_texts": (),
         "head_input": "unit",
         "content": "unchanged",
         "content_tower": "",

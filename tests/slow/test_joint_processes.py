@@ -72,7 +72,7 @@ def test_two_processes_learn_what_one_does(tmp_path):
         for each in running:
             each.start()
         for each in running:
-            each.join(timeout=60)
+            each.join(timeout=300)
         ended = [each.exitcode for each in running]
         for each in running:
             each.kill()
@@ -100,8 +100,9 @@ def test_two_processes_of_one_command_speak_and_save_once(tmp_path):
     ]
     (tmp_path / "pairs.tsv").write_text("\n".join("\t".join(row) for row in rows), "utf-8")
     ran = subprocess.run(
+        # Behind the two dashes, since torchrun takes --run for an option of its own.
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        + ["-m", "polyglance", "train", "distill", "--model", model]
+        + ["-m", "--", "polyglance", "train", "distill", "--model", model]
         + ["--parallel", str(tmp_path / "pairs.tsv"), "--out", str(tmp_path / "pack")]
         + ["--run", str(tmp_path / "run"), "--set", "num_buckets=4000", "--set", "num_steps=20"]
         + ["--set", "dim=16", "--set", "batch_size=64"],

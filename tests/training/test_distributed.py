@@ -57,7 +57,7 @@ def batch():
 def full_loss_gradients(model):
     """One step as a recipe takes it; the same lines serve one process and several."""
     rows = distributed.own_rows(torch.arange(NUM_ROWS))
-    data = batch()
+    data = {name: part.to(model.log_temperature.device) for name, part in batch().items()}
     terms = etcl(
         distributed.gather_rows(model.look(data["features"][rows])),
         distributed.gather_rows(model.read(data["a"][rows])),
@@ -154,6 +154,30 @@ def take_accelerators(rank, port, folder):
     (folder / f"{rank}.json").write_text(json.dumps(said))
 
 
+def work_on_accelerators(rank, port, folder):
+    """A step on real accelerators, with what lies on the CPU beside it."""
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE="2",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+    )
+    own = devices.device_of(None)
+    with distributed.connected(timeout_seconds=60):
+        model, on_cpu = towers(seed=rank).to(own), nn.Linear(2, 2)
+        for each in (model, on_cpu):
+            distributed.share_weights(each)
+        found = {
+            "full": {n: g if g is None else g.cpu() for n, g in full_loss_gradients(model).items()},
+            "device": str(own),
+            "current": torch.cuda.current_device(),
+            "weights": on_cpu.weight.detach(),
+            "flags": [bool(each) for each in any_of(rank == 1, False)],
+        }
+    torch.save(found, folder / f"{rank}.pt")
+
+
 def run_two(target, folder):
     """Two processes that do the same, and how they ended."""
     with socket.socket() as free:
@@ -242,6 +266,23 @@ def test_each_process_takes_an_accelerator_of_its_own_before_they_connect(tmp_pa
             "[True, False]",
             "3.0",
         ]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two accelerators")
+def test_two_accelerators_give_the_gradient_of_one_process(tmp_path):
+    expected = full_loss_gradients(towers(seed=0))
+    expected["first_only"] = expected["first_only"] / 2
+    assert run_two(work_on_accelerators, tmp_path) == [0, 0]
+    both = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+    assert [found["device"] for found in both] == ["cuda:0", "cuda:1"]
+    assert [found["current"] for found in both] == [0, 1]
+    assert torch.equal(both[0]["weights"], both[1]["weights"])
+    for found in both:
+        assert found["flags"] == [True, False]
+        for name, gradient in expected.items():
+            if gradient is not None:
+                torch.testing.assert_close(found["full"][name], gradient, rtol=1e-9, atol=1e-12)
 
 
 def test_one_process_is_left_alone(monkeypatch):

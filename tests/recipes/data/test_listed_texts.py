@@ -19,7 +19,7 @@ def text(tmp_path_factory):
 
 
 def given(policy, *, text, asks=("english", "parallel"), dev=PAIRS[:2]):
-    data = TrainingData(english=[*PHRASES, "z"], parallel=PAIRS, related=PAIRS)
+    data = TrainingData(english=[*PHRASES, "", "z"], parallel=PAIRS, related=PAIRS)
     return listed_texts.of_teacher(data, text, asks=asks, dev_parallel=dev, policy=policy)
 
 
@@ -34,7 +34,7 @@ def test_all_kinds_are_counted_and_the_first_ones_named(text):
 
 def test_they_are_left_out_where_the_teacher_is_asked_and_nowhere_else(text):
     found = given("leave-out", text=text)
-    assert found.training_data.english == list(PHRASES)
+    assert found.training_data.english == [*PHRASES, ""]
     assert found.training_data.parallel == PAIRS[:1] == found.dev_parallel
     assert found.training_data.related == PAIRS
     counts = {"english": 1, "parallel": 2, "dev_parallel": 1}
@@ -46,11 +46,14 @@ def test_they_are_left_out_where_the_teacher_is_asked_and_nowhere_else(text):
 
 def test_nothing_is_left_out_of_a_teacher_that_encodes(teacher):
     found = given("refuse", text=teacher.text)
-    assert (len(found.training_data.english), found.facts) == (73, {})
+    assert (len(found.training_data.english), found.facts) == (74, {})
 
 
 def test_where_no_text_is_left_or_the_policy_is_none(text):
-    with pytest.raises(errors.TrainingError, match=r"1 of 1 English texts \(dev_parallel\)"):
+    with pytest.raises(
+        errors.TrainingError, match=r"1 of 1 English texts \(dev_parallel\)"
+    ) as caught:
         given("leave-out", text=text, dev=PAIRS[1:2])
+    assert "leave-out" not in caught.value.hint
     with pytest.raises(errors.UnknownNameError, match="drop"):
         given("drop", text=text)

@@ -71,16 +71,20 @@ def of_teacher(
     require_policy(policy)
     rows: dict[str, Sequence[Any]] = {name: getattr(training_data, name) for name in asks}
     rows[DEV_PARALLEL] = dev_parallel
-    lacking = {name: set(text.lacking(map(_english, part))) for name, part in rows.items()}
-    lacking = {name: absent for name, absent in lacking.items() if absent}
+    asked = {name: _distinct(part) for name, part in rows.items()}
+    lacking = {name: found for name, told in asked.items() if (found := text.lacking(told))}
     if not lacking:
         return Listed(training_data=training_data, dev_parallel=dev_parallel, facts={})
+    if policy == "refuse":
+        others = "; or learn from the others: --missing-texts leave-out"
+        raise _missing(lacking, asked, text=text, others=others)
+    if any(len(found) == len(asked[name]) for name, found in lacking.items()):
+        raise _missing(lacking, asked, text=text, others="")
+    absent = {name: set(found) for name, found in lacking.items()}
     kept = {
-        name: [row for row in part if _english(row) not in lacking.get(name, ())]
+        name: [row for row in part if _english(row) not in absent.get(name, ())]
         for name, part in rows.items()
     }
-    if policy == "refuse" or not all(kept[name] for name in lacking):
-        raise _missing(lacking, rows, text=text)
     dev_kept = kept.pop(DEV_PARALLEL)
     return Listed(
         training_data=replace(training_data, **kept),  # type: ignore[arg-type]  # of texts alone
@@ -93,20 +97,23 @@ def _english(row: str | Pair) -> str:
     return row if isinstance(row, str) else row.text_a
 
 
+def _distinct(rows: Sequence[str | Pair]) -> list[str]:
+    """The English texts, each once; blank ones are learnt from by nobody."""
+    return [text for text in dict.fromkeys(map(_english, rows)) if text.strip()]
+
+
 def _missing(
-    lacking: Mapping[str, set[str]], rows: Mapping[str, Sequence[Any]], *, text: Side
+    lacking: Mapping[str, list[str]], asked: Mapping[str, list[str]], *, text: Side, others: str
 ) -> errors.TrainingError:
     counts = ", ".join(
-        f"{len(absent):,} of {len(set(map(_english, rows[name]))):,} English texts ({name})"
-        for name, absent in lacking.items()
+        f"{len(found):,} of {len(asked[name]):,} English texts ({name})"
+        for name, found in lacking.items()
     )
-    # In the order of the data, so that the first one is easily found.
-    name, absent = next(iter(lacking.items()))
-    first = [row for row in dict.fromkeys(map(_english, rows[name])) if row in absent][:_SHOWN]
+    first = ", ".join(map(repr, next(iter(lacking.values()))[:_SHOWN]))
     there = next(iter(text.tower.ids or ()))
     return errors.TrainingError(
-        f"{text.reference} has no vector of {counts}, first {', '.join(map(repr, first))}; it only "
-        f"looks texts up, and they are compared exactly: it holds for example {there!r}",
-        hint="encode them with the model that made the vectors, and add them with their vectors; "
-        "or learn from the others: --missing-texts leave-out",
+        f"{text.reference} has no vector of {counts}, first {first}; it only looks texts up, and "
+        f"they are compared exactly: it holds for example {there!r}",
+        hint="encode them with the model that made the vectors, and add them with their vectors"
+        + others,
     )

@@ -40,6 +40,8 @@ _SHOWN = 5
 # Two rows of one text are the same vector if their cosine is this: half precision rounds by less.
 LEAST_SAME_COSINE = 0.999
 
+_ASK_A_PACK = "; a language pack reads any text: polyglance train ridge makes one"
+
 Place = tuple[int, int]  # a part, and a row of it
 
 
@@ -117,8 +119,8 @@ class PrecomputedTower(Tower):
                 f"{len(unknown)} of {len(items)} {_noun(self.modality)} have no vector in {folder},"
                 " first " + ", ".join(repr(item) for item in unknown[:_SHOWN]),
                 hint="add their vectors there, of the model that made the others, or leave them "
-                "out; they are compared exactly, and the files hold for example "
-                + repr(next(iter(self.where))),
+                f"out{_ASK_A_PACK if self.modality == 'text' else ''}; they are compared exactly, "
+                f"and the files hold for example {next(iter(self.where))!r}",
             )
         places = np.array([self.where[item] for item in items], dtype=np.int64).reshape(-1, 2)
         vectors = np.empty((len(items), self.dim), dtype=np.float32)
