@@ -249,6 +249,15 @@ def test_show_config_prints_every_value_and_needs_nothing_else(run):
             assert all(DATA[field] in out.splitlines()[0] for field in row.required(config))
 
 
+def test_the_help_of_a_recipe_says_what_modes_need_and_which_presets_there_are(run):
+    _, out, _ = run("train", "babel-adapter", "--help")
+    said = " ".join(out.split())
+    assert "objective=lit learns from captioned images" in said
+    assert "Presets: published, published-distilled" in said
+    _, out, _ = run("train", "ridge", "--help")
+    assert "Presets: none; the closed form" in " ".join(out.split())
+
+
 def test_a_preset_is_named_from_the_command_line(run, tmp_path):
     code, _, err = run("train", "ridge", "--show-config", "--preset", "published")
     assert code == 2
@@ -264,6 +273,21 @@ def test_a_preset_is_named_from_the_command_line(run, tmp_path):
     code, _, err = run("train", "m2m", "--preset", "published")
     assert code == 2
     assert "Missing option '--model'" in err
+
+
+def test_etcl_learns_translations_between_any_two_languages(run, world):
+    code, _, err = run(
+        *("train", "etcl", "--model", world["model"], "--captions", world["captions"]),
+        *("--images", world["images"], "--translations", world["translations"]),
+        *("--parallel", world["parallel"], "--set", "text_pairs=any-two", "--out", world["out"]),
+        *(part for k, v in SMALL["etcl"].items() for part in ("--set", f"{k}={v}")),
+    )
+    assert code == 0, err
+    data = json.loads((world["out"] / "pack.json").read_text("utf-8"))["data"]
+    # What measures is left out, of the 72 pairs with English as of the 36 without.
+    aside = data["held_out"]["num_texts_on_the_side_left_out_of_training"]
+    assert 72 // 2 < data["num_parallel_pairs"] < 72 + 36
+    assert 0 < aside < 36
 
 
 def test_an_index_of_files_serves_where_the_image_tower_learns(run, world):

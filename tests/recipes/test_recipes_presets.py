@@ -39,11 +39,14 @@ def preset_of(name, preset=PUBLISHED):
     return build_config(RECIPES[name], {}, preset=preset)
 
 
-@pytest.mark.parametrize(("name", "preset"), PRESETS)
-def test_the_table_in_the_docstring_is_what_the_preset_gives(name, preset):
+MADE_BY = [(name, RECIPES[name].presets[preset]) for name, preset in PRESETS]
+
+
+@pytest.mark.parametrize(("name", "method"), [*MADE_BY, ("m2m", "for_generation_as_published")])
+def test_the_table_in_the_docstring_is_what_the_preset_gives(name, method):
     row = RECIPES[name]
-    config = preset_of(name, preset)
-    doc = inspect.getdoc(getattr(type(config), row.presets[preset]))
+    config = getattr(type(build_config(row, {})), method)()
+    doc = inspect.getdoc(getattr(type(config), method))
     rows = [line for line in doc.splitlines() if line.startswith("| ")][2:]
     assert rows
     told = {}

@@ -68,17 +68,21 @@ class Command(TyperCommand):
 
     def format_epilog(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """The settings of the recipe, their defaults and meanings."""
-        from polyglance.recipes import RECIPES, settings_of
+        from polyglance.recipes import DATA, RECIPES, settings_of
 
         named = [word for word in ctx.meta.get(_ARGUMENTS, ()) if word in RECIPES]
         if not named:
             return
+        row = RECIPES[named[0]]
+        formatter.write_paragraph()
+        for mode in row.modes:
+            needs = " and ".join(DATA[field] for field in mode.needs)
+            formatter.write_text(f"{mode.field}={mode.value} learns from {needs}.")
+        presets = ", ".join(row.presets) or f"none; {row.no_preset}"
+        formatter.write_text(f"Presets: {presets}.")
         with formatter.section(f"Settings of {named[0]} (--set NAME=VALUE)"):
             formatter.write_dl(
-                [
-                    (f"{one.name}={one.default}", one.meaning)
-                    for one in settings_of(RECIPES[named[0]])
-                ]
+                [(f"{one.name}={one.default}", one.meaning) for one in settings_of(row)]
             )
 
 

@@ -70,10 +70,10 @@ def test_auto_takes_contrast_above_what_a_memory_holds():
     [({"temperature": 0.0}, errors.ConfigError), ({"batch_size": 1}, errors.TrainingError)],
 )
 def test_what_leaves_nothing_to_choose_is_refused(teacher, setting, error):
-    config = DistillConfig(ending="contrast", num_steps=1, **setting)
     pairs = [
         Pair(phrase, ENGLISH, small_world.translate(phrase, GERMAN), GERMAN)
         for phrase in small_world.PHRASES
     ]
     with pytest.raises(error):
+        config = DistillConfig(ending="contrast", num_steps=1, **setting)
         recipe.train(pairs, teacher=teacher, config=config)
