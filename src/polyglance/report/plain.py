@@ -225,9 +225,7 @@ def _published_rows(section: Section, results: Sequence[Result], *, modality: st
             numbers = [row.means[""], *(row.means[model] for model in ours)]
             cells = " | ".join(wording.per_cent(number) for number in numbers)
             count = f"{row.num_languages}{f' (printed: {row.group})' if row.group else ''}"
-            lines.append(
-                f"| {_cell(row.model)} | {_cell(row.table)} | {_cell(count)} | {cells} |"
-            )
+            lines.append(f"| {_cell(row.model)} | {_cell(row.table)} | {_cell(count)} | {cells} |")
     return lines
 
 
