@@ -216,15 +216,46 @@ def test_published_numbers_stand_beside_ours_over_the_same_languages(write):
     rows = published_rows()
     (section,) = building.build_sections(rows, model_order=["a"], baseline="a")
     (found,) = published_table.beside(section, rows).values()
+    ours = {one.language: one.values["hit_rate_at_10"] for one in rows}
     for row in found:
-        ours = {one.language: one.values["hit_rate_at_10"] for one in rows}
         assert set(row.figures) <= set(ours)
+        if row.group:
+            continue
+        assert row.num_languages == len(row.figures)
         assert row.means["a"] == pytest.approx(np.mean([ours[name] for name in row.figures]))
         assert row.means[""] == pytest.approx(np.mean(list(row.figures.values())))
     assert any(row.means[""] == pytest.approx(2 * row.means["a"]) for row in found)
     html = write(rows, models=["a"])
     assert found[0].table in html
     assert "Printed in papers, not measured here" in html
+
+
+def test_a_mean_that_a_paper_prints_stands_beside_ours_over_all_its_languages(write):
+    languages_of = {n.language for n in published.numbers_of("m2m-table5") if "_" in n.language}
+    rows = [
+        made(
+            "xtd10",
+            language,
+            direction="text_to_content",
+            metric="hit_rate",
+            caption_policy="first",
+            name="hit_rate_at_10",
+            value=place / 20,
+        )
+        for place, language in enumerate(sorted(languages_of))
+    ]
+    (section,) = building.build_sections(rows, model_order=["a"], baseline="a")
+    (found,) = published_table.beside(section, rows).values()
+    printed = [row for row in found if row.group and row.table == "m2m-table5"]
+    assert len(printed) == 9
+    for row in printed:
+        assert (row.group, row.num_languages, dict(row.figures)) == ("average", 11, {})
+        assert row.means["a"] == pytest.approx(np.mean(np.arange(11) / 20))
+    assert "11, as printed: average" in write(rows, models=["a"])
+    # Without one of the languages there is no such mean.
+    (section,) = building.build_sections(rows[1:], model_order=["a"], baseline="a")
+    (found,) = published_table.beside(section, rows[1:]).values()
+    assert not [row for row in found if row.group and row.num_languages == 11]
 
 
 @pytest.mark.parametrize(

@@ -290,9 +290,8 @@ def _published_rows(section: Section, results: Sequence[Result], *, modality: st
         for row in rows:
             numbers = [row.means[""], *(row.means[model] for model in ours)]
             cells = " | ".join(wording.per_cent(number) for number in numbers)
-            lines.append(
-                f"| {_cell(row.model)} | {_cell(row.table)} | {len(row.figures)} | {cells} |"
-            )
+            count = f"{row.num_languages}{f' (printed: {row.group})' if row.group else ''}"
+            lines.append(f"| {_cell(row.model)} | {_cell(row.table)} | {_cell(count)} | {cells} |")
     return lines
 
 

@@ -43,7 +43,7 @@ BOTH = [result("deu_Latn", 0.5), result("fra_Latn", 0.7), result("ita_Latn", 0.0
 def test_a_printed_mean_meets_the_mean_over_its_languages(write_tables, group):
     write_tables(group=group)
     [found] = groups.comparable_means(BOTH)
-    assert (found.number.printed, found.model, found.num_members) == ("45.2", "mine", 2)
+    assert (found.number.printed, found.like.called, found.num_members) == ("45.2", "mine", 2)
     assert found.mean == pytest.approx(0.6)
 
 

@@ -28,13 +28,13 @@ class ComparableMean:
 
     Attributes:
         number: As it is printed; `PublishedNumber.fraction` is in the unit of `mean`.
-        model: What the results are of, as `Result.called`.
+        like: One of the results, which share all but their languages.
         mean: Unweighted, of the results' values.
         num_members: Over how many languages, or pairs of them.
     """
 
     number: PublishedNumber
-    model: str
+    like: Result
     mean: float
     num_members: int
 
@@ -86,7 +86,8 @@ def comparable_means(results: Iterable[Result]) -> list[ComparableMean]:
         key = (row.called, row.model_id, row.direction, *published.asked_as(row))
         by_model.setdefault(key, {}).setdefault(published.pair_of(row), row)
     found = []
-    for (called, _, direction, *asked), rows in by_model.items():
+    for (_, _, direction, *asked), rows in by_model.items():
+        like = next(iter(rows.values()))
         for number, group in _by_asked().get(tuple(asked), ()):
             if number.direction not in (direction, "both") or not group <= rows.keys():
                 continue
@@ -94,9 +95,7 @@ def comparable_means(results: Iterable[Result]) -> list[ComparableMean]:
             if all(number.metric in values for values in inside):
                 mean = sum(values[number.metric] for values in inside) / len(inside)
                 found.append(
-                    ComparableMean(
-                        number=number, model=str(called), mean=mean, num_members=len(inside)
-                    )
+                    ComparableMean(number=number, like=like, mean=mean, num_members=len(inside))
                 )
     return found
 
