@@ -71,6 +71,25 @@ def test_a_pack_brings_texts_to_their_images(encoder, contents):
     json.dumps(found.as_json(), allow_nan=False)
 
 
+def test_other_models_stand_beside_on_the_same_pairs(teacher, encoder, contents):
+    data = task(["eng_Latn", "deu_Latn"])
+    others = [
+        pack_analysis.OtherModel(name="alone", encoder=teacher, contents_of=lambda _: contents),
+        pack_analysis.OtherModel(name="itself", encoder=encoder, contents_of=lambda _: contents),
+    ]
+    found = pack_analysis.analyse(
+        encoder, data, contents=contents, languages=["deu_Latn"], beside=others
+    ).languages["deu_Latn"]
+    assert list(found.beside) == ["alone", "itself"]
+    assert found.beside["alone"] == found.with_images[0]
+    assert found.beside["itself"] == found.with_images[1]
+    # By hand: the texts that are listed, with their images.
+    rows = [IDS.index(name) for name in found.item_ids]
+    spoken = ["deu_Latn"] * len(rows)
+    vectors = encoder.encode_texts(found.texts, languages=spoken)
+    assert np.allclose(found.beside["itself"].cosines, vectors @ contents[rows].T, atol=1e-3)
+
+
 def test_what_cannot_be_analysed(teacher, encoder, contents):
     data = task(["eng_Latn"])
     with pytest.raises(errors.ConfigError, match="no pack"):
@@ -171,6 +190,17 @@ def test_the_command_leaves_numbers_and_a_page(
     assert len(data["points"]) == len(data["maps"][0]["x"]) == len(found["points"])
     assert len(data["spectrum"]) == 24
     assert run(*argv, "--method", "pca")[0] == 2
+    with_pack = f"{model_folder} + {pack_folder}"
+    argv = (*argv[:-1], tmp_path / "b", "--beside", model_folder, "--beside", with_pack)
+    code, out, err = run(*argv)
+    assert (code, err) == (0, "")
+    assert f"deu_Latn, {model_folder}: pairs less others" in out
+    page = (tmp_path / "b/analysis.html").read_text("utf-8")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    german = data["cosines"]["deu_Latn"]
+    assert [len(german[kind]["matrices"]) for kind in ("images", "english")] == [4, 2]
+    assert german["images"]["matrices"][3] == german["images"]["matrices"][1]
+    assert run("analyse", *argv[2:-4], "--out", tmp_path / "c")[0] == 2
 
 
 @pytest.mark.parametrize(

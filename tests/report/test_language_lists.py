@@ -185,11 +185,8 @@ def test_babel_imagenet_table_7():
     rows = published_rows("mclip-xlmrl-vitl14", "M-CLIP")
     rows += published_rows("altclip-xlmrl-vitl14", "AltCLIP")
     rows += published_rows("openclip-xlmrl-vith14", "H-14")
-    rows = [
-        replace(row, supported=row.language in encoder_languages()["XLM-R"])
-        for row in rows
-        if groups.evaluated_group(row.language)
-    ]
+    # All 298 languages of the files: the paper's 100 alone count.
+    rows = [replace(row, supported=row.language in encoder_languages()["XLM-R"]) for row in rows]
     lists = {
         "M-CLIP": encoder_languages()["M-CLIP XLM-R"],
         "AltCLIP": encoder_languages()["AltCLIP-m9"],

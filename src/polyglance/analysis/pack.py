@@ -73,6 +73,7 @@ class LanguageChange:
         texts: Those of the matrices.
         item_ids: Their images.
         english_texts: Their English ones; empty where there is no `with_english`.
+        beside: Cosines of the same texts and images by other models, by what they are called.
     """
 
     with_images: tuple[CosineMatrix, CosineMatrix]
@@ -81,6 +82,23 @@ class LanguageChange:
     texts: tuple[str, ...]
     item_ids: tuple[str, ...]
     english_texts: tuple[str, ...]
+    beside: Mapping[str, CosineMatrix]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OtherModel:
+    """A model whose cosines stand beside the pack's.
+
+    Attributes:
+        name: What it is called.
+        encoder: The model, with its pack if it has one.
+        contents_of: Float32 (M, D), unit: what its texts of a language are compared with, in the
+            order of the task's content ids.
+    """
+
+    name: str
+    encoder: DualEncoder
+    contents_of: Callable[[str], Vectors]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +143,7 @@ def analyse(
     num_pairs: int = NUM_PAIRS,
     seed: int = 0,
     cache: VectorCache | None = None,
+    beside: Sequence[OtherModel] = (),
 ) -> PackAnalysis:
     """Analyse a pack.
 
@@ -137,6 +156,7 @@ def analyse(
         num_pairs: Pairs in each matrix of cosines, or as many as there are.
         seed: Of clusters, layouts and draws.
         cache: Keeps what towers gave.
+        beside: Other models, for cosines of the same pairs (uCLIP, figure 4).
 
     Raises:
         ConfigError: For an encoder without a pack, or a pack that brings another content tower; a
@@ -163,7 +183,9 @@ def analyse(
     )
     names, clusters = [p.language for p in points], [p.cluster for p in points]
     changes = {
-        language: _change(texts, data, language, images=images, num_pairs=num_pairs, seed=seed)
+        language: _change(
+            texts, data, language, images=images, num_pairs=num_pairs, seed=seed, beside=beside
+        )
         for language in languages
     }
     head = pack.side.head
@@ -306,17 +328,18 @@ def _change(
     images: tuple[Vectors, Vectors],
     num_pairs: int,
     seed: int,
+    beside: Sequence[OtherModel],
 ) -> LanguageChange:
     row_of = {item_id: row for row, item_id in enumerate(data.item_ids)}
     english = {c.item_id: c for c in _first(data.captions.get(ENGLISH, ()))}
     listed = [c for c in _first(data.captions[language]) if c.item_id in row_of][:num_pairs]
     rows = [row_of[caption.item_id] for caption in listed]
-    beside = [english[c.item_id] for c in listed if c.item_id in english]
+    in_english = [english[c.item_id] for c in listed if c.item_id in english]
     with_english = None
-    if language != ENGLISH and len(beside) == len(listed):
+    if language != ENGLISH and len(in_english) == len(listed):
         with_english = (
-            cosines.cosine_matrix(texts.by_tower(listed), texts.by_tower(beside)),
-            cosines.cosine_matrix(texts.by_pack(listed), _matching(texts, beside)),
+            cosines.cosine_matrix(texts.by_tower(listed), texts.by_tower(in_english)),
+            cosines.cosine_matrix(texts.by_pack(listed), _matching(texts, in_english)),
         )
     captions = data.captions[language][:MOST_TEXTS]
     before = _spread(texts.by_tower, captions, seed=seed)
@@ -330,7 +353,18 @@ def _change(
         spread=None if before is None or after is None else (before, after),
         texts=tuple(caption.text for caption in listed),
         item_ids=tuple(caption.item_id for caption in listed),
-        english_texts=tuple(caption.text for caption in beside) if with_english else (),
+        english_texts=tuple(caption.text for caption in in_english) if with_english else (),
+        beside={
+            other.name: cosines.cosine_matrix(
+                other.encoder.encode_texts(
+                    [caption.text for caption in listed],
+                    languages=[language] * len(listed),
+                    cache=texts.cache,
+                ),
+                other.contents_of(language)[rows],
+            )
+            for other in beside
+        },
     )
 
 

@@ -162,21 +162,36 @@ def text_map(
             hint="give the language and cluster of each text",
         )
     require_texts(len(vectors))
-    if method not in get_args(Method):
-        raise errors.unknown_name("method", method, allowed=get_args(Method))
     rows = unit(vectors)
-    plane = _tsne(rows, seed) if method == "tsne" else _umap(rows, seed)
+    plane = layout(rows, method=method, seed=seed)
     by_language, by_cluster = np.asarray(languages), np.asarray(clusters)
-    near = _nearest(rows, min(NUM_NEIGHBOURS, len(rows) - 1))
+    near = nearest(rows)
     return TextMap(
         method=method,
         x=tuple(plane[:, 0].astype(np.float64).round(3).tolist()),
         y=tuple(plane[:, 1].astype(np.float64).round(3).tolist()),
         same_cluster=_share(by_cluster, near),
-        same_cluster_by_chance=_chance(by_cluster),
+        same_cluster_by_chance=chance(by_cluster),
         same_language=_share(by_language, near),
-        same_language_by_chance=_chance(by_language),
+        same_language_by_chance=chance(by_language),
     )
+
+
+def layout(rows: Vectors, *, method: Method, seed: int) -> Vectors:
+    """Places on a plane, (N, 2).
+
+    Args:
+        rows: (N, D), unit.
+        method: `tsne` (perplexity 32, cosine) or `umap` (15 neighbours, cosine).
+        seed: Of the layout.
+
+    Raises:
+        UnknownNameError: For another method.
+        MissingExtraError: Where its package is not installed.
+    """
+    if method not in get_args(Method):
+        raise errors.unknown_name("method", method, allowed=get_args(Method))
+    return _tsne(rows, seed) if method == "tsne" else _umap(rows, seed)
 
 
 def side_by_side(first: Vectors, second: Vectors) -> Vectors:
@@ -226,8 +241,9 @@ def _farthest(centres: NDArray[np.float64], count: int) -> list[int]:
     return chosen
 
 
-def _nearest(rows: Vectors, count: int) -> NDArray[np.int64]:
-    """(N, count): the nearest others of each row by cosine."""
+def nearest(rows: Vectors) -> NDArray[np.int64]:
+    """The nearest others of each unit row by cosine: (N, 10), or all where there are fewer."""
+    count = min(NUM_NEIGHBOURS, len(rows) - 1)
     cosines = rows @ rows.T
     np.fill_diagonal(cosines, -np.inf)
     return np.argpartition(-cosines, count - 1, axis=1)[:, :count]
@@ -237,7 +253,7 @@ def _share(names: NDArray[np.generic], near: NDArray[np.int64]) -> float:
     return float((names[near] == names[:, None]).mean())
 
 
-def _chance(names: NDArray[np.generic]) -> float:
+def chance(names: NDArray[np.generic]) -> float:
     """The share of equal names among all pairs of two."""
     counts = np.unique(names, return_counts=True)[1].astype(np.float64)
     return float((counts * (counts - 1)).sum() / (len(names) * (len(names) - 1)))

@@ -31,10 +31,12 @@
       });
     if (kind === "cosines") {
       const pair = chosen();
-      if (!pair) return [];
+      if (!pair?.matrices[at]) return [];
       return pair.matrices[at].flatMap((row, r) => row.map((value, c) => (
         { row: r, column: c, value, first: pair.first[r], second: pair.second[c] })));
     }
+    if (kind === "curves")
+      return data.curves.map((row) => ({ ...row, colour: colour(`--m${row.slot}`) }));
     if (kind === "spread")
       return data.spread.map((row) => ({ ...row, colour: colour(`--m${row.slot}`) }));
     return data[kind];
@@ -51,7 +53,7 @@
       const values = (chosen()?.matrices ?? [[[0]]]).flat(2);
       return { lowest: Math.min(0, ...values), highest: Math.max(...values) };
     }
-    return kind === "map" ? {} : { ink: colour("--ink"),
+    return kind === "map" || kind === "curves" ? {} : { ink: colour("--ink"),
       ...(kind === "curve" ? { accent: colour("--accent") } : {}) };
   }
 
@@ -59,6 +61,7 @@
     const { plot: kind, at } = plot.dataset;
     const rows = rowsOf(kind, +at);
     plot.hidden = !rows.length;
+    if (kind === "cosines") plot.closest("figure").hidden = plot.hidden && +at > 1;
     if (plot.hidden) return;
     if (fresh && charts.has(plot)) (await charts.get(plot)).finalize();
     if (fresh || !charts.has(plot))
@@ -77,7 +80,7 @@
   const drawAll = (fresh) => plots.forEach((plot) => draw(plot, fresh));
   const absent = document.querySelector('[data-slot="absent"]');
   for (const name of ["language", "with"])
-    select(name).addEventListener("change", () => {
+    select(name)?.addEventListener("change", () => {
       absent.hidden = Boolean(chosen());
       plots.filter((plot) => plot.dataset.plot === "cosines").forEach((plot) => draw(plot, false));
     });

@@ -64,6 +64,9 @@ def write_analysis(
         names=names,
         language_names=[(language, names[language]) for language in gains],
         chosen=max(gains, key=lambda language: gains[language]),
+        others=[name for row in analysis.languages.values() for name in row.beside][
+            : len(next(iter(analysis.languages.values())).beside)
+        ],
         has_spread=bool(_spreads(analysis, names)),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +141,10 @@ def _matrices(row: LanguageChange) -> dict[str, Any]:
     pairs = {"images": row.with_images, "english": row.with_english}
     return {
         name: {
-            "matrices": [found.cosines for found in both],
+            "matrices": [
+                found.cosines
+                for found in (*both, *(row.beside.values() if name == "images" else ()))
+            ],
             "first": row.texts,
             "second": row.item_ids if name == "images" else row.english_texts,
         }

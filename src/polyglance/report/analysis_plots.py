@@ -40,6 +40,16 @@ def text_map() -> Spec:
 
     Rows: `x`, `y`, `name`, `cluster`, `shape`, `text`, `image`, `opacity`.
     """
+    return _plane(name="language", text="text", image="image", cluster="cluster of images")
+
+
+def image_map() -> Spec:
+    """Images on a plane: classes by colour and shape; rows as for `text_map`."""
+    return _plane(name="class", image="image")
+
+
+def _plane(**shown: str) -> Spec:
+    """Points on a plane, and what is said of each: fields and their titles."""
     chart = (
         alt.Chart(ROWS)
         .mark_point(filled=True, size=38, strokeWidth=0)
@@ -50,10 +60,8 @@ def text_map() -> Spec:
             shape=alt.Shape("shape:N", scale=None),
             opacity=alt.Opacity("opacity:Q", scale=None),
             tooltip=[
-                alt.Tooltip("name:N", title="language"),
-                alt.Tooltip("text:N", title="text"),
-                alt.Tooltip("image:N", title="image"),
-                alt.Tooltip("cluster:O", title="cluster of images"),
+                alt.Tooltip(f"{field}:{'O' if field == 'cluster' else 'N'}", title=title)
+                for field, title in shown.items()
             ],
         )
     )
@@ -167,6 +175,49 @@ def class_curve() -> Spec:
     )
     chart = alt.layer(points, line, data=ROWS)
     return _spec(chart.add_params(_colour("ink"), _colour("accent")), height=280)
+
+
+def class_curves() -> Spec:
+    """Accuracy against the number of classes, by language, and the lines through them.
+
+    Rows: `num_classes`, `accuracy`, `fitted`, `label`, `colour`, `dash`: dashed is before.
+    """
+    x = alt.X(
+        "num_classes:Q",
+        title="number of classes",
+        scale=alt.Scale(type="log", nice=False),
+        axis=_axis(format="~s", tickCount=4, grid=False),
+    )
+    tooltip = [
+        alt.Tooltip("label:N", title="language"),
+        alt.Tooltip("num_classes:Q", title="classes"),
+        alt.Tooltip("accuracy:Q", title="accuracy", format=".1%"),
+        alt.Tooltip("fitted:Q", title="on the line", format=".1%"),
+    ]
+    colour = alt.Color("colour:N", scale=None)
+    points = (
+        alt.Chart()
+        .mark_point(size=40, opacity=0.7)
+        .encode(
+            x=x,
+            y=alt.Y("accuracy:Q", title="accuracy", axis=_axis(format=".0%", tickCount=6)),
+            color=colour,
+            fill=alt.condition("datum.dash", alt.value("transparent"), colour),
+            tooltip=tooltip,
+        )
+    )
+    line = (
+        alt.Chart()
+        .mark_line(strokeWidth=1.5)
+        .encode(
+            x=x,
+            y=alt.Y("fitted:Q", title="accuracy"),
+            color=colour,
+            detail="label:N",
+            strokeDash=alt.condition("datum.dash", alt.value([4, 3]), alt.value([1, 0])),
+        )
+    )
+    return _spec(alt.layer(points, line, data=ROWS))
 
 
 def _bare(field: str, *, dimension: str = "x") -> Any:

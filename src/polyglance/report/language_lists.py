@@ -7,7 +7,7 @@ control: what differs there as well is the languages' own doing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -144,15 +144,15 @@ def _distilled(
     view: View, model: str, listed: Collection[str], *, among_these: Collection[str] | None
 ) -> Distilled:
     shared = set.intersection(*(set(figures) for figures in view.figures.values()))
+    shared = {name for name in shared if not among(name, {tables.ENGLISH})}
+    group_of = _group_of(shared)
     candidates = sorted(
-        name
-        for name in shared - {tables.ENGLISH}
-        if among_these is None or name in among_these or among(name, listed)
+        name for name in shared if among_these is None or name in among_these or among(name, listed)
     )
     rows = []
     num_grouped = 0
     for group, names in GROUPS.items():
-        members = [name for name in candidates if groups.resource_group(name) in names]
+        members = [name for name in candidates if group_of(name) in names]
         num_grouped += len(members)
         distilled = [name for name in members if among(name, listed)]
         if not members:
@@ -162,8 +162,16 @@ def _distilled(
     return Distilled(
         model=model,
         rows=tuple(rows),
-        num_left_out=len(shared - {tables.ENGLISH}) - num_grouped,
+        num_left_out=len(shared) - num_grouped,
     )
+
+
+def _group_of(measured: Collection[str]) -> Callable[[str], str | None]:
+    """How languages are grouped: where all of the paper's 100 were measured, these alone count."""
+    evaluated = groups.language_groups("babel-imagenet-100").values()
+    if all(name in measured for members in evaluated for name in members):
+        return groups.evaluated_group
+    return groups.resource_group
 
 
 def _row(
