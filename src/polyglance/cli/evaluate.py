@@ -142,16 +142,16 @@ def _idle(loaded: Mapping[str, TaskData], given: Mapping[str, object]) -> list[s
     told = []
     for name, data in loaded.items():
         has_content = isinstance(data, ItemData)
-        used = {
-            "--prompts": isinstance(data, ClassificationData),
-            "--images": has_content,
-            "--image-vectors": has_content,
-        }
-        what = "no classes" if has_content else "texts alone"
+        brings = isinstance(data, ItemData) and bool(data.media_files)
+        idle = {} if isinstance(data, ClassificationData) else {"--prompts": "no classes"}
+        if brings:
+            idle["--images"] = "items of its own"
+        if not has_content:
+            idle = dict.fromkeys(given, "texts alone")
         told += [
             f"{name} has {what}: {option} changes nothing there"
-            for option, value in given.items()
-            if value and not used[option]
+            for option, what in idle.items()
+            if given[option]
         ]
     return told
 
