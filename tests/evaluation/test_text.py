@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from polyglance.records import Pair, ScoredPair
 from polyglance.results import schema
 from polyglance.tasks.text import BitextData, SimilarityData
 from polyglance.towers import Tower
+from polyglance.vectors import unit
 
 DIM = 6
 
@@ -259,3 +261,20 @@ def test_a_pack_in_a_space_of_its_own_is_not_compared_with_the_teacher_s_english
     encoder = dual_encoder.TextRouter(teacher.dim, lambda: teacher.text, pack)
     with pytest.raises(errors.LanguageError, match="their vectors do not compare"):
         measure(encoder, bitext([("A", "a")]))
+
+
+def test_pairs_of_the_same_sentence_are_level_whatever_rounding_says():
+    """The product of a unit vector with itself is 1 but for its last bits, which order nothing."""
+    rng = np.random.default_rng(0)
+    names = [f"s{number}" for number in range(40)]
+    vectors = unit(rng.standard_normal((len(names), 384)).astype(np.float32))
+    encoder = Lookup(dict(zip(names, vectors, strict=True)))
+    same = [(name, name, float(score)) for score, name in enumerate(names[:20])]
+    apart = [(a, b, 0.0) for a, b in zip(names[20:30], names[30:], strict=True)]
+    (row,) = measure(encoder, similarity([*same, *apart]))
+    cosines = [1.0] * len(same)
+    for a, b, _ in apart:
+        x, y = (encoder.vectors[name].astype(np.float32).astype(float) for name in (a, b))
+        cosines.append(x @ y / np.linalg.norm(x) / np.linalg.norm(y))
+    expected = scipy.stats.spearmanr(cosines, [score for *_, score in (*same, *apart)])[0]
+    assert row.values["spearman"] == pytest.approx(expected, abs=1e-12)

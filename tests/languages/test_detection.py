@@ -146,3 +146,24 @@ def test_what_is_worth_naming():
         "nld_Latn",
     ]
     assert detection.worth_naming([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("texts", "languages", "expected"),
+    [
+        (["the dog runs", "a red car"], ("deu_Latn", "eng_Latn"), "eng_Latn"),
+        (["der Hund läuft", "ein rotes Auto"], ("eng_Latn", "deu_Latn"), "deu_Latn"),
+        (["собака бежит"], ("eng_Latn", "rus_Cyrl"), "rus_Cyrl"),
+        # The detector does not know Ido.
+        (
+            ["Me ne savas.", "Tu esas mea amiko.", "Ube vu lojas?"],
+            ("eng_Latn", "ido_Latn"),
+            "ido_Latn",
+        ),
+        (["I do not know.", "You are my friend."], ("eng_Latn", "ido_Latn"), "eng_Latn"),
+        (["2024"], ("eng_Latn",), "eng_Latn"),
+        (["anything"], (), None),
+    ],
+)
+def test_texts_of_one_language_tell_it_together(texts, languages, expected):
+    assert detection.language_of_all(texts, languages=languages) == expected

@@ -179,3 +179,11 @@ def test_names_of_another_number_of_classes_are_refused(tmp_path):
     (place / "labels.de.txt").write_text("nur eines")
     with pytest.raises(errors.InputError, match="names 1 classes in deu_Latn; there are 2: a, b"):
         load_task("own-classes", place)
+
+
+def test_a_folder_of_images_beside_is_said_to_change_nothing(tmp_path, evaluate, picture_folder):
+    place = saved_datasets.save_to_disk(
+        tmp_path / "own", image=IMAGES, caption_en=list(small_world.PHRASES)
+    )
+    _, err = evaluate("own-captions", place, "--images", picture_folder)
+    assert "own-captions has items of its own: --images changes nothing there" in err

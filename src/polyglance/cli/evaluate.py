@@ -158,18 +158,20 @@ def _idle(loaded: Mapping[str, TaskData], given: Mapping[str, object]) -> list[s
     told = []
     for name, data in loaded.items():
         has_content = isinstance(data, ItemData)
-        used = {
-            "--prompts": isinstance(data, ClassificationData),
-            "--captions": isinstance(data, RetrievalData),
-            "--images": has_content,
-            "--image-vectors": has_content,
-        }
-        lacks = {"--prompts": "no classes", "--captions": "no captions"}
+        brings = isinstance(data, ItemData) and bool(data.media_files)
+        idle = {}
+        if not isinstance(data, ClassificationData):
+            idle["--prompts"] = "no classes"
+        if not isinstance(data, RetrievalData):
+            idle["--captions"] = "no captions"
+        if brings:
+            idle["--images"] = "items of its own"
+        if not has_content:
+            idle = dict.fromkeys(given, "texts alone")
         told += [
-            f"{name} has {lacks[option] if has_content else 'texts alone'}: "
-            f"{option} changes nothing there"
-            for option, value in given.items()
-            if value and not used[option]
+            f"{name} has {what}: {option} changes nothing there"
+            for option, what in idle.items()
+            if given[option]
         ]
     return told
 

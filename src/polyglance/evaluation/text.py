@@ -68,7 +68,9 @@ def score_similarity(
             languages=(pairs[0].language_a, pairs[0].language_b),
             cache=cache,
         )
-        cosines = np.vecdot(first, second)  # (N,)
+        # By the distance, which is exactly 0 for the same vector twice: sums of products are not
+        # exactly 1, and their last bits would order pairs that are level.
+        cosines = 1 - np.square(first - second, dtype=np.float64).sum(axis=1) / 2  # (N,)
         scores = np.array([pair.score for pair in pairs])
         interval = bootstrap_spearman(cosines, scores, seed=0)
         rows.append(
@@ -234,13 +236,18 @@ def _both_sides(
     languages: tuple[str, str],
     cache: VectorCache | None,
 ) -> tuple[Vectors, Vectors]:
-    """Vectors of both sides, (N, D) each, asked for at once so that they lie in one space."""
+    """Vectors of both sides, (N, D) each, asked for at once so that they lie in one space.
+
+    A text is asked for once in its language: repeated rows of a product differ in their last bits.
+    """
+    both = [(text, languages[0]) for text in texts] + [(text, languages[1]) for text in others]
+    row_of = {one: row for row, one in enumerate(dict.fromkeys(both))}
     vectors = unit_vectors(
         encoder,
-        [*texts, *others],
-        languages=[languages[0]] * len(texts) + [languages[1]] * len(others),
+        [text for text, _ in row_of],
+        languages=[language for _, language in row_of],
         cache=cache,
-    )
+    )[[row_of[one] for one in both]]
     return vectors[: len(texts)], vectors[len(texts) :]
 
 

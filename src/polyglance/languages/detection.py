@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 from polyglance.languages import text_forms
-from polyglance.languages.registry import get_language
+from polyglance.languages.registry import all_languages, get_language
 
 _loading = threading.Lock()
 
@@ -207,6 +207,39 @@ def guess(
     total = sum(shares.values())
     ordered = sorted(shares, key=lambda name: (-shares[name], name))
     return tuple(Guess(language=name, share=shares[name] / total) for name in ordered)
+
+
+def language_of_all(texts: Sequence[str], *, languages: Sequence[str]) -> str | None:
+    """Which of some languages a list of texts is in that are all in one of them.
+
+    A language that the detector knows gets its share among all languages of the world, not among
+    these alone; one that it does not know gets the share of what a text looks like most beside
+    those. So Ido, which looks like Esperanto, is not taken for English where it is one of the two.
+
+    Args:
+        texts: In one language.
+        languages: Ids of those that it may be.
+
+    Returns:
+        Its id; None where there is no language to choose from.
+
+    >>> language_of_all(["la hundo kuras", "mi vidas la domon"], languages=["eng_Latn", "epo_Latn"])
+    'epo_Latn'
+    """
+    if len(languages) < 2:
+        return next(iter(languages), None)
+    known = [name for name in languages if _detector_code(name)]
+    world = {language.id for language in all_languages()} | set(languages)
+    totals = dict.fromkeys(languages, 0.0)
+    for text in texts:
+        shares = {one.language: one.share for one in guess(text, languages=world)}
+        others = [name for name in languages if name not in known and name in shares]
+        for name in known:
+            totals[name] += shares.get(name, 0.0)
+        nearest = max((share for name, share in shares.items() if name not in known), default=0.0)
+        for name in others:
+            totals[name] += nearest / len(others)
+    return max(totals, key=totals.__getitem__)
 
 
 def worth_naming(found: Sequence[Guess]) -> tuple[Guess, ...]:
