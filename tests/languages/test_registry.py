@@ -56,6 +56,7 @@ tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
 TRICKY = {
     "flores": {"als_Latn": "als_Latn", "gaz_Latn": "gaz_Latn", "taq_Tfng": "taq_Tfng"},
     "nllb": {"sat_Beng": "sat_Olck", "kmr_Latn": "kmr_Latn"},
+    "audiocaps": {"ja": "jpn_Jpan", "en": "eng_Latn"},
     "xtd": {"jp": "jpn_Jpan", "zh": "zho_Hans", "ko": "kor_Hang", "eng_captions": "eng_Latn"},
     "xflickrco": {"zh": "zho_Hans", "id": "ind_Latn"},
     "wit": {"zh": "zho_Hans", "zh-TW": "zho_Hant", "iw": "heb_Hebr", "lah": "pnb_Arab"},

@@ -28,20 +28,28 @@ SMALL = {"batch_size": "12", "num_buckets": "500", "width": "16"}
 # By recipe: settings that train in a second, what the index goes through, the facts of its data.
 EXPECTED = {
     "ridge": ({}, "unchanged", OF_ENGLISH | {"penalty", "dev_hit_rate_at_1"}),
-    "m2m": ({"num_epochs": "2"}, "unchanged", OF_ENGLISH | {"best_step", "dev_hit_rate_at_1"}),
+    "m2m": (
+        {"num_epochs": "2"},
+        "unchanged",
+        OF_ENGLISH | {"num_steps", "best_step", "dev_hit_rate_at_1"},
+    ),
     "procrustes": ({}, "unchanged", OF_ENGLISH | {"dev_hit_rate_at_1"}),
-    "low-rank": ({"num_epochs": "2"}, "unchanged", OF_ENGLISH | {"best_step", "dev_hit_rate_at_1"}),
+    "low-rank": (
+        {"num_epochs": "2"},
+        "unchanged",
+        OF_ENGLISH | {"num_steps", "best_step", "dev_hit_rate_at_1"},
+    ),
     "residual-mlp": (
         {"num_epochs": "2"},
         "unchanged",
-        OF_ENGLISH | {"best_step", "dev_hit_rate_at_1"},
+        OF_ENGLISH | {"num_steps", "best_step", "dev_hit_rate_at_1"},
     ),
     "uclip": (
         {"dim": "8", "least_steps": "3", "num_epochs": "1", "batch_size": "16"},
         "head",
         {
             *("kind", "num_english_texts", "num_images", "num_texts", "num_languages"),
-            *("num_dev_texts", "precision", "last_loss", "dev_hit_rate_at_1"),
+            *("num_dev_texts", "num_steps", "precision", "last_loss", "dev_hit_rate_at_1"),
         },
     ),
     "distill": (

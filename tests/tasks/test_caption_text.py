@@ -64,11 +64,11 @@ def test_xm3600_without_its_photos(tmp_path):
         (tmp_path / f"captions_{code}.json").write_text(
             f'[{{"filename": "a.jpg", "captions_translated": "{text}"}}]', "utf-8"
         )
-    found = tasks.get_task("xm3600-text").load(tmp_path, ["deu_Latn"])
+    found = tasks.get_task("xm3600-uclip-text").load(tmp_path, ["deu_Latn"])
     assert found.languages == ("deu_Latn",)
     assert set(found.captions) == {"deu_Latn", "eng_Latn"}
     # With one English text a photo there is nothing to find in English.
-    assert tasks.get_task("xm3600-text").load(tmp_path, None).languages == ("deu_Latn",)
+    assert tasks.get_task("xm3600-uclip-text").load(tmp_path, None).languages == ("deu_Latn",)
 
 
 @needs_shared
@@ -78,7 +78,7 @@ def test_the_publishers_files():
     assert len(found.places) == 975
     assert found.partners("jpn_Jpan") == ("jpn_Jpan", "eng_Latn")
     assert found.set_aside == ()
-    photos = tasks.get_task("xm3600-text").load(SHARED / "xm3600", ["deu_Latn"])
+    photos = tasks.get_task("xm3600-uclip-text").load(SHARED / "xm3600", ["deu_Latn"])
     assert len(photos.places) == 3600
 
 

@@ -66,6 +66,11 @@ FORMS: Mapping[tuple[str, str], Form] = MappingProxyType(
             directions=("content_to_content",), values=("hit_rate_at_1",)
         ),
         ("text", "spearman"): Form(directions=("text_with_other",), values=("spearman",)),
+        ("text", "hit_rate"): Form(
+            directions=("text_to_other", "other_to_text"),
+            values=(*HIT_RATES, RECIPROCAL_RANK),
+            policies=("unique",),
+        ),
         ("text", "accuracy"): Form(
             directions=("text_to_other", "other_to_text"), values=("accuracy", MEAN_ACCURACY)
         ),

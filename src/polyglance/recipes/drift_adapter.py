@@ -213,7 +213,11 @@ def _descended(
         run=run and run.about(config=asdict(config), data=pairs.data_id or None, start=start),
         label=label,
     )
-    facts = {"dev_hit_rate_at_1": report.best_score, "best_step": report.best_step}
+    facts = {
+        "num_steps": report.num_steps,
+        "dev_hit_rate_at_1": report.best_score,
+        "best_step": report.best_step,
+    }
     seconds = time.perf_counter() - started
     return english_text.Fitted(head.fold(), linear.count_parameters(head), seconds, facts)
 

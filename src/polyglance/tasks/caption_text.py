@@ -13,7 +13,7 @@ from polyglance.records import Caption, Quarantined
 from polyglance.results.schema import CaptionPolicy
 from polyglance.sources import audiocaps
 from polyglance.storage import digests
-from polyglance.tasks import retrieval_loaders
+from polyglance.tasks import coco_loaders, retrieval_loaders
 from polyglance.tasks.rows import each_language
 
 
@@ -74,7 +74,7 @@ class CaptionTextData:
 
 
 def load_xm3600_text(folder: Path | None, languages: list[str] | None) -> CaptionTextData:
-    """The captions of Crossmodal-3600 without its photos.
+    """All captions of Crossmodal-3600 without its photos.
 
     Args:
         folder: As `retrieval_loaders.load_xm3600` takes it.
@@ -82,6 +82,17 @@ def load_xm3600_text(folder: Path | None, languages: list[str] | None) -> Captio
     """
     found = retrieval_loaders.load_xm3600(folder, _with_english(languages))
     return _data("xm3600-text", found.captions, languages, set_aside=found.set_aside)
+
+
+def load_xm3600_uclip_text(folder: Path | None, languages: list[str] | None) -> CaptionTextData:
+    """The captions of Crossmodal-3600 without its photos, one of a photo.
+
+    Args:
+        folder: As `coco_loaders.load_uclip` takes it.
+        languages: Which ones; None takes all that are there.
+    """
+    found = coco_loaders.load_uclip(folder, _with_english(languages), task="xm3600-uclip")
+    return _data("xm3600-uclip-text", found.captions, languages, set_aside=found.set_aside)
 
 
 def load_audiocaps_text(folder: Path | None, languages: list[str] | None) -> CaptionTextData:

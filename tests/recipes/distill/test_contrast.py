@@ -65,15 +65,11 @@ def test_auto_takes_contrast_above_what_a_memory_holds():
     assert config.ending_for(MOST_MEMORIES + 1) == "contrast"
 
 
-@pytest.mark.parametrize(
-    ("setting", "error"),
-    [({"temperature": 0.0}, errors.ConfigError), ({"batch_size": 1}, errors.TrainingError)],
-)
-def test_what_leaves_nothing_to_choose_is_refused(teacher, setting, error):
+def test_what_leaves_nothing_to_choose_is_refused(teacher):
     pairs = [
         Pair(phrase, ENGLISH, small_world.translate(phrase, GERMAN), GERMAN)
         for phrase in small_world.PHRASES
     ]
-    with pytest.raises(error):
-        config = DistillConfig(ending="contrast", num_steps=1, **setting)
+    config = DistillConfig(ending="contrast", num_steps=1, batch_size=1)
+    with pytest.raises(errors.TrainingError):
         recipe.train(pairs, teacher=teacher, config=config)
