@@ -75,5 +75,8 @@ def test_what_leaves_nothing_to_choose_is_refused(teacher, setting, error):
         for phrase in small_world.PHRASES
     ]
     with pytest.raises(error):
-        config = DistillConfig(ending="contrast", num_steps=1, **setting)
-        recipe.train(pairs, teacher=teacher, config=config)
+        recipe.train(
+            pairs,
+            teacher=teacher,
+            config=DistillConfig(ending="contrast", num_steps=1, **setting),
+        )
