@@ -39,8 +39,8 @@ class ProcrustesConfig:
     """Settings of `procrustes`.
 
     Attributes:
-        centred: Whether both sides are centred before the rotation, by their means in English. Other
-            languages have means of their own: on the pictograms centring costs eight points.
+        centred: Whether both sides are centred before the rotation, by their means in English.
+            Other languages have means of their own: centring cost eight points on the pictograms.
         scaling: Factors behind the rotation: `uniform`, or `diagonal` for one a dimension.
         dev_fraction: Share of the texts that only measures.
         head_input: Whether the map takes the tower's vectors raw or at length one.
@@ -86,7 +86,7 @@ class LowRankConfig(DescentConfig):
         start: `ridge` begins at the closed form cut to this rank, `random` at random weights.
     """
 
-    rank: int = 64
+    rank: int = 256
     start: Literal["ridge", "random"] = "ridge"
 
 
