@@ -127,7 +127,7 @@ def test_identity_needs_equal_widths():
 
 
 SETTINGS = [
-    ("procrustes", "centred", False),
+    ("procrustes", "centred", True),
     ("procrustes", "scaling", "diagonal"),
     ("procrustes", "dev_fraction", 0.3),
     ("procrustes", "head_input", "raw"),

@@ -269,7 +269,7 @@ CHANGES = {
     },
     "procrustes": {
         "": {
-            "centred": False,
+            "centred": True,
             "scaling": "diagonal",
             "dev_fraction": 0.45,
             "head_input": "raw",

@@ -91,7 +91,7 @@ def test_bad_rows_are_set_aside_and_counted(tmp_path, evaluate):
     assert rows[0]["num_dropped"]["items_damaged"] == 1
     for said in (
         "row 1: image: no bytes",
-        "row 2: ",
+        "captions in 'klingonisch': 1: ",
         "row 3: caption: None",
         "row 4: caption: ' '",
     ):
@@ -124,9 +124,28 @@ def test_columns_of_ids_and_addresses_are_no_languages(tmp_path):
     place = saved_datasets.save_to_disk(
         tmp_path, image=IMAGES[:1], id=["7"], url=["x"], text_fr=["x"], sha256=["y"]
     )
-    assert own_data.text_columns(own_data.arrow_datasets.find_dataset(place)) == {
-        "text_fr": "fra_Latn"
-    }
+    dataset, aside = own_data.arrow_datasets.find_dataset(place), []
+    assert own_data.text_columns(dataset, set_aside=aside.append) == {"text_fr": "fra_Latn"}
+    assert aside == []
+
+
+def test_a_column_of_a_language_that_is_not_understood_is_told(tmp_path):
+    place = saved_datasets.save_to_disk(
+        tmp_path / "own", image=IMAGES[:1], caption_en=["x"], caption_zh=["y"], caption_xx=["z"]
+    )
+    data = load_task("own-captions", place)
+    assert list(data.captions) == [ENGLISH]
+    zh, xx = data.set_aside
+    assert (zh.id, xx.id) == ("own, column caption_zh", "own, column caption_xx")
+    assert "it may be zho_Hans" in zh.reason
+
+
+def test_rows_in_a_language_that_is_not_understood_are_counted_once(tmp_path):
+    place = saved_datasets.save_to_disk(
+        tmp_path / "own", image=IMAGES[:4], text=list("abcd"), language=["en", "zh", "zh", "zh"]
+    )
+    (told,) = load_task("own-captions", place).set_aside
+    assert told.id == "own, captions in 'zh': 3"
 
 
 def test_a_language_that_is_not_there_is_refused(tmp_path):

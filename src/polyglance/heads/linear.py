@@ -115,7 +115,7 @@ class LowRankHead(nn.Module):
     def __init__(self, dim_in: int, dim_out: int, *, rank: int) -> None:
         super().__init__()
         if rank < 1:
-            raise errors.ConfigError(f"rank {rank}; it must be 1 or more", hint="try 64")
+            raise errors.ConfigError(f"rank {rank}; it must be 1 or more", hint="try 256")
         self.down = nn.Linear(dim_in, rank, bias=False)
         self.up = nn.Linear(rank, dim_out)
 

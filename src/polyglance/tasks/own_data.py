@@ -9,6 +9,7 @@ Legend: M items.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +21,7 @@ from polyglance.languages.registry import ENGLISH, normalise_language
 from polyglance.records import Caption, LabelSet, MediaFile, Quarantined
 from polyglance.sources import arrow_datasets, labels, language_files
 from polyglance.sources.arrow_datasets import SavedDataset
-from polyglance.sources.text_lines import entry_of, require_text
+from polyglance.sources.text_lines import SetAside, entry_of, require_text
 from polyglance.tasks.classification import ClassificationData, picked, required
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.tasks.rows import Task
@@ -31,8 +32,12 @@ LABEL_COLUMNS = ("label", "labels", "class", "fine_label")
 FORM = ("state.json and *.arrow (save_to_disk)", "or *.parquet")
 
 
-def text_columns(dataset: SavedDataset) -> dict[str, str | None]:
+def text_columns(dataset: SavedDataset, *, set_aside: SetAside) -> dict[str, str | None]:
     """The columns of captions, and the language of each; None where each row says its own.
+
+    Args:
+        dataset: Which.
+        set_aside: Told of columns of captions whose language is not understood.
 
     Raises:
         InputError: There is none, or its language is not said.
@@ -40,14 +45,17 @@ def text_columns(dataset: SavedDataset) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for name in dataset.columns:
         before, _, code = name.partition("_")
-        if before not in TEXT_COLUMNS:
+        is_text = before in TEXT_COLUMNS and bool(code)
+        if not is_text:
             code = name
         if name in arrow_datasets.ID_COLUMNS or not language_files.is_code(code):
             continue
         try:
             found[name] = normalise_language(code)
-        except errors.LanguageError:
-            continue  # a column of another kind, such as url
+        except errors.LanguageError as error:
+            # Any other column, such as url, is of another kind.
+            if is_text or error.message.startswith("ambiguous"):
+                set_aside(Quarantined(f"{dataset.place.name}, column {name}", error.message))
     if found:
         return found
     plain = [name for name in TEXT_COLUMNS if name in dataset.columns]
@@ -76,24 +84,8 @@ def load_captions(folder: Path | None, languages: list[str] | None) -> Retrieval
         LanguageError: A language that is not there.
     """
     dataset = arrow_datasets.find_dataset(required(folder, "own-captions"))
-    columns = text_columns(dataset)
-    beside = [name for name in LANGUAGE_COLUMNS if name in dataset.columns][:1]
     aside: list[Quarantined] = []
-    items: dict[str, MediaFile] = {}
-    captions: dict[str, list[Caption]] = {}
-    wanted = [*columns, *(beside if None in columns.values() else [])]
-    for row in arrow_datasets.read_rows(dataset, columns=wanted, set_aside=aside.append):
-        for name, language in columns.items():
-            with entry_of(dataset.place, f"row {row.number}", aside.append):
-                known = language or normalise_language(
-                    require_text(row.values[beside[0]], "language")
-                )
-                given = row.values[name]
-                for text in given if isinstance(given, list) else [given]:
-                    with entry_of(dataset.place, f"row {row.number}", aside.append):
-                        caption = Caption(row.item.id, require_text(text, name), known)
-                        captions.setdefault(known, []).append(caption)
-                        items[row.item.id] = row.item
+    items, captions = _read_captions(dataset, set_aside=aside.append)
     if not items:
         raise dataset.wrong("not one caption can be used", hint="look at what was set aside")
     lacking = sorted(set(languages or ()) - set(captions))
@@ -111,6 +103,36 @@ def load_captions(folder: Path | None, languages: list[str] | None) -> Retrieval
         splits={"test": np.ones(len(items), bool)},
         set_aside=tuple(aside),
     )
+
+
+def _read_captions(
+    dataset: SavedDataset, *, set_aside: SetAside
+) -> tuple[dict[str, MediaFile], dict[str, list[Caption]]]:
+    """The items that have a caption, by id, and the captions by language."""
+    columns = text_columns(dataset, set_aside=set_aside)
+    beside = [name for name in LANGUAGE_COLUMNS if name in dataset.columns][:1]
+    wanted = [*columns, *(beside if None in columns.values() else [])]
+    items: dict[str, MediaFile] = {}
+    captions: dict[str, list[Caption]] = {}
+    not_known: Counter[tuple[str, str]] = Counter()
+    for row in arrow_datasets.read_rows(dataset, columns=wanted, set_aside=set_aside):
+        for name, language in columns.items():
+            given = row.values[name]
+            for text in given if isinstance(given, list) else [given]:
+                with entry_of(dataset.place, f"row {row.number}", set_aside):
+                    said = require_text(text, name)
+                    code = language or require_text(row.values[beside[0]], beside[0])
+                    try:
+                        known = language or normalise_language(code)
+                    except errors.LanguageError as error:
+                        not_known[code, error.message] += 1
+                        continue
+                    captions.setdefault(known, []).append(Caption(row.item.id, said, known))
+                    items[row.item.id] = row.item
+    for (code, reason), count in not_known.items():
+        where = f"{dataset.place.name}, captions in {code!r}: {count:,}"
+        set_aside(Quarantined(where, reason))
+    return items, captions
 
 
 def load_classes(folder: Path | None, languages: list[str] | None) -> ClassificationData:
