@@ -121,10 +121,34 @@ def test_an_object_of_clip_benchmark_itself(tmp_path):
     (tmp_path / "own.json").write_text(json.dumps(own))
     rows, _ = exchange.read([tmp_path])
     assert [(r.language, r.direction, r.values, r.caption_policy) for r in rows] == [
-        ("spa_Latn", "text_to_content", {"hit_rate_at_5": 0.73}, "all"),
-        ("spa_Latn", "content_to_text", {"hit_rate_at_5": 0.8}, "all"),
+        ("spa_Latn", "text_to_content", {"hit_rate_at_5": 0.73}, "first"),
+        ("spa_Latn", "content_to_text", {"hit_rate_at_5": 0.8}, "first"),
     ]
+    assert {row.task for row in rows} == {"xtd10"}
     assert rows[0].model == "xlm-roberta-base-ViT-B-32 laion5b_s13b_b90k"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "task", "policy"),
+    [
+        ("crossmodal3600", "xm3600", "first"),
+        ("flickr30k-200", "flickr30k-200", "first"),
+        ("mscoco_captions", "mscoco", "all"),
+        ("flickr30k", "flickr30k", "all"),
+    ],
+)
+def test_data_sets_of_clip_benchmark_with_one_caption_an_image(tmp_path, dataset, task, policy):
+    own = {
+        "dataset": dataset,
+        "model": "m",
+        "pretrained": "p",
+        "task": "zeroshot_retrieval",
+        "metrics": {"image_retrieval_recall@1": 0.5},
+        "language": "en",
+    }
+    (tmp_path / "own.json").write_text(json.dumps(own))
+    [row], _ = exchange.read([tmp_path])
+    assert (row.task, row.caption_policy) == (task, policy)
 
 
 def test_a_table_of_clip_benchmark_itself(tmp_path):

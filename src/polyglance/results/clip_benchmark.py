@@ -35,6 +35,14 @@ PREFIXES: Mapping[str, Direction] = {
 OF_DIRECTION = {direction: prefix for prefix, direction in PREFIXES.items()}
 CLASS_METRICS = {"acc1": "accuracy", "acc5": "accuracy_at_5"}
 OF_CLASS_VALUE = {ours: its for its, ours in CLASS_METRICS.items()}
+# Its data sets that are tasks here under another name, and those of which it holds one caption an
+# image, the first; of any other it takes all.
+TASKS_OF_DATASETS: Mapping[str, str] = {
+    "crossmodal3600": "xm3600",
+    "multilingual_mscoco_captions": "xtd10",
+    "mscoco_captions": "mscoco",
+}
+ONE_CAPTION = ("crossmodal3600", "multilingual_mscoco_captions", "xtd200", "flickr30k-200")
 DELIMITERS = (",", ";", "\t")
 ITS_KEYS = ("dataset", "model", "pretrained", "task", "language", "model_fullname")
 OUR_KEYS = (
@@ -165,7 +173,7 @@ def _table(path: Path) -> list[dict[str, Any]]:
 def from_object(found: Mapping[str, Any], *, where: str) -> list[Result]:
     """Results of one object, CLIP_benchmark's own or ours: one for each direction and metric.
 
-    Its own objects say no caption policy: it takes all captions of an image.
+    Its own objects say no caption policy: it takes all captions that its data set holds.
 
     Raises:
         ResultError: For an object of another kind, naming `where`.
@@ -184,12 +192,13 @@ def from_object(found: Mapping[str, Any], *, where: str) -> list[Result]:
         if not by_kind:
             raise ValueError("it has no metrics")
         ours = "model_id" in found
-        policy = "all" if task == RETRIEVAL else "none"
         model = manifest_fields.field_of(found, "model", str)
         full_name = f"{model} {manifest_fields.field_of(found, 'pretrained', str)}"
         language = manifest_fields.field_of({"language": "en", **found}, "language", str | None)
+        dataset = manifest_fields.field_of(found, "dataset", str)
+        policy = "none" if task != RETRIEVAL else "first" if dataset in ONE_CAPTION else "all"
         facts = {
-            "task": manifest_fields.field_of(found, "dataset", str),
+            "task": dataset if ours else TASKS_OF_DATASETS.get(dataset, dataset),
             "split": "test",
             "language": normalise_language(language or "en", dataset="clip-benchmark"),
             "caption_policy": policy,
