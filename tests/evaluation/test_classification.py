@@ -112,6 +112,22 @@ def test_best_is_translated_or_else_the_better_and_says_which(teacher, contents)
     assert best["hin_Deva"].kind != by_variant["labels"]["hin_Deva"].kind
 
 
+def test_labels_in_templates_that_people_wrote(teacher, contents):
+    human = {"deu_Latn": PromptSet("deu_Latn", ("das {}", "{} ja"))}
+    asked = task(human=human).asked_as("human")
+    assert asked.languages == ("deu_Latn",)
+    assert asked.choices("deu_Latn") == {"human": ("das {}", "{} ja")}
+    (row,) = measure(teacher, contents, asked)
+    assert (row.language, row.variant, row.prompts_taken) == ("deu_Latn", "human", "human")
+    # The same as if those were the templates of the language.
+    same = task(prompts=human).asked_as("translated")
+    (other,) = measure(teacher, contents, same)
+    assert row.values == other.values
+    assert row.data_id != other.data_id
+    with pytest.raises(errors.UnavailableError, match="kind 'human'"):
+        task().asked_as("human")
+
+
 def test_a_model_that_says_the_same_of_all_is_exactly_at_chance(contents):
     class Constant:
         def encode_texts(self, texts, *, languages, cache=None):

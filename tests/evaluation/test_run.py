@@ -341,3 +341,31 @@ def test_one_picture_gives_values_and_says_that_there_is_no_interval(model_folde
     assert rows[0].values["hit_rate_at_1"] == 1.0
     assert rows[0].intervals == {}
     assert "no interval can be given" in eval_tables.result_table("shapes", rows)
+
+
+def test_results_say_which_languages_a_model_is_said_to_know(
+    teacher, model_folder, picture_folder, tmp_path
+):
+    spoken = ("eng_Latn", "deu_Latn", "hin_Deva")
+    texts = replace(task(), captions={name: small_world.captions(name) for name in spoken})
+    alone = evaluation.evaluate(str(model_folder), texts, images=picture_folder)
+    assert {row.supported for row in alone} == {None}
+    pack = trained_pack(teacher)
+    listed = {"deu_Latn": LanguageScore(speaks="pack")}
+    replace(pack, manifest=replace(pack.manifest, languages=listed)).save(tmp_path / "pack")
+    rows = evaluation.evaluate(
+        str(model_folder), texts, pack=tmp_path / "pack", images=picture_folder
+    )
+    assert {row.language: row.supported for row in rows} == {
+        "eng_Latn": True,
+        "deu_Latn": True,
+        "hin_Deva": False,
+    }
+    table = eval_tables.result_table("shapes", rows)
+    values = [
+        row.values["hit_rate_at_10"]
+        for row in rows
+        if row.supported and row.direction == "text_to_content"
+    ]
+    (line,) = [one for one in table.splitlines() if one.startswith("mean of 2 supported")]
+    assert f"{100 * sum(values) / 2:.1f}" in line

@@ -193,3 +193,25 @@ def test_ten_classes_have_ten_numbers(dataset):
     found = CLASS_NAMES[dataset]
     assert len(set(found.labels)) == 10
     assert found.class_indices == tuple(range(10))
+
+
+@needs_shared
+def test_human_names_in_the_classes_of_babel_imagenet():
+    folder = SHARED / "babel_imagenet"
+    found = tasks.get_task("imagenet-human-babel").load(folder, None)
+    babel = tasks.get_task("babel-imagenet").load(folder, None)
+    assert set(found.labels) == {"eng_Latn", "zho_Hans", "jpn_Jpan", "arb_Arab", "ita_Latn"}
+    for language, row in found.labels.items():
+        assert row.class_indices == tuple(sorted(babel.labels[language].class_indices))
+    whole = tasks.get_task("imagenet-human").load(SHARED / "imagenet_names", None)
+    for index, name in zip(*vars_of(found.labels["ita_Latn"]), strict=True):
+        assert whole.labels["ita_Latn"].labels[index] == name
+    # Babel-ImageNet's labels in the templates that people wrote.
+    assert babel.asked_as("human").languages == tuple(
+        language for language in babel.labels if language in whole.prompts
+    )
+    assert babel.human["ita_Latn"] == whole.prompts["ita_Latn"]
+
+
+def vars_of(named):
+    return named.class_indices, named.labels
