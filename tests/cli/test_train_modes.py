@@ -33,6 +33,9 @@ WIDTH = 24
 SMALL = {
     "ridge": {},
     "m2m": {"num_epochs": 1, "batch_size": 32},
+    "procrustes": {},
+    "low-rank": {"num_epochs": 1},
+    "residual-mlp": {"num_epochs": 1},
     "uclip": {"num_epochs": 1, "batch_size": 16, "dim": 16},
     "distill": {"num_buckets": 500, "dim": 16, "num_steps": 2, "batch_size": 64, "trunk_epochs": 1},
     "babel-adapter": {"num_epochs": 1, "batch_size": 64},
@@ -56,6 +59,7 @@ WITH = {
 # What a mode says where it cannot start here, and the cell of the table.
 REFUSED = {
     "fp16 needs a GPU": "needs a GPU",
+    "dimensions; they must agree": "needs towers of one width",
     "gives raw vectors for a generator": "from Python: `generation.m2m.fit`",
 }
 

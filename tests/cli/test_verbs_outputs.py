@@ -24,7 +24,8 @@ READ = {
         "image",
         "images",
     ),
-    *("parallel", "paths", "results", "source", "task_images", "text", "translations"),
+    *("parallel", "paths", "resources", "results", "source", "task_images"),
+    *("text", "translations"),
 }
 # What a verb needs before it looks at its output; whatever else is required is given as "x".
 NEEDED = {"eval": ["x", "--task", "xtd10"], "convert": ["x", "--to", "mteb"]}

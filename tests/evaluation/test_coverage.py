@@ -12,6 +12,7 @@ from polyglance.records import Caption, LabelSet, Pair, PromptSet, ScoredPair
 from polyglance.results import published
 from polyglance.results.published import reasons
 from polyglance.tasks import TASKS
+from polyglance.tasks.caption_text import CaptionTextData
 from polyglance.tasks.classification import ClassificationData
 from polyglance.tasks.neighbours import NeighbourData
 from polyglance.tasks.retrieval import RetrievalData
@@ -132,6 +133,14 @@ def bitext():
     return BitextData(task="t", pairs={"deu_Latn": pairs}, num_empty={"deu_Latn": 0})
 
 
+def caption_texts():
+    captions = {
+        language: [Caption(f"i{n // 2}", f"{language} {n}", language) for n in range(8)]
+        for language in ("deu_Latn", "eng_Latn")
+    }
+    return CaptionTextData(task="t", captions=captions, asked=("deu_Latn",))
+
+
 MEASURED = {
     ("retrieval", "hit_rate"): lambda: measured(retrieval_data("hit_rate"), contents(20)),
     ("retrieval", "average_recall"): lambda: measured(
@@ -145,6 +154,7 @@ MEASURED = {
     ("classification", "knn_accuracy"): lambda: measured(neighbours(), contents(20)),
     ("text", "spearman"): lambda: measured(similarity()),
     ("text", "accuracy"): lambda: measured(bitext()),
+    ("text", "hit_rate"): lambda: measured(caption_texts()),
 }
 
 

@@ -86,7 +86,7 @@ def drawn(dom: str) -> list[str]:
 def test_it_draws_everything_and_asks_nobody(reports, tab):
     dom = browse(tab, reports["demo"])
     every = str(112 * len(MODELS))
-    assert drawn(dom) == [("heat", every), ("bars", "24"), ("scatter", every)]
+    assert drawn(dom) == [("heat", every), ("bars", "24"), ("scatter", every), ("resources", "305")]
     assert dom.count("<svg") > 2 * len(MODELS)
     assert tab.evaluate("document.title").startswith("A hundred languages")
     assert tab.requests == [f"{reports['demo'].as_uri()}"]
@@ -161,7 +161,12 @@ def test_sizes_and_a_phone_in_the_dark(reports, tab):
     assert reports["big"].stat().st_size < 3_000_000
     dom = browse(tab, reports["big"], "all=1", width=390, theme="dark")
     assert len(ids(dom)) == 201
-    assert drawn(dom) == [("heat", "603"), ("bars", "201"), ("scatter", "603")]
+    assert drawn(dom) == [
+        ("heat", "603"),
+        ("bars", "201"),
+        ("scatter", "603"),
+        ("resources", "252"),
+    ]
     assert 'aria-pressed="true"' in dom
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
 

@@ -49,6 +49,8 @@ class TrainingData:
 
 # A digest names fields as they were called when the first was kept.
 FIRST_NAMES = {"item_id": "content_id", "item_ids": "content_ids"}
+# Fields that came since; where they are empty, a digest is what it was.
+LATER_FIELDS = ("translations", "files")
 
 
 def _parts(value: Any) -> Iterator[str | bytes | NDArray[Any]]:
@@ -60,6 +62,8 @@ def _parts(value: Any) -> Iterator[str | bytes | NDArray[Any]]:
         yield f"{type(value).__name__}{{"
         has_keys = bool(getattr(value, "content_keys", ()))
         for each in fields(value):
+            if each.name in LATER_FIELDS and not getattr(value, each.name):
+                continue
             yield f"{FIRST_NAMES.get(each.name, each.name)}="
             part = getattr(value, each.name)
             if has_keys and isinstance(part, np.ndarray):

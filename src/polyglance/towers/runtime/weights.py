@@ -34,6 +34,7 @@ def fingerprint(
     Returns:
         32 hexadecimal characters.
 
+    >>> import torch
     >>> one = {"w": torch.ones(2)}
     >>> fingerprint(one, facts={}) == fingerprint({"w": torch.ones(2).half()}, facts={})
     True
