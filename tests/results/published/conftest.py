@@ -40,7 +40,7 @@ def write_tables(tmp_path, monkeypatch):
     ):
         (tmp_path / "tables.tsv").write_text(TABLES.format(averages=averages))
         (tmp_path / "errata.tsv").write_text(ERRATA + errata)
-        (tmp_path / "groups.tsv").write_text("table\tgroup\ttask\tlanguages\n" + group)
+        (tmp_path / "groups.tsv").write_text("table\twhere\tlanguages\n" + group)
         (tmp_path / "reasons.tsv").write_text("table\twhere\treason\twhy\n" + reason)
         for name, lines in (("toy-table1", rows), ("toy-table2", by_direction)):
             body = lines.replace("\n", "\t\n")  # an empty note

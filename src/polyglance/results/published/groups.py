@@ -1,11 +1,15 @@
 """The languages behind a printed mean, so that a mean of results may stand beside it.
 
-A row of `groups.tsv` says for a table, or several with `|` between them, which languages a group
-has there. `languages` holds
+A row of `groups.tsv` names a table, or several with `|` between them, conditions on its means in
+the form of `averages`, and their languages; the first row that a mean meets counts. These are
 
-    own                             those that the same model prints there of the same task
-    @TABLE|TABLE!LANGUAGE           those of other tables of the same task, less what follows `!`
-    deu_Latn fra_Latn ...           language ids
+    own                                   those that the same model prints there of the same task
+    @TABLE|TABLE!LANGUAGE in ENCODER      those of other tables of the same task, less what follows
+                                          `!`, and of `encoder_languages` only what the encoder has
+    deu_Latn fra_Latn ...                 language ids
+
+M2M's lists of supported languages (its table 4) have Tagalog, `tl`; XM3600 has Filipino, `fil`. The
+author's files by language show that the means of table 9 leave it out.
 """
 
 from __future__ import annotations
@@ -14,8 +18,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
+from polyglance.languages.encoder_languages import among, languages_in
 from polyglance.results import published
-from polyglance.results.published import PublishedNumber
+from polyglance.results.published import PublishedNumber, averages
 from polyglance.results.schema import Result
 
 OWN = "own"
@@ -51,9 +56,9 @@ def members(number: PublishedNumber) -> frozenset[Pair]:
 
     In `text_with_other` a pair has no order, as for `published.comparable`.
     """
-    said = _rows().get((number.table, number.language, number.task))
-    said = _rows().get((number.table, number.language, "*")) if said is None else said
-    if said is None or not is_group(number):
+    rows = _rows().get(number.table, ()) if is_group(number) else ()
+    said = next((said for where, said in rows if averages.meets(number, where)), None)
+    if said is None:
         return frozenset()
     if said == OWN:
         beside = (
@@ -63,12 +68,15 @@ def members(number: PublishedNumber) -> frozenset[Pair]:
         )
         return frozenset(published.pair_of(one) for one in beside if not is_group(one))
     if said.startswith("@"):
-        tables, _, left_out = said[1:].partition("!")
+        listed, _, encoder = said[1:].partition(" in ")
+        tables, _, left_out = listed.partition("!")
+        supported = languages_in(encoder) if encoder else None
         return frozenset(
             published.pair_of(one)
             for table in tables.split("|")
             for one in published.numbers_of(table)
             if one.task == number.task and not is_group(one) and one.language != left_out
+            if supported is None or among(one.language, supported)
         )
     return frozenset((language, number.other_language) for language in said.split())
 
@@ -111,11 +119,12 @@ def _by_asked() -> dict[tuple[object, ...], list[tuple[PublishedNumber, frozense
 
 
 @cache
-def _rows() -> dict[tuple[str, str, str], str]:
-    """What is said of a group, by table, group and task (`*` for any)."""
-    columns = ("table", "group", "task", "languages")
-    return {
-        (table, row["group"], row["task"]): row["languages"]
-        for row in published.read_rows(published.FOLDER / "groups.tsv", required=columns)
-        for table in row["table"].split("|")
-    }
+def _rows() -> dict[str, list[tuple[averages.Conditions, str]]]:
+    """By table: conditions on a mean, and what is said of its languages."""
+    found: dict[str, list[tuple[averages.Conditions, str]]] = {}
+    columns = ("table", "where", "languages")
+    for row in published.read_rows(published.FOLDER / "groups.tsv", required=columns):
+        for table in row["table"].split("|"):
+            where = averages.conditions(row["where"])
+            found.setdefault(table, []).append((where, row["languages"]))
+    return found
