@@ -204,7 +204,7 @@ ARMS = (
         name="unadapted",
         says="the model before adaptation: it has German and French, not Finnish and Swahili",
         run=_unadapted,
-        settings=asdict(BASE),
+        settings={"base": asdict(BASE)},
         data=("pictograms",),
         seeded=False,
     ),
