@@ -95,6 +95,12 @@ def test_settings_can_be_kept_as_json():
         assert json.loads(json.dumps(arm.settings)) == json.loads(json.dumps(dict(arm.settings)))
 
 
+def test_what_is_not_trained_by_seeds_says_no_steps_of_its_own():
+    untrained = [arm for arm in all_arms().values() if not arm.seeded]
+    assert untrained
+    assert [arm.name for arm in untrained if arm.settings.get("num_steps") is not None] == []
+
+
 CLAIM = Claim(
     id="9z",
     paper="uclip",

@@ -204,7 +204,7 @@ ARMS = (
         name="unadapted",
         says="the model before adaptation: it has German and French, not Finnish and Swahili",
         run=_unadapted,
-        settings=asdict(BASE),
+        settings={"base": asdict(BASE)},
         data=("pictograms",),
         seeded=False,
     ),
@@ -213,6 +213,16 @@ ARMS = (
         "adapters-contrastive", "by text contrast", replace(ADAPTER, objective="contrastive")
     ),
     _adapter_arm("adapters-lit", "by contrast with pictures", replace(ADAPTER, objective="lit")),
+    _adapter_arm(
+        "adapters-lit+mse",
+        "by contrast with pictures and squared error together",
+        replace(ADAPTER, objective="lit+mse"),
+    ),
+    _adapter_arm(
+        "adapters-simcse",
+        "by SimCSE: captions find themselves, seen twice under dropout",
+        replace(ADAPTER, objective="simcse"),
+    ),
     *(
         Arm(
             name=f"classes-{count}",
