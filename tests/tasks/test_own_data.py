@@ -4,6 +4,7 @@ import io
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import saved_datasets
@@ -220,3 +221,11 @@ def test_a_folder_of_images_beside_is_said_to_change_nothing(tmp_path, evaluate,
     )
     _, err = evaluate("own-captions", place, "--images", picture_folder)
     assert "own-captions has items of its own: --images changes nothing there" in err
+
+
+def test_paths_that_lead_nowhere_are_not_sent_to_another_folder(tmp_path, run, model_folder):
+    rows = pa.table({"image": ["gone.png"], "caption_en": ["x"]})
+    saved_datasets.write_stream(tmp_path / "rows.arrow", rows)
+    code, _, err = run("eval", model_folder, "--task", "own-captions", "--data", tmp_path)
+    assert code == 2
+    assert "mend the paths in the data set" in err
