@@ -89,6 +89,9 @@ def test_pictures_that_are_not_there(run, model_folder, root):
 
 
 def test_a_list_of_tasks_on_80_columns(run):
+    code, written, _ = run("eval", "--list", "--json")
+    assert code == 0
+    assert [row["task"] for row in json.loads(written)] == list(tasks.TASKS)
     code, printed, _ = run("eval", "--list")
     assert code == 0
     assert max(map(len, printed.splitlines())) <= 80

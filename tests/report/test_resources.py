@@ -56,6 +56,7 @@ def test_ones_own_counts(tmp_path):
     [
         ("", "no table"),
         ("language\tn\n", "no table"),
+        ("de\t100\nfr\t50\n", "no table of two columns with a head"),
         ("language\tn\nde\tmany\n", "line 2"),
         ("language\tn\nde\t0\n", "above 0"),
         ("language\tn\nde\tnan\n", "above 0"),

@@ -99,6 +99,51 @@ def test_the_test_split_is_measured_and_splits_without_one_are_named(tmp_path):
     assert contents(read(tmp_path / "train")[0]) == [IMAGES[0]]
 
 
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train-00000-of-00001.parquet", "train"),
+        ("mine-validation.parquet", "validation"),
+        ("rows.parquet", "test"),
+    ],
+)
+def test_the_split_has_the_name_that_its_file_says(tmp_path, name, split):
+    parquet.write_table(saved_datasets.table(image=IMAGES), tmp_path / name)
+    assert arrow_datasets.find_dataset(tmp_path).split == split
+    assert arrow_datasets.find_dataset(tmp_path / name).split == split
+
+
+def test_the_split_has_the_name_that_save_to_disk_wrote(tmp_path):
+    saved_datasets.save_dict(tmp_path, image=IMAGES)
+    assert arrow_datasets.find_dataset(tmp_path).split == "test"
+    (tmp_path / "dataset_dict.json").write_text('{"splits": ["train"]}')
+    assert arrow_datasets.find_dataset(tmp_path).split == "train"
+    state = tmp_path / "train" / "state.json"
+    state.write_text(json.dumps({**json.loads(state.read_text()), "_split": "train"}))
+    assert arrow_datasets.find_dataset(tmp_path / "train").split == "train"
+
+
+def test_a_split_of_which_a_file_is_missing_is_refused(tmp_path):
+    names = [tmp_path / f"test-{number:05}-of-00002.parquet" for number in range(2)]
+    for name in names:
+        parquet.write_table(saved_datasets.table(image=IMAGES[:1]), name)
+    assert len(read(tmp_path)[0]) == 2
+    names[1].unlink()
+    with pytest.raises(errors.InputError, match="holds 1 of the 2 files of its split: test-00000"):
+        arrow_datasets.find_dataset(tmp_path)
+    assert len(read(names[0])[0]) == 1
+
+
+def test_parquet_of_other_columns_is_named_as_it_was_given(tmp_path):
+    for number, column in enumerate(("image", "picture")):
+        parquet.write_table(
+            saved_datasets.table(**{column: IMAGES[:1]}),
+            tmp_path / f"test-{number:05}-of-00002.parquet",
+        )
+    with pytest.raises(errors.InputError, match="test-00001-of-00002.parquet has the columns pic"):
+        arrow_datasets.find_dataset(tmp_path)
+
+
 def test_parquet_is_unpacked_once_and_anew_when_it_changes(tmp_path):
     place = saved_datasets.to_parquet(tmp_path / "data", image=IMAGES)
     (first,) = arrow_datasets.find_dataset(place).paths
@@ -147,6 +192,13 @@ def test_an_item_that_is_repeated_is_one_and_another_of_its_id_is_set_aside(tmp_
     assert [row.values["text"] for row in rows] == ["one", "two"]
     assert rows[0].item is rows[1].item
     assert "image_id 'a' is that of an earlier row with another image" in aside[0].reason
+
+
+def test_a_row_whose_id_is_null_is_set_aside(tmp_path):
+    place = saved_datasets.save_to_disk(tmp_path / "data", image=IMAGES, id=["a", None, "None"])
+    rows, aside = read(place)
+    assert [row.item.id for row in rows] == ["a", "None"]
+    assert [(one.id, one.reason) for one in aside] == [("data, row 2", "id: there is none")]
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -203,6 +255,8 @@ def selection(folder):
         (file_of("readme.txt", b"hello"), "there is no data set at"),
         (file_of("state.json", b"[]"), "state.json: expected an object"),
         (file_of("state.json", b'{"_data_files": [{"filename": "gone.arrow"}]}'), "cannot be read"),
+        (file_of("state.json", b'{"_data_files": [3]}'), "state.json names no files of rows"),
+        (file_of("state.json", b"{}"), "state.json names no files of rows"),
         (compressed, "x.arrow is compressed; plain Arrow files are read"),
         (selection, "is a selection of rows of another data set"),
     ],

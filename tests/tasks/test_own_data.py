@@ -4,6 +4,7 @@ import io
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import saved_datasets
@@ -107,12 +108,12 @@ def test_bad_rows_are_set_aside_and_counted(tmp_path, evaluate):
             "rename_column('mine', 'caption_en')",
         ),
         ({"caption": ["x"]}, "caption does not say its language", "as in caption_en"),
-        ({"caption_en": [""]}, "not one caption can be used", "set aside"),
+        ({"caption_en": [""]}, "used (own, row 1: caption_en: '' was found", "mend the rows"),
         ({"caption_xyzzy": ["x"]}, "a column of captions is expected", "rename"),
     ],
 )
 def test_missing_columns_are_named_with_what_there_is(tmp_path, columns, said, hint):
-    place = saved_datasets.save_to_disk(tmp_path, image=IMAGES[:1], **columns)
+    place = saved_datasets.save_to_disk(tmp_path / "own", image=IMAGES[:1], **columns)
     with pytest.raises(errors.InputError) as caught:
         load_task("own-captions", place)
     assert said in caught.value.message
@@ -182,7 +183,9 @@ def test_classes_are_measured(tmp_path, numbered, evaluate):
     [
         ({"mine": [1]}, "a column of classes is expected: label, labels, class"),
         ({"label": [3]}, "label holds no class that can be used"),
-        ({"label": [3], "class_names": ["a", "b"]}, "label holds no class that can be used"),
+        ({"label": [3], "class_names": ["a", "b"]}, "row 1: label: 3 was found; expected a number"),
+        ({"label": [0], "class_names": 3}, "names of the classes of label are 3; expected a list"),
+        ({"label": [0], "class_names": ["a", None]}, "are ['a', None]; expected a list of texts"),
     ],
 )
 def test_classes_that_cannot_be_told_are_named(tmp_path, columns, said):
@@ -191,6 +194,18 @@ def test_classes_that_cannot_be_told_are_named(tmp_path, columns, said):
         load_task("own-classes", place)
     assert said in caught.value.message
     assert "its columns are image, " in caught.value.message
+
+
+@pytest.mark.parametrize("column", ["caption_en", "label"])
+def test_results_on_a_training_split_say_so(tmp_path, column, evaluate):
+    """Where there is no other split it is measured, and is not called the test split."""
+    own = saved_datasets.save_to_disk(
+        tmp_path / "own" / "train", image=IMAGES, **{column: list(small_world.PHRASES)}
+    ).parent
+    (own / "dataset_dict.json").write_text('{"splits": ["train"]}')
+    task = "own-captions" if column == "caption_en" else "own-classes"
+    rows, _ = evaluate(task, own)
+    assert {row["split"] for row in rows} == {"train"}
 
 
 def test_names_of_another_number_of_classes_are_refused(tmp_path):
@@ -206,3 +221,11 @@ def test_a_folder_of_images_beside_is_said_to_change_nothing(tmp_path, evaluate,
     )
     _, err = evaluate("own-captions", place, "--images", picture_folder)
     assert "own-captions has items of its own: --images changes nothing there" in err
+
+
+def test_paths_that_lead_nowhere_are_not_sent_to_another_folder(tmp_path, run, model_folder):
+    rows = pa.table({"image": ["gone.png"], "caption_en": ["x"]})
+    saved_datasets.write_stream(tmp_path / "rows.arrow", rows)
+    code, _, err = run("eval", model_folder, "--task", "own-captions", "--data", tmp_path)
+    assert code == 2
+    assert "mend the paths in the data set" in err

@@ -246,8 +246,8 @@ def _print(found: PackAnalysis) -> None:
     for word, plane in (("before", found.map_before), ("after", found.map_after)):
         typer.echo(
             f"nearest ten texts, {word}: {plane.same_cluster:.0%} about the same images "
-            f"(chance {plane.same_cluster_by_chance:.0%}), {plane.same_language:.0%} in the same "
-            f"language ({plane.same_language_by_chance:.0%})"
+            f"(chance {plane.same_cluster_by_chance:.0%}),\n  {plane.same_language:.0%} in the "
+            f"same language ({plane.same_language_by_chance:.0%})"
         )
     typer.echo(f"{'cosine of pairs less others':<28}{'with images':>16}{'with English':>16}")
     for language, row in found.languages.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -56,6 +57,13 @@ def task_list(tasks: Mapping[str, Task]) -> str:
         facts += [f"files: {', '.join(row.files)}"] if row.files else []
         lines += [typer.style(line, dim=True) for line in _wrapped(" " * 20, "; ".join(facts))]
     return "\n".join(lines)
+
+
+def task_json(tasks: Mapping[str, Task]) -> str:
+    """The same for programs: what of each task can be written down."""
+    shown = ("kind", "summary", "num_languages", "metric", "policy", "splits", "images", "files")
+    rows = [{"task": name, **{f: getattr(row, f) for f in shown}} for name, row in tasks.items()]
+    return json.dumps(rows, ensure_ascii=False, indent=2)
 
 
 def result_table(

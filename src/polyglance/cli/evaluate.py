@@ -76,7 +76,8 @@ def command(
     from polyglance.tasks import TASKS, classification, get_task, load_task, retrieval
 
     if list_tasks:
-        typer.echo(eval_tables.task_list(TASKS))
+        listed = eval_tables.task_json if as_json else eval_tables.task_list
+        typer.echo(listed(TASKS))
         return
     if model is None or not tasks:
         raise errors.ConfigError(

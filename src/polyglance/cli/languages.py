@@ -9,19 +9,28 @@ import typer
 
 from polyglance.cli import options
 
-HELP = "What an index can be asked in, and how well."
+HELP = "What an index can be asked in, and how well; without one, every language."
 OWN_WIDTH, ENGLISH_WIDTH, SPEAKER_WIDTH = 19, 21, 12
 
 
 def command(
-    index: options.Index,
+    index: options.AnyIndex = None,
     pack: options.Packs = None,
     as_json: options.JsonOutput = False,
 ) -> None:
     """List languages with who speaks them and the measured dev score."""
+    from polyglance import errors
     from polyglance.cli import terminal
     from polyglance.search.searcher import Searcher
 
+    if index is None:
+        if pack:
+            raise errors.ConfigError(
+                "--pack without --index; a pack is asked about an index",
+                hint="name the index as well: --index INDEX",
+            )
+        _print_all(as_json)
+        return
     rows = Searcher(index, packs=pack or []).languages()
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=2))
@@ -46,6 +55,26 @@ def command(
         "before: dev score of the model's own text side.\n" + _further(bool(pack)),
         dim=True,
     )
+
+
+def _print_all(as_json: bool) -> None:
+    """Every language of the table: its id, the code of two letters, and its names."""
+    from polyglance.cli import terminal
+    from polyglance.languages import registry
+
+    rows = registry.all_languages()
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=2))
+        return
+    for row in rows:
+        typer.echo(
+            terminal.padded(row.id, 17)
+            + " "
+            + terminal.padded(row.iso639_1 or "", 6)
+            + terminal.padded(row.own_name, OWN_WIDTH - 1)
+            + " "
+            + row.english_name
+        )
 
 
 def _further(has_packs: bool) -> str:

@@ -43,6 +43,10 @@ Index = Annotated[
         "--index", "-i", help="Folder of the index, or its address, as s3://BUCKET/INDEX."
     ),
 ]
+AnyIndex = Annotated[
+    str | None,
+    typer.Option("--index", "-i", help="Folder of the index, or its address; none: all languages."),
+]
 Packs = Annotated[
     list[str] | None,
     typer.Option(

@@ -72,7 +72,7 @@ def score(
     whole = _result(
         data,
         language,
-        split="test",
+        split=data.split,
         values=values,
         intervals=intervals,
         num_queries=len(rows),

@@ -68,7 +68,8 @@ def read_counts(path: Path) -> dict[str, dict[str, float]]:
         InputError: Another form; names the line.
     """
     rows = list(csv.reader(read_lines(path), delimiter="\t"))
-    if len(rows) < 2 or len(rows[0]) != 2:
+    # A head that holds a number is the first language, which would be lost.
+    if len(rows) < 2 or len(rows[0]) != 2 or _is_number(rows[0][1]):
         raise errors.InputError(
             f"{path} is no table of two columns with a head and a line or more",
             hint="give a language code and a number a line, tab-separated; the head names both",
@@ -89,6 +90,14 @@ def read_counts(path: Path) -> dict[str, dict[str, float]]:
             )
         counts[language] = count
     return {rows[0][1].strip() or path.stem: counts}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def count_of(counts: Mapping[str, float], language: str) -> float | None:

@@ -34,7 +34,9 @@ SPLITS = ("test", "validation", "valid", "val", "dev")
 # Rows of Parquet that are in memory at once: with images of 10 MB each, 640 MB.
 UNPACK_ROWS = 64
 UNPACKED = "rows.arrow"
-SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+SHARD = re.compile(r"-\d{5}-of-(\d{5})$")
+# What a split is called where nothing says so.
+UNNAMED = SPLITS[0]
 # What the library calls columns of items, and the modality of each.
 ITEM_TYPES: Mapping[str, Modality] = {"Image": "image", "Audio": "audio"}
 # Columns that say which item a row is about; the number of the row does where there is none.
@@ -47,12 +49,14 @@ class SavedDataset:
 
     Attributes:
         place: Where it was found, for messages.
+        split: Its name; that of the test split where nothing says so.
         paths: Its Arrow files, in the order of their rows.
         columns: Names of its columns.
         features: What the library says of each column; empty where it was written by others.
     """
 
     place: Path
+    split: str
     paths: tuple[Path, ...]
     columns: tuple[str, ...]
     features: Mapping[str, Mapping[str, Any]]
@@ -103,9 +107,10 @@ def find_dataset(place: Path) -> SavedDataset:
         InputError: Several splits and none is called so, or files that cannot be read.
     """
     place = Path(place)
-    paths = [_as_arrow(path) for path in _files_of_split(place)]
+    split, given = _files_of_split(place)
+    paths = [_as_arrow(path) for path in given]
     schemas = [_opened(path)[1].schema for path in paths]
-    for path, schema in zip(paths, schemas, strict=True):
+    for path, schema in zip(given, schemas, strict=True):
         if schema.names != schemas[0].names:
             raise errors.InputError(
                 f"{path} has the columns {', '.join(schema.names)}; the first file has "
@@ -114,7 +119,9 @@ def find_dataset(place: Path) -> SavedDataset:
             )
     columns = tuple(schemas[0].names)
     features = _features(schemas[0], place)
-    return SavedDataset(place=place, paths=tuple(paths), columns=columns, features=features)
+    return SavedDataset(
+        place=place, split=split, paths=tuple(paths), columns=columns, features=features
+    )
 
 
 def read_rows(
@@ -143,7 +150,9 @@ def read_rows(
                 with entry_of(dataset.place, f"row {number}", set_aside):
                     if place is None:
                         raise errors.InputError(f"{name}: no bytes and no path", hint="mend it")
-                    known = str(values[id_column][row] if id_column else number)
+                    known = str(number if id_column is None else values[id_column][row])
+                    if id_column and values[id_column][row] is None:
+                        raise errors.InputError(f"{id_column}: there is none", hint="give it one")
                     held: Any = place
                     if isinstance(place, Path):
                         item = MediaFile(
@@ -167,14 +176,15 @@ def _folder_of(place: Path) -> Path:
     return place if place.is_dir() else place.parent
 
 
-def _files_of_split(place: Path) -> list[Path]:
-    """The Arrow or Parquet files of the split to be measured."""
+def _files_of_split(place: Path) -> tuple[str, list[Path]]:
+    """The split to be measured, by name, and its Arrow or Parquet files."""
     if place.is_file():
-        return [place]
+        return _split_in(place.stem), [place]
     if (place / "dataset_dict.json").is_file():
         listed = _object(place / "dataset_dict.json").get("splits")
         splits = {str(one): place / str(one) for one in listed or ()}
-        return _files_of_split(splits[_chosen(splits, place)])
+        chosen = _chosen(splits, place)
+        return chosen, _files_of_split(splits[chosen])[1]
     if (place / "state.json").is_file():
         state = _object(place / "state.json")
         if state.get("_indices_data_files"):
@@ -182,14 +192,24 @@ def _files_of_split(place: Path) -> list[Path]:
                 f"{place} is a selection of rows of another data set",
                 hint="save it whole: dataset.flatten_indices().save_to_disk(FOLDER)",
             )
-        return [place / str(one["filename"]) for one in state.get("_data_files") or ()]
+        try:
+            files = [place / str(one["filename"]) for one in state["_data_files"]]
+        except (KeyError, TypeError):
+            files = []
+        if not files:
+            raise errors.InputError(
+                f"{place / 'state.json'} names no files of rows", hint="save the data set again"
+            )
+        return str(state.get("_split") or UNNAMED), files
     for folder in (place, place / "data"):
         for suffix in ("arrow", "parquet"):
             if found := sorted(folder.glob(f"*.{suffix}")):
                 by_split: dict[str, list[Path]] = {}
                 for path in found:
                     by_split.setdefault(SHARD.sub("", path.stem), []).append(path)
-                return by_split[_chosen(by_split, folder)]
+                chosen = _chosen(by_split, folder)
+                _require_all(by_split[chosen])
+                return _split_in(chosen), by_split[chosen]
     raise errors.UnavailableError(
         f"there is no data set at {place}: no state.json, *.arrow or *.parquet",
         hint="give the folder that save_to_disk wrote, or one of Parquet files: --data FOLDER",
@@ -209,6 +229,23 @@ def _chosen(splits: Collection[str], place: Path) -> str:
         f"{', '.join(SPLITS)}",
         hint="give the folder or the file of one split: --data FOLDER/SPLIT",
     )
+
+
+def _split_in(stem: str) -> str:
+    """The split that a file's name says, as `mine-train-00000-of-00002`."""
+    last = SHARD.sub("", stem).rpartition("-")[2]
+    return last if last in (*SPLITS, "train") else UNNAMED
+
+
+def _require_all(paths: Sequence[Path]) -> None:
+    """Refuse a split of which a numbered file is missing."""
+    said = {int(found[1]) for path in paths if (found := SHARD.search(path.stem))}
+    if said and said != {len(paths)}:
+        raise errors.InputError(
+            f"{paths[0].parent} holds {len(paths)} of the {max(said)} files of its split: "
+            f"{', '.join(path.name for path in paths[:5])}",
+            hint="fetch all of them, or give one by its name: --data FILE",
+        )
 
 
 def _object(path: Path) -> Mapping[str, Any]:

@@ -72,7 +72,9 @@ def read_captions(
     if set_aside is not None:
         for code, count in unknown.items():
             reason = "no language of the table has that code: polyglance languages lists all"
-            set_aside(Quarantined(f"{path.name}, {code!r} in {count:,} lines", reason))
+            set_aside(
+                Quarantined(f"{path.name}, {code!r} in {count:,} line{'s'[: count > 1]}", reason)
+            )
     there = {language: rows for language, rows in found.items() if rows}
     known = sorted(language for language in ids.values() if language is not None)
     if lacking := sorted(set(languages or ()) - set(known)):

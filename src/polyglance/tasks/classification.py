@@ -68,6 +68,7 @@ class ClassificationData(ItemData):
         classes: Int64 (M,), the class of each content item.
         subset_sizes: On random subsets of how many classes accuracy is measured as well.
         links: Linked folders and files of images that were not followed, and why.
+        split: Which part of the data set it is.
     """
 
     names: tuple[str, ...]
@@ -79,6 +80,7 @@ class ClassificationData(ItemData):
     classes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     subset_sizes: tuple[int, ...] = ()
     links: tuple[Quarantined, ...] = ()
+    split: str = "test"
 
     @property
     def languages(self) -> tuple[str, ...]:

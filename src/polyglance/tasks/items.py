@@ -79,5 +79,7 @@ class ItemData(ABC):
             raise errors.UnavailableError(
                 f"not one of the {len(keep)} items of {self.task} is at hand; "
                 f"the first is {', '.join(self.item_ids[:1])}",
-                hint="give the folder that holds files of those names: --images FOLDER",
+                hint="mend the paths in the data set; they are seen from its own folder"
+                if self.media_files
+                else "give the folder that holds files of those names: --images FOLDER",
             )

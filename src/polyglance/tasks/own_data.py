@@ -21,7 +21,7 @@ from polyglance.languages.registry import ENGLISH, normalise_language
 from polyglance.records import Caption, LabelSet, MediaFile, Quarantined
 from polyglance.sources import arrow_datasets, labels, language_files
 from polyglance.sources.arrow_datasets import SavedDataset
-from polyglance.sources.text_lines import SetAside, entry_of, require_text
+from polyglance.sources.text_lines import SetAside, entry_of, require_text, unusable
 from polyglance.tasks.classification import ClassificationData, picked, required
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.tasks.rows import Task
@@ -29,6 +29,7 @@ from polyglance.tasks.rows import Task
 TEXT_COLUMNS = ("caption", "captions", "text", "texts", "sentence", "sentences", "description")
 LANGUAGE_COLUMNS = ("language", "lang", "locale")
 LABEL_COLUMNS = ("label", "labels", "class", "fine_label")
+CAST = "cast it: cast_column('label', datasets.ClassLabel(names=[...]))"
 FORM = ("state.json and *.arrow (save_to_disk)", "or *.parquet")
 
 
@@ -87,7 +88,9 @@ def load_captions(folder: Path | None, languages: list[str] | None) -> Retrieval
     aside: list[Quarantined] = []
     items, captions = _read_captions(dataset, set_aside=aside.append)
     if not items:
-        raise dataset.wrong("not one caption can be used", hint="look at what was set aside")
+        raise dataset.wrong(
+            f"not one caption can be used{_first_of(aside)}", hint="mend the rows, or save it again"
+        )
     lacking = sorted(set(languages or ()) - set(captions))
     if lacking:
         raise errors.LanguageError(
@@ -100,7 +103,7 @@ def load_captions(folder: Path | None, languages: list[str] | None) -> Retrieval
         media_files=tuple(items.values()),
         captions={name: captions[name] for name in languages or sorted(captions)},
         policy="all",
-        splits={"test": np.ones(len(items), bool)},
+        splits={dataset.split: np.ones(len(items), bool)},
         set_aside=tuple(aside),
     )
 
@@ -161,6 +164,11 @@ def load_classes(folder: Path | None, languages: list[str] | None) -> Classifica
     items: dict[str, MediaFile] = {}
     classes: dict[str, str | int] = {}
     listed = dataset.features.get(column, {}).get("names")
+    if listed is not None and not (isinstance(listed, list) and all(map(_is_name, listed))):
+        raise dataset.wrong(
+            f"the names of the classes of {column} are {listed!r}; expected a list of texts",
+            hint=CAST,
+        )
     for row in arrow_datasets.read_rows(dataset, columns=[column], set_aside=aside.append):
         with entry_of(dataset.place, f"row {row.number}", aside.append):
             classes[row.item.id] = _class_of(
@@ -169,8 +177,7 @@ def load_classes(folder: Path | None, languages: list[str] | None) -> Classifica
             items[row.item.id] = row.item
     if not items:
         raise dataset.wrong(
-            f"{column} holds no class that can be used",
-            hint="cast it: cast_column('label', datasets.ClassLabel(names=[...]))",
+            f"{column} holds no class that can be used{_first_of(aside)}", hint=CAST
         )
     names = tuple(listed or sorted({str(one) for one in classes.values()}))
     beside = place if place.is_dir() else place.parent
@@ -196,7 +203,17 @@ def load_classes(folder: Path | None, languages: list[str] | None) -> Classifica
         media_files=tuple(items.values()),
         classes=np.array(found, np.int64),
         set_aside=(*aside, *labels.files_set_aside(beside)),
+        split=dataset.split,
     )
+
+
+def _first_of(aside: list[Quarantined]) -> str:
+    """The first of what was set aside, for an error that leaves nothing to list."""
+    return f" ({aside[0].id}: {aside[0].reason})" if aside else ""
+
+
+def _is_name(value: object) -> bool:
+    return not unusable(value)
 
 
 def _class_of(value: object, column: str, *, num_names: int) -> str | int:
