@@ -59,6 +59,8 @@ def test_a_bug_is_said_to_be_one_with_its_report(run, verb, monkeypatch, tmp_pat
         (OSError("LanceError(IO): it broke\nat once"), "LanceError(IO): it broke", "DEBUG"),
         (OSError(errno.ELOOP, "Too many levels", "/x"), "/x: Too many levels", "circle"),
         (MemoryError(), "not enough memory", "less at once"),
+        (RuntimeError("[x] CPU: can't allocate memory: 9 bytes"), "not enough memory", "rank"),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA"), "not enough memory", "batch"),
     ],
 )
 def test_what_the_system_refuses_is_told_in_two_lines(run, verb, error, said, hint):

@@ -167,3 +167,27 @@ def test_settings_that_may_be_none():
     assert build_config(row, {"chunk_rows": "none"}).chunk_rows is None
     with pytest.raises(errors.ConfigError, match="chunk_rows=x cannot be read as int"):
         build_config(row, {"chunk_rows": "x"})
+
+
+def test_what_is_not_learnt_from_and_not_kept_is_told(
+    run, tables, english, model_folder, picture_folder, tmp_path
+):
+    argv = ("train", "procrustes", "--model", model_folder, "--tower", "fake:multilingual")
+    argv += ("--text", english)
+    code, _, err = run(*argv, "--out", tmp_path / "one")
+    assert (code, err) == (0, "")
+    others = [part for option in ("--parallel", "--bank") for part in (option, tables[option])]
+    others += ["--images", picture_folder, "--run", tmp_path / "run"]
+    code, _, err = run(*argv, *others, "--out", tmp_path / "two")
+    assert code == 0
+    assert "procrustes does not learn from --parallel, --bank, --images\n" in err
+    assert "procrustes is done in one step: --run keeps nothing of it\n" in err
+
+
+@pytest.mark.parametrize("verb", ["train", "compare"])
+def test_a_setting_that_is_there_twice_is_refused(run, verb, model_folder, tmp_path):
+    name = "seed" if verb == "train" else "ridge.seed"
+    argv = (verb, *(["ridge"] if verb == "train" else []), "--model", model_folder)
+    code, _, err = run(*argv, "--set", f"{name}=1", "--set", f"{name}=2", "--out", tmp_path / "p")
+    assert code == 2
+    assert f"--set {name} is given twice, as 1 and as 2" in err

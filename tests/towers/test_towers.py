@@ -5,7 +5,8 @@ import inspect
 
 import pytest
 
-from polyglance.towers import TOWERS, TowerSource
+from polyglance import errors
+from polyglance.towers import TOWERS, TowerSource, parse_reference
 
 # Our own module, not the library: each imports its library when it loads a tower.
 BUILT_IN = {
@@ -18,3 +19,9 @@ def test_entry_resolves(name):
     source: TowerSource = BUILT_IN[name]
     function = getattr(importlib.import_module(source.module), source.function)
     assert list(inspect.signature(function).parameters) == ["reference", "modality"]
+
+
+def test_an_option_that_is_there_twice_is_refused():
+    assert parse_reference("sentence:x?prompt=a").options == {"prompt": "a"}
+    with pytest.raises(errors.ConfigError, match="option prompt twice"):
+        parse_reference("sentence:x?prompt=a&prompt=b")

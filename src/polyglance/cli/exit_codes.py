@@ -40,17 +40,31 @@ def run(arguments: list[str]) -> int:
             if error.filename == terminal.OUTPUT and isinstance(sys.stdout, terminal.Visible):
                 sys.stdout.drop()
             return _say(errors.of_system(error))
-        except MemoryError as error:
-            return _say(
-                errors.InputError(
-                    f"there is not enough memory for this ({error or 'no more was said'})",
-                    hint="take less at once, or a machine with more memory",
-                )
-            )
         except Exception as error:
+            if _wants_memory(error):
+                said = errors.first_line(error) or "no more was said"
+                return _say(
+                    errors.InputError(
+                        f"there is not enough memory for this ({said})",
+                        hint="take less at once, as a smaller batch, rank or width, or a machine "
+                        "with more memory",
+                    )
+                )
             if os.environ.get("POLYGLANCE_DEBUG"):
                 raise
             raise SystemExit(_say_bug(error, arguments)) from error
+
+
+def _wants_memory(error: Exception) -> bool:
+    """Whether memory was short: Python's own error, or torch's, by name so as not to import it.
+
+    On a processor torch raises RuntimeError and says it in words alone.
+    """
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (type(error) is RuntimeError and "can't allocate memory" in str(error))
+    )
 
 
 def _answer(arguments: list[str]) -> int:

@@ -156,6 +156,9 @@ def command(
         bank=bank,
         images=images,
     )
+    given.tell_not_learnt_from(row, config)
+    if run is not None and not row.resumes:
+        typer.echo(f"{recipe} is done in one step: --run keeps nothing of it", err=True)
     screening.require_policy(leakage)
     listed_texts.require_policy(missing_texts)
     trackers.require(track or ())
@@ -217,7 +220,7 @@ def read_settings(given: list[str]) -> dict[str, str]:
     """`name=value` settings as a mapping.
 
     Raises:
-        ConfigError: For one without an equals sign.
+        ConfigError: For one without an equals sign, and for a name that is there twice.
     """
     from polyglance import errors
 
@@ -227,6 +230,11 @@ def read_settings(given: list[str]) -> dict[str, str]:
         if not equals:
             raise errors.ConfigError(
                 f"--set {part}; the form is name=value", hint="for example --set seed=1"
+            )
+        if name in settings:
+            raise errors.ConfigError(
+                f"--set {name} is given twice, as {settings[name]} and as {value}",
+                hint="leave one of them out",
             )
         settings[name] = value
     return settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from polyglance.encoding.texts import VectorCache
     from polyglance.model.dual_encoder import DualEncoder
     from polyglance.model.side import Side
+    from polyglance.recipes import Recipe
     from polyglance.recipes.data.training_data import TrainingData
     from polyglance.recipes.run import Dev
     from polyglance.records import MediaFile, Pair, Quarantined
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from polyglance.vectors import Vectors
 
 Text = Annotated[
-    Path | None, typer.Option("--text", help="English text, one a line (ridge, m2m, uclip).")
+    Path | None, typer.Option("--text", help="English text, one a line (those of English text).")
 ]
 Parallel = Annotated[
     Path | None,
@@ -99,6 +100,15 @@ LeakagePolicy = Annotated[
 ]
 
 
+# What each option of training data gives, as fields of `TrainingData`.
+GIVES = {
+    "text": ("english",),
+    "parallel": ("parallel",),
+    "translations": ("translations",),
+    "captions": ("image_text",),
+    "bank": ("banks",),
+    "images": ("image_text", "banks", "files"),
+}
 # In the place of a task's name: all that are there.
 EVERY_TASK = "every"
 
@@ -113,6 +123,17 @@ class MaterialFiles:
     captions: Path | None = None
     bank: Path | None = None
     images: Path | None = None
+
+    def tell_not_learnt_from(self, row: Recipe, config: Any) -> None:
+        """Name on the error stream the options from which the recipe, so set, does not learn."""
+        taken = {*row.required(config), *row.may_take}
+        idle = [
+            f"--{name}"
+            for name, fields in GIVES.items()
+            if getattr(self, name) is not None and taken.isdisjoint(fields)
+        ]
+        if idle:
+            typer.echo(f"{row.name} does not learn from {', '.join(idle)}", err=True)
 
     def read(self, teacher: DualEncoder) -> Given:
         """Read all that was given; images are encoded, or taken from their index.

@@ -86,7 +86,7 @@ def parse_reference(reference: str, *, options: Sequence[str] | None = None) -> 
 
     Raises:
         UnknownNameError: For an unknown library or option.
-        ConfigError: For a reference without a library or location.
+        ConfigError: For a reference without a library or location, or with an option twice.
 
     >>> parse_reference("hf:xlm-roberta-base?pooling=mean").options["pooling"]
     'mean'
@@ -108,6 +108,10 @@ def parse_reference(reference: str, *, options: Sequence[str] | None = None) -> 
         key, _, value = part.partition("=")
         if options is not None and key not in options:
             raise errors.unknown_name(f"option of {library} towers", key, allowed=options)
+        if key in parsed:
+            raise errors.ConfigError(
+                f"{reference!r} has the option {key} twice", hint=f"leave one {key}= out"
+            )
         parsed[key] = value
     return TowerReference(library, location, MappingProxyType(parsed))
 

@@ -214,7 +214,7 @@ def parallel_texts(pairs: Sequence[Pair]) -> ParallelTexts:
     if len(kept) < MIN_PAIRS:
         raise errors.InputError(
             f"{len(kept)} different pairs of texts; {MIN_PAIRS} or more are needed",
-            hint="give translations as records.Pair",
+            hint="give translations of more texts: --translations or --parallel",
         )
     row_of: dict[tuple[str, str], int] = {}
     first, second = (

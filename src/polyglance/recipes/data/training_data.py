@@ -62,10 +62,10 @@ def _parts(value: Any) -> Iterator[str | bytes | NDArray[Any]]:
         yield f"{type(value).__name__}{{"
         has_keys = bool(getattr(value, "content_keys", ()))
         for each in fields(value):
-            if each.name in LATER_FIELDS and not getattr(value, each.name):
+            part = getattr(value, each.name)
+            if each.name in LATER_FIELDS and (part is None or not len(part)):
                 continue
             yield f"{FIRST_NAMES.get(each.name, each.name)}="
-            part = getattr(value, each.name)
             if has_keys and isinstance(part, np.ndarray):
                 part = str(part.shape)
             yield from _parts(part)

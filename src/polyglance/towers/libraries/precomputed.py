@@ -104,13 +104,21 @@ class PrecomputedTower(Tower):
 
         Raises:
             InputError: For ids that the files do not hold.
-            ConfigError: For `pre_projection`, which was not stored.
+            ConfigError: For `pre_projection`, which was not stored, and for items themselves, as a
+                decoded image, in the place of their ids.
         """
         del languages
         if output != "embedding":
             raise errors.ConfigError(
                 f"output={output} of precomputed vectors; only embedding is stored",
                 hint="name the tower that made them",
+            )
+        if not all(isinstance(item, str) for item in items):
+            raise errors.ConfigError(
+                f"{self.parts[0].path.parent} holds vectors, which are looked up by id; none can "
+                f"be made of an {self.modality} itself",
+                hint="index and ask with the model that made the vectors, or index the vectors "
+                "themselves: polyglance index FOLDER-OF-VECTORS --space model",
             )
         unknown = [item for item in items if item not in self.where]
         if unknown:
