@@ -27,9 +27,7 @@ SETTINGS = {
 GIVEN = {
     "ridge": ("--text", "--tower"),
     "m2m": ("--text", "--tower", "--dev-parallel"),
-    "procrustes": ("--text", "--tower"),
     "low-rank": ("--text", "--tower", "--dev-parallel"),
-    "residual-mlp": ("--text", "--tower"),
     "uclip": ("--text", "--tower", "--bank"),
     "distill": ("--parallel",),
     "nllb-clip": ("--captions",),
