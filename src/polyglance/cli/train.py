@@ -224,7 +224,7 @@ def read_settings(given: list[str]) -> dict[str, str]:
     """
     from polyglance import errors
 
-    settings = {}
+    settings: dict[str, str] = {}
     for part in given:
         name, equals, value = part.partition("=")
         if not equals:
