@@ -59,7 +59,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 folder, modality = Path(sys.argv[1]), sys.argv[2]
 reading.ENCODE_ROWS, media.APPEND_ROWS = 4, 8
 runs.MAX_FRAGMENTS = 8
-tower = Slow(modality, 0.02)
+tower = Slow(modality, float(sys.argv[3]))
 print("begun", flush=True)
 if modality == "text":
     store = Store.open_or_create(folder / "texts", runs.facts_of(tower))
@@ -86,9 +86,9 @@ def world(tmp_path, monkeypatch):
     sys.modules.pop("towers", None)
 
 
-def begin(world, modality):
-    """Start the program and wait until its imports are done."""
-    arguments = [sys.executable, str(world / "program.py"), str(world), modality]
+def begin(world, modality, *, seconds=0.02):
+    """Start the program, which takes so long a batch, and wait until its imports are done."""
+    arguments = [sys.executable, str(world / "program.py"), str(world), modality, str(seconds)]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "begun\n", process.communicate()[1]
     return process
@@ -146,7 +146,8 @@ def test_killed_ten_times_every_row_is_there_once(world, modality):
 
 def test_two_embedders_at_once(world):
     """One of two processes does the work; the other is told who does."""
-    both = [begin(world, "text") for _ in range(2)]
+    # The first must still be at work when the second has started, on a busy machine as well.
+    both = [begin(world, "text", seconds=0.4) for _ in range(2)]
     ends = [process.communicate(timeout=120) for process in both]
     store = Store.open(world / "texts")
     assert len(set(store.ids())) == len(store) == NUM_TEXTS
