@@ -14,6 +14,7 @@ from polyglance.results.schema import CaptionPolicy
 from polyglance.sources import audiocaps
 from polyglance.storage import digests
 from polyglance.tasks import coco_loaders, retrieval_loaders
+from polyglance.tasks.fetching import required
 from polyglance.tasks.rows import each_language
 
 
@@ -102,18 +103,14 @@ def load_audiocaps_text(folder: Path | None, languages: list[str] | None) -> Cap
         folder: Holds `test.LANG.csv`, or `test.csv` in English.
         languages: Which ones; None takes all that are there.
     """
-    if folder is None:
-        raise errors.UnavailableError(
-            "the texts of audiocaps-text are not part of polyglance",
-            hint="say where the publisher's files are: --data FOLDER (see eval --list)",
-        )
-    files = audiocaps.find_files(folder, split="test")
+    where = required(folder, "audiocaps-text")
+    files = audiocaps.find_files(where, split="test")
     aside = list(files.set_aside)
 
     def read(language: str) -> list[Caption]:
         if language not in files.paths:
             raise errors.InputError(
-                f"{folder} has no captions in {language}; it has: {', '.join(files.paths)}",
+                f"{where} has no captions in {language}; it has: {', '.join(files.paths)}",
                 hint="choose one of those",
             )
         return audiocaps.read_audiocaps(

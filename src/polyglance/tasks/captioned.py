@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,9 +13,10 @@ from polyglance.records import Caption, Quarantined
 from polyglance.results.schema import CaptionPolicy
 from polyglance.sources import captions
 from polyglance.sources.text_lines import SetAside
-from polyglance.tasks.fetching import pinned_files
 from polyglance.tasks.retrieval import Metric, RetrievalData
 from polyglance.tasks.rows import each_language
+
+T = TypeVar("T")
 
 
 def task_of(
@@ -71,9 +73,7 @@ def by_language(
     return rows, tuple(aside)
 
 
-def pick(
-    names: Mapping[str, Sequence[Caption]], languages: list[str] | None, task: str
-) -> dict[str, Sequence[Caption]]:
+def pick(names: Mapping[str, T], languages: list[str] | None, task: str) -> dict[str, T]:
     """The languages wanted of those that are there.
 
     Raises:
@@ -88,21 +88,6 @@ def pick(
             hint="leave those out",
         )
     return {language: names[language] for language in languages}
-
-
-def required(folder: Path | None, task: str) -> Path:
-    """The folder of the publisher's files.
-
-    Raises:
-        UnavailableError: Where none was given.
-    """
-    if folder is None:
-        fetched = "fetch them: --download; or " if pinned_files(task) else ""
-        raise errors.UnavailableError(
-            f"the texts of {task} are not part of polyglance",
-            hint=f"{fetched}say where the publisher's files are: --data FOLDER (see eval --list)",
-        )
-    return Path(folder)
 
 
 def plain_or_gzip(path: Path) -> Path:

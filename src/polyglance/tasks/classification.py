@@ -21,6 +21,7 @@ from polyglance.records import LabelSet, Modality, PromptSet, Quarantined
 from polyglance.sources import class_images, labels
 from polyglance.sources.formats import FORMATS
 from polyglance.storage import digests
+from polyglance.tasks.fetching import required
 from polyglance.tasks.items import ItemData
 
 Variant = Literal["labels", "english", "translated", "human", "best"]
@@ -185,20 +186,6 @@ class ClassificationData(ItemData):
 
     def _rows(self, keep: NDArray[np.bool_]) -> Mapping[str, Any]:
         return {"classes": self.classes[keep]}
-
-
-def required(folder: Path | None, task: str) -> Path:
-    """The folder of the publisher's files.
-
-    Raises:
-        UnavailableError: Where none was given.
-    """
-    if folder is None:
-        raise errors.UnavailableError(
-            f"the texts of {task} are not part of polyglance",
-            hint=f"say where the publisher's files are: --data FOLDER (see eval --list for {task})",
-        )
-    return Path(folder)
 
 
 def picked(

@@ -16,6 +16,7 @@ from polyglance.languages.registry import ENGLISH
 from polyglance.records import Caption, Quarantined
 from polyglance.sources import captions, coco_json, numbered_captions
 from polyglance.tasks import captioned
+from polyglance.tasks.fetching import required
 from polyglance.tasks.retrieval import Metric, RetrievalData
 
 KARPATHY_COCO, KARPATHY_FLICKR30K = "dataset_coco.json", "dataset_flickr30k.json"
@@ -35,7 +36,7 @@ def load_karpathy(
         file: `dataset_coco.json` (5,000 photos) or `dataset_flickr30k.json` (1,000).
         metric: What the papers report.
     """
-    where = captioned.required(folder, task)
+    where = required(folder, task)
     aside: list[Quarantined] = []
     path = captioned.plain_or_gzip(where / file)
     rows = {ENGLISH: coco_json.read_karpathy(path, split="test", set_aside=aside.append)}
@@ -51,7 +52,7 @@ def load_uclip(folder: Path | None, languages: list[str] | None, *, task: str) -
         languages: Which ones; None takes all that are there.
         task: Its name.
     """
-    where = captioned.required(folder, task)
+    where = required(folder, task)
     rows, aside = captioned.by_language(
         where,
         languages,
@@ -71,7 +72,7 @@ def load_coco_cn(folder: Path | None, languages: list[str] | None) -> RetrievalD
             there is no `coco-cn_test.txt` beside it.
         languages: Chinese, or None.
     """
-    where = captioned.required(folder, "coco-cn")
+    where = required(folder, "coco-cn")
     listed, aside = where / COCO_CN_TEST, list[Quarantined]()
     names = numbered_captions.read_names(listed) if listed.is_file() else None
     if (where / COCO_CN_JSON).is_file():
@@ -97,7 +98,7 @@ def load_mscoco_it(folder: Path | None, languages: list[str] | None) -> Retrieva
         folder: Holds `captions_ita_devset_unvalidated.json`, or that with `.gz`.
         languages: Italian, or None.
     """
-    where = captioned.required(folder, "mscoco-it")
+    where = required(folder, "mscoco-it")
     path = captioned.plain_or_gzip(where / "captions_ita_devset_unvalidated.json")
     aside: list[Quarantined] = []
     rows = {"ita_Latn": coco_json.read_coco(path, language="ita_Latn", set_aside=aside.append)}
@@ -131,7 +132,7 @@ def load_karpathy_test(
     Raises:
         InputError: None of the captions is of a test photo.
     """
-    where = captioned.required(folder, task)
+    where = required(folder, task)
     aside: list[Quarantined] = []
     found = read(captioned.plain_or_gzip(where / file), set_aside=aside.append)
     english = coco_json.read_karpathy(

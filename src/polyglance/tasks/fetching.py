@@ -33,6 +33,21 @@ def pinned_files(task: str) -> tuple[PinnedFile, ...]:
         )
 
 
+def required(folder: Path | None, task: str) -> Path:
+    """The folder of the publisher's files.
+
+    Raises:
+        UnavailableError: Where none was given.
+    """
+    if folder is None:
+        fetched = "fetch them: --download; or " if pinned_files(task) else ""
+        raise errors.UnavailableError(
+            f"the texts of {task} are not part of polyglance",
+            hint=f"{fetched}say where the publisher's files are: --data FOLDER (see eval --list)",
+        )
+    return Path(folder)
+
+
 def fetch_task(name: str, task: Task, *, folder: Path | None = None) -> Path:
     """Fetch the files of a task that are not there yet.
 

@@ -22,7 +22,9 @@ from polyglance.records import Caption, LabelSet, MediaFile, Quarantined
 from polyglance.sources import arrow_datasets, labels, language_files
 from polyglance.sources.arrow_datasets import SavedDataset
 from polyglance.sources.text_lines import SetAside, entry_of, require_text, unusable
-from polyglance.tasks.classification import ClassificationData, picked, required
+from polyglance.tasks import captioned
+from polyglance.tasks.classification import ClassificationData, picked
+from polyglance.tasks.fetching import required
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.tasks.rows import Task
 
@@ -91,17 +93,11 @@ def load_captions(folder: Path | None, languages: list[str] | None) -> Retrieval
         raise dataset.wrong(
             f"not one caption can be used{_first_of(aside)}", hint="mend the rows, or save it again"
         )
-    lacking = sorted(set(languages or ()) - set(captions))
-    if lacking:
-        raise errors.LanguageError(
-            f"own-captions has nothing in {', '.join(lacking)}; it has {', '.join(captions)}",
-            hint="leave those out",
-        )
     return RetrievalData(
         task="own-captions",
         item_ids=tuple(items),
         media_files=tuple(items.values()),
-        captions={name: captions[name] for name in languages or sorted(captions)},
+        captions=captioned.pick(dict(sorted(captions.items())), languages or None, "own-captions"),
         policy="all",
         splits={dataset.split: np.ones(len(items), bool)},
         set_aside=tuple(aside),

@@ -26,6 +26,7 @@ from polyglance.sources import (
 )
 from polyglance.tasks import captioned
 from polyglance.tasks.coco_loaders import KARPATHY_FLICKR30K
+from polyglance.tasks.fetching import required
 from polyglance.tasks.retrieval import RetrievalData
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def load_flickr8k(folder: Path | None, languages: list[str] | None) -> Retrieval
         folder: Holds `images.tsv` and `captions.LANG.tsv`.
         languages: Which ones; None takes all that are there.
     """
-    where = captioned.required(folder, "flickr8k")
+    where = required(folder, "flickr8k")
     rows, aside = captioned.by_language(
         where,
         languages,
@@ -120,7 +121,7 @@ def load_xm3600(folder: Path | None, languages: list[str] | None) -> RetrievalDa
         folder: Holds the publisher's `captions.jsonl`.
         languages: Which ones; None takes all that are there.
     """
-    where = captioned.required(folder, "xm3600")
+    where = required(folder, "xm3600")
     if not (where / xm3600.FILE).is_file() and any(where.glob("captions_*.json")):
         raise errors.UnavailableError(
             f"{where} has captions_LANG.json, one caption a photo as uCLIP's authors ship them, "
@@ -141,7 +142,7 @@ def load_flickr30k_200(folder: Path | None, languages: list[str] | None) -> Retr
             names in `filenames.txt` or Karpathy's `dataset_flickr30k.json`.
         languages: Which ones; None takes all that are there.
     """
-    where = captioned.required(folder, "flickr30k-200")
+    where = required(folder, "flickr30k-200")
     names = where / FLICKR30K_NAMES
     images = None
     unnamed: list[Quarantined] = []
@@ -168,7 +169,7 @@ def load_multi30k(folder: Path | None, languages: list[str] | None) -> Retrieval
         folder: As `multi30k.read_multi30k_captions` takes it.
         languages: Which ones; None takes all that are there.
     """
-    where = captioned.required(folder, "multi30k")
+    where = required(folder, "multi30k")
     there = [
         split for split in MULTI30K_SPLITS if multi30k.multi30k_files(where, split)[1].is_file()
     ]
@@ -199,7 +200,7 @@ def load_multi30k_task2(folder: Path | None, languages: list[str] | None) -> Ret
         languages: Which ones; None takes all that are there.
     """
     task = "multi30k-task2"
-    where = captioned.required(folder, task)
+    where = required(folder, task)
     aside: list[Quarantined] = []
     rows = multi30k.read_all_captions(where, languages=languages, set_aside=aside.append)
     return captioned.task_of(task, rows, policy="all", metric="average_recall", set_aside=aside)
@@ -212,7 +213,7 @@ def load_xflickrco(folder: Path | None, languages: list[str] | None) -> Retrieva
         folder: Holds `LANG/test.jsonl`, or `xflickrco.json` as Babel-ImageNet's authors ship it.
         languages: Which ones; None takes all that are there.
     """
-    where = captioned.required(folder, "xflickrco")
+    where = required(folder, "xflickrco")
     if (where / XFLICKRCO_JSON).is_file():
         return _listed(where / XFLICKRCO_JSON, languages, task="xflickrco", dataset="xflickrco")
     files = xflickrco.find_files(where)
@@ -229,7 +230,7 @@ def load_flickr30k_cn(folder: Path | None, languages: list[str] | None) -> Retri
         folder: Holds `test.txt`.
         languages: Chinese, or None.
     """
-    where = captioned.required(folder, "flickr30k-cn")
+    where = required(folder, "flickr30k-cn")
     aside: list[Quarantined] = []
     rows = numbered_captions.read_numbered(
         where / "test.txt", language="zho_Hans", set_aside=aside.append
@@ -245,13 +246,13 @@ def load_wit(folder: Path | None, languages: list[str] | None) -> RetrievalData:
         folder: Holds `wit_v1.test.all-*.tsv.gz`.
         languages: Which ones; None takes all that are there.
     """
-    found = wit.read_wit(captioned.required(folder, "wit"), languages=languages)
+    found = wit.read_wit(required(folder, "wit"), languages=languages)
     data = captioned.task_of("wit", found.captions, policy="unique")
     return replace(data, candidates="captioned", num_dropped=found.num_dropped)
 
 
 def _load_xtd(folder: Path | None, languages: list[str] | None, *, task: str) -> RetrievalData:
-    where = captioned.required(folder, task)
+    where = required(folder, task)
     if task == "xtd10" and (where / XTD_JSON).is_file():
         return _listed(where / XTD_JSON, languages, task=task, dataset="xtd")
     rows, aside = captioned.by_language(

@@ -12,6 +12,7 @@ from polyglance.records import Pair, Quarantined, ScoredPair
 from polyglance.results.schema import CaptionPolicy
 from polyglance.sources import bitext, sts
 from polyglance.storage import digests
+from polyglance.tasks.fetching import required
 from polyglance.tasks.rows import each_language
 
 
@@ -88,7 +89,7 @@ def load_sts17(folder: Path | None, languages: list[str] | None) -> SimilarityDa
         folder: Holds the publisher's archives of pairs and scores, perhaps the extension's.
         languages: Which ones; None takes all.
     """
-    where = _required(folder, "sts17")
+    where = required(folder, "sts17")
     pairs: dict[str, dict[str, Sequence[ScoredPair]]] = {}
     num_unscored: dict[tuple[str, str], int] = {}
     aside: list[Quarantined] = []
@@ -148,7 +149,7 @@ def _load(
     *,
     find: Callable[[Path], bitext.PairedFiles],
 ) -> BitextData:
-    found = find(_required(folder, task))
+    found = find(required(folder, task))
     aside = list(found.set_aside)
 
     def read(language: str) -> tuple[list[Pair], int]:
@@ -182,12 +183,3 @@ def _asked(task: str, languages: list[str] | None, there: Mapping[str, object]) 
             hint="leave those out; English is what the others are compared with",
         )
     return list(there) if languages is None else list(languages)
-
-
-def _required(folder: Path | None, task: str) -> Path:
-    if folder is None:
-        raise errors.UnavailableError(
-            f"the texts of {task} are not part of polyglance",
-            hint=f"say where the publisher's files are: --data FOLDER (see eval --list for {task})",
-        )
-    return folder

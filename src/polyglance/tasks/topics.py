@@ -29,6 +29,7 @@ from polyglance.sources import mvl_sib
 from polyglance.sources.mvl_sib import Sentence
 from polyglance.storage import digests
 from polyglance.tasks import captioned
+from polyglance.tasks.fetching import required
 from polyglance.tasks.items import ItemData
 from polyglance.tasks.rows import each_language
 
@@ -152,20 +153,16 @@ def load_mvl_sib(folder: Path | None, languages: list[str] | None) -> TopicData:
             not given apart.
         languages: Which ones; None takes all that are there.
     """
-    where = captioned.required(folder, "mvl-sib")
+    where = required(folder, "mvl-sib")
     files = mvl_sib.find_files(where)
     aside = list(files.set_aside)
-    if lacking := sorted(set(languages or ()) - set(files.paths)):
-        raise errors.LanguageError(
-            f"mvl-sib has nothing in {', '.join(lacking)}; it has {', '.join(files.paths)}",
-            hint="leave those out",
-        )
+    wanted = captioned.pick(files.paths, languages or None, "mvl-sib")
 
     def failed(name: str, error: errors.InputError) -> None:
         aside.append(Quarantined(files.paths[name].name, f"{error.message}; {error.hint}"))
 
     sentences = each_language(
-        languages or files.paths,
+        wanted,
         lambda name: mvl_sib.read_sentences(files.paths[name], set_aside=aside.append),
         failed=failed,
     )
