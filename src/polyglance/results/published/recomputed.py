@@ -11,13 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from polyglance.languages.groups import language_groups
 from polyglance.languages.registry import ENGLISH
 from polyglance.results.published import GROUP_PREFIX, PublishedNumber, half_unit, published_numbers
 from polyglance.results.published.author_files import AVERAGE, read_author_file
-
-# The 100 languages of Babel-ImageNet's table 5, in groups by how many classes have a label.
-CLASSES_TABLE = "babel-imagenet-table5"
-GROUPS = (("group:v-low", 100), ("group:low", 333), ("group:mid", 666), ("group:high", 1000))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,16 +170,11 @@ def class_groups(numbers: Sequence[PublishedNumber]) -> list[PublishedNumber]:
     for number in numbers:
         if number.language not in best or number.variant == "translated":
             best[number.language] = number
-    classes = {row.language: row.value for row in published_numbers(table=CLASSES_TABLE)}
     found = [best[ENGLISH]] if ENGLISH in best else []
-    least = 0
-    for group, most in GROUPS:
-        members = [
-            best[name] for name, num in classes.items() if least < num <= most and name in best
-        ]
-        if members:
-            found.append(_mean_of(members, language=group))
-        least = most
+    for group, names in language_groups("babel-imagenet-100").items():
+        if members := [best[name] for name in names if name in best]:
+            # The paper prints "v-low".
+            found.append(_mean_of(members, language=GROUP_PREFIX + group.replace("very", "v")))
     return [replace(mean, variant="best") for mean in found]
 
 
