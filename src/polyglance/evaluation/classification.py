@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors
 from polyglance.encoding.texts import VectorCache
-from polyglance.evaluation.encoders import Encoder
+from polyglance.evaluation.encoders import Encoder, require_one_space
 from polyglance.evaluation.ensembles import class_weights
 from polyglance.languages.registry import get_language
 from polyglance.metrics import bootstrap
@@ -133,12 +132,7 @@ def best_guesses(
                 texts, languages=[spoken] * len(texts), cache=cache
             ),
         )
-        if weights.shape[1] != contents.shape[1]:
-            raise errors.VectorError(
-                f"texts of width {weights.shape[1]} and contents of width {contents.shape[1]}; "
-                "they must share a space",
-                hint="encode both with the same model",
-            )
+        require_one_space(weights, contents)
         found = guess(contents, weights, rows=rows, truth=truth)
         if best is None or found.accuracy > best.guesses.accuracy:
             best = Best(prompts=prompts, rows=rows, weights=weights, guesses=found)

@@ -113,3 +113,17 @@ def unit_vectors(
             hint="return polyglance.vectors.unit(vectors)",
         )
     return vectors
+
+
+def require_one_space(texts: Vectors, contents: Vectors) -> None:
+    """Refuse vectors of texts and contents that cannot be compared.
+
+    Raises:
+        VectorError: Where they differ in width.
+    """
+    if texts.shape[1] != contents.shape[1]:
+        raise errors.VectorError(
+            f"texts of width {texts.shape[1]} and contents of width {contents.shape[1]}; "
+            "they must share a space",
+            hint="encode both with the same model",
+        )

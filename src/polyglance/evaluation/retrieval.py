@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors
 from polyglance.encoding.texts import VectorCache
-from polyglance.evaluation.encoders import Encoder, unit_vectors
+from polyglance.evaluation.encoders import Encoder, require_one_space, unit_vectors
 from polyglance.metrics import bootstrap, retrieval
 from polyglance.metrics.relevance import Repeats
 from polyglance.results import schema
@@ -101,12 +100,7 @@ def score_language(
     )
     texts = chosen.texts
     vectors = unit_vectors(encoder, texts, languages=[language] * len(texts), cache=cache)
-    if vectors.shape[1] != contents.shape[1]:
-        raise errors.VectorError(
-            f"texts of width {vectors.shape[1]} and contents of width {contents.shape[1]}; "
-            "they must share a space",
-            hint="encode both with the same model",
-        )
+    require_one_space(vectors, contents)
     ranked = retrieval.retrieval_both_ways(
         vectors, contents, relevance=chosen.relevance, ks=KS, without_positive="leave out"
     )

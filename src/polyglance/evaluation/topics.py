@@ -8,10 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors
 from polyglance.encoding.texts import VectorCache
-from polyglance.evaluation.encoders import Encoder, unit_vectors
-from polyglance.metrics import bootstrap
+from polyglance.evaluation.encoders import Encoder, require_one_space, unit_vectors
+from polyglance.metrics import bootstrap, ties
 from polyglance.results.schema import Direction, Result
 from polyglance.tasks.topics import NUM_CANDIDATES, REFERENCES, TopicData
 from polyglance.vectors import Vectors
@@ -35,12 +34,7 @@ def score(
     assert contents is not None
     texts = [sentence.text for sentence in data.sentences[language]]
     vectors = unit_vectors(encoder, texts, languages=[language] * len(texts), cache=cache)
-    if vectors.shape[1] != contents.shape[1]:
-        raise errors.VectorError(
-            f"texts of width {vectors.shape[1]} and contents of width {contents.shape[1]}; "
-            "they must share a space",
-            hint="encode both with the same model",
-        )
+    require_one_space(vectors, contents)
     rows = []
     for num_references in REFERENCES:
         asked = data.questions(language, num_references=num_references)
@@ -91,5 +85,7 @@ def right(references: Vectors, candidates: Vectors) -> NDArray[np.float64]:
     """
     mean = references.mean(axis=1, dtype=np.float64)  # (Q, D)
     scores = np.vecdot(candidates.astype(np.float64), mean[:, None, :])  # (Q, 4)
-    level = scores >= scores.max(axis=1, keepdims=True) - 1e-12
+    sizes = np.linalg.norm(mean, axis=1) * np.linalg.norm(candidates, axis=2).max(axis=1)
+    tie = ties.tie_width(mean.shape[1], sizes)[:, None]
+    level = scores >= scores.max(axis=1, keepdims=True) - tie
     return np.asarray(level[:, 0] / level.sum(axis=1), np.float64)
