@@ -181,6 +181,7 @@ def test_what_is_not_learnt_from_and_not_kept_is_told(
     code, _, err = run(*argv, *others, "--out", tmp_path / "two")
     assert code == 0
     assert "procrustes does not learn from --parallel, --bank, --images\n" in err
+    assert "what is held out of --parallel measures it" in err
     assert "procrustes is done in one step: --run keeps nothing of it\n" in err
 
 
@@ -191,3 +192,21 @@ def test_a_setting_that_is_there_twice_is_refused(run, verb, model_folder, tmp_p
     code, _, err = run(*argv, "--set", f"{name}=1", "--set", f"{name}=2", "--out", tmp_path / "p")
     assert code == 2
     assert f"--set {name} is given twice, as 1 and as 2" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "fields"),
+    [
+        ("babel-adapter", {}, {"parallel"}),
+        ("babel-adapter", {"objective": "lit"}, {"image_text"}),
+        ("nllb-clip", {}, {"image_text"}),
+        ("nllb-clip", {"regime": "full"}, {"image_text", "files"}),
+        ("distill", {}, {"parallel", "related"}),
+        ("etcl", {"augmentation": "none"}, {"image_text", "parallel", "translations"}),
+    ],
+)
+def test_what_a_recipe_learns_from_as_it_is_set(name, settings, fields):
+    from polyglance.recipes import build_config, get_recipe
+
+    row = get_recipe(name)
+    assert row.learns_from(build_config(row, settings)) == fields

@@ -329,6 +329,7 @@ def test_a_picture_itself_has_no_vector_and_is_refused(run, model, picture_folde
     code, _, err = run("index", picture_folder, "--model", model, "--out", tmp_path / "index")
     assert code == 2
     assert "holds vectors, which are looked up by id" in err
+    assert not (tmp_path / "index").exists()
     vectors = tmp_path / "private"
     made = ("index", vectors, "--model", model, "--space", "model", "--out", tmp_path / "made")
     assert run(*made)[0] == 0

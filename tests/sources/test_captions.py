@@ -114,8 +114,23 @@ def test_translations_between_any_two_languages(tmp_path):
     assert [one.id for one in told] == ["b.tsv, rows in 'xx': 1", "b.tsv, rows in 'klingon': 1"]
     with pytest.raises(errors.LanguageError, match="xx"):
         captions.read_translations(path)
+    with pytest.raises(errors.LanguageError, match="klingon"):
+        captions.read_translations(
+            write(tmp_path / "d.tsv", "\n".join([text.split("\n")[0], text.split("\n")[3]])),
+            set_aside=told.append,
+        )
     with pytest.raises(errors.InputError, match="other_language"):
         captions.read_translations(write(tmp_path / "c.tsv", "language\ttext\nde\tHund\n"))
+
+
+def test_a_translation_is_in_another_language(tmp_path):
+    header, alike = "language\ttext\tother_language\tother_text\n", "de\tHund\tdeu_Latn\tder Hund\n"
+    path, told = write(tmp_path / "b.tsv", header + alike + "de\tHund\tfr\tchien\n"), []
+    assert len(captions.read_translations(path, set_aside=told.append)) == 1
+    assert [one.id for one in told] == ["b.tsv, rows in one language: 1"]
+    for given in (None, told.append):
+        with pytest.raises(errors.InputError, match="1 rows: language and other_language are the"):
+            captions.read_translations(write(tmp_path / "c.tsv", header + alike), set_aside=given)
 
 
 def test_rows_that_cannot_be_learnt_from_cost_no_others(tmp_path):

@@ -69,6 +69,7 @@ def test_a_bom_and_an_empty_line_change_nothing(write):
         (entry("c", de=["x", " "]), r"line 3 \(c.jpg\), de, caption 2", "' ' was found"),
         ('{"image/key": "c"', "line 3", "is no JSON object; expected"),
         ("[1]", "line 3", "is no JSON object"),
+        (entry("a", de=["x"]), "line 3", "a.jpg has its captions in line 1 already"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place_and_the_others_go_on(write, line, place, said):

@@ -156,6 +156,17 @@ def test_uclips_form_has_its_own_names(tmp_path, name):
     assert [c.text for c in load(name, tmp_path).captions["ces_Latn"]] == ["pes"]
 
 
+def test_a_file_without_a_caption_costs_its_language_alone_and_is_told(tmp_path):
+    write(tmp_path / "captions_de.json", [])
+    rows = [{"filename": "a.jpg", "captions_en": "dog", "captions_translated": "pes"}]
+    write(tmp_path / "captions_cs.json", rows)
+    found = load("xm3600-uclip", tmp_path)
+    assert set(found.captions) == {"ces_Latn"}
+    assert [(one.id, one.reason) for one in found.set_aside] == [
+        ("deu_Latn", "no caption to measure")
+    ]
+
+
 def test_uclips_form_is_not_taken_for_the_publishers(tmp_path):
     write(tmp_path / "captions_cs.json", [])
     with pytest.raises(errors.UnavailableError, match="one caption a photo") as caught:

@@ -23,5 +23,8 @@ def test_entry_resolves(name):
 
 def test_an_option_that_is_there_twice_is_refused():
     assert parse_reference("sentence:x?prompt=a").options == {"prompt": "a"}
+    both = parse_reference("sentence:x?prefix=cats %26 dogs, 100%25: &device=cpu")
+    assert both.options == {"prefix": "cats & dogs, 100%: ", "device": "cpu"}
+    assert parse_reference(str(both)) == both
     with pytest.raises(errors.ConfigError, match="option prompt twice"):
         parse_reference("sentence:x?prompt=a&prompt=b")

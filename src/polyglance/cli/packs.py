@@ -77,7 +77,7 @@ def tell_languages(manifest: PackManifest) -> None:
             f"{row.num_queries} held-out queries, the model alone {own}; {row.speaks} answers"
         )
     if len(measured) > SHOWN_LANGUAGES:
-        typer.echo(f"  and {len(measured) - SHOWN_LANGUAGES} languages more: polyglance languages")
+        typer.echo(f"  and {len(measured) - SHOWN_LANGUAGES} languages more, which pack.json lists")
     unmeasured = [name for name, row in scores.items() if row.pack is None and name != ENGLISH]
     if unmeasured:
         typer.echo(f"  not measured: {named(unmeasured)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,6 +47,7 @@ are listed unmeasured, from what the tower declares or --languages says;
 """
 _ARGUMENTS = "polyglance.training.arguments"
 SHOW_CONFIG = "--show-config"
+SHOWN_FACTS = 4
 
 
 class Command(TyperCommand):
@@ -168,6 +170,8 @@ def command(
     screened = given.read(teacher).screened(
         tests, images=task_images, teacher=teacher, policy=leakage
     )
+    if missing_texts != listed_texts.REFUSE and teacher.text.tower.ids is None:
+        typer.echo(f"--missing-texts has no effect: {model} encodes every text", err=True)
     side = training_data.text_side(tower)
     with distributed.connected():  # under torchrun; alone it does nothing
         first = distributed.rank() == 0
@@ -246,6 +250,18 @@ def _run_folder(path: Path | None) -> RunFolder | None:
     return None if path is None else RunFolder(path)
 
 
+def _in_words(value: Any) -> str:
+    """A fact on one line: of a mapping or list the first few, and how many more there are."""
+    if isinstance(value, Mapping):
+        parts = [f"{name} {_in_words(one)}" for name, one in value.items()]
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        parts = [_in_words(one) for one in value]
+    else:
+        return f"{value:,}" if isinstance(value, int) else f"{value}"
+    more = f" and {len(parts) - SHOWN_FACTS} more" * (len(parts) > SHOWN_FACTS)
+    return (", ".join(parts[:SHOWN_FACTS]) or "none") + more
+
+
 def _print_pack(pack: LanguagePack, out: Path) -> None:
     manifest = pack.manifest
     typer.echo(
@@ -254,7 +270,7 @@ def _print_pack(pack: LanguagePack, out: Path) -> None:
     )
     for name, value in manifest.data.items():
         if name not in ("dev", "held_out", "leakage"):
-            typer.echo(f"  {name.replace('_', ' ')}: {value}")
+            typer.echo(f"  {name.replace('_', ' ')}: {_in_words(value)}")
     for task, counts in manifest.data["leakage"]["checked_against"].items():
         said = ", ".join(
             f"{'not compared:' if n is None else n} {kind.replace('_', ' ')}"

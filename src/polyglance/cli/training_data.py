@@ -126,7 +126,7 @@ class MaterialFiles:
 
     def tell_not_learnt_from(self, row: Recipe, config: Any) -> None:
         """Name on the error stream the options from which the recipe, so set, does not learn."""
-        taken = {*row.required(config), *row.may_take}
+        taken = row.learns_from(config)
         idle = [
             f"--{name}"
             for name, fields in GIVES.items()
@@ -134,6 +134,11 @@ class MaterialFiles:
         ]
         if idle:
             typer.echo(f"{row.name} does not learn from {', '.join(idle)}", err=True)
+            if self.parallel is not None and "--parallel" in idle:
+                typer.echo(
+                    "  what is held out of --parallel measures it; --dev-parallel takes all of it",
+                    err=True,
+                )
 
     def read(self, teacher: DualEncoder) -> Given:
         """Read all that was given; images are encoded, or taken from their index.
@@ -155,7 +160,13 @@ class MaterialFiles:
         from polyglance.sources import captions
 
         with_items = self.captions or self.bank
-        if self.images is None and with_items and teacher.content.tower.ids is None:
+        has_ids = teacher.content.tower.ids is not None
+        if self.images is not None and has_ids and not is_index(self.images):
+            typer.echo(
+                f"--images {self.images} is not read: {teacher.reference} has vectors of its own",
+                err=True,
+            )
+        if self.images is None and with_items and not has_ids:
             raise errors.ConfigError(
                 f"{with_items} is learnt from together with images",
                 hint="say where they are: --images INDEX, or a folder of images",
@@ -270,6 +281,13 @@ def _parallel(path: Path | None, *, set_aside: Callable[[Quarantined], None]) ->
     return () if path is None else captions.read_parallel_table(path, set_aside=set_aside)
 
 
+def is_index(folder: Path) -> bool:
+    """Whether a folder is an index, and no folder of images."""
+    from polyglance.storage.identity import MANIFEST_NAME
+
+    return (folder / MANIFEST_NAME).is_file()
+
+
 def content_vectors(
     images: Path | None,
     teacher: DualEncoder,
@@ -290,10 +308,9 @@ def content_vectors(
     from polyglance.encoding.cache import MediaCache
     from polyglance.search import metadata as index
     from polyglance.sources.walking import find_media
-    from polyglance.storage.identity import MANIFEST_NAME
     from polyglance.storage.store import Store
 
-    if images is not None and (images / MANIFEST_NAME).is_file():
+    if images is not None and is_index(images):
         store = Store.open(images)
         if store.facts.space_id != teacher.space_id:
             raise errors.SpaceMismatchError(

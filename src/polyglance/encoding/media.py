@@ -238,7 +238,12 @@ def open_media_store(
     output: Output = "embedding",
     extra_facts: Mapping[str, Any] | None = None,
 ) -> Store:
-    """Open the store of an item tower's vectors, or make it; as `Store.open_or_create`."""
+    """Open the store of an item tower's vectors, or make it; as `Store.open_or_create`.
+
+    Raises:
+        ConfigError: The tower looks up what was encoded elsewhere.
+    """
+    tower.require_encoder()
     dim = tower.dim if output == "embedding" else tower.pre_projection_dim or tower.dim
     return Store.open_or_create(
         path,

@@ -96,6 +96,12 @@ class Recipe:
         set_so = (mode.needs for mode in self.modes if getattr(config, mode.field) == mode.value)
         return next(set_so, self.needs)
 
+    def learns_from(self, config: Any) -> frozenset[str]:
+        """Fields of `TrainingData` that it learns from, as it is set; of others it takes none."""
+        required = self.required(config)
+        by_mode = {name for mode in self.modes for name in mode.needs} - {*self.needs, *required}
+        return frozenset(required) | (set(self.may_take) - by_mode)
+
     def load(self) -> ModuleType:
         """Import the recipe's file; its `train` makes the pack."""
         return importlib.import_module(self.module)

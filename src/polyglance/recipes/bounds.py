@@ -20,8 +20,8 @@ class Allowed:
 
 Count = Annotated[int, Allowed("1 or more", lambda value: value >= 1)]
 CountOrZero = Annotated[int, Allowed("0 or more", lambda value: value >= 0)]
-Positive = Annotated[float, Allowed("above 0", lambda value: 0 < value < math.inf)]
-NotNegative = Annotated[float, Allowed("0 or more", lambda value: 0 <= value < math.inf)]
+Positive = Annotated[float, Allowed("above 0 and finite", lambda value: 0 < value < math.inf)]
+NotNegative = Annotated[float, Allowed("0 or more and finite", lambda value: 0 <= value < math.inf)]
 Share = Annotated[float, Allowed("from 0, below 1", lambda value: 0 <= value < 1)]
 DevShare = Annotated[float, Allowed("from 0 to 0.5", lambda value: 0 <= value <= 0.5)]
 DevShareAboveZero = Annotated[

@@ -250,6 +250,7 @@ def open_index(
     """Open an index or make it; of one that exists the model is not loaded yet.
 
     Raises:
+        ConfigError: The model has vectors of items and no encoder.
         StoreError: It is of another model, or of another source.
     """
     reference, place = absolute(model), os.path.realpath(source)
@@ -258,7 +259,9 @@ def open_index(
         source_identity.require_own(store, place, kind="items", count_in=partial(_count_in, found))
         if store.extra_facts.get("model") == reference and _may_be(store, reference):
             return store, LazyTower(store.facts, reference)
-    tower = SpaceTower(load_side(reference, "content"))
+    side = load_side(reference, "content")
+    side.tower.require_encoder()
+    tower = SpaceTower(side)
     there = (Path(out) / MANIFEST_NAME).exists()
     store = Store.open_or_create(
         out,

@@ -275,7 +275,9 @@ def read_translations(path: Path, *, set_aside: SetAside | None = None) -> list[
         set_aside: As for `read_parallel_table`.
 
     Raises:
-        InputError, LanguageError: As `read_parallel_table`.
+        InputError: As `read_parallel_table`, and for rows whose texts are in one language, where
+            there are no others or no `set_aside`.
+        LanguageError: As `read_parallel_table`.
     """
     rows = _by_language(
         path,
@@ -283,7 +285,16 @@ def read_translations(path: Path, *, set_aside: SetAside | None = None) -> list[
         set_aside,
         language_columns=("language", "other_language"),
     )
-    return [Pair(text, one, other_text, other) for one, other, text, other_text in rows]
+    pairs = [Pair(text, one, other_text, other) for one, other, text, other_text in rows]
+    kept = [pair for pair in pairs if pair.language_a != pair.language_b]
+    if num_alike := len(pairs) - len(kept):
+        reason = "language and other_language are the same; a translation is in another"
+        if set_aside is None or not kept:
+            raise errors.InputError(
+                f"{path}, {num_alike:,} rows: {reason}", hint="mend the columns, or leave them out"
+            )
+        set_aside(Quarantined(f"{path.name}, rows in one language: {num_alike:,}", reason))
+    return kept
 
 
 def read_caption_rows(path: Path, *, set_aside: SetAside | None = None) -> list[Caption]:
@@ -341,10 +352,11 @@ def _by_language(
             if set_aside is None:
                 raise problem from error
             set_aside(Quarantined(f"{path.name}, rows in {code!r}: {count:,}", error.message))
-    if problem is not None and not known:
-        raise problem
-    return [
+    kept = [
         (*(known[code] for code in row[:width]), *row[width:])
         for row in rows
         if all(code in known for code in row[:width])
     ]
+    if problem is not None and not kept:
+        raise problem
+    return kept

@@ -49,12 +49,17 @@ def read_captions(
     found: dict[str, list[Caption]] = {}
     ids: dict[str, str | None] = {}
     unknown: Counter[str] = Counter()
+    line_of: dict[str, int] = {}
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
         with entry_of(path, f"line {number}", set_aside):
             entry = _entry(line)
             image = require_text(entry.get(KEY), KEY) + ".jpg"
+            if line_of.setdefault(image, number) != number:
+                raise errors.InputError(
+                    f"{image} has its captions in line {line_of[image]} already", hint=AGAIN
+                )
             captioned = {code: said for code, said in entry.items() if not code.startswith(ABOUT)}
             if not captioned:
                 raise errors.InputError(f"{image} has captions in no language", hint=AGAIN)

@@ -30,6 +30,8 @@ def task_of(
 ) -> RetrievalData:
     """A task whose content items are all those that any language has captions of.
 
+    A language without one is set aside.
+
     Raises:
         InputError: Where there is no caption at all.
     """
@@ -40,6 +42,7 @@ def task_of(
             f"{task} has no caption to measure in {', '.join(rows) or 'any language'}",
             hint="look at the files in --data: is the file of captions empty, or of another split?",
         )
+    empty = [Quarantined(name, "no caption to measure") for name in rows if name not in captioned]
     return RetrievalData(
         task=task,
         item_ids=ids,
@@ -47,7 +50,7 @@ def task_of(
         policy=policy,
         splits={split: np.ones(len(ids), bool)},
         metric=metric,
-        set_aside=tuple(set_aside),
+        set_aside=(*set_aside, *empty),
     )
 
 

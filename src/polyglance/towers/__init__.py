@@ -13,6 +13,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import unquote
 
 from polyglance import errors
 from polyglance.records import Modality
@@ -40,14 +41,17 @@ class TowerSource:
 
 @dataclass(frozen=True)
 class TowerReference:
-    """A parsed reference: `library:location?option=value&...`."""
+    """A parsed reference: `library:location?option=value&...`; in a value `%26` stands for `&`."""
 
     library: str
     location: str
     options: Mapping[str, str]
 
     def __str__(self) -> str:
-        tail = "&".join(f"{key}={value}" for key, value in self.options.items())
+        tail = "&".join(
+            f"{key}={value.replace('%', '%25').replace('&', '%26')}"
+            for key, value in self.options.items()
+        )
         return f"{self.library}:{self.location}" + (f"?{tail}" if tail else "")
 
 
@@ -77,7 +81,7 @@ GROUPS: Mapping[str, Modality] = MappingProxyType(
 
 
 def parse_reference(reference: str, *, options: Sequence[str] | None = None) -> TowerReference:
-    """Read `library:location?key=value&key=value`.
+    """Read `library:location?key=value&key=value`, with `%26` for an `&` in a value.
 
     Args:
         reference: What the user wrote.
@@ -112,7 +116,7 @@ def parse_reference(reference: str, *, options: Sequence[str] | None = None) -> 
             raise errors.ConfigError(
                 f"{reference!r} has the option {key} twice", hint=f"leave one {key}= out"
             )
-        parsed[key] = value
+        parsed[key] = unquote(value)
     return TowerReference(library, location, MappingProxyType(parsed))
 
 

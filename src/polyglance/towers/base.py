@@ -72,6 +72,13 @@ class Tower(ABC):
             float32 (N, D), raw: not normalised, evaluation mode, no gradient.
         """
 
+    def require_encoder(self) -> None:  # noqa: B027 - most towers encode
+        """Refuse a tower that only looks up what was encoded elsewhere.
+
+        Raises:
+            ConfigError: It is one.
+        """
+
     def preprocess(self, item: Any) -> Any:
         """One decoded item in the form that `encode` takes in its place; threads run it ahead."""
         return item

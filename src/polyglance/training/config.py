@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -63,8 +64,8 @@ class TrainConfig:
             )
         for name, allowed, is_allowed in (
             ("num_steps", "1 or more", self.num_steps >= 1),
-            ("learning_rate", "above 0", self.learning_rate > 0),
-            ("weight_decay", "0 or more", self.weight_decay >= 0),
+            ("learning_rate", "above 0 and finite", 0 < self.learning_rate < math.inf),
+            ("weight_decay", "0 or more and finite", 0 <= self.weight_decay < math.inf),
             ("num_warmup_steps", "0 or more", self.num_warmup_steps >= 0),
             ("warmup_share", "in [0, 1)", 0 <= self.warmup_share < 1),
             ("clip_norm", "above 0, or None", self.clip_norm is None or self.clip_norm > 0),

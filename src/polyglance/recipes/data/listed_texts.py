@@ -16,6 +16,7 @@ from polyglance.recipes.data.training_data import TrainingData
 from polyglance.records import Pair
 
 MissingTexts = Literal["refuse", "leave-out"]
+REFUSE: MissingTexts = "refuse"
 # In the place of a field's name: translations that only measure.
 DEV_PARALLEL = "dev_parallel"
 _SHOWN = 3

@@ -97,6 +97,15 @@ class PrecomputedTower(Tower):
         """What can be asked for, in the order of the files."""
         return self.where.keys()
 
+    def require_encoder(self) -> None:
+        """Say that vectors cannot be made here, as `Tower.require_encoder`."""
+        raise errors.ConfigError(
+            f"{self.parts[0].path.parent} holds vectors, which are looked up by id; none can "
+            f"be made of an {self.modality} itself",
+            hint="index and ask with the model that made the vectors, or index the vectors "
+            "themselves: polyglance index FOLDER-OF-VECTORS --space model",
+        )
+
     def encode(
         self, items: Sequence[Any], *, languages: Languages = None, output: Output = "embedding"
     ) -> Vectors:
@@ -114,12 +123,7 @@ class PrecomputedTower(Tower):
                 hint="name the tower that made them",
             )
         if not all(isinstance(item, str) for item in items):
-            raise errors.ConfigError(
-                f"{self.parts[0].path.parent} holds vectors, which are looked up by id; none can "
-                f"be made of an {self.modality} itself",
-                hint="index and ask with the model that made the vectors, or index the vectors "
-                "themselves: polyglance index FOLDER-OF-VECTORS --space model",
-            )
+            self.require_encoder()
         unknown = [item for item in items if item not in self.where]
         if unknown:
             folder = self.parts[0].path.parent
