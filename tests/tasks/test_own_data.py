@@ -99,6 +99,18 @@ def test_bad_rows_are_set_aside_and_counted(tmp_path, evaluate):
         assert said in err
 
 
+def test_a_damaged_image_is_named_as_its_row(tmp_path, run, model_folder):
+    texts = list(small_world.PHRASES)
+    place = saved_datasets.to_parquet(
+        tmp_path / "own", image=[*IMAGES[:4], b"no image", *IMAGES[5:]], caption_en=texts
+    )
+    asked = ("eval", model_folder, "--task", "own-captions", "--data", place)
+    code, out, err = run(*asked)
+    assert code == 0, err
+    assert "5: 5 " in out + err
+    assert "unpacked" not in out + err
+
+
 @pytest.mark.parametrize(
     ("columns", "said", "hint"),
     [

@@ -80,7 +80,8 @@ class MediaCache:
             vectors=store.vectors(places),
             keys=store.keys(places),
             quarantined=tuple(
-                Quarantined(item.id, why[placed[item.id]])
+                # Said of the place, which may lie in the cache; the user knows the id.
+                Quarantined(item.id, why[placed[item.id]].replace(placed[item.id], item.id))
                 for item in items
                 if placed[item.id] in why
             ),
