@@ -38,10 +38,11 @@ LEAST_NEW_ROWS = 5_000
 EXTENDED_SHARE = 0.02
 RETRAINED_SHARE = 0.2
 NUM_BITS = 5
-NUM_MEASURED = 300
+NUM_MEASURED = 500
 TOP = 10
-# Measured on a sample: aimed a little higher than the 0.99 that is promised.
-WANTED_RECALL = 0.992
+# Measured on a sample, of which the least number of probes is taken that suffices: other queries
+# find up to three thousandths less. Aimed that much higher than the 0.99 that is promised.
+WANTED_RECALL = 0.994
 LEAST_PROBES = 16
 # The number of probes is sought up to this factor.
 PRECISION = 1.05
