@@ -244,9 +244,7 @@ def test_the_benchmark_runs(e5, monkeypatch, capsys):
     monkeypatch.setattr(packaged_text, "TURNS", 1)
     outcome = packaged_text.run()
     with capsys.disabled():
-        print(
-            f"packaged-text on 60 captions: {outcome.ratio:.2f}, {outcome.figures}, {outcome.others}"
-        )
+        print(f"60 captions: {outcome.ratio:.2f}; {outcome.figures}; {outcome.others}")
     assert outcome.others[-1].met
 
 
