@@ -11,7 +11,7 @@ import pytest
 
 from polyglance import errors
 from polyglance.towers import load_tower
-from polyglance.towers.libraries import sentence_folders, sentence_transformers
+from polyglance.towers.libraries import places, sentence_transformers
 
 MODES = ["cls_token", "mean_tokens", "max_tokens", "lasttoken"]
 
@@ -141,10 +141,8 @@ def test_without_the_library_the_extra_is_named(build, monkeypatch):
 
 
 def test_a_package_that_is_not_installed_is_named(monkeypatch):
-    table = {
-        "x": sentence_folders.PackagedModel(module="no_such_package", subfolder="m", extra="demo")
-    }
-    monkeypatch.setattr(sentence_folders, "PACKAGED", table)
+    table = {"x": places.PackagedModel(module="no_such_package", subfolder="m", extra="demo")}
+    monkeypatch.setattr(places, "PACKAGED", table)
     with pytest.raises(errors.MissingExtraError, match=r"polyglance\[demo\]"):
         load_tower("sentence:x", modality="text")
 

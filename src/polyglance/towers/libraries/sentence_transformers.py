@@ -32,7 +32,7 @@ from polyglance import errors
 from polyglance.languages import text_forms
 from polyglance.records import Languages, Modality, Output
 from polyglance.towers import Tower, TowerReference
-from polyglance.towers.libraries import sentence_folders, transformers
+from polyglance.towers.libraries import places, sentence_folders, transformers
 from polyglance.towers.libraries.sentence_folders import Chain
 from polyglance.towers.runtime import (
     batching,
@@ -109,7 +109,8 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
         if name not in OPTIONS:
             raise errors.unknown_name("option of sentence towers", name, allowed=OPTIONS)
     del modality
-    folder = sentence_folders.folder_of(reference)
+    folder = places.folder_of(reference)
+    assert folder is not None
     device = devices.device_of(reference.options.get("device"))
     prompt = sentence_folders.prompt_of(folder, reference)
     chain = sentence_folders.read_chain(folder)
