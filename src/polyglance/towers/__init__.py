@@ -31,12 +31,14 @@ class TowerSource:
         function: The function there.
         sides: What towers of this kind read, items first.
         extra: The extra that installs its library; None where no extra is needed.
+        runtimes: What may run its text towers, by the option `runtime`; the first by default.
     """
 
     module: str
     function: str
     sides: tuple[Modality, ...] = ("image", "text")
     extra: str | None = None
+    runtimes: tuple[str, ...] = ("torch",)
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,17 @@ class TowerReference:
         return f"{self.library}:{self.location}" + (f"?{tail}" if tail else "")
 
 
+_RUNTIMES = ("torch", "onnx", "onnx-float32")
+
 # Every way to name a tower, in one place; a test resolves each entry.
 TOWERS: Mapping[str, TowerSource] = MappingProxyType(
     {
-        "hf": TowerSource("polyglance.towers.libraries.transformers", "load"),
+        "hf": TowerSource("polyglance.towers.libraries.transformers", "load", runtimes=_RUNTIMES),
         "sentence": TowerSource(
-            "polyglance.towers.libraries.sentence_transformers", "load", sides=("text",)
+            "polyglance.towers.libraries.sentence_transformers",
+            "load",
+            sides=("text",),
+            runtimes=_RUNTIMES,
         ),
         "openclip": TowerSource("polyglance.towers.libraries.open_clip", "load", extra="openclip"),
         "tiny": TowerSource("polyglance.towers.tiny.tower", "load"),
@@ -164,19 +171,26 @@ def load_tower(reference: str, *, modality: Modality) -> Tower:
         modality: Which side of it.
 
     Raises:
-        UnknownNameError: For an unknown library.
+        UnknownNameError: For an unknown library, or a runtime that it does not have.
         ConfigError: Towers of that library do not read the modality.
         MissingExtraError: Where the library of that kind is not installed.
         UnavailableError: Where the weights cannot be had.
     """
     parsed = parse_reference(reference)
     source = _all_sources()[parsed.library]
+    runtime = parsed.options.get("runtime") if len(source.runtimes) > 1 else None
+    if runtime is not None and runtime not in source.runtimes:
+        raise errors.unknown_name("runtime", runtime, allowed=source.runtimes)
     if modality not in source.sides:
         raise errors.ConfigError(
             f"{reference} as {modality} tower; {parsed.library} towers read "
             f"{' and '.join(source.sides)}",
             hint=f"name a tower that reads {modality}",
         )
+    if runtime == source.runtimes[0]:
+        parsed = without_runtime(parsed)
+    elif runtime is not None:
+        source = TowerSource("polyglance.towers.onnx.tower", "load")
     try:
         module = importlib.import_module(source.module)
     except ModuleNotFoundError as error:
@@ -192,6 +206,12 @@ def load_tower(reference: str, *, modality: Modality) -> Tower:
             hint="derive its class from polyglance.towers.Tower",
         )
     return tower
+
+
+def without_runtime(reference: TowerReference) -> TowerReference:
+    """The same tower as torch runs it."""
+    options = {name: value for name, value in reference.options.items() if name != "runtime"}
+    return TowerReference(reference.library, reference.location, MappingProxyType(options))
 
 
 def items_of(reference: str) -> Modality:
