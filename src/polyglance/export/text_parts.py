@@ -100,7 +100,7 @@ def _parts_of(tower: Tower, reference: str, *, order: Order) -> TextParts:
     if not isinstance(tower, TorchTextTower):
         raise errors.ExportError(
             f"the text tower {reference} ({type(tower).__name__}) is no transformer whose layers "
-            "can be written out; those of hf: and sentence: are",
+            "can be written out; those of hf:, sentence: and packaged: are",
             hint="hub-folder holds every pack; onnx also the small n-gram towers (tiny:)",
         )
     return _checkpoint_of(tower, reference)
@@ -114,7 +114,7 @@ def _checkpoint_of(tower: TorchTextTower, reference: str) -> TextParts:
         )
     raise errors.ExportError(
         f"the text tower {reference} keeps its tokenizer inside {parsed.library}; only checkpoints "
-        "of hf: and sentence: have one that can be written out",
+        "of hf:, sentence: and packaged: have one that can be written out",
         hint="train the pack on the same weights by their hf: name, or export a hub-folder",
     )
 

@@ -5,13 +5,15 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from polyglance import errors
 from polyglance.towers import load_tower
-from polyglance.towers.libraries import places, sentence_transformers
+from polyglance.towers.libraries import sentence_transformers
+from polyglance.towers.libraries.packaged import table
 
 MODES = ["cls_token", "mean_tokens", "max_tokens", "lasttoken"]
 
@@ -141,10 +143,12 @@ def test_without_the_library_the_extra_is_named(build, monkeypatch):
 
 
 def test_a_package_that_is_not_installed_is_named(monkeypatch):
-    table = {"x": places.PackagedModel(module="no_such_package", subfolder="m", extra="demo")}
-    monkeypatch.setattr(places, "PACKAGED", table)
-    with pytest.raises(errors.MissingExtraError, match=r"polyglance\[demo\]"):
+    row = table.PACKAGED["all-minilm-l6-v2"]
+    absent = replace(row, module="no_such_package")
+    monkeypatch.setattr(table, "PACKAGED", {"x": absent})
+    with pytest.raises(errors.MissingExtraError) as caught:
         load_tower("sentence:x", modality="text")
+    assert caught.value.hint == absent.install
 
 
 def test_what_cannot_be_is_refused(tmp_path):

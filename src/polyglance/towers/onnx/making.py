@@ -94,6 +94,7 @@ def fill(
         pad_id=tower.pad_id,
         prefix=files.prefix,
         text_form=files.form,
+        languages=tuple(tower.languages),
         precision=precision,
         least_cosine=1.0,
         num_probes=len(PROBES),

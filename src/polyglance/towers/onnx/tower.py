@@ -57,6 +57,7 @@ class GraphFacts:
         dim, pre_projection_dim: Widths.
         pad_id: The id that fills short rows.
         prefix, text_form: What comes before the tokenizer.
+        languages: Ids of those that the tower declares.
         precision: Of the weights.
         least_cosine: To torch's vectors, over the probe texts.
         num_probes: How many those were.
@@ -69,6 +70,7 @@ class GraphFacts:
     pad_id: Count
     prefix: str
     text_form: TextForm
+    languages: tuple[str, ...]
     precision: Precision
     least_cosine: float
     num_probes: Count
@@ -88,6 +90,7 @@ class OnnxTextTower(Tower):
     def __init__(self, folder: Path, facts: GraphFacts) -> None:
         self.folder, self.facts = folder, facts
         self.dim, self.pre_projection_dim = facts.dim, facts.pre_projection_dim
+        self.languages = facts.languages
         self.fingerprint = digests.of_parts(
             [f"onnx {VERSION} {facts.precision} {facts.base_fingerprint}"]
         )
