@@ -65,7 +65,8 @@ def folder(made: Made, fill: Callable[[Path], Mapping[str, Any]]) -> dict[str, A
         made.place.parent.mkdir(parents=True, exist_ok=True)
         lock = locks.FolderLock(made.place.with_name(f"{made.place.name}.lock"), owner=made.what)
         with lock.hold(wait_seconds=WAIT_SECONDS):
-            return read(made) or _make(made, fill)
+            found = read(made)
+            return _make(made, fill) if found is None else found
 
 
 def read(made: Made) -> dict[str, Any] | None:

@@ -79,14 +79,24 @@ def test_in_8_bits_the_vectors_stay_near_and_do_not_depend_on_the_batch(tmp_path
     np.testing.assert_allclose(alone[0], found[1], atol=1e-5)
 
 
-def test_groups_of_a_matrix_are_within_half_a_step():
+def test_a_matrix_in_8_bits_is_within_half_a_step():
     weight = np.random.default_rng(0).standard_normal((7, 48)).astype(np.float32)
-    packed, scales = bert_graph.grouped(weight)
-    assert packed.shape == (7, 2, 32)
-    back = ((packed.astype(np.float32) - 128) * scales[:, :, None]).reshape(7, -1)
-    apart = np.abs(back[:, :48] - weight).reshape(7, -1, 16).max(2)
-    assert (apart <= scales.repeat(2, 1)[:, :3] * 0.501).all()
-    assert not back[:, 48:].any()
+    weight[3] = 0
+    whole, scales = bert_graph.in_8_bits(weight)
+    assert np.abs(whole).max(1).tolist() == [127, 127, 127, 0, 127, 127, 127]
+    assert (np.abs(whole * scales[:, None] - weight) <= scales[:, None] * 0.501).all()
+
+
+def test_states_of_zero_give_what_is_left_of_the_bias(tmp_path):
+    inner = encoder()
+    with torch.no_grad():
+        inner.norm.weight.zero_()
+        inner.norm.bias.zero_()
+    wanted, found = both(
+        ProjectedEncoder(PooledEncoder(inner, pooling="mean")), tmp_path, precision="int8"
+    )
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, wanted, atol=0.1)
 
 
 @pytest.mark.parametrize(

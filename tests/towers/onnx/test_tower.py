@@ -116,7 +116,7 @@ def test_what_cannot_be_is_refused(reference, options, said):
 
 def test_a_library_without_graphs_has_no_such_option(reference):
     with pytest.raises(errors.UnknownNameError, match="runtime"):
-        load_tower("tiny:emoji?runtime=onnx", modality="text")
+        load_tower("tiny:pictograms-ranking?runtime=onnx", modality="text")
 
 
 TORCH_FREE = """
