@@ -14,7 +14,7 @@ from polyglance.languages import text_forms
 from polyglance.towers import Tower, TowerReference
 from polyglance.towers.libraries import text_files
 from polyglance.towers.libraries.text_files import TextFiles
-from polyglance.towers.onnx import bert_graph
+from polyglance.towers.onnx import bert_graph, pieces
 from polyglance.towers.onnx.tower import (
     GRAPH,
     LEAST_COSINE,
@@ -85,6 +85,8 @@ def fill(
     assert files is not None
     tokenizer = _tokenizer_of(tower, files, reference=reference)
     tokenizer.save(str(folder / TOKENIZER), pretty=False)
+    if pieces.write(tokenizer, folder):
+        _check_pieces(tower, files, folder)
     bert_graph.write(tower.module, folder / GRAPH, precision=precision)
     facts = GraphFacts(
         base_fingerprint=tower.fingerprint,
@@ -110,6 +112,16 @@ def fill(
             hint=f"leave the option runtime out{other}",
         )
     return {**asdict(facts), "least_cosine": least}
+
+
+def _check_pieces(tower: TorchTextTower, files: TextFiles, folder: Path) -> None:
+    """Take the pieces away again where they cut a probe otherwise."""
+    quick = pieces.Pieces(folder)
+    for text, wanted in zip(PROBES, tower.token_rows(PROBES, None), strict=True):
+        found = quick.token_rows(text_forms.prepared([text], form=files.form, prefix=files.prefix))
+        if found is not None and found != [wanted]:
+            (folder / pieces.SHELL).unlink()
+            return
 
 
 def _tokenizer_of(tower: TorchTextTower, files: TextFiles, *, reference: TowerReference) -> Any:

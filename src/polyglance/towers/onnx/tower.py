@@ -15,7 +15,6 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -32,6 +31,7 @@ from polyglance.storage import atomic, digests, locations, made_once, manifest_f
 from polyglance.storage.manifest_fields import Count, Name, Width
 from polyglance.towers import Tower, TowerReference, load_tower, without_runtime
 from polyglance.towers.libraries import places
+from polyglance.towers.onnx import pieces
 from polyglance.towers.runtime import batching
 from polyglance.vectors import Vectors
 
@@ -42,6 +42,8 @@ PRECISIONS: Mapping[str, Precision] = MappingProxyType({"onnx": "int8", "onnx-fl
 LEAST_COSINE: Mapping[Precision, float] = MappingProxyType({"float32": 0.999, "int8": 0.99})
 # Raised where the same tower becomes another graph; part of every fingerprint.
 VERSION = 1
+# Calls with a few words that are cut by the pieces they may hold; then the whole tokenizer is read.
+MOST_QUICK = 8
 GRAPH, TOKENIZER = "model.onnx", "tokenizer.json"
 _HINT = "delete the folder: the graph is then made again"
 # What decides a checkpoint's vectors.
@@ -88,7 +90,7 @@ class OnnxTextTower(Tower):
     pre_projection_dim: int
 
     def __init__(self, folder: Path, facts: GraphFacts) -> None:
-        self.folder, self.facts = folder, facts
+        self.folder, self.facts, self._num_quick = folder, facts, 0
         self.dim, self.pre_projection_dim = facts.dim, facts.pre_projection_dim
         self.languages = facts.languages
         self.fingerprint = digests.of_parts(
@@ -107,7 +109,7 @@ class OnnxTextTower(Tower):
         name = output if projected else "embedding"
 
         def forward(batch: batching.Padded) -> Vectors:
-            vectors: Vectors = self._parts[1].run([name], inputs_of(batch))[0]
+            vectors: Vectors = self._session.run([name], inputs_of(batch))[0]
             return vectors
 
         return batching.encode_deduplicated(
@@ -125,19 +127,26 @@ class OnnxTextTower(Tower):
     ) -> batching.TokenRows:
         """Texts to token ids, special ones included, cut to length."""
         del languages
-        facts = self.facts
-        shaped = text_forms.prepared(texts, form=facts.text_form, prefix=facts.prefix)
-        return [row.ids for row in self._parts[0].encode_batch_fast(shaped)]
+        shaped = text_forms.prepared(texts, form=self.facts.text_form, prefix=self.facts.prefix)
+        if self._num_quick < MOST_QUICK and (self.folder / pieces.SHELL).is_file():
+            self._num_quick += 1
+            if (rows := self._pieces.token_rows(shaped)) is not None:
+                return rows
+        return [row.ids for row in self._tokenizer.encode_batch_fast(shaped)]
 
     @cached_property
-    def _parts(self) -> tuple[Any, Any]:
-        """Tokenizer and session; both take their time, and do so together."""
+    def _pieces(self) -> pieces.Pieces:
+        return pieces.Pieces(self.folder)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
         from tokenizers import Tokenizer
 
-        with ThreadPoolExecutor(1) as pool:
-            session = pool.submit(session_of, self.folder / GRAPH)
-            tokenizer = Tokenizer.from_file(str(self.folder / TOKENIZER))
-            return tokenizer, session.result()
+        return Tokenizer.from_file(str(self.folder / TOKENIZER))
+
+    @cached_property
+    def _session(self) -> Any:
+        return session_of(self.folder / GRAPH)
 
 
 def load(reference: TowerReference, *, modality: Modality) -> Tower:
