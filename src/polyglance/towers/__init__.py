@@ -194,7 +194,7 @@ def load_tower(reference: str, *, modality: Modality) -> Tower:
     if runtime == source.runtimes[0]:
         parsed = without_runtime(parsed)
     elif runtime is not None:
-        source = TowerSource("polyglance.towers.onnx.tower", "load")
+        source = TowerSource("polyglance.towers.onnx.loading", "load")
     try:
         module = importlib.import_module(source.module)
     except ModuleNotFoundError as error:

@@ -1,22 +1,17 @@
-"""Text towers that ONNX Runtime runs: loaded from a graph in the cache, without importing torch.
+"""Text towers that ONNX Runtime runs: a graph, its tokenizer, and what the manifest says of them.
 
 Legend: N texts, B rows of a batch, L tokens, D width.
 
-    sentence:NAME?runtime=onnx            8-bit weights
-    sentence:NAME?runtime=onnx-float32    the weights as they are
-
-The graph is made from torch's own tower the first time, beside it the cosine to that tower's
-vectors, and found again by the sizes and times of the checkpoint's files. Its fingerprint is its
-own, so that its vectors are never mixed with torch's in a store.
+Its fingerprint is its own, so that its vectors are never mixed with torch's in a store.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -27,17 +22,15 @@ from polyglance import errors
 from polyglance.languages import text_forms
 from polyglance.languages.text_forms import TextForm
 from polyglance.records import Languages, Modality, Output
-from polyglance.storage import atomic, digests, locations, made_once, manifest_fields
+from polyglance.storage import digests
 from polyglance.storage.manifest_fields import Count, Name, Width
-from polyglance.towers import Tower, TowerReference, load_tower, without_runtime
-from polyglance.towers.libraries import places
+from polyglance.towers import Tower
 from polyglance.towers.onnx import pieces
 from polyglance.towers.runtime import batching
 from polyglance.vectors import Vectors
 
 Precision = Literal["float32", "int8"]
 
-PRECISIONS: Mapping[str, Precision] = MappingProxyType({"onnx": "int8", "onnx-float32": "float32"})
 # Cosine to torch's vectors, of every probe text; below it a graph is refused.
 LEAST_COSINE: Mapping[Precision, float] = MappingProxyType({"float32": 0.999, "int8": 0.99})
 # Raised where the same tower becomes another graph; part of every fingerprint.
@@ -45,9 +38,7 @@ VERSION = 1
 # Calls with a few words that are cut by the pieces they may hold; then the whole tokenizer is read.
 MOST_QUICK = 8
 GRAPH, TOKENIZER = "model.onnx", "tokenizer.json"
-_HINT = "delete the folder: the graph is then made again"
-# What decides a checkpoint's vectors.
-_SOURCES = frozenset({".safetensors", ".json", ".txt", ".model"})
+HINT = "delete the folder: the graph is then made again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,53 +140,6 @@ class OnnxTextTower(Tower):
         return session_of(self.folder / GRAPH)
 
 
-def load(reference: TowerReference, *, modality: Modality) -> Tower:
-    """Load a text tower in ONNX Runtime; the first time its graph is made.
-
-    Args:
-        reference: With the option `runtime`, one of `PRECISIONS`.
-        modality: `text`.
-
-    Raises:
-        ConfigError: For another modality, an encoder that has no graph, a graph whose vectors are
-            too far from torch's, or an option that has no meaning here.
-        MissingExtraError: onnxruntime is not installed, or onnx, which makes the graph.
-        UnavailableError: The checkpoint cannot be had.
-    """
-    runtime, base = reference.options["runtime"], without_runtime(reference)
-    if modality != "text":
-        raise errors.ConfigError(
-            f"{reference} as {modality} tower; runtime={runtime} runs text towers",
-            hint="leave the option runtime out",
-        )
-    for name in ("device", "dtype"):
-        if name in base.options:
-            raise errors.ConfigError(
-                f"{reference} has {name}={base.options[name]} beside runtime={runtime}; a graph "
-                "runs on the CPU, in the precision that runtime names",
-                hint=f"leave {name} or runtime out",
-            )
-    require_installed("onnxruntime")
-    precision = PRECISIONS[runtime]
-    torch_tower = cache(lambda: load_tower(str(base), modality="text"))
-    fingerprint = _known_fingerprint(base, torch_tower)
-    made = made_once.Made(
-        place=locations.cache_folder() / "onnx" / f"{fingerprint}-{precision}-{VERSION}",
-        kind="onnx-tower",
-        schema_version=1,
-        what=f"the graph of {base} for ONNX Runtime ({precision})",
-    )
-
-    def fill(folder: Path) -> Mapping[str, Any]:
-        from polyglance.towers.onnx import making
-
-        return making.fill(folder, torch_tower(), reference=base, precision=precision)
-
-    said = made_once.folder(made, fill)
-    facts = manifest_fields.read(GraphFacts, said, place=made.place, hint=_HINT)
-    return OnnxTextTower(made.place, facts)
-
-
 def inputs_of(batch: batching.Padded) -> dict[str, Any]:
     """What a graph takes of a padded batch: ids (B, L), and how many of a row are real (B,)."""
     ids = batch["input_ids"]
@@ -217,7 +161,7 @@ def session_of(graph: Path) -> Any:
         return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors derive from nothing narrower
         raise errors.StoreError(
-            f"ONNX Runtime cannot read {graph}: {errors.first_line(error)}", hint=_HINT
+            f"ONNX Runtime cannot read {graph}: {errors.first_line(error)}", hint=HINT
         ) from error
 
 
@@ -240,35 +184,3 @@ def _num_threads() -> int:
     if named.isdigit() and int(named) > 0:
         return int(named)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _known_fingerprint(base: TowerReference, torch_tower: Callable[[], Tower]) -> str:
-    """The fingerprint of torch's tower: noted beside the graphs, since reading weights takes long.
-
-    It is found by the options and by the sizes and times of the checkpoint's files.
-    """
-    folder = places.folder_of(base)
-    if folder is None:
-        raise errors.ConfigError(
-            f"{base} keeps no checkpoint that runtime=onnx could read",
-            hint="leave the option runtime out",
-        )
-    note = locations.cache_folder() / "onnx" / "seen" / f"{_state_of(folder, base)}.json"
-    try:
-        fingerprint = str(atomic.read_json(note)["fingerprint"])
-    except (errors.PolyglanceError, OSError, KeyError, TypeError):
-        fingerprint = torch_tower().fingerprint
-        with atomic.disk_errors(str(note)):
-            note.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_json(note, {"fingerprint": fingerprint, "tower": str(base)})
-    return fingerprint
-
-
-def _state_of(folder: Path, base: TowerReference) -> str:
-    """A digest of a reference's options, and of where its files are, how large and how old."""
-    parts = [str(folder.resolve()), *(f"{k}={v}" for k, v in sorted(base.options.items()))]
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in _SOURCES and path.is_file():
-            stat = path.stat()
-            parts.append(f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}")
-    return digests.of_parts(["\0".join(parts)])
