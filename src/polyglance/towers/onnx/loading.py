@@ -53,8 +53,8 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
             f"{reference} as {modality} tower; runtime={runtime} runs text towers",
             hint="leave the option runtime out",
         )
-    for name in ("device", "dtype"):
-        if name in base.options:
+    for name, meant in (("device", "cpu"), ("dtype", "float32")):
+        if base.options.get(name, meant) != meant:
             raise errors.ConfigError(
                 f"{reference} has {name}={base.options[name]} beside runtime={runtime}; a graph "
                 "runs on the CPU, in the precision that runtime names",
