@@ -176,13 +176,19 @@ def load_tower(reference: str, *, modality: Modality) -> Tower:
 
     Raises:
         UnknownNameError: For an unknown library, or a runtime that it does not have.
-        ConfigError: Towers of that library do not read the modality.
+        ConfigError: Towers of that library do not read the modality, or have no choice of runtimes.
         MissingExtraError: Where the library of that kind is not installed.
         UnavailableError: Where the weights cannot be had.
     """
     parsed = parse_reference(reference)
     source = _all_sources()[parsed.library]
-    runtime = parsed.options.get("runtime") if len(source.runtimes) > 1 else None
+    # Those of third parties may mean something else by it.
+    runtime = parsed.options.get("runtime") if parsed.library in TOWERS else None
+    if runtime is not None and len(source.runtimes) == 1:
+        raise errors.ConfigError(
+            f"{reference} names a runtime; {parsed.library} towers have one and no choice",
+            hint="leave the option runtime out",
+        )
     if runtime is not None and runtime not in source.runtimes:
         raise errors.unknown_name("runtime", runtime, allowed=source.runtimes)
     if modality not in source.sides:

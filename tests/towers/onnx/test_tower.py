@@ -115,7 +115,7 @@ def test_what_cannot_be_is_refused(reference, options, said):
 
 
 def test_a_library_without_graphs_has_no_such_option(reference):
-    with pytest.raises(errors.UnknownNameError, match="runtime"):
+    with pytest.raises(errors.ConfigError, match="names a runtime"):
         load_tower("tiny:pictograms-ranking?runtime=onnx", modality="text")
 
 
