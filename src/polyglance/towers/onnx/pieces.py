@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polyglance.storage import digests, tensor_files
 
@@ -54,7 +55,7 @@ def write(tokenizer: Any, folder: Path) -> bool:
         return False
     hashes = np.array([digests.number_of(piece) for piece, _ in vocabulary], np.uint64)
     order = np.argsort(hashes)
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "hashes": hashes[order],  # (V,) uint64, ascending
         "ids": order.astype(np.int32),
         "scores": np.array([score for _, score in vocabulary])[order],
