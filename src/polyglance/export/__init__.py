@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 from polyglance import errors
 from polyglance.export import card
-from polyglance.export.request import Order, Written
+from polyglance.export.request import Order, Written, as_torch_runs_it
 from polyglance.storage import atomic, outputs
 
 __all__ = ["FORMS", "Exported", "Form", "Order", "export"]
@@ -35,12 +35,14 @@ class Form:
         library: What the model card names as the library that reads it.
         packages: What must be installed, by importable name.
         extra: Brings them.
+        names_tower: Whether it names the tower and does not hold its weights.
     """
 
     module: str
     library: str
     packages: tuple[str, ...] = ()
     extra: str = ""
+    names_tower: bool = False
 
 
 _ONNX = ("onnx", "onnxruntime", "onnxscript")
@@ -56,11 +58,18 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "onnx": Form(
             module="polyglance.export.onnx_folder", library="onnx", packages=_ONNX, extra="onnx"
         ),
-        "hub-folder": Form(module="polyglance.export.hub_folder", library="polyglance"),
+        "hub-folder": Form(
+            module="polyglance.export.hub_folder", library="polyglance", names_tower=True
+        ),
         "immich": Form(
             module="polyglance.export.immich", library="immich", packages=_ONNX, extra="onnx"
         ),
     }
+)
+
+FROM_TORCH = (
+    "It holds the text tower's own weights; the pack runs a graph of them in ONNX Runtime, perhaps "
+    "in 8 bits, so that its vectors differ a little."
 )
 
 
@@ -111,8 +120,10 @@ def export(order: Order, form: str, *, out: Path) -> Exported:
     """
     row, out = form_of(form), Path(out)
     outputs.require(out, outputs.EXPORT)
+    asked, order = order, order if row.names_tower else as_torch_runs_it(order)
     with atomic.folder_in_one_step(out, marker=None) as folder:
         written: Written = importlib.import_module(row.module).write(order, folder)
-        text = card.render(order, library=row.library, usage=written.usage, notes=written.notes)
+        notes = written.notes if order is asked else (*written.notes, FROM_TORCH)
+        text = card.render(order, library=row.library, usage=written.usage, notes=notes)
         (folder / card.FILE).write_text(text, encoding="utf-8")
-    return Exported(folder=out, differences=written.differences, notes=written.notes)
+    return Exported(folder=out, differences=written.differences, notes=notes)

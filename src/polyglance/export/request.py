@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from polyglance.model.pack import LanguagePack
 from polyglance.model.same_space import PROBE_TEXTS
 from polyglance.model.side import SpaceTower
 from polyglance.results.schema import Result
+from polyglance.towers import load_tower, parse_reference, without_runtime
+from polyglance.towers.onnx.tower import OnnxTextTower
 from polyglance.towers.trainable.tuned import TunedTower
 from polyglance.vectors import Vectors
 
@@ -114,6 +116,16 @@ class Order:
     def vectors_of(self, texts: Sequence[str], *, language: str = ENGLISH) -> Vectors:
         """What the pack itself says of texts: float32 (N, D), unit."""
         return SpaceTower(self.pack.side).encode(texts, languages=[language] * len(texts))
+
+
+def as_torch_runs_it(order: Order) -> Order:
+    """The same order, of the tower's own weights where the pack runs a graph of them."""
+    side = order.pack.side
+    if not isinstance(side.tower, OnnxTextTower):
+        return order
+    reference = str(without_runtime(parse_reference(side.reference)))
+    whole = replace(side, tower=load_tower(reference, modality="text"), reference=reference)
+    return replace(order, pack=replace(order.pack, side=whole))
 
 
 @dataclass(frozen=True, kw_only=True)

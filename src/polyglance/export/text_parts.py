@@ -22,8 +22,7 @@ from polyglance.export.request import Order
 from polyglance.languages.registry import ENGLISH
 from polyglance.languages.text_forms import TextForm
 from polyglance.towers import Tower, parse_reference
-from polyglance.towers.libraries import sentence_folders, transformers
-from polyglance.towers.runtime import checkpoints
+from polyglance.towers.libraries import text_files
 from polyglance.towers.trainable import adapters, lora
 from polyglance.towers.trainable.assembled import Identity, ProjectedEncoder, TorchTextTower
 from polyglance.towers.trainable.tuned import TunedTower, torch_tower
@@ -109,25 +108,9 @@ def _parts_of(tower: Tower, reference: str, *, order: Order) -> TextParts:
 
 def _checkpoint_of(tower: TorchTextTower, reference: str) -> TextParts:
     parsed = parse_reference(reference)
-    if parsed.library == "hf":
-        folder = checkpoints.find_folder(parsed.location, revision=parsed.options.get("revision"))
+    if (files := text_files.text_files(parsed)) is not None:
         return TextParts(
-            tower=tower,
-            checkpoint=folder,
-            prefix=parsed.options.get("prefix", ""),
-            text_form=transformers.form_of(
-                folder, config=checkpoints.read_json(folder / "config.json")
-            ),
-        )
-    if parsed.library in ("sentence", "packaged"):
-        folder = sentence_folders.folder_of(parsed)
-        chain = sentence_folders.read_chain(folder)
-        assert chain is not None  # otherwise it would be no TorchTextTower
-        return TextParts(
-            tower=tower,
-            checkpoint=chain.transformer,
-            prefix=sentence_folders.prompt_of(folder, parsed),
-            text_form=chain.form,
+            tower=tower, checkpoint=files.folder, prefix=files.prefix, text_form=files.form
         )
     raise errors.ExportError(
         f"the text tower {reference} keeps its tokenizer inside {parsed.library}; only checkpoints "

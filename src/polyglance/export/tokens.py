@@ -14,7 +14,7 @@ from polyglance import errors
 from polyglance.export.request import PROBES
 from polyglance.export.text_parts import TextParts
 from polyglance.languages.text_forms import TextForm
-from polyglance.towers.libraries import transformers
+from polyglance.towers.libraries import text_files, transformers
 from polyglance.towers.runtime import language_tokens
 
 FILES = ("tokenizer.json", "tokenizer_config.json")
@@ -80,23 +80,18 @@ def pad_token(folder: Path) -> str:
 
 def _plain(parts: TextParts) -> Any:
     """The tokenizer of the Rust library that stands behind the tower's."""
-    from tokenizers import Tokenizer
     from tokenizers.processors import TemplateProcessing
 
-    stored = parts.checkpoint / FILES[0]
-    loaded = None
-    if not stored.is_file() or parts.tower.uses_language:
+    if not parts.tower.uses_language:
+        inner = text_files.tokenizer_of(parts.checkpoint)
+    else:
         loaded = transformers.load_tokenizer(parts.checkpoint)
-    if loaded is None:
-        return Tokenizer.from_file(str(stored))
-    inner = getattr(loaded, "backend_tokenizer", None)
+        inner = text_files.backend_of(loaded)
     if inner is None:
         raise errors.ExportError(
-            f"the tokenizer of {parts.checkpoint} ({type(loaded).__name__}) has no form without "
-            "Python",
+            f"the tokenizer of {parts.checkpoint} has no form without Python",
             hint="export a hub-folder or sentence-transformers instead",
         )
-    inner = Tokenizer.from_str(inner.to_str())
     if parts.tower.uses_language:
         assert language_tokens.language_codes(loaded)
         end = loaded.eos_token

@@ -32,12 +32,14 @@ class TowerSource:
         function: The function there.
         sides: What towers of this kind read, items first.
         extra: The extra that installs its library; None where no extra is needed.
+        runtimes: What may run its text towers, by the option `runtime`; the first by default.
     """
 
     module: str
     function: str
     sides: tuple[Modality, ...] = ("image", "text")
     extra: str | None = None
+    runtimes: tuple[str, ...] = ("torch",)
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,21 @@ class TowerReference:
         return f"{self.library}:{self.location}" + (f"?{tail}" if tail else "")
 
 
+_RUNTIMES = ("torch", "onnx", "onnx-float32")
+
 # Every way to name a tower, in one place; a test resolves each entry.
 TOWERS: Mapping[str, TowerSource] = MappingProxyType(
     {
-        "hf": TowerSource("polyglance.towers.libraries.transformers", "load"),
+        "hf": TowerSource("polyglance.towers.libraries.transformers", "load", runtimes=_RUNTIMES),
         "sentence": TowerSource(
-            "polyglance.towers.libraries.sentence_transformers", "load", sides=("text",)
+            "polyglance.towers.libraries.sentence_transformers",
+            "load",
+            sides=("text",),
+            runtimes=_RUNTIMES,
         ),
-        "packaged": TowerSource("polyglance.towers.libraries.packaged.tower", "load"),
+        "packaged": TowerSource(
+            "polyglance.towers.libraries.packaged.tower", "load", runtimes=_RUNTIMES
+        ),
         "openclip": TowerSource("polyglance.towers.libraries.open_clip", "load", extra="openclip"),
         "tiny": TowerSource("polyglance.towers.tiny.tower", "load"),
         "precomputed": TowerSource(
@@ -166,19 +175,32 @@ def load_tower(reference: str, *, modality: Modality) -> Tower:
         modality: Which side of it.
 
     Raises:
-        UnknownNameError: For an unknown library.
-        ConfigError: Towers of that library do not read the modality.
+        UnknownNameError: For an unknown library, or a runtime that it does not have.
+        ConfigError: Towers of that library do not read the modality, or have no choice of runtimes.
         MissingExtraError: Where the library of that kind is not installed.
         UnavailableError: Where the weights cannot be had.
     """
     parsed = parse_reference(reference)
     source = _all_sources()[parsed.library]
+    # Those of third parties may mean something else by it.
+    runtime = parsed.options.get("runtime") if parsed.library in TOWERS else None
+    if runtime is not None and len(source.runtimes) == 1:
+        raise errors.ConfigError(
+            f"{reference} names a runtime; {parsed.library} towers have one and no choice",
+            hint="leave the option runtime out",
+        )
+    if runtime is not None and runtime not in source.runtimes:
+        raise errors.unknown_name("runtime", runtime, allowed=source.runtimes)
     if modality not in source.sides:
         raise errors.ConfigError(
             f"{reference} as {modality} tower; {parsed.library} towers read "
             f"{' and '.join(source.sides)}",
             hint=f"name a tower that reads {modality}",
         )
+    if runtime == source.runtimes[0]:
+        parsed = without_runtime(parsed)
+    elif runtime is not None:
+        source = TowerSource("polyglance.towers.onnx.loading", "load")
     try:
         module = importlib.import_module(source.module)
     except ModuleNotFoundError as error:
@@ -194,6 +216,12 @@ def load_tower(reference: str, *, modality: Modality) -> Tower:
             hint="derive its class from polyglance.towers.Tower",
         )
     return tower
+
+
+def without_runtime(reference: TowerReference) -> TowerReference:
+    """The same tower as torch runs it."""
+    options = {name: value for name, value in reference.options.items() if name != "runtime"}
+    return TowerReference(reference.library, reference.location, MappingProxyType(options))
 
 
 def items_of(reference: str) -> Modality:

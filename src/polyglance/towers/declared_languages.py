@@ -12,7 +12,8 @@ from typing import Any
 
 from polyglance import errors
 from polyglance.languages.registry import normalise_language
-from polyglance.towers import Tower, TowerReference, parse_reference
+from polyglance.towers import Tower, parse_reference
+from polyglance.towers.libraries import places
 from polyglance.towers.runtime import checkpoints
 
 # The languages of XLM-R (Conneau et al. 2020, appendix A; Latin transcriptions left out), which its
@@ -44,7 +45,7 @@ def languages_of(tower: Tower, reference: str) -> tuple[str, ...]:
     parsed = parse_reference(reference)
     if "languages" in parsed.options:
         return known(parsed.options["languages"].split(","))
-    folder = _folder_of(parsed)
+    folder = places.folder_of(parsed)
     return () if folder is None else _of_checkpoint(folder)
 
 
@@ -64,19 +65,6 @@ def known(codes: Iterable[str]) -> tuple[str, ...]:
         except errors.LanguageError:
             continue
     return tuple(sorted(found))
-
-
-def _folder_of(reference: TowerReference) -> Path | None:
-    """The folder of a checkpoint, which is there since its tower was loaded."""
-    if reference.library == "sentence":
-        from polyglance.towers.libraries import sentence_folders
-
-        return sentence_folders.folder_of(reference)
-    if reference.library == "hf":
-        return checkpoints.find_folder(
-            reference.location, revision=reference.options.get("revision")
-        )
-    return None
 
 
 def _of_checkpoint(folder: Path) -> tuple[str, ...]:

