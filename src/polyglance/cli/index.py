@@ -179,8 +179,8 @@ def _load_pack(
     from polyglance import errors
     from polyglance.model import same_space
     from polyglance.model.dual_encoder import MODEL_FILE, read_facts
-    from polyglance.model.shipped import folder_of
     from polyglance.model.pack import LanguagePack
+    from polyglance.model.shipped import folder_of
     from polyglance.search import pack_columns
 
     options.require_one({"--reencode": reencode, "--drop": drop})

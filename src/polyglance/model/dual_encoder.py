@@ -171,7 +171,7 @@ class DualEncoder:
                 side.save_tower(folder)
                 if side.head is not None:
                     file = folder / f"{name}_head.safetensors"
-                    tensor_files.write(file, affine.tensors_of(side.head))
+                    tensor_files.write(file, affine.narrowed(affine.tensors_of(side.head)))
             facts["modality"], facts["space_id"] = self.content.tower.modality, self.space_id
             manifests.write_manifest(
                 folder / MODEL_FILE,
