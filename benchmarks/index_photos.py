@@ -2,7 +2,7 @@
 
 The alternative is what one writes first with the package of weights: the published network with its
 batch norms and padding, photos opened, resized and normalised, in batches of 64, in evaluation mode
-without gradient, by all cores. Ours is the whole of `indexing.build`: walk, hash, decode, preprocess,
+without gradient, by all cores. Ours is all of `indexing.build`: walk, hash, decode, preprocess,
 encode, thumbnail, time and place, table. A second loop, over our own tower, shows how much of it is
 the folding of the norms. Vectors must agree.
 """
