@@ -25,7 +25,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from benchmarks import multi30k_lines, photo_teacher
+from benchmarks import multi30k_lines
 from benchmarks.harness import say, shared_data
 
 from polyglance import errors
@@ -33,6 +33,7 @@ from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import MODEL_FILE, DualEncoder
 from polyglance.model.side import Side
+from polyglance.recipes import dual_heads
 from polyglance.records import Caption, Pair
 from polyglance.sources import captions
 from polyglance.storage import atomic, locations
@@ -122,7 +123,7 @@ def is_there() -> bool:
 
 
 def load(
-    *, seed: int = 0, config: photo_teacher.TeacherConfig | None = None, folder: Path | None = None
+    *, seed: int = 0, config: dual_heads.HeadsConfig | None = None, folder: Path | None = None
 ) -> PhotoWorld:
     """The world, its teacher trained or taken from the cache.
 
@@ -140,7 +141,7 @@ def load(
             hint="set POLYGLANCE_SHARED_DATA to the folder that holds both",
         )
     folder = folder or locations.cache_folder() / "photo-world"
-    config = config or photo_teacher.TeacherConfig(seed=seed)
+    config = config or dual_heads.HeadsConfig(seed=seed)
     split_of = captions.read_splits(FLICKR8K / "images.tsv")
     said = {language: _all_captions(language) for language in (ENGLISH, *OTHER_LANGUAGES)}
     cache = VectorCache(folder / "texts")
@@ -227,7 +228,7 @@ def _teacher(
     english: Sequence[Caption],
     split_of: Mapping[str, str],
     *,
-    config: photo_teacher.TeacherConfig,
+    config: dual_heads.HeadsConfig,
     cache: VectorCache,
 ) -> DualEncoder:
     """From the cache, where the same features and settings were trained on before."""
@@ -249,12 +250,12 @@ def _teacher(
                 cache=cache,
                 languages=[ENGLISH] * len(listed),
             )
-            parts[split] = photo_teacher.EnglishPairs(
-                photos=unit(photo_tower.encode(names)),
+            parts[split] = dual_heads.CaptionedVectors(
+                items=unit(photo_tower.encode(names)),
                 texts=unit(texts),
                 owners=np.array([row_of[caption.item_id] for caption in listed]),
             )
-        photo_head, text_head, report = photo_teacher.train_heads(
+        photo_head, text_head, report = dual_heads.train_heads(
             parts["train"], dev=parts["dev"], config=config
         )
         say(f"photos: R@10 {report.best_score:.3f} on dev, {report.seconds:.0f} s")
