@@ -205,8 +205,8 @@ def main() -> None:
             settings = ", ".join(f"{key} {value}" for key, value in asdict(CONFIG).items())
             facts = [
                 "Trained on the English captions of the 6,348 train photos of Flickr8k, which "
-                "their owners allow **for research and education alone**; so are the weights of the "
-                "heads. `photos-open` needs no captions. Chosen on the 500 dev photos.",
+                "their owners allow **for research and education alone**; so are the weights of "
+                "the heads. `photos-open` needs no captions. Chosen on the 500 dev photos.",
                 "",
                 f"Settings: {settings}.",
             ]

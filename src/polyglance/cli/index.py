@@ -85,6 +85,7 @@ def command(
     from polyglance.search import own_indexes
 
     model = model or _default_model(source)
+    is_own = out is None
     if out is None:
         out = own_indexes.place_of(source, model=model)
     options.claim(out, "INDEX")
@@ -104,7 +105,8 @@ def command(
     print_report(report, out, list_skipped=list_skipped)
     report.require_rows(source)
     _print_vector_index(report.vector_index)
-    own_indexes.note_last(out)
+    if is_own:
+        own_indexes.note_last(out)
     if notice := shipped.notice_of(model):
         typer.secho(notice, dim=True, err=True)
     if pack is not None and loaded is not None:

@@ -1,7 +1,7 @@
 """Heads from class names alone: class probabilities of an image network, and vectors of the names.
 
-An item is the mean of the names' vectors, weighed by the probabilities of its classes; a text is its
-own vector. Nothing is trained, and no caption takes part.
+An item is the mean of the vectors of the names, weighed by the probabilities of its classes; a text
+is its own vector. Nothing is trained, and no caption takes part.
 
 Source: Norouzi et al. (2014), Zero-shot learning by convex combination of semantic embeddings
 (ConSE), equation 3; the centre is not in the paper.

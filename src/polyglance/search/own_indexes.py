@@ -55,9 +55,8 @@ def place_of(source: Path, *, model: str) -> Path:
 
 
 def note_last(index: Path) -> None:
-    """Remember which of them `search` asks; any other place is passed over."""
-    if index.parent == folder():
-        atomic.write_text(folder() / LAST, f"{index.name}\n")
+    """Remember which of them `search` asks."""
+    atomic.write_text(index.parent / LAST, f"{index.name}\n")
 
 
 def last() -> Path:
