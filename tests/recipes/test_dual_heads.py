@@ -37,3 +37,14 @@ def test_a_head_folds_with_its_centre_and_scale():
     with torch.no_grad():
         expected = head(head.brought(inputs)).numpy()
     np.testing.assert_allclose(unit(head.fold()(inputs)), expected, atol=1e-5)
+
+
+def test_further_views_of_an_item_are_learnt_from():
+    train, dev = pairs_at_random(60, seed=1), pairs_at_random(60, seed=2)
+    config = dual_heads.HeadsConfig(width=16, hidden=32, num_steps=20, batch_size=60)
+    alone, _, _ = dual_heads.train_heads(train, dev=dev, config=config)
+    mirrored = dual_heads.CaptionedVectors(
+        items=train.items, texts=train.texts, owners=train.owners, views=(-train.items,)
+    )
+    both, _, _ = dual_heads.train_heads(mirrored, dev=dev, config=config)
+    assert not np.allclose(alone(dev.items), both(dev.items))
