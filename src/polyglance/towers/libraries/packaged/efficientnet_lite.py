@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -251,7 +252,7 @@ def convert(files: Mapping[str, Path], folder: Path) -> None:
     (file,) = files.values()
     try:
         stored = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, OSError, EOFError) as error:
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
         raise errors.StoreError(
             f"the weights {file} cannot be read: {errors.first_line(error)}",
             hint="install the package again",
