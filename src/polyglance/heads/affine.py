@@ -176,12 +176,17 @@ def narrowed(tensors: Mapping[str, Vectors]) -> dict[str, NDArray[np.floating]]:
     >>> narrowed({"weight": np.array([0.1], np.float32)})["weight"].dtype.name
     'float32'
     """
-    with np.errstate(over="ignore"):
-        halves = {name: value.astype(np.float16) for name, value in tensors.items()}
+    halves = _halves(tensors)
     return {
         name: halves[name] if np.array_equal(halves[name], value) else value
         for name, value in tensors.items()
     }
+
+
+def _halves(tensors: Mapping[str, Vectors]) -> dict[str, NDArray[np.float16]]:
+    """Each tensor in half precision; what is too large becomes infinite."""
+    with np.errstate(over="ignore"):
+        return {name: value.astype(np.float16) for name, value in tensors.items()}
 
 
 def rounded(head: Head) -> Head:
@@ -190,7 +195,7 @@ def rounded(head: Head) -> Head:
     Raises:
         VectorError: A value is too large for it.
     """
-    found = {name: value.astype(np.float16) for name, value in tensors_of(head).items()}
+    found = _halves(tensors_of(head))
     if not all(np.isfinite(value).all() for value in found.values()):
         raise errors.VectorError(
             "a head has values above 65,504, which half precision does not hold",

@@ -43,6 +43,9 @@ FEATURES = ("pooled", "roots", "classes")
 EPSILON = 1e-3
 STEM, HEAD, NUM_CLASSES = 32, 1280, 1000
 SIZE, SIZES = 224, range(32, 1025)
+# Images that go through the network together on a processor: more of them leave its cache (one
+# thread, Lite0: 4 take 14.1 ms an image, 8 take 19.4, 32 take 24.2).
+PART = 4
 # What the weights saw in training: (x - 127) / 128 of 0..255.
 PIXELS = pixels.PixelRecipe(fit="exact", resample=3, scale=1.0, mean=(127.0,) * 3, std=(128.0,) * 3)
 
@@ -176,9 +179,9 @@ class EfficientNetLite(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """`pixel_values` (B, 3, H, W), normalised, to (B, head)."""
-        maps = batch["pixel_values"].contiguous(memory_format=torch.channels_last)
-        found: Tensor = self.head(self.blocks(self.stem(maps))).mean(dim=(2, 3))
-        return found
+        pixels = batch["pixel_values"].contiguous(memory_format=torch.channels_last)
+        parts = pixels.split(PART if pixels.device.type == "cpu" else len(pixels))
+        return torch.cat([self.head(self.blocks(self.stem(p))).mean(dim=(2, 3)) for p in parts])
 
 
 def scaled_stages(stages: tuple[Stage, ...], width: float, depth: float) -> Iterator[Stage]:
