@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Any
 
 from polyglance import errors
-from polyglance.languages import encoder_languages
 from polyglance.languages.registry import normalise_language
 from polyglance.towers import Tower, TowerReference, parse_reference
 from polyglance.towers.runtime import checkpoints
@@ -38,15 +37,13 @@ def languages_of(tower: Tower, reference: str) -> tuple[str, ...]:
     Args:
         tower: The text tower; its own `languages` (NLLB's are its tokenizer's) come first.
         reference: How it is named; `?languages=de,fr` of precomputed vectors comes next, then what
-            the table of packaged towers, or the folder of a checkpoint, says.
+            the folder of a checkpoint says.
     """
     if tower.languages:
         return known(tower.languages)
     parsed = parse_reference(reference)
     if "languages" in parsed.options:
         return known(parsed.options["languages"].split(","))
-    if parsed.library == "packaged":
-        return _of_packaged(parsed.location)
     folder = _folder_of(parsed)
     return () if folder is None else _of_checkpoint(folder)
 
@@ -67,13 +64,6 @@ def known(codes: Iterable[str]) -> tuple[str, ...]:
         except errors.LanguageError:
             continue
     return tuple(sorted(found))
-
-
-def _of_packaged(name: str) -> tuple[str, ...]:
-    from polyglance.towers.libraries.packaged import table
-
-    named = table.row_of(name).languages
-    return tuple(sorted(encoder_languages.languages_in(named))) if named else ()
 
 
 def _folder_of(reference: TowerReference) -> Path | None:

@@ -13,6 +13,7 @@ import importlib
 from typing import cast
 
 from polyglance import errors
+from polyglance.languages import encoder_languages
 from polyglance.records import Modality
 from polyglance.towers import Tower, TowerReference
 from polyglance.towers.libraries.packaged import conversion, table
@@ -38,8 +39,11 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
         fitting = [name for name, each in table.PACKAGED.items() if each.modality == modality]
         raise errors.ConfigError(
             f"{reference} as {modality} tower; it reads {row.modality}",
-            hint=f"name one that reads {modality}: {', '.join(fitting) or 'no packaged tower does'}",
+            hint=f"take one of: {', '.join(fitting) or 'none reads that'}",
         )
     module, _, function = row.reader.partition(":")
     read = getattr(importlib.import_module(module), function)
-    return cast(Tower, read(conversion.folder_of(reference.location), reference))
+    tower = cast(Tower, read(conversion.folder_of(reference.location), reference))
+    if row.languages:
+        tower.languages = tuple(sorted(encoder_languages.languages_in(row.languages)))
+    return tower
