@@ -16,9 +16,11 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from polyglance.encoding.cache import MediaCache
@@ -35,19 +37,21 @@ from polyglance.records import MediaFile
 from polyglance.sources import captions, labels
 from polyglance.storage import atomic, locations
 from polyglance.towers import load_tower
+from polyglance.towers.trainable.assembled import TorchImageTower
 from polyglance.vectors import Vectors, unit
 
-PHOTOS = "packaged:efficientnet-lite2?features=roots"
-CLASSES = "packaged:efficientnet-lite2?features=classes&top={top}&temperature={temperature}"
+NETWORK = "packaged:efficientnet-lite2"
+PHOTOS = f"{NETWORK}?features=roots"
+CLASSES = NETWORK + "?features=classes&top={top}&temperature={temperature}"
 TEXTS = "packaged:all-minilm-l6-v2"
 PROMPT = "a photo of a {}"
-TOPS, TEMPERATURES = (5, 10, 20, 50, 1000), (0.5, 1.0, 1.5, 2.0)
+TOPS, TEMPERATURES = (10, 20, 50, 100, 1000), (1.0, 2.0, 3.0, 4.0, 6.0)
 CONFIG = dual_heads.HeadsConfig(hidden=1280)
 LANGUAGES = (ENGLISH, "zho_Hans", "arb_Arab", "deu_Latn", "fra_Latn", "ces_Latn")
 KS = (1, 5, 10)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Photos:
     """The photos of a data set by split, and how they and texts become vectors.
 
@@ -63,16 +67,27 @@ class Photos:
         """Photos of a split."""
         return [name for name, found in self.split_of.items() if found == split]
 
-    def vectors(self, reference: str, split: str) -> Vectors:
-        """Float32 (M, D) of a split's photos by a tower, raw; encoded once."""
+    @cache  # noqa: B019 - one a run
+    def pooled(self, split: str) -> Vectors:
+        """Float32 (M, 1280) of a split's photos, as the network pools them; encoded once."""
         files = [
             MediaFile(name, self.folder / "all-photos" / name, modality="image")
             for name in self.names(split)
         ]
-        found = MediaCache().encode(files, load_tower(reference, modality="image"))
+        found = MediaCache().encode(files, load_tower(NETWORK, modality="image"))
         if found.quarantined:
             raise SystemExit(f"cannot be read: {found.quarantined[0]}")
         return found.vectors
+
+    def vectors(self, reference: str, split: str) -> Vectors:
+        """What a tower on that network gives, raw, from what was pooled."""
+        tower = load_tower(reference, modality="image")
+        assert isinstance(tower, TorchImageTower)
+        found = torch.from_numpy(self.pooled(split))
+        with torch.inference_mode():
+            for layer in (tower.module.projection, tower.module.after):
+                found = found if layer is None else layer(found)
+        return found.numpy()
 
     def texts(
         self, language: str, split: str, *, first: bool = False
@@ -89,12 +104,12 @@ class Photos:
 
 
 def encoded(texts: Sequence[str]) -> Vectors:
-    """Float32 (N, D) of the English sentence encoder, kept in the user's cache."""
+    """Float32 (N, D) of the English sentence encoder, kept where the photo benchmarks keep it."""
     return text_vectors(
         list(texts),
         load_tower(TEXTS, modality="text"),
         languages=[ENGLISH] * len(texts),
-        cache=VectorCache(locations.cache_folder() / "texts"),
+        cache=VectorCache(locations.cache_folder() / "photo-world" / "texts"),
     )
 
 
