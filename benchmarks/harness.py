@@ -202,6 +202,11 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             description="pictures indexed with thumbnails, against a plain loop that encodes",
             target=1.5,
         ),
+        "index-photos": Benchmark(
+            module="benchmarks.index_photos",
+            description="photos by EfficientNet-Lite0, against a plain loop in batches in torch",
+            target=1.3,
+        ),
         "search-million": Benchmark(
             module="benchmarks.search_million",
             description="1,000,000 x 512 searched, against stacking all vectors for each query",

@@ -1,6 +1,6 @@
 """What is the world of real photos? Flickr8k in six human languages, and an English-only teacher.
 
-    world = photo_world.load(seed=0)
+    world = photo_world.load(seed=0)       or load(model="photos"), the shipped one
     world.teacher                          a DualEncoder; content ids are Flickr8k file names
     world.contents("train")                (M, D) unit vectors of a split's photos in its space
     world.captions_of("deu_Latn", "train") captions with their photo
@@ -25,15 +25,17 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from benchmarks import multi30k_lines, photo_teacher
+from benchmarks import multi30k_lines
 from benchmarks.harness import say, shared_data
 
 from polyglance import errors
+from polyglance.encoding.cache import MediaCache
 from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import MODEL_FILE, DualEncoder
 from polyglance.model.side import Side
-from polyglance.records import Caption, Pair
+from polyglance.recipes import dual_heads
+from polyglance.records import Caption, MediaFile, Pair
 from polyglance.sources import captions
 from polyglance.storage import atomic, locations
 from polyglance.tasks.retrieval import RetrievalData
@@ -122,7 +124,11 @@ def is_there() -> bool:
 
 
 def load(
-    *, seed: int = 0, config: photo_teacher.TeacherConfig | None = None, folder: Path | None = None
+    *,
+    seed: int = 0,
+    config: dual_heads.HeadsConfig | None = None,
+    folder: Path | None = None,
+    model: str | None = None,
 ) -> PhotoWorld:
     """The world, its teacher trained or taken from the cache.
 
@@ -130,6 +136,8 @@ def load(
         seed: Of the teacher, where no config is given.
         config: Of the teacher.
         folder: Where to keep what is computed; None for the user's cache folder.
+        model: A shipped one, as `photos`, in the place of the one that is trained here; packs
+            for it fit the shipped one.
 
     Raises:
         UnavailableError: Where the photos are not at hand.
@@ -140,7 +148,7 @@ def load(
             hint="set POLYGLANCE_SHARED_DATA to the folder that holds both",
         )
     folder = folder or locations.cache_folder() / "photo-world"
-    config = config or photo_teacher.TeacherConfig(seed=seed)
+    config = config or dual_heads.HeadsConfig(seed=seed)
     split_of = captions.read_splits(FLICKR8K / "images.tsv")
     said = {language: _all_captions(language) for language in (ENGLISH, *OTHER_LANGUAGES)}
     cache = VectorCache(folder / "texts")
@@ -148,7 +156,9 @@ def load(
         split_of=split_of,
         captions=said,
         parallel=parallel_text(said, split_of),
-        teacher=_teacher(folder, said[ENGLISH], split_of, config=config, cache=cache),
+        teacher=_teacher(folder, said[ENGLISH], split_of, config=config, cache=cache)
+        if model is None
+        else _shipped(folder, model, list(split_of)),
         cache=cache,
     )
 
@@ -227,7 +237,7 @@ def _teacher(
     english: Sequence[Caption],
     split_of: Mapping[str, str],
     *,
-    config: photo_teacher.TeacherConfig,
+    config: dual_heads.HeadsConfig,
     cache: VectorCache,
 ) -> DualEncoder:
     """From the cache, where the same features and settings were trained on before."""
@@ -249,12 +259,12 @@ def _teacher(
                 cache=cache,
                 languages=[ENGLISH] * len(listed),
             )
-            parts[split] = photo_teacher.EnglishPairs(
-                photos=unit(photo_tower.encode(names)),
+            parts[split] = dual_heads.CaptionedVectors(
+                items=unit(photo_tower.encode(names)),
                 texts=unit(texts),
                 owners=np.array([row_of[caption.item_id] for caption in listed]),
             )
-        photo_head, text_head, report = photo_teacher.train_heads(
+        photo_head, text_head, report = dual_heads.train_heads(
             parts["train"], dev=parts["dev"], config=config
         )
         say(f"photos: R@10 {report.best_score:.3f} on dev, {report.seconds:.0f} s")
@@ -264,6 +274,22 @@ def _teacher(
             str(path),
         ).save(path)
     return DualEncoder.load(path)
+
+
+def _shipped(folder: Path, model: str, names: list[str]) -> DualEncoder:
+    """A shipped model that knows the photos by their names: encoded once, with all decoding."""
+    whole = DualEncoder.load(model)
+    path = (folder / f"{model}-{whole.space_id[:12]}").resolve()
+    if not (path / "vectors.npy").is_file():
+        say(f"photos: encoding {len(names):,} photos with {model}")
+        photos = FLICKR8K / "all-photos"
+        files = [MediaFile(name, photos / name, modality="image") for name in names]
+        found = MediaCache().encode(files, whole.content.tower)
+        with atomic.folder_in_one_step(path, marker="vectors.npy") as making:
+            np.save(making / "vectors.npy", whole.items_from_raw(found.vectors))
+            atomic.write_text(making / "ids.txt", "\n".join(found.ids) + "\n")
+    reference = f"precomputed:{path}?space={whole.space_id}"
+    return DualEncoder(Side(load_tower(reference, modality="image"), reference), whole.text, model)
 
 
 def _features(folder: Path, names: list[str]) -> Path:

@@ -286,6 +286,7 @@ class Worker:
             environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
             environment["PYTHONPATH"] = os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])
             environment["POLYGLANCE_CACHE"] = str(folder.parent / "cache")
+            environment["POLYGLANCE_DATA"] = str(folder.parent / "data")
             # Without npm: whole demos and comparisons of the pictograms take minutes each.
             environment["PATH"] = str(folder.parent / "no-programs")
             environment["TMPDIR"] = str(folder.parent / "temporary")

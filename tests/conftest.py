@@ -16,6 +16,7 @@ from polyglance import cli, towers
 def own_cache(tmp_path, monkeypatch):
     """No test reads or writes the user's cache."""
     monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("POLYGLANCE_DATA", str(tmp_path / "data"))
 
 
 @pytest.fixture(autouse=True)

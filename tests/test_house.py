@@ -236,3 +236,9 @@ def test_tests_mirror_the_package():
         if not any(f"{name}_".startswith(f"{module}_") for module in modules):
             homeless.append(str(path.relative_to(tests)))
     assert homeless == []
+
+
+def test_shipped_weights_are_small():
+    files = list(SOURCE.rglob("*.safetensors"))
+    assert files
+    assert sum(file.stat().st_size for file in files) <= 25_000_000

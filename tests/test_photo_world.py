@@ -1,16 +1,14 @@
-"""The benchmarks' world of photos: what is left out, the English-only heads, the summary."""
+"""The benchmarks' world of photos: what is left out, the summary."""
 
 import gzip
 
 import numpy as np
 import pytest
-import torch
-from benchmarks import photo_pack, photo_teacher, photo_world
+from benchmarks import photo_pack, photo_world
 
 from polyglance.languages.registry import ENGLISH
 from polyglance.records import Caption, Pair
 from polyglance.sources import captions
-from polyglance.vectors import unit
 
 SPLIT_OF = {"1_a.jpg": "train", "2_b.jpg": "train", "3_c.jpg": "dev", "4_d.jpg": "test"}
 CHINESE, GERMAN = "zho_Hans", "deu_Latn"
@@ -100,38 +98,6 @@ def test_no_caption_of_a_real_dev_or_test_photo():
         assert unseen
         assert not unseen & texts
     assert found.left_out["multi30k_lines_of_dev_and_test_photos"] == 1450
-
-
-def pairs_at_random(num_photos, *, seed):
-    """Photos of ten hidden causes, two captions each that show the same causes otherwise."""
-    rng = np.random.default_rng(seed)
-    mix = np.random.default_rng(0).standard_normal((2, 10, 24)).astype(np.float32)
-    causes = rng.standard_normal((num_photos, 10)).astype(np.float32)
-    owners = np.repeat(np.arange(num_photos), 2)
-    noise = rng.standard_normal((2 * num_photos, 24)).astype(np.float32)
-    return photo_teacher.EnglishPairs(
-        photos=unit(causes @ mix[0]),
-        texts=unit(causes[owners] @ mix[1] + 0.3 * noise),
-        owners=owners,
-    )
-
-
-def test_the_heads_bring_captions_to_their_photos():
-    train, dev = pairs_at_random(200, seed=1), pairs_at_random(100, seed=2)
-    config = photo_teacher.TeacherConfig(
-        width=16, hidden=64, num_steps=150, batch_size=100, learning_rate=3e-3
-    )
-    _, _, report = photo_teacher.train_heads(train, dev=dev, config=config)
-    assert report.best_score > 0.5  # chance is 0.1
-
-
-def test_a_head_folds_with_its_centre_and_scale():
-    inputs = unit(np.random.default_rng(0).standard_normal((20, 12)).astype(np.float32) + 1)
-    torch.manual_seed(0)
-    head = photo_teacher.TwoLayers(inputs, photo_teacher.TeacherConfig(width=5, hidden=9)).eval()
-    with torch.no_grad():
-        expected = head(head.brought(inputs)).numpy()
-    np.testing.assert_allclose(unit(head.fold()(inputs)), expected, atol=1e-5)
 
 
 def test_the_summary_is_a_mean_over_seeds_with_the_least_language():

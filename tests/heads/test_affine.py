@@ -52,3 +52,25 @@ def test_layers_that_make_no_chain(widths, num_norms):
     norms = None if num_norms is None else (norm,) * num_norms
     with pytest.raises(errors.VectorError, match="make no chain"):
         affine.Chain(tuple(random_map(rng, *width) for width in widths), norms)
+
+
+def test_a_rounded_head_is_written_in_half_and_read_as_it_was():
+    rng = np.random.default_rng(0)
+    chain = affine.Chain((random_map(rng, 4, 3), random_map(rng, 3, 2)))
+    exact = affine.narrowed(affine.tensors_of(chain))
+    assert {value.dtype.name for value in exact.values()} == {"float32"}
+    rounded = affine.rounded(chain)
+    written = affine.narrowed(affine.tensors_of(rounded))
+    assert {value.dtype.name for value in written.values()} == {"float16"}
+    back = affine.head_of(written)
+    vectors = rng.standard_normal((7, 4)).astype(np.float32)
+    np.testing.assert_array_equal(back(vectors), rounded(vectors))
+    assert back.maps[0].weight.dtype == np.float32
+    np.testing.assert_allclose(back(vectors), chain(vectors), atol=0.02)
+
+
+def test_values_that_half_precision_lacks_are_no_rounded_head():
+    huge = affine.AffineMap(np.full((1, 1), 1e6, np.float32), np.zeros(1, np.float32))
+    with pytest.raises(errors.VectorError, match="65,504"):
+        affine.rounded(huge)
+    assert affine.narrowed(affine.tensors_of(huge))["weight"].dtype == np.float32

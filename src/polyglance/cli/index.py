@@ -27,8 +27,21 @@ def command(
             "(clip-retrieval's, or vectors.npy)."
         ),
     ],
-    model: options.Model,
-    out: options.Out,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="The dual encoder: hf:NAME, openclip:NAME, or a folder with a model.json; none: "
+            "photos, which comes with polyglance.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Where to write; none: the user's data folder, which search asks."
+        ),
+    ] = None,
     space: Annotated[
         str | None,
         typer.Option("--space", help="Of given vectors: NAME, or model for that of --model."),
@@ -68,6 +81,13 @@ def command(
     drop: Annotated[bool, typer.Option("--drop", help="Remove the pack's column.")] = False,
 ) -> None:
     """Run `search.indexing.build` and say what it did."""
+    from polyglance.model import shipped
+    from polyglance.search import own_indexes
+
+    model = model or _default_model(source)
+    is_own = out is None
+    if out is None:
+        out = own_indexes.place_of(source, model=model)
     options.claim(out, "INDEX")
     from polyglance.search import indexing
     from polyglance.search.removal import Policy
@@ -85,10 +105,32 @@ def command(
     print_report(report, out, list_skipped=list_skipped)
     report.require_rows(source)
     _print_vector_index(report.vector_index)
+    if is_own:
+        own_indexes.note_last(out)
+    if notice := shipped.notice_of(model):
+        typer.secho(notice, dim=True, err=True)
     if pack is not None and loaded is not None:
         _pack_column(
             source, out, pack, loaded=loaded, exclude=exclude or (), reencode=reencode, drop=drop
         )
+
+
+def _default_model(source: Path) -> str:
+    """The model that comes with the package.
+
+    Raises:
+        ConfigError: Vectors are to be indexed, which some other model made.
+    """
+    from polyglance import errors
+    from polyglance.model.shipped import DEFAULT
+    from polyglance.search.import_vectors import holds_vectors
+
+    if holds_vectors(source):
+        raise errors.ConfigError(
+            f"{source} holds vectors, and no model was named whose texts find them",
+            hint="name the one that made them: --model hf:NAME",
+        )
+    return DEFAULT
 
 
 def print_report(report: IndexReport, out: Path, *, list_skipped: bool) -> None:
@@ -140,6 +182,7 @@ def _load_pack(
     from polyglance.model import same_space
     from polyglance.model.dual_encoder import MODEL_FILE, read_facts
     from polyglance.model.pack import LanguagePack
+    from polyglance.model.shipped import folder_of
     from polyglance.search import pack_columns
 
     options.require_one({"--reencode": reencode, "--drop": drop})
@@ -162,8 +205,8 @@ def _load_pack(
             "which every item must be encoded again",
             hint="ask for that: --reencode",
         )
-    of_folder = space is None and (Path(model) / MODEL_FILE).is_file()
-    if of_folder and read_facts(Path(model)).space_id != loaded.manifest.space_id:
+    of_folder = space is None and (folder_of(model) / MODEL_FILE).is_file()
+    if of_folder and read_facts(folder_of(model)).space_id != loaded.manifest.space_id:
         same_space.require_known(model, loaded.manifest.teacher)
     return loaded
 

@@ -24,7 +24,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="The dual encoder: hf:NAME, openclip:NAME, or a folder with a model.json.",
+        help="The dual encoder: photos, hf:NAME, openclip:NAME, or a folder with a model.json.",
     ),
 ]
 Languages = Annotated[
@@ -38,9 +38,12 @@ Images = Annotated[
     Path | None, typer.Option("--images", help="Folder of the images, by file name.")
 ]
 Index = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--index", "-i", help="Folder of the index, or its address, as s3://BUCKET/INDEX."
+        "--index",
+        "-i",
+        help="Folder of the index, or its address, as s3://BUCKET/INDEX; none: the last that "
+        "index made without --out.",
     ),
 ]
 AnyIndex = Annotated[
@@ -93,6 +96,22 @@ def claim(out: Path | None, kind: str, *, force: bool = False) -> None:
         context.find_root().meta[_GOES_ON] = True
     beside = [] if context is None else list(_places(context.params, without=out))
     outputs.require(out, found, force=force, beside=beside)
+
+
+def index_or_last(index: str | None) -> str:
+    """The index that was named, or the last in the user's data folder, which is said then.
+
+    Raises:
+        UnavailableError: Neither is there.
+    """
+    if index is not None:
+        return index
+    from polyglance import progress
+    from polyglance.search import own_indexes
+
+    found = own_indexes.last()
+    progress.say(f"index: {found}")
+    return str(found)
 
 
 def claim_cache() -> None:

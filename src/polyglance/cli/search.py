@@ -35,7 +35,7 @@ def command(
         ),
     ] = None,
     *,
-    index: options.Index,
+    index: options.Index = None,
     pack: options.Packs = None,
     language: Annotated[
         str | None,
@@ -134,6 +134,7 @@ def command(
         max_size=max_size,
         here=Path.cwd() if folder else None,
     )
+    index = options.index_or_last(index)
     with _without_collector():
         searcher = Searcher(index, packs=pack or [])
         asked = typed_query(
@@ -188,7 +189,7 @@ def _require_question(text: str | None, images: Sequence[Path]) -> None:
     elif not images:
         raise errors.InputError(
             "neither a text nor an image to look for",
-            hint='polyglance search "cat" --index INDEX, or --image photo.jpg',
+            hint='polyglance search "cat", or --image photo.jpg',
         )
 
 

@@ -20,7 +20,7 @@ TOKEN_VARIABLE = "POLYGLANCE_TOKEN"
 
 
 def command(
-    index: options.Index,
+    index: options.Index = None,
     pack: options.Packs = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[
@@ -55,6 +55,7 @@ def command(
     except ImportError as error:
         raise errors.missing_extra("servers", extra="serve") from error
 
+    index = options.index_or_last(index)
     memory.share_arenas()
     if token is None:
         token = os.environ.get(TOKEN_VARIABLE)  # an empty one is not given, to typer

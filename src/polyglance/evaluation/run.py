@@ -13,6 +13,7 @@ from polyglance.encoding.cache import MediaCache
 from polyglance.encoding.texts import VectorCache
 from polyglance.evaluation import identity
 from polyglance.languages.registry import ENGLISH
+from polyglance.model import shipped
 from polyglance.model.dual_encoder import DualEncoder, TextRouter, load_side
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side, SpaceTower
@@ -160,7 +161,7 @@ def supported_languages(model: str, text: Side, pack: LanguagePack | None) -> fr
 
     Source: M2M, tables 3 and 9 average over the languages that each encoder supports (its table 4).
     """
-    folder = Path(model)
+    folder = shipped.folder_of(model)
     reference = beside(folder, text.reference) if folder.is_dir() else text.reference
     found = set(declared_languages.languages_of(text.tower, reference))
     if pack is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.vectors import Vectors
@@ -167,10 +168,49 @@ def tensors_of(head: Head | None, *, prefix: str = "") -> dict[str, Vectors]:
     return {prefix + name: np.ascontiguousarray(value) for name, value in found.items()}
 
 
-def head_of(tensors: Mapping[str, Vectors], *, prefix: str = "") -> Head | None:
-    """A head from named tensors; None where they hold none."""
+def narrowed(tensors: Mapping[str, Vectors]) -> dict[str, NDArray[np.floating]]:
+    """Tensors as they are written: in half precision where that keeps every value.
+
+    >>> narrowed({"weight": np.array([0.5], np.float32)})["weight"].dtype.name
+    'float16'
+    >>> narrowed({"weight": np.array([0.1], np.float32)})["weight"].dtype.name
+    'float32'
+    """
+    halves = _halves(tensors)
+    return {
+        name: halves[name] if np.array_equal(halves[name], value) else value
+        for name, value in tensors.items()
+    }
+
+
+def _halves(tensors: Mapping[str, Vectors]) -> dict[str, NDArray[np.float16]]:
+    """Each tensor in half precision; what is too large becomes infinite."""
+    with np.errstate(over="ignore"):
+        return {name: value.astype(np.float16) for name, value in tensors.items()}
+
+
+def rounded(head: Head) -> Head:
+    """A head whose values half precision holds, so that its file is half as large.
+
+    Raises:
+        VectorError: A value is too large for it.
+    """
+    found = _halves(tensors_of(head))
+    if not all(np.isfinite(value).all() for value in found.values()):
+        raise errors.VectorError(
+            "a head has values above 65,504, which half precision does not hold",
+            hint="scale what the head takes, or keep it as it is",
+        )
+    whole = head_of(found)
+    assert whole is not None
+    return whole
+
+
+def head_of(tensors: Mapping[str, NDArray[np.floating]], *, prefix: str = "") -> Head | None:
+    """A head from named tensors, of any precision; None where they hold none."""
     if f"{prefix}weight" not in tensors:
         return None
+    tensors = {name: value.astype(np.float32, copy=False) for name, value in tensors.items()}
     maps = [AffineMap(tensors[f"{prefix}weight"], tensors[f"{prefix}bias"])]
     while f"{prefix}weight_{len(maps)}" in tensors:
         tail = f"_{len(maps)}"

@@ -18,9 +18,10 @@ from polyglance import errors, towers
 from polyglance.encoding.texts import VectorCache, text_vectors
 from polyglance.heads import affine
 from polyglance.languages.registry import ENGLISH
-from polyglance.model import same_space
+from polyglance.model import same_space, shipped
 from polyglance.model.manifest import Speaker
 from polyglance.model.pack import LanguagePack
+from polyglance.model.shipped import MODEL_FILE as MODEL_FILE
 from polyglance.model.side import HeadInput, Side, load_tower_beside
 from polyglance.records import Languages, Modality
 from polyglance.storage import atomic, manifests, tensor_files
@@ -29,7 +30,6 @@ from polyglance.towers import load_tower
 from polyglance.vectors import Vectors, unit
 
 SCHEMA_VERSION = 1
-MODEL_FILE = "model.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +171,7 @@ class DualEncoder:
                 side.save_tower(folder)
                 if side.head is not None:
                     file = folder / f"{name}_head.safetensors"
-                    tensor_files.write(file, affine.tensors_of(side.head))
+                    tensor_files.write(file, affine.narrowed(affine.tensors_of(side.head)))
             facts["modality"], facts["space_id"] = self.content.tower.modality, self.space_id
             manifests.write_manifest(
                 folder / MODEL_FILE,
@@ -183,7 +183,7 @@ class DualEncoder:
 
     @classmethod
     def load(cls, reference: str | Path) -> DualEncoder:
-        """Load a model folder, or both towers of `library:location`.
+        """Load a model folder, a shipped model, or both towers of `library:location`.
 
         Raises:
             UnavailableError: Where it cannot be had.
@@ -272,7 +272,7 @@ def load_side(
     """Load one side of a dual encoder, and not the other.
 
     Args:
-        reference: A model folder, or `library:location`.
+        reference: A model folder, the name of a shipped one, or `library:location`.
         name: Which side.
         space_id: The space that the model must speak to; None takes any.
 
@@ -280,7 +280,7 @@ def load_side(
         SpaceMismatchError: It is of another space.
         StoreError: A folder whose side is not the one that it was saved with.
     """
-    folder = Path(reference)
+    folder = shipped.folder_of(reference)
     if (folder / MODEL_FILE).is_file():
         facts = read_facts(folder)
         # Before anything is loaded: it shows that another model was put in the place of this one.
@@ -296,13 +296,13 @@ def modality_of(reference: str | Path) -> Modality:
     """What the items of a dual encoder are, without loading it.
 
     Args:
-        reference: A model folder, or `library:location`.
+        reference: A model folder, the name of a shipped one, or `library:location`.
 
     Raises:
         StoreError: As `read_facts`.
         UnknownNameError: No such library.
     """
-    folder = Path(reference)
+    folder = shipped.folder_of(reference)
     if (folder / MODEL_FILE).is_file():
         return read_facts(folder).modality
     return towers.items_of(str(reference))

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polyglance import errors
-from polyglance.model import dual_encoder
+from polyglance.model import dual_encoder, shipped
+from polyglance.model.shipped import absolute
 from polyglance.search import pack_columns, relocation, thumbnails
-from polyglance.search.indexing import absolute
 from polyglance.storage import atomic, identity, locks, versions
 from polyglance.storage import repair as table_repair
 from polyglance.storage.identity import LOCK_NAME, MANIFEST_NAME
@@ -161,7 +161,7 @@ def _note_model(store: Store, new_model: str) -> None:
         SpaceMismatchError: It is another one.
     """
     reference, wanted = absolute(new_model), relocation.model_space(store)
-    folder = Path(reference)
+    folder = shipped.folder_of(reference)
     if (folder / dual_encoder.MODEL_FILE).is_file():
         dual_encoder.require_space(
             reference, dual_encoder.read_facts(folder).space_id, wanted=wanted
@@ -177,8 +177,9 @@ def _places(store: Store) -> list[Finding]:
     found = []
     try:
         reference = relocation.model_of(store)
-        if (Path(reference) / dual_encoder.MODEL_FILE).is_file():
-            space_id = dual_encoder.read_facts(Path(reference)).space_id
+        home = shipped.folder_of(reference)
+        if (home / dual_encoder.MODEL_FILE).is_file():
+            space_id = dual_encoder.read_facts(home).space_id
             dual_encoder.require_space(reference, space_id, wanted=relocation.model_space(store))
         if reference != store.extra_facts.get(relocation.MODEL):
             said = f"the model was moved to {reference}; --model {reference} notes it"

@@ -18,8 +18,9 @@ from typing import Any
 
 from polyglance import errors
 from polyglance.encoding import media, runs
-from polyglance.model import dual_encoder
+from polyglance.model import dual_encoder, shipped
 from polyglance.model.dual_encoder import MODEL_FILE, load_side
+from polyglance.model.shipped import absolute
 from polyglance.model.side import SpaceTower
 from polyglance.records import Decoded, Languages, MediaFile, Output, Quarantined
 from polyglance.search import import_vectors, relocation, removal, source_identity, vector_index
@@ -366,14 +367,9 @@ class _Look:
         return {**looked_at(file, data=data, decoded=decoded), **self._describe(file, remark)}
 
 
-def absolute(model: str) -> str:
-    """A model folder by its full path, so that the index is found from anywhere."""
-    return str(Path(model).resolve()) if Path(model).exists() else model
-
-
 def _may_be(store: Store, model: str) -> bool:
     """Whether a model folder says that it is of the index's space; others say nothing."""
-    manifest = Path(model) / MODEL_FILE
+    manifest = shipped.folder_of(model) / MODEL_FILE
     return not manifest.is_file() or atomic.read_json(manifest).get("space_id") == (
         store.facts.space_id
     )

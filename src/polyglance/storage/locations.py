@@ -1,4 +1,4 @@
-"""Where things are: the cache of a user, and packs and models by path or by the name of a hub."""
+"""Where things are: a user's cache and data, and packs and models by path or by a hub's name."""
 
 from __future__ import annotations
 
@@ -18,14 +18,27 @@ def cache_folder() -> Path:
     Raises:
         UnavailableError: Neither the variable nor a home folder says where it is.
     """
-    if chosen := os.environ.get("POLYGLANCE_CACHE"):
+    return _folder_of("cache", "POLYGLANCE_CACHE", below=(".cache",))
+
+
+def data_folder() -> Path:
+    """The user's data folder: the variable `POLYGLANCE_DATA`, or `~/.local/share/polyglance`.
+
+    Raises:
+        UnavailableError: Neither the variable nor a home folder says where it is.
+    """
+    return _folder_of("data", "POLYGLANCE_DATA", below=(".local", "share"))
+
+
+def _folder_of(kind: str, variable: str, *, below: tuple[str, ...]) -> Path:
+    if chosen := os.environ.get(variable):
         return Path(chosen)
     try:
-        return Path.home() / ".cache" / "polyglance"
+        return Path.home().joinpath(*below, "polyglance")
     except RuntimeError as error:
         raise errors.UnavailableError(
-            "there is no home folder (HOME is not set), and so no cache folder",
-            hint="name one: export POLYGLANCE_CACHE=FOLDER",
+            f"there is no home folder (HOME is not set), and so no {kind} folder",
+            hint=f"name one: export {variable}=FOLDER",
         ) from error
 
 

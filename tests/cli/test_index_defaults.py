@@ -1,0 +1,74 @@
+"""`polyglance index PHOTOS` and `polyglance search TEXT`, and nothing else."""
+
+import json
+
+import numpy as np
+import pytest
+
+import small_world
+from polyglance.model import shipped
+from polyglance.search import own_indexes
+
+
+@pytest.fixture
+def default_model(monkeypatch, model_folder):
+    """The small model in the place of the one that ships."""
+    monkeypatch.setattr(shipped, "DEFAULT", str(model_folder))
+    return str(model_folder)
+
+
+def test_two_commands_and_no_option(run, default_model, picture_folder):
+    before = sorted(picture_folder.rglob("*"))
+    code, out, err = run("index", picture_folder)
+    assert code == 0, err
+    place = own_indexes.place_of(picture_folder, model=default_model)
+    assert f"{len(small_world.PHRASES)} new" in out
+    assert str(place) in out
+    code, out, err = run("search", "big red circle", "-l", "en", "--json")
+    assert code == 0, err
+    assert json.loads(out)["hits"][0]["id"] == "big-red-circle.png"
+    assert f"index: {place}" in err
+    code, out, _ = run("index", picture_folder)  # again: brought up to date
+    assert (code, "0 new" in out) == (0, True)
+    assert sorted(picture_folder.rglob("*")) == before
+
+
+def test_a_search_before_any_index_says_how_to_make_one(run):
+    code, _, err = run("search", "big red circle")
+    assert code == 2
+    assert "none was made yet" in err
+    assert "polyglance index ~/Pictures" in err
+
+
+def test_an_index_elsewhere_is_not_taken_for_the_last(run, default_model, picture_folder, tmp_path):
+    assert run("index", picture_folder, "--out", tmp_path / "elsewhere")[0] == 0
+    assert run("search", "big red circle")[0] == 2
+
+
+def test_vectors_need_a_model(run, tmp_path):
+    folder = tmp_path / "vectors"
+    folder.mkdir()
+    np.save(folder / "vectors.npy", np.ones((1, 4), np.float32))
+    (folder / "ids.txt").write_text("a\n")
+    code, _, err = run("index", folder)
+    assert code == 2
+    assert "no model was named" in err
+
+
+def test_a_folder_without_one_photo_is_refused(run, default_model, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("no photo")
+    code, _, err = run("index", folder)
+    assert code == 2
+    assert "  -> " in err
+    assert run("search", "x")[0] == 2
+
+
+def test_a_shipped_model_says_what_it_knows(capsys):
+    for name in shipped.SHIPPED:
+        assert name in shipped.notice_of(name)
+        assert "hf:" in shipped.notice_of(name)
+    assert "for research" in shipped.notice_of("photos")
+    assert "photos-open" in shipped.notice_of("photos")
+    assert shipped.notice_of("hf:a/b") is None

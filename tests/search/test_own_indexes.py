@@ -1,0 +1,64 @@
+"""The user's own indexes: one a folder and model, never inside the photos, and the last of them."""
+
+import pytest
+
+from polyglance import errors
+from polyglance.search import own_indexes
+from polyglance.storage.identity import MANIFEST_NAME
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "My photos"
+    folder.mkdir()
+    return folder
+
+
+def made(index):
+    index.mkdir(parents=True)
+    (index / MANIFEST_NAME).write_text("{}")
+    own_indexes.note_last(index)
+    return index
+
+
+def test_a_folder_has_one_index_by_a_model_however_it_is_written(photos, monkeypatch, tmp_path):
+    found = own_indexes.place_of(photos, model="photos")
+    assert found.parent == own_indexes.folder()
+    assert found.name.startswith("My-photos-")
+    (tmp_path / "link").symlink_to(photos)
+    monkeypatch.chdir(tmp_path)
+    for way in (tmp_path / "link", photos / ".." / photos.name, photos.relative_to(tmp_path)):
+        assert own_indexes.place_of(way, model="photos") == found
+    (tmp_path / "other" / "My photos").mkdir(parents=True)
+    others = [
+        own_indexes.place_of(photos, model="photos-open"),
+        own_indexes.place_of(tmp_path / "other" / "My photos", model="photos"),
+    ]
+    assert len({found, *others}) == 3
+
+
+def test_the_index_is_never_inside_of_what_is_indexed(photos, monkeypatch):
+    monkeypatch.setenv("POLYGLANCE_DATA", str(photos / "data"))
+    with pytest.raises(errors.OutputError, match="which is inside of .*My photos"):
+        own_indexes.place_of(photos, model="photos")
+
+
+def test_the_last_one_is_asked(photos):
+    with pytest.raises(errors.UnavailableError, match="none was made yet"):
+        own_indexes.last()
+    first = made(own_indexes.place_of(photos, model="photos"))
+    second = made(own_indexes.place_of(photos, model="photos-open"))
+    assert own_indexes.last() == second
+    own_indexes.note_last(first)
+    assert own_indexes.last() == first
+
+
+@pytest.mark.parametrize("noted", ["../elsewhere\n", "gone\n", "", "/etc\n", "."])
+def test_a_note_that_leads_nowhere_is_no_index(noted, tmp_path):
+    (tmp_path / "data" / "elsewhere").mkdir(parents=True)
+    (tmp_path / "data" / "elsewhere" / MANIFEST_NAME).write_text("{}")
+    own_indexes.folder().mkdir()
+    (own_indexes.folder() / MANIFEST_NAME).write_text("{}")
+    (own_indexes.folder() / own_indexes.LAST).write_text(noted)
+    with pytest.raises(errors.UnavailableError, match="none was made yet"):
+        own_indexes.last()
