@@ -193,7 +193,7 @@ class _Speaker:
         raw = text_vectors(
             texts, self.side.tower, languages=languages, cache=cache, output=self.side.output
         )
-        return unit(self.side.through_head(raw))
+        return unit(self.side.through_head(raw, languages=languages))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -35,12 +35,14 @@ class Form:
         library: What the model card names as the library that reads it.
         packages: What must be installed, by importable name.
         extra: Brings them.
+        whole: Whether it keeps the pack as it is, with means of all its languages.
     """
 
     module: str
     library: str
     packages: tuple[str, ...] = ()
     extra: str = ""
+    whole: bool = False
 
 
 _ONNX = ("onnx", "onnxruntime", "onnxscript")
@@ -56,7 +58,7 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "onnx": Form(
             module="polyglance.export.onnx_folder", library="onnx", packages=_ONNX, extra="onnx"
         ),
-        "hub-folder": Form(module="polyglance.export.hub_folder", library="polyglance"),
+        "hub-folder": Form(module="polyglance.export.hub_folder", library="polyglance", whole=True),
         "immich": Form(
             module="polyglance.export.immich", library="immich", packages=_ONNX, extra="onnx"
         ),
@@ -111,8 +113,16 @@ def export(order: Order, form: str, *, out: Path) -> Exported:
     """
     row, out = form_of(form), Path(out)
     outputs.require(out, outputs.EXPORT)
+    fixed = order if row.whole else order.in_one_language(form)
+    notes: tuple[str, ...] = ()
+    if fixed is not order:
+        notes = (
+            f"Texts are read as {order.language}: its mean is in the head, and texts in other "
+            "languages, English too, are not where the pack has them.",
+        )
     with atomic.folder_in_one_step(out, marker=None) as folder:
-        written: Written = importlib.import_module(row.module).write(order, folder)
-        text = card.render(order, library=row.library, usage=written.usage, notes=written.notes)
+        written: Written = importlib.import_module(row.module).write(fixed, folder)
+        notes += written.notes
+        text = card.render(fixed, library=row.library, usage=written.usage, notes=notes)
         (folder / card.FILE).write_text(text, encoding="utf-8")
-    return Exported(folder=out, differences=written.differences, notes=written.notes)
+    return Exported(folder=out, differences=written.differences, notes=notes)

@@ -59,10 +59,12 @@ def moments(blocks: Iterable[tuple[Vectors, Vectors]]) -> Moments:
                 f"{len(x)} source rows and {len(y)} target rows; they must pair up",
                 hint="encode the same texts with both towers, in the same order",
             )
+        # Sums as products: adding float32 up in float64 would cast every row first.
+        ones = np.ones(len(x), np.float32)
         part = Moments(
             len(x),
-            x.sum(axis=0, dtype=np.float64),
-            y.sum(axis=0, dtype=np.float64),
+            (ones @ x).astype(np.float64),
+            (ones @ y).astype(np.float64),
             (x.T @ x).astype(np.float64),
             (x.T @ y).astype(np.float64),
         )

@@ -237,6 +237,7 @@ def train(
     teacher: DualEncoder,
     tower: Side,
     config: Any,
+    unpaired: Sequence[tuple[str, str]] = (),
     cache: VectorCache | None = None,
     run: training.RunFolder | None = None,
 ) -> LanguagePack:
@@ -247,6 +248,7 @@ def train(
         teacher: The dual encoder that learns languages.
         tower: A multilingual text tower.
         config: One of `FITS`.
+        unpaired: Language ids and texts that nobody paired: where each language lies.
         cache: Keeps what the towers gave.
         run: Where checkpoints and logs go.
 
@@ -262,4 +264,5 @@ def train(
         tower=tower,
         config=config,
         cache=cache,
+        unpaired=unpaired,
     )

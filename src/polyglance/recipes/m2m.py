@@ -216,6 +216,7 @@ def train(
     teacher: DualEncoder,
     tower: Side,
     config: M2MConfig,
+    unpaired: Sequence[tuple[str, str]] = (),
     cache: VectorCache | None = None,
     run: training.RunFolder | None = None,
 ) -> LanguagePack:
@@ -226,6 +227,7 @@ def train(
         teacher: The dual encoder that learns languages.
         tower: A multilingual text tower.
         config: Settings, for retrieval.
+        unpaired: Language ids and texts that nobody paired: where each language lies.
         cache: Keeps what the towers gave.
         run: Where checkpoints and logs go.
 
@@ -240,6 +242,7 @@ def train(
         tower=tower,
         config=config,
         cache=cache,
+        unpaired=unpaired,
     )
 
 

@@ -58,6 +58,7 @@ def train(
     teacher: DualEncoder,
     tower: Side,
     config: RidgeConfig,
+    unpaired: Sequence[tuple[str, str]] = (),
     cache: VectorCache | None = None,
 ) -> LanguagePack:
     """English texts in, a language pack out.
@@ -67,6 +68,7 @@ def train(
         teacher: The dual encoder that learns languages.
         tower: A multilingual text tower.
         config: Settings.
+        unpaired: Language ids and texts that nobody paired: where each language lies.
         cache: Keeps what the towers gave.
     """
     return english_text.train_pack(
@@ -77,4 +79,5 @@ def train(
         tower=tower,
         config=config,
         cache=cache,
+        unpaired=unpaired,
     )

@@ -6,7 +6,7 @@ Legend: N training rows, M dev rows, D_in width of the multilingual tower, D of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import HeadInput, Side
+from polyglance.recipes.data.unpaired_text import UnpairedVectors, encode_unpaired
 from polyglance.storage import digests
 from polyglance.vectors import Vectors, unit
 
@@ -42,6 +43,7 @@ class EncodedPairs:
         num_repeated: Texts left out because they came twice.
         data_id: Fingerprint of the texts and of both towers. Not of the vectors: these change in
             their last bits when a cache is made anew, and a run must be resumed in spite of it.
+        unpaired: Texts of other languages that nobody paired, and the means of these.
     """
 
     x: Vectors
@@ -51,6 +53,7 @@ class EncodedPairs:
     head_input: HeadInput
     num_repeated: int
     data_id: str = ""
+    unpaired: UnpairedVectors = field(default_factory=UnpairedVectors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +118,7 @@ def encode_pairs(
     dev_fraction: float,
     seed: int,
     head_input: HeadInput = "unit",
+    unpaired: Sequence[tuple[str, str]] = (),
     cache: VectorCache | None = None,
 ) -> EncodedPairs:
     """Encode English texts with both towers and set a dev split aside.
@@ -126,6 +130,7 @@ def encode_pairs(
         dev_fraction: Share of the texts that choose and do not fit, in (0, 0.5].
         seed: Fixes the split.
         head_input: Whether the map takes raw vectors or unit ones.
+        unpaired: Language ids and texts that nobody paired.
         cache: Keeps what the towers gave.
 
     Raises:
@@ -145,7 +150,12 @@ def encode_pairs(
         y[dev],
         head_input,
         split.num_repeated,
-        data_id(split.texts, tower.tower.fingerprint, teacher.text.space_id),
+        data_id(
+            [*split.texts, *(part for said in unpaired for part in said)],
+            tower.tower.fingerprint,
+            teacher.text.space_id,
+        ),
+        encode_unpaired(unpaired, tower=tower, english=x[fit], head_input=head_input, cache=cache),
     )
 
 
@@ -162,14 +172,11 @@ def shuffled(pairs: EncodedPairs, *, seed: int) -> EncodedPairs:
     """
     order = np.random.default_rng(seed).permutation(len(pairs.y))
     dev_order = np.random.default_rng(seed + 1).permutation(len(pairs.dev_y))
-    return EncodedPairs(
-        pairs.x,
-        pairs.y[order],
-        pairs.dev_x,
-        pairs.dev_y[dev_order],
-        pairs.head_input,
-        pairs.num_repeated,
-        f"{pairs.data_id}, shuffled by {seed}",
+    return replace(
+        pairs,
+        y=pairs.y[order],
+        dev_y=pairs.dev_y[dev_order],
+        data_id=f"{pairs.data_id}, shuffled by {seed}",
     )
 
 
@@ -208,6 +215,7 @@ def train_pack(
     tower: Side,
     config: MapConfig,
     cache: VectorCache | None,
+    unpaired: Sequence[tuple[str, str]] = (),
 ) -> LanguagePack:
     """English texts in, a language pack out, by whichever way to fit the map.
 
@@ -219,6 +227,7 @@ def train_pack(
         tower: A multilingual text tower.
         config: The recipe's config, a dataclass.
         cache: Keeps what the towers gave.
+        unpaired: Language ids and texts that nobody paired; see `encode_unpaired`.
     """
     pairs = encode_pairs(
         texts,
@@ -227,6 +236,7 @@ def train_pack(
         dev_fraction=config.dev_fraction,
         seed=config.seed,
         head_input=config.head_input,
+        unpaired=unpaired,
         cache=cache,
     )
     return make_pack(recipe, fit(pairs), pairs=pairs, teacher=teacher, tower=tower, config=config)
@@ -244,7 +254,13 @@ def make_pack(
     """Put a fitted map behind its tower."""
     return new_pack(
         recipe,
-        Side(tower.tower, tower.reference, fitted.map, pairs.head_input),
+        Side(
+            tower.tower,
+            tower.reference,
+            fitted.map,
+            pairs.head_input,
+            means=pairs.unpaired.means,
+        ),
         teacher=teacher,
         config=config,
         data={
@@ -252,6 +268,7 @@ def make_pack(
             "num_texts": len(pairs.x),
             "num_dev_texts": len(pairs.dev_x),
             "num_repeated_texts_left_out": pairs.num_repeated,
+            **pairs.unpaired.facts,
             **fitted.facts,
         },
         num_trainable_parameters=fitted.num_trainable_parameters,
