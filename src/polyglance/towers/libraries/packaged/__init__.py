@@ -1,0 +1,1 @@
+"""Towers whose weights a package of the Python index carries: `packaged:NAME`."""
