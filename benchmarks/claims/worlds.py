@@ -123,6 +123,16 @@ class World:
             self.image_text.content_keys,
         )
 
+    def unpaired(self, count: int, *, seed: int) -> list[tuple[str, str]]:
+        """So many texts of each other language, drawn; nobody says what they are about."""
+        drawn = np.random.default_rng(seed)
+        found = []
+        for language in self.groups["others"]:
+            texts = [c.text for c in self.image_text.captions if c.language == language]
+            rows = drawn.permutation(len(texts))[:count]
+            found += [(language, texts[row]) for row in rows.tolist()]
+        return found
+
     def hits_of_pack(self, pack: LanguagePack, *, languages: Sequence[str] | None = None) -> Ran:
         """Score a pack in every language, English too: nobody speaks in its place."""
         contents = pack.project(self.contents)
