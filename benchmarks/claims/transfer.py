@@ -1,4 +1,4 @@
-"""What do the claims beyond M2M compare? Ridge and M2M, two encoders, with unpaired text and without.
+"""What do the claims beyond M2M compare? Two maps behind two encoders, with unpaired text or none.
 
 Legend: a bank is text of the other languages that nobody paired.
 """
