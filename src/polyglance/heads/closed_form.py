@@ -5,7 +5,7 @@ Legend: N rows, D_in and D_out widths.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -154,8 +154,9 @@ def best_ridge(
     dev_x: Vectors,
     dev_y: Vectors,
     penalties: Sequence[float],
+    score: Callable[[AffineMap], float] | None = None,
 ) -> tuple[AffineMap, float]:
-    """Fit on one split, choose the penalty by mean cosine on another.
+    """Fit on one split, choose the penalty by mean cosine on another, or by what is given.
 
     Args:
         x: float32 (N, D_in).
@@ -163,12 +164,16 @@ def best_ridge(
         dev_x: float32 (M, D_in), rows that are not in `x`.
         dev_y: float32 (M, D_out), unit.
         penalties: Candidates, each above zero.
+        score: Of a map, higher is better, in the place of the mean cosine.
 
     Returns:
         The map and its penalty.
     """
     solutions = ridge_path(moments(paired_blocks(x, y)), penalties=penalties)
-    scores = [float((unit(s(dev_x)) * dev_y).sum(axis=1).mean()) for s in solutions]
+    if score is None:
+        scores = [float((unit(s(dev_x)) * dev_y).sum(axis=1).mean()) for s in solutions]
+    else:
+        scores = [score(solution) for solution in solutions]
     best = int(np.argmax(scores))
     return solutions[best], float(penalties[best])
 

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.encoding.texts import VectorCache, text_vectors
-from polyglance.heads.affine import Head
+from polyglance.heads import closed_form
+from polyglance.heads.affine import AffineMap, Head
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import HeadInput, Side
+from polyglance.recipes.data.transfer import Map, transfer_test
 from polyglance.recipes.data.unpaired_text import UnpairedVectors, encode_unpaired
 from polyglance.storage import digests
 from polyglance.vectors import Vectors, unit
@@ -178,6 +180,49 @@ def shuffled(pairs: EncodedPairs, *, seed: int) -> EncodedPairs:
         dev_y=pairs.dev_y[dev_order],
         data_id=f"{pairs.data_id}, shuffled by {seed}",
     )
+
+
+class Judge:
+    """What chooses among maps: unpaired text of other languages where there is some, else English.
+
+    Args:
+        pairs: Dev texts and unpaired text.
+    """
+
+    def __init__(self, pairs: EncodedPairs) -> None:
+        self._pairs = pairs
+        self._test = transfer_test(
+            pairs.unpaired.vectors, english=pairs.x, dev_x=pairs.dev_x, dev_y=pairs.dev_y
+        )
+
+    def score(self, fitted: Map) -> float:
+        """Hit rate at 1 of dev texts, disturbed as other languages are where that is known."""
+        if self._test is not None:
+            return self._test.score(fitted)
+        return dev_score(fitted(self._pairs.dev_x), self._pairs)
+
+    def best_ridge(self, penalties: Sequence[float]) -> tuple[AffineMap, float]:
+        """The ridge map and its penalty; where English chooses, by mean cosine.
+
+        Args:
+            penalties: Candidates, each above zero.
+        """
+        pairs = self._pairs
+        return closed_form.best_ridge(
+            pairs.x,
+            pairs.y,
+            dev_x=pairs.dev_x,
+            dev_y=pairs.dev_y,
+            penalties=penalties,
+            score=None if self._test is None else self._test.score,
+        )
+
+    def facts(self, fitted: Map) -> dict[str, float]:
+        """The dev scores of what was chosen, for a pack's manifest."""
+        found = {"dev_hit_rate_at_1": dev_score(fitted(self._pairs.dev_x), self._pairs)}
+        if self._test is not None:
+            found["transfer_hit_rate_at_1"] = self._test.score(fitted)
+        return found
 
 
 def dev_score(mapped: Vectors, pairs: EncodedPairs) -> float:
