@@ -28,7 +28,7 @@ RECIPES: dict[str, tuple[ModuleType, ridge.RidgeConfig | m2m.M2MConfig]] = {
     "ridge": (ridge, ridge.RidgeConfig()),
     "m2m": (m2m, m2m.M2MConfig()),
 }
-# Both are drawn by the seed: English texts to fit on, and texts a language of the bank.
+# English texts to fit on, drawn by the seed; texts a language of the bank, drawn once.
 NUM_TEXTS, NUM_UNPAIRED = 5000, 1000
 # What of the bank is used.
 USES = {
@@ -50,7 +50,7 @@ def _run(recipe: str, encoder: str, use: str) -> Callable[[World, int], Ran]:
             tower=side,
             dev_fraction=0.1,
             seed=seed,
-            unpaired=world.unpaired(NUM_UNPAIRED, seed=seed) if use else (),
+            unpaired=world.unpaired(NUM_UNPAIRED) if use else (),
             cache=world.cache,
         )
         if use == "-shuffled":
