@@ -70,6 +70,8 @@ def transfer_test(
     Returns:
         None where there is nothing unpaired, or no text has a mutual neighbour.
     """
+    if not unpaired:
+        return None
     drawn = np.random.default_rng(0)
     some = english[drawn.permutation(len(english))[:MOST_ENGLISH]]
     centre = some.mean(axis=0)
