@@ -28,7 +28,7 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing polyglance and what its tests need (two minutes, once)"
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,sentence,onnx,analysis,lion8bit,lora,heic,audio,serve,mteb,dev]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,packaged,sentence,onnx,analysis,lion8bit,lora,heic,audio,serve,mteb,dev]'
 	@touch $@ $(VENV)/demo.stamp
 
 demo: $(VENV)/demo.stamp

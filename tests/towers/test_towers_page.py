@@ -19,7 +19,8 @@ from polyglance.towers.libraries import sentence_transformers
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "towers.md").read_text(encoding="utf-8")
-RULES = [line for line in PAGE.splitlines() if line.startswith("| ") and "---" not in line][1:]
+PART = PAGE.partition("\n## The rules, tower by tower")[2].partition("\n## ")[0]
+RULES = [line for line in PART.splitlines() if line.startswith("| ") and "---" not in line][1:]
 NAMES = [f"{phrase.replace(' ', '-')}.png" for phrase in small_world.PHRASES]
 
 

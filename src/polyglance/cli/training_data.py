@@ -64,7 +64,11 @@ Images = Annotated[
 ]
 TowerOption = Annotated[
     str | None,
-    typer.Option("--tower", "-t", help="Multilingual text tower, as sentence:NAME or hf:NAME."),
+    typer.Option(
+        "--tower",
+        "-t",
+        help="Multilingual text tower: packaged:multilingual-e5-small, sentence:NAME, hf:NAME.",
+    ),
 ]
 DevParallel = Annotated[
     Path | None,

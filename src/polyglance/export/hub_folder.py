@@ -67,7 +67,8 @@ def _bring(reference: str, folder: Path, *, place: str) -> str:
     inside = parsed.location.startswith("./")
     at = folder / parsed.location if inside else folder / place
     source = Path(parsed.location).expanduser()
-    if not inside and not source.is_dir():
+    # A packaged tower's name is no path, whatever lies beside.
+    if not inside and (parsed.library == "packaged" or not source.is_dir()):
         return reference
     if not inside:
         _copy(source, at)

@@ -103,7 +103,8 @@ def train(
     if recipe.tower == "needed" and tower is None:
         raise errors.ConfigError(
             f"{recipe.name} needs a multilingual text tower",
-            hint="name one: --tower sentence:paraphrase-multilingual-mpnet-base-v2",
+            hint="name one: --tower sentence:paraphrase-multilingual-mpnet-base-v2, or, without a "
+            "model hub, --tower packaged:multilingual-e5-small",
         )
     dev = dev or Dev()
     required = recipe.required(config)

