@@ -53,14 +53,18 @@ class RealWorld:
     contents: Vectors
     queries: dict[str, tuple[Vectors, NDArray[np.int64]]]
 
+    def hits(self, fitted: Map) -> dict[str, NDArray[np.float64]]:
+        """Text-to-image hits at 10 by language, (N,) a query each, through a map."""
+        found = {}
+        for language, (vectors, wanted) in self.queries.items():
+            said = unit(fitted(vectors))
+            hits = retrieval.hit_rates_at_k(said, self.contents, relevance=wanted, ks=(10,))
+            found[language] = np.asarray(hits[10], np.float64)
+        return found
+
     def hit_rate(self, fitted: Map) -> dict[str, float]:
         """Text-to-image hit rate at 10 by language, through a map."""
-        rates = {}
-        for language, (vectors, wanted) in self.queries.items():
-            found = unit(fitted(vectors))
-            hits = retrieval.hit_rates_at_k(found, self.contents, relevance=wanted, ks=(10,))
-            rates[language] = float(hits[10].mean())
-        return rates
+        return {language: float(hits.mean()) for language, hits in self.hits(fitted).items()}
 
 
 def worlds() -> Iterator[RealWorld]:

@@ -2,7 +2,8 @@
 
 Pictures are drawn, nothing is downloaded. English phrases are sums of word vectors; the tower
 `fake:teacher` knows English words only, `fake:multilingual` knows the words of all languages in a
-space of its own width. Towers register under the library `fake`, so that references work.
+space of its own width; `fake:accented` does so too, and each language lies elsewhere in its space.
+Towers register under the library `fake`, so that references work.
 """
 
 import hashlib
@@ -53,6 +54,7 @@ def _invent(word, language):
     return "".join(chr(start + (number >> 4 * i) % 16) for i in range(6))
 
 
+LANGUAGE_OF = {_invent(word, language): language for word in WORDS for language in LANGUAGES}
 MEANING = {_invent(word, language): word for word in WORDS for language in LANGUAGES} | {
     word: word for word in WORDS
 }
@@ -90,8 +92,8 @@ class WordTower(towers.Tower):
     modality = "text"
     uses_language = False
 
-    def __init__(self, name, dim, *, multilingual):
-        self.dim, self.multilingual = dim, multilingual
+    def __init__(self, name, dim, *, multilingual, accent=0.0):
+        self.dim, self.multilingual, self.accent = dim, multilingual, accent
         self.space_id = self.fingerprint = f"words-{name}-{dim}"
         self.num_encoded = 0
 
@@ -103,7 +105,10 @@ class WordTower(towers.Tower):
     def _word(self, word):
         known = MEANING.get(word, word) if self.multilingual else word
         rng = np.random.default_rng(digest(self.space_id + known))
-        return rng.standard_normal(self.dim)
+        found = rng.standard_normal(self.dim)
+        if self.accent and word in LANGUAGE_OF:
+            found += self.accent * self._word(LANGUAGE_OF[word])
+        return found
 
 
 class PixelTower(towers.Tower):
@@ -133,6 +138,8 @@ def load(reference, *, modality):
         return PixelTower()
     if reference.location == "multilingual":
         return WordTower("multilingual", 40, multilingual=True)
+    if reference.location == "accented":
+        return WordTower("accented", 40, multilingual=True, accent=1.5)
     return WordTower("teacher", 24, multilingual=False)
 
 

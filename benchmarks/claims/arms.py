@@ -24,6 +24,7 @@ PAPERS: Mapping[str, str] = MappingProxyType(
         "m2m": "benchmarks.claims.m2m",
         "etcl": "benchmarks.claims.etcl",
         "uclip": "benchmarks.claims.uclip",
+        "transfer": "benchmarks.claims.transfer",
     }
 )
 

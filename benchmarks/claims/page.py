@@ -22,6 +22,7 @@ TITLES = {
     "m2m": "M2M",
     "etcl": "ETCL",
     "uclip": "uCLIP",
+    "transfer": "Beyond M2M: unpaired text",
 }
 # Written by hand after a run; says which one it is about.
 REMARKS = Path(__file__).with_name("remarks.md")

@@ -123,6 +123,16 @@ class World:
             self.image_text.content_keys,
         )
 
+    def unpaired(self, count: int) -> list[tuple[str, str]]:
+        """So many texts of each other language, drawn once; nobody says what they are about."""
+        drawn = np.random.default_rng(0)
+        found = []
+        for language in self.groups["others"]:
+            texts = [c.text for c in self.image_text.captions if c.language == language]
+            rows = drawn.permutation(len(texts))[:count]
+            found += [(language, texts[row]) for row in rows.tolist()]
+        return found
+
     def hits_of_pack(self, pack: LanguagePack, *, languages: Sequence[str] | None = None) -> Ran:
         """Score a pack in every language, English too: nobody speaks in its place."""
         contents = pack.project(self.contents)
@@ -193,7 +203,7 @@ class _Speaker:
         raw = text_vectors(
             texts, self.side.tower, languages=languages, cache=cache, output=self.side.output
         )
-        return unit(self.side.through_head(raw))
+        return unit(self.side.through_head(raw, languages=languages))
 
 
 def _rounded(value: float | None) -> float | None:

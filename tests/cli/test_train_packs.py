@@ -130,6 +130,38 @@ def test_a_query_is_guessed_and_answered_by_a_pack_just_trained(
         assert wanted in [hit["id"] for hit in answer["hits"]], language
 
 
+def test_unpaired_texts_give_means_of_languages_and_no_images_are_needed(
+    run, options, model_folder, tmp_path
+):
+    given = ("--text", options["--text"], "--tower", "fake:accented", "--bank", options["--bank"])
+    argv = (
+        "train",
+        "ridge",
+        "-m",
+        model_folder,
+        *given,
+        "--dev-parallel",
+        options["--dev-parallel"],
+    )
+    code, out, err = run(*argv, "--out", tmp_path / "pack")
+    assert (code, err) == (0, "")
+    assert "unpaired texts of languages: arb_Arab " in out
+    assert "a language without texts: is moved by the mean of its script" in out
+    manifest = json.loads((tmp_path / "pack" / "pack.json").read_text("utf-8"))
+    assert manifest["language_means"] == sorted(small_world.LANGUAGES)
+    # What measures the pack is not among what the means are of.
+    assert manifest["data"]["held_out"]["num_texts_on_the_side_left_out_of_training"] > 0
+    assert manifest["languages"]["hin_Deva"]["pack"] > 0.5
+
+
+def test_uclip_still_wants_images_beside_its_bank(run, options, model_folder, tmp_path):
+    given = [part for name in ("--text", "--tower", "--bank") for part in (name, options[name])]
+    code, _, err = run("train", "uclip", "-m", model_folder, *given, "--out", tmp_path / "pack")
+    assert code != 0
+    assert "unpaired images and texts" in err
+    assert "--images" in err
+
+
 def test_a_published_head_is_measured_on_what_is_given(run, options, model_folder, tmp_path):
     import torch
 

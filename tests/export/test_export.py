@@ -1,14 +1,18 @@
 """`export`: the table of forms, what is refused, and that a folder comes whole or not at all."""
 
+import dataclasses
 import importlib
 import importlib.util
 
 import numpy as np
 import pytest
 
-from export_packs import pack_of
+from export_packs import GERMAN, HINDI, pack_of
 from polyglance import errors, export
 from polyglance.export import request, text_parts, tokens
+from polyglance.heads.language_means import LanguageMeans
+from polyglance.model.pack import LanguagePack
+from polyglance.model.side import SpaceTower
 from polyglance.towers import load_tower
 
 
@@ -155,3 +159,44 @@ def test_a_graph_leaves_as_the_weights_that_it_was_made_of(bert_reference, tmp_p
     assert found.notes == (export.FROM_TORCH,)
     kept = export.export(export.Order(pack=pack), "hub-folder", out=tmp_path / "hub")
     assert export.FROM_TORCH not in kept.notes
+
+
+def with_means(reference):
+    pack = pack_of(reference, language_means=(GERMAN, HINDI))
+    offsets = np.random.default_rng(5).standard_normal((2, pack.side.tower.dim))
+    means = LanguageMeans((GERMAN, HINDI), offsets.astype(np.float32))
+    return dataclasses.replace(pack, side=dataclasses.replace(pack.side, means=means))
+
+
+@pytest.mark.parametrize("form", ["onnx", "immich", "sentence-transformers"])
+def test_a_form_that_reads_all_texts_alike_wants_to_know_which_mean(form, bert_reference, tmp_path):
+    for package in export.FORMS[form].packages:
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    with pytest.raises(errors.ExportError, match="means of 2 languages") as refused:
+        export.export(export.Order(pack=with_means(bert_reference)), form, out=tmp_path / "out")
+    assert "--language deu_Latn" in refused.value.hint
+
+
+@pytest.mark.parametrize("language", [GERMAN, "eng_Latn"])
+def test_the_mean_of_one_language_is_in_the_exported_head(language, bert_reference, tmp_path):
+    sentences = pytest.importorskip(
+        "sentence_transformers", reason="extra `sentence` is not installed"
+    )
+    pack, texts = with_means(bert_reference), ["red circle", "small"]
+    order = export.Order(pack=pack, language=language)
+    found = export.export(order, "sentence-transformers", out=tmp_path / "out")
+    wanted = SpaceTower(pack.side).encode(texts, languages=[language] * 2)
+    other = SpaceTower(pack.side).encode(texts, languages=[HINDI] * 2)
+    made = sentences.SentenceTransformer(str(tmp_path / "out"), device="cpu").encode(texts)
+    np.testing.assert_allclose(made, wanted, atol=1e-5)
+    assert np.abs(made - other).max() > 1e-2
+    assert f"read as {language}" in found.notes[0]
+    assert found.notes[0] in (tmp_path / "out" / "README.md").read_text("utf-8")
+
+
+def test_the_hub_form_keeps_all_means(bert_reference, tmp_path):
+    pack = with_means(bert_reference)
+    export.export(export.Order(pack=pack), "hub-folder", out=tmp_path / "out")
+    again = LanguagePack.load(tmp_path / "out")
+    assert again.side.means.languages == (GERMAN, HINDI)
+    np.testing.assert_array_equal(again.side.means.offsets, pack.side.means.offsets)

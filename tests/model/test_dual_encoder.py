@@ -260,6 +260,7 @@ def test_what_a_manifest_says_that_was_told_only_what_it_must():
         "config": {},
         "data": {},
         "measured": {},
+        "language_means": (),
         "num_trainable_parameters": 0,
         "training_seconds": 0.0,
         "polyglance_version": polyglance.__version__,

@@ -318,6 +318,37 @@ def test_a_model_that_reads_the_language_is_asked_in_each(index_path, plain_pack
     assert read()[:2] == [("teacher", "eng_Latn", ()), ("teacher", "deu_Latn", ())]
 
 
+def test_a_pack_with_means_of_languages_is_asked_in_each_likely_one(teacher, index_path, guessed):
+    bank = [
+        (language, small_world.translate(phrase, language))
+        for language in ("deu_Latn", "hin_Deva")
+        for phrase in small_world.PHRASES
+    ]
+    tower = Side(small_world.load_reference("fake:accented"), "fake:accented")
+    config = ridge.RidgeConfig()
+    plain = ridge.train(
+        small_world.PHRASES, teacher=teacher, tower=tower, config=config, unpaired=bank
+    )
+    scores = dict.fromkeys(("deu_Latn", "hin_Deva"), (0.8, 0.1))
+    searcher = Searcher(index_path, packs=[with_scores(plain, scores)])
+    query = Query.of_text(small_world.translate(QUERY, "deu_Latn"))
+    guessed(deu_Latn=0.6, hin_Deva=0.4)
+    answer = searcher.search(query, top=3)
+    told = searcher.search(query, top=3, language="deu_Latn")
+    assert file_of(QUERY) in ids(told)
+    assert [one.language for one in answer.assumed] == ["deu_Latn", "hin_Deva"]
+    vectors = [
+        one.vector
+        for one in interpretations.encode(
+            [interpretations.Said(query.terms[0].text)], searcher._routing
+        )[0]
+    ]
+    assert not np.allclose(*vectors)
+    guessed()  # nothing is known of the language: the model is asked, which needs none
+    (unknown,) = interpretations.assume(interpretations.Said("?"), routing=searcher._routing)
+    assert unknown[1].speaker == "teacher"
+
+
 def test_copies_are_folded_and_counted(picture_folder, model_folder, tmp_path):
     path = picture_folder / file_of(QUERY)
     for number in range(120):  # more than are looked at first

@@ -160,3 +160,22 @@ def test_uclips_xm3600_files():
         assert len({caption.item_id for caption in found}) == len(found)
         languages.add(found[0].language)
     assert len(languages) == 8
+
+
+def test_unpaired_texts_may_lie_in_a_file_a_language(tmp_path):
+    (tmp_path / "de.txt").write_text("ein Hund\n\nzwei Hunde\n", "utf-8")
+    (tmp_path / "zh_Hant.txt").write_text("狗\n", "utf-8")
+    (tmp_path / "notes.md").write_text("not read", "utf-8")
+    wanted = [("deu_Latn", "ein Hund"), ("deu_Latn", "zwei Hunde"), ("zho_Hant", "狗")]
+    assert captions.read_texts_by_language(tmp_path) == wanted
+    (tmp_path / "xyzzy.txt").write_text("?\n", "utf-8")
+    told = []
+    assert captions.read_texts_by_language(tmp_path, set_aside=told.append) == wanted
+    assert [one.id for one in told] == ["xyzzy.txt"]
+    with pytest.raises(errors.LanguageError, match="xyzzy"):
+        captions.read_texts_by_language(tmp_path)
+
+
+def test_a_folder_without_texts_is_refused(tmp_path):
+    with pytest.raises(errors.InputError, match="with a text a line"):
+        captions.read_texts_by_language(tmp_path)

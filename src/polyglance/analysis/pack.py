@@ -272,12 +272,15 @@ class _Texts:
 
     def by_pack(self, captions: Sequence[Caption]) -> Vectors:
         """The pack's, whoever answers in that language in a search."""
-        return unit(self.pack.side.through_head(self._raw(captions, self.pack.side)))
+        return self._in_space(captions, self.pack.side)
 
     def by_teacher(self, captions: Sequence[Caption]) -> Vectors:
         """The teacher's own."""
-        side = self.encoder.text
-        return unit(side.through_head(self._raw(captions, side)))
+        return self._in_space(captions, self.encoder.text)
+
+    def _in_space(self, captions: Sequence[Caption], side: Side) -> Vectors:
+        languages = [caption.language for caption in captions]
+        return unit(side.through_head(self._raw(captions, side), languages=languages))
 
     def _raw(self, captions: Sequence[Caption], side: Side) -> Vectors:
         return text_vectors(

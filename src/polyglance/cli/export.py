@@ -37,7 +37,9 @@ def command(
     language: Annotated[
         str | None,
         typer.Option(
-            "--language", "-l", help="The one language to export, of a pack with adapters or LoRA."
+            "--language",
+            "-l",
+            help="The one language to export, of a pack with parts or means by language.",
         ),
     ] = None,
     results: Annotated[

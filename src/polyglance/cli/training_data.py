@@ -53,7 +53,9 @@ Captions = Annotated[
 Bank = Annotated[
     Path | None,
     typer.Option(
-        "--bank", help="Texts to learn from unpaired: a table with language, text (uclip)."
+        "--bank",
+        help="Texts that nobody paired: a table with language, text, or a folder of LANGUAGE.txt "
+        "(uclip; with those of English text, where each language lies).",
     ),
 ]
 Images = Annotated[
@@ -110,7 +112,7 @@ GIVES = {
     "parallel": ("parallel",),
     "translations": ("translations",),
     "captions": ("image_text",),
-    "bank": ("banks",),
+    "bank": ("banks", "unpaired"),
     "images": ("image_text", "banks", "files"),
 }
 # In the place of a task's name: all that are there.
@@ -153,7 +155,7 @@ class MaterialFiles:
             teacher: The model whose space images are encoded into.
 
         Raises:
-            ConfigError: For captions or a bank without images.
+            ConfigError: For captions without images.
             InputError: For a file of which nothing can be used.
         """
         import numpy as np
@@ -163,23 +165,23 @@ class MaterialFiles:
         from polyglance.recipes.data.training_data import TrainingData
         from polyglance.sources import captions
 
-        with_items = self.captions or self.bank
         has_ids = teacher.content.tower.ids is not None
         if self.images is not None and has_ids and not is_index(self.images):
             typer.echo(
                 f"--images {self.images} is not read: {teacher.reference} has vectors of its own",
                 err=True,
             )
-        if self.images is None and with_items and not has_ids:
+        if self.images is None and self.captions and not has_ids:
             raise errors.ConfigError(
-                f"{with_items} is learnt from together with images",
+                f"{self.captions} is learnt from together with images",
                 hint="say where they are: --images INDEX, or a folder of images",
             )
         aside: list[Quarantined] = []
         items = Items(ids=[], vectors=np.empty((0, teacher.dim), np.float32), keys=[])
-        if self.images or with_items:
+        if self.images or self.captions or (self.bank and has_ids):
             items = content_vectors(self.images, teacher, set_aside=aside.append)
         joined = banks = None
+        texts: list[tuple[str, str]] = []
         if self.captions is not None:
             rows = captions.read_caption_rows(self.captions, set_aside=aside.append)
             joined = image_text.join(
@@ -187,9 +189,10 @@ class MaterialFiles:
             )
         if self.bank is not None:
             texts = captions.read_texts_by_language(self.bank, set_aside=aside.append)
-            banks = pseudo_pairs.Banks(
-                items.vectors, [t for _, t in texts], [name for name, _ in texts], items.keys
-            )
+            if len(items.vectors):
+                banks = pseudo_pairs.Banks(
+                    items.vectors, [t for _, t in texts], [name for name, _ in texts], items.keys
+                )
         known = {file.id: file for file in items.files}
         training_data = TrainingData(
             english=() if self.text is None else captions.read_lines(self.text),
@@ -199,6 +202,7 @@ class MaterialFiles:
             else captions.read_translations(self.translations, set_aside=aside.append),
             image_text=joined,
             banks=banks,
+            unpaired=texts,
             files={}
             if joined is None
             else {each: known[each] for each in joined.item_ids if each in known},

@@ -35,14 +35,15 @@ class Form:
         library: What the model card names as the library that reads it.
         packages: What must be installed, by importable name.
         extra: Brings them.
-        names_tower: Whether it names the tower and does not hold its weights.
+        keeps_pack: Whether it keeps the pack as it is: names its tower and does not hold its weights,
+            and has the means of all its languages.
     """
 
     module: str
     library: str
     packages: tuple[str, ...] = ()
     extra: str = ""
-    names_tower: bool = False
+    keeps_pack: bool = False
 
 
 _ONNX = ("onnx", "onnxruntime", "onnxscript")
@@ -59,7 +60,7 @@ FORMS: Mapping[str, Form] = MappingProxyType(
             module="polyglance.export.onnx_folder", library="onnx", packages=_ONNX, extra="onnx"
         ),
         "hub-folder": Form(
-            module="polyglance.export.hub_folder", library="polyglance", names_tower=True
+            module="polyglance.export.hub_folder", library="polyglance", keeps_pack=True
         ),
         "immich": Form(
             module="polyglance.export.immich", library="immich", packages=_ONNX, extra="onnx"
@@ -120,10 +121,20 @@ def export(order: Order, form: str, *, out: Path) -> Exported:
     """
     row, out = form_of(form), Path(out)
     outputs.require(out, outputs.EXPORT)
-    asked, order = order, order if row.names_tower else as_torch_runs_it(order)
+    given = order
+    notes: tuple[str, ...] = ()
+    if not row.keeps_pack:
+        order = order.in_one_language(form)
+        if order is not given:
+            notes = (
+                f"Texts are read as {order.language}: its mean is in the head, and texts in other "
+                "languages, English too, are not where the pack has them.",
+            )
+        if (plain := as_torch_runs_it(order)) is not order:
+            order, notes = plain, (*notes, FROM_TORCH)
     with atomic.folder_in_one_step(out, marker=None) as folder:
         written: Written = importlib.import_module(row.module).write(order, folder)
-        notes = written.notes if order is asked else (*written.notes, FROM_TORCH)
+        notes += written.notes
         text = card.render(order, library=row.library, usage=written.usage, notes=notes)
         (folder / card.FILE).write_text(text, encoding="utf-8")
     return Exported(folder=out, differences=written.differences, notes=notes)

@@ -100,7 +100,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _check(order: Order, folder: Path) -> float:
     # Languages with parts of their own take turns, so that each part is read.
-    spoken = [ENGLISH, *order.languages_apart]
+    spoken = [ENGLISH, *order.languages_apart, *order.pack.manifest.language_means]
     languages = [spoken[row % len(spoken)] for row in range(len(PROBES))]
     before, after = (
         SpaceTower(pack.side).encode(PROBES, languages=languages)

@@ -113,6 +113,33 @@ class Order:
                 hint="leave --language out",
             )
 
+    def in_one_language(self, form: str) -> Order:
+        """The same with the mean of its language in the head, where the pack has such means.
+
+        Args:
+            form: That has no place for a mean a language, for the message.
+
+        Raises:
+            ExportError: Where no language was asked for.
+        """
+        side = self.pack.side
+        if side.means is None:
+            return self
+        if self.language is None:
+            names = side.means.languages
+            raise errors.ExportError(
+                f"the pack moves texts by the means of {len(names)} languages "
+                f"({', '.join(names[:5])}), and a folder of {form} reads all texts alike",
+                hint=f"name the one that it is for: --language {names[0]}, or eng_Latn for none; "
+                "hub-folder holds them all",
+            )
+        pack = replace(
+            self.pack,
+            side=side.in_language(self.language),
+            manifest=replace(self.pack.manifest, language_means=()),
+        )
+        return replace(self, pack=pack, language=self.language if self.languages_apart else None)
+
     def vectors_of(self, texts: Sequence[str], *, language: str = ENGLISH) -> Vectors:
         """What the pack itself says of texts: float32 (N, D), unit."""
         return SpaceTower(self.pack.side).encode(texts, languages=[language] * len(texts))

@@ -5,7 +5,7 @@ Legend: N rows, D_in and D_out widths.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,10 +59,12 @@ def moments(blocks: Iterable[tuple[Vectors, Vectors]]) -> Moments:
                 f"{len(x)} source rows and {len(y)} target rows; they must pair up",
                 hint="encode the same texts with both towers, in the same order",
             )
+        # Sums as products: adding float32 up in float64 would cast every row first.
+        ones = np.ones(len(x), np.float32)
         part = Moments(
             len(x),
-            x.sum(axis=0, dtype=np.float64),
-            y.sum(axis=0, dtype=np.float64),
+            (ones @ x).astype(np.float64),
+            (ones @ y).astype(np.float64),
             (x.T @ x).astype(np.float64),
             (x.T @ y).astype(np.float64),
         )
@@ -152,8 +154,9 @@ def best_ridge(
     dev_x: Vectors,
     dev_y: Vectors,
     penalties: Sequence[float],
+    score: Callable[[AffineMap], float] | None = None,
 ) -> tuple[AffineMap, float]:
-    """Fit on one split, choose the penalty by mean cosine on another.
+    """Fit on one split, choose the penalty by mean cosine on another, or by what is given.
 
     Args:
         x: float32 (N, D_in).
@@ -161,12 +164,16 @@ def best_ridge(
         dev_x: float32 (M, D_in), rows that are not in `x`.
         dev_y: float32 (M, D_out), unit.
         penalties: Candidates, each above zero.
+        score: Of a map, higher is better, in the place of the mean cosine.
 
     Returns:
         The map and its penalty.
     """
     solutions = ridge_path(moments(paired_blocks(x, y)), penalties=penalties)
-    scores = [float((unit(s(dev_x)) * dev_y).sum(axis=1).mean()) for s in solutions]
+    if score is None:
+        scores = [float((unit(s(dev_x)) * dev_y).sum(axis=1).mean()) for s in solutions]
+    else:
+        scores = [score(solution) for solution in solutions]
     best = int(np.argmax(scores))
     return solutions[best], float(penalties[best])
 

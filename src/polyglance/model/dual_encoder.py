@@ -258,7 +258,7 @@ class TextRouter:
             chosen = None if languages is None else [languages[i] for i in rows.tolist()]
             asked = [texts[i] for i in rows.tolist()]
             raw = text_vectors(asked, side.tower, languages=chosen, cache=cache, output=side.output)
-            vectors[rows] = unit(side.through_head(raw))
+            vectors[rows] = unit(side.through_head(raw, languages=chosen))
         return vectors
 
     def _pack_side(self) -> Side:

@@ -79,6 +79,7 @@ class PackManifest:
         config: The resolved config of the recipe.
         data: What it was trained on: counts, languages, fingerprints.
         measured: Scores by task, as `evaluate` gave them.
+        language_means: Of which languages means are kept, by which texts are moved before the head.
     """
 
     recipe: Name
@@ -98,6 +99,7 @@ class PackManifest:
     config: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     measured: Mapping[str, Any] = field(default_factory=dict)
+    language_means: Sequence[LanguageId] = ()
     num_trainable_parameters: Count = 0
     training_seconds: Annotated[float, manifest_fields.at_least(0)] = 0.0
     polyglance_version: str = __version__

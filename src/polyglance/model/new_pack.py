@@ -72,6 +72,7 @@ def new_pack(
         tower=side.reference,
         tower_fingerprint=side.tower.fingerprint,
         head_input=side.head_input,
+        language_means=() if side.means is None else side.means.languages,
         config={} if config is None else asdict(config),
         data=data,
         num_trainable_parameters=num_trainable_parameters,

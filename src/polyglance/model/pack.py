@@ -14,6 +14,7 @@ import numpy as np
 from polyglance import errors
 from polyglance.heads import affine
 from polyglance.heads.affine import Head
+from polyglance.heads.language_means import LanguageMeans
 from polyglance.model import card
 from polyglance.model.manifest import PackManifest, Speaker
 from polyglance.model.side import Side, load_tower_beside
@@ -22,6 +23,7 @@ from polyglance.vectors import Vectors, unit
 
 SCHEMA_VERSION = 1
 PACK_FILE, HEAD_FILE = "pack.json", "head.safetensors"
+MEANS = "language_means"  # a tensor of the head's file
 
 DAMAGED = "fetch or train the pack again"
 
@@ -102,6 +104,8 @@ class LanguagePack:
             tensors = {"probes": self.probes, **affine.tensors_of(self.side.head)}
             tensors |= affine.tensors_of(self.content_head, prefix="content_")
             self.side.save_tower(folder)
+            if self.side.means is not None:
+                tensors[MEANS] = self.side.means.offsets
             if self.content_side is not None:
                 tensors |= affine.tensors_of(self.content_side.head, prefix="content_")
                 self.content_side.save_tower(folder)
@@ -139,7 +143,13 @@ class LanguagePack:
                 f"the pack was made with {manifest.tower_fingerprint}",
                 hint="install the version of the tower that the pack's README names",
             )
-        side = Side(tower, manifest.tower, affine.head_of(tensors), manifest.head_input)
+        side = Side(
+            tower,
+            manifest.tower,
+            affine.head_of(tensors),
+            manifest.head_input,
+            means=_means_of(tensors, manifest, place=folder / HEAD_FILE),
+        )
         content = affine.head_of(tensors, prefix="content_")
         content_side = None
         if manifest.content == "new-tower":
@@ -160,6 +170,28 @@ class LanguagePack:
             content_head=None if content_side else content,
             content_side=content_side,
         )
+
+
+def _means_of(
+    tensors: Mapping[str, Vectors], manifest: PackManifest, *, place: Path
+) -> LanguageMeans | None:
+    """The means of the languages that a manifest names.
+
+    Raises:
+        StoreError: The file holds no row for each of them, as wide as what the head takes.
+    """
+    names = tuple(manifest.language_means)
+    if not names:
+        return None
+    found, head = tensors.get(MEANS), affine.head_of(tensors)
+    wanted = (len(names), 0 if head is None else head.dim_in)
+    if found is None or found.shape != wanted:
+        raise errors.StoreError(
+            f"{place} holds {'no means' if found is None else f'means of shape {found.shape}'} of "
+            f"languages; {PACK_FILE} names {len(names)} and the head takes a width of {wanted[1]}",
+            hint=DAMAGED,
+        )
+    return LanguageMeans(names, found)
 
 
 def _require_fitting(

@@ -6,13 +6,14 @@ Legend: N rows, D width of the space.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from polyglance import errors
 from polyglance.heads import affine
 from polyglance.heads.affine import Head
+from polyglance.heads.language_means import LanguageMeans
 from polyglance.records import Languages, Modality, Output
 from polyglance.storage import digests
 from polyglance.towers import (
@@ -37,6 +38,7 @@ class Side:
         head: Maps the tower's vectors into the space; None where they lie in it already.
         head_input: Whether the head takes the tower's vectors raw or at length one.
         output: What is asked of the tower; `pre_projection` where the head is the projection.
+        means: Of languages, by which what the head takes is moved first; None where it is not.
     """
 
     tower: Tower
@@ -44,6 +46,12 @@ class Side:
     head: Head | None = None
     head_input: HeadInput = "unit"
     output: Output = "embedding"
+    means: LanguageMeans | None = None
+
+    @property
+    def uses_language(self) -> bool:
+        """Whether the language of a text changes its vector."""
+        return self.means is not None or self.tower.uses_language
 
     @property
     def dim(self) -> int:
@@ -73,18 +81,46 @@ class Side:
             return name
         output = "" if self.output == "embedding" else self.output
         tensors = affine.tensors_of(self.head).values()
-        return digests.of_parts([name, *tensors, self.head_input, output])
+        means = () if self.means is None else (*self.means.languages, self.means.offsets)
+        return digests.of_parts([name, *tensors, self.head_input, output, *means])
 
     def lacking(self, texts: Iterable[str]) -> list[str]:
         """Which of some texts it has no vector of: none, unless its tower only looks them up."""
         there = self.tower.ids
         return [] if there is None else [text for text in texts if text not in there]
 
-    def through_head(self, raw: Vectors) -> Vectors:
-        """The tower's vectors brought into the space: (N, D_tower) to (N, D), raw."""
+    def head_inputs(self, raw: Vectors) -> Vectors:
+        """The tower's vectors as the head takes them, before they are moved: float32 (N, D)."""
+        return unit(raw) if self.head_input == "unit" else raw
+
+    def through_head(self, raw: Vectors, *, languages: Languages = None) -> Vectors:
+        """The tower's vectors brought into the space: (N, D_tower) to (N, D), raw.
+
+        Args:
+            raw: What the tower gave.
+            languages: N language ids; required where there are means of languages.
+
+        Raises:
+            LanguageError: The vectors are moved by language and none was given.
+        """
         if self.head is None:
             return raw
-        return self.head(unit(raw) if self.head_input == "unit" else raw)
+        taken = self.head_inputs(raw)
+        if self.means is not None:
+            if languages is None:
+                raise errors.LanguageError(
+                    "this text side moves vectors by the mean of their language, and no languages "
+                    "were given; one a text is wanted",
+                    hint="give languages, or --language on the command line",
+                )
+            taken = self.means.moved(taken, languages)
+        return self.head(taken)
+
+    def in_language(self, language: str) -> Side:
+        """The same for texts of one language alone, with its mean in the head."""
+        if self.means is None or self.head is None:
+            return self
+        return replace(self, head=self.means.folded(self.head, language), means=None)
 
     def save_tower(self, folder: Path) -> None:
         """Write the tower into `folder` if its reference says that it lives there (`./...`).
@@ -117,7 +153,7 @@ class SpaceTower(Tower):
 
     def __init__(self, side: Side) -> None:
         self.side = side
-        self.modality, self.uses_language = side.tower.modality, side.tower.uses_language
+        self.modality, self.uses_language = side.tower.modality, side.uses_language
         self.dim = side.dim
         self.space_id = side.space_id
         self.fingerprint = side.space_id
@@ -145,4 +181,4 @@ class SpaceTower(Tower):
                 hint="ask the tower itself for what is in front of its projection",
             )
         raw = self.side.tower.encode(items, languages=languages, output=self.side.output)
-        return unit(self.side.through_head(raw)) if len(raw) else raw
+        return unit(self.side.through_head(raw, languages=languages)) if len(raw) else raw

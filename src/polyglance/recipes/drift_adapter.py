@@ -136,9 +136,7 @@ def fit_low_rank(
     torch.manual_seed(config.seed)
     head = linear.LowRankHead(pairs.x.shape[1], pairs.y.shape[1], rank=config.rank)
     if config.start == "ridge":
-        solution, _ = closed_form.best_ridge(
-            pairs.x, pairs.y, dev_x=pairs.dev_x, dev_y=pairs.dev_y, penalties=START_PENALTIES
-        )
+        solution, _ = english_text.Judge(pairs).best_ridge(START_PENALTIES)
         head.start_from(solution)
     start = f"ridge map of {pairs.data_id}" if config.start == "ridge" else None
     return _descended(head, pairs, config, run=run, start=start, started=started, label="low-rank")
@@ -194,7 +192,8 @@ def _descended(
     label: str,
 ) -> english_text.Fitted:
     """Train a head on squared differences; the dev split is looked at after each epoch."""
-    x, y, dev_x = map(torch.from_numpy, (pairs.x, pairs.y, pairs.dev_x))
+    x, y = map(torch.from_numpy, (pairs.x, pairs.y))
+    judge = english_text.Judge(pairs)
     steps_an_epoch = -(-len(x) // config.batch_size)
 
     def step(rows: Tensor) -> Terms:
@@ -210,17 +209,18 @@ def _descended(
             weight_decay=config.weight_decay,
             validate_every=steps_an_epoch,
         ),
-        validate=lambda: english_text.dev_score(head(dev_x).numpy(), pairs),
+        validate=lambda: judge.score(lambda rows: head(torch.from_numpy(rows)).numpy()),
         run=run and run.about(config=asdict(config), data=pairs.data_id or None, start=start),
         label=label,
     )
+    seconds = time.perf_counter() - started
+    fitted = head.fold()
     facts = {
         "num_steps": report.num_steps,
-        "dev_hit_rate_at_1": report.best_score,
+        **judge.facts(fitted),
         "best_step": report.best_step,
     }
-    seconds = time.perf_counter() - started
-    return english_text.Fitted(head.fold(), linear.count_parameters(head), seconds, facts)
+    return english_text.Fitted(fitted, linear.count_parameters(head), seconds, facts)
 
 
 # Each config names its adapter.
@@ -237,6 +237,7 @@ def train(
     teacher: DualEncoder,
     tower: Side,
     config: Any,
+    unpaired: Sequence[tuple[str, str]] = (),
     cache: VectorCache | None = None,
     run: training.RunFolder | None = None,
 ) -> LanguagePack:
@@ -247,6 +248,7 @@ def train(
         teacher: The dual encoder that learns languages.
         tower: A multilingual text tower.
         config: One of `FITS`.
+        unpaired: Language ids and texts that nobody paired: where each language lies.
         cache: Keeps what the towers gave.
         run: Where checkpoints and logs go.
 
@@ -262,4 +264,5 @@ def train(
         tower=tower,
         config=config,
         cache=cache,
+        unpaired=unpaired,
     )

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from polyglance import errors, training
 from polyglance.encoding.texts import VectorCache
-from polyglance.heads import closed_form, linear
+from polyglance.heads import linear
 from polyglance.losses import Terms, regression
 from polyglance.losses.m2m import m2m
 from polyglance.model.dual_encoder import DualEncoder
@@ -65,7 +65,8 @@ class M2MConfig:
         weight_decay: Decoupled decay of the layers' matrices; biases have none.
         num_warmup_steps: Steps of linear warm-up.
         clip_norm: Largest gradient norm; none leaves gradients as they are.
-        dev_fraction: Share of the texts that chooses the epoch.
+        dev_fraction: Share of the texts that chooses the epoch; with unpaired text of other
+            languages by how well that is carried.
         head_input: Whether the head takes the tower's vectors raw or at length one.
         precision: What products are computed in; the weights are float32 in any case.
         seed: Fixes split, start and order.
@@ -181,17 +182,17 @@ def fit(
             hint="call polyglance.generation.m2m.fit, which makes such a head",
         )
     started = time.perf_counter()
-    head = _start_head(pairs, config)
+    judge = english_text.Judge(pairs)
+    head = _start_head(pairs, config, judge)
     start = f"ridge map of {pairs.data_id}" if config.start == "ridge" else None
     objective = _objective(config)
     x, y = torch.from_numpy(pairs.x), torch.from_numpy(pairs.y)
-    dev_x = torch.from_numpy(pairs.dev_x)
 
     def step(rows: Tensor) -> Terms:
         return objective(functional.normalize(head(x[rows]), dim=1), y[rows])
 
     def validate() -> float:
-        return english_text.dev_score(head(dev_x).numpy(), pairs)
+        return judge.score(lambda rows: head(torch.from_numpy(rows)).numpy())
 
     report = descend(
         head,
@@ -201,13 +202,14 @@ def fit(
         validate=validate,
         run=run and run.about(config=asdict(config), data=pairs.data_id or None, start=start),
     )
+    seconds = time.perf_counter() - started
+    fitted = head.fold()
     facts = {
         "num_steps": report.num_steps,
-        "dev_hit_rate_at_1": report.best_score,
+        **judge.facts(fitted),
         "best_step": report.best_step,
     }
-    seconds = time.perf_counter() - started
-    return english_text.Fitted(head.fold(), linear.count_parameters(head), seconds, facts)
+    return english_text.Fitted(fitted, linear.count_parameters(head), seconds, facts)
 
 
 def train(
@@ -216,6 +218,7 @@ def train(
     teacher: DualEncoder,
     tower: Side,
     config: M2MConfig,
+    unpaired: Sequence[tuple[str, str]] = (),
     cache: VectorCache | None = None,
     run: training.RunFolder | None = None,
 ) -> LanguagePack:
@@ -226,6 +229,7 @@ def train(
         teacher: The dual encoder that learns languages.
         tower: A multilingual text tower.
         config: Settings, for retrieval.
+        unpaired: Language ids and texts that nobody paired: where each language lies.
         cache: Keeps what the towers gave.
         run: Where checkpoints and logs go.
 
@@ -240,6 +244,7 @@ def train(
         tower=tower,
         config=config,
         cache=cache,
+        unpaired=unpaired,
     )
 
 
@@ -295,13 +300,13 @@ def new_head(dim_in: int, dim_out: int, config: M2MConfig) -> linear.LinearHead:
     )
 
 
-def _start_head(pairs: english_text.EncodedPairs, config: M2MConfig) -> linear.LinearHead:
+def _start_head(
+    pairs: english_text.EncodedPairs, config: M2MConfig, judge: english_text.Judge
+) -> linear.LinearHead:
     torch.manual_seed(config.seed)
     head = new_head(pairs.x.shape[1], pairs.y.shape[1], config)
     if config.start == "ridge":
-        solution, _ = closed_form.best_ridge(
-            pairs.x, pairs.y, dev_x=pairs.dev_x, dev_y=pairs.dev_y, penalties=START_PENALTIES
-        )
+        solution, _ = judge.best_ridge(START_PENALTIES)
         head.start_from(solution)
     return head
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from polyglance.encoding.texts import VectorCache
-from polyglance.heads import closed_form
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import HeadInput, Side
@@ -23,7 +22,8 @@ class RidgeConfig:
     """Settings of `ridge`.
 
     Attributes:
-        penalties: Tried on the dev split, in units of the inputs' mean variance.
+        penalties: Tried on the dev split, in units of the inputs' mean variance. Unpaired text of
+            other languages chooses by how well it is carried, where there is some.
         dev_fraction: Share of the texts that chooses the penalty.
         head_input: Whether the map takes the tower's vectors raw or at length one.
         seed: Fixes the dev split.
@@ -41,14 +41,10 @@ class RidgeConfig:
 def fit(pairs: english_text.EncodedPairs, config: RidgeConfig) -> english_text.Fitted:
     """Solve for the map; the whole fit is two matrix products and one eigendecomposition."""
     started = time.perf_counter()
-    solution, penalty = closed_form.best_ridge(
-        pairs.x, pairs.y, dev_x=pairs.dev_x, dev_y=pairs.dev_y, penalties=config.penalties
-    )
+    judge = english_text.Judge(pairs)
+    solution, penalty = judge.best_ridge(config.penalties)
     seconds = time.perf_counter() - started
-    facts = {
-        "penalty": penalty,
-        "dev_hit_rate_at_1": english_text.dev_score(solution(pairs.dev_x), pairs),
-    }
+    facts = {"penalty": penalty, **judge.facts(solution)}
     return english_text.Fitted(solution, solution.weight.size + solution.bias.size, seconds, facts)
 
 
@@ -58,6 +54,7 @@ def train(
     teacher: DualEncoder,
     tower: Side,
     config: RidgeConfig,
+    unpaired: Sequence[tuple[str, str]] = (),
     cache: VectorCache | None = None,
 ) -> LanguagePack:
     """English texts in, a language pack out.
@@ -67,6 +64,7 @@ def train(
         teacher: The dual encoder that learns languages.
         tower: A multilingual text tower.
         config: Settings.
+        unpaired: Language ids and texts that nobody paired: where each language lies.
         cache: Keeps what the towers gave.
     """
     return english_text.train_pack(
@@ -77,4 +75,5 @@ def train(
         tower=tower,
         config=config,
         cache=cache,
+        unpaired=unpaired,
     )

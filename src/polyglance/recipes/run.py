@@ -153,6 +153,8 @@ def _languages_of(recipe: Recipe, fit: TrainingData, tower: Side | None) -> list
         count.update(name for p in fit.translations for name in (p.language_a, p.language_b))
     if "image_text" in taken and fit.image_text is not None:
         count.update(fit.image_text.caption_languages)
+    if "unpaired" in taken:
+        count.update(language for language, _ in fit.unpaired)
     if "banks" in taken and fit.banks is not None:
         count.update(fit.banks.languages)
     learnt = [name for name, n in count.items() if n >= LEAST_TEXTS_A_LANGUAGE]

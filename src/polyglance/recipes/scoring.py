@@ -169,13 +169,12 @@ def _answers(
     """Ask in one language; None where the text side cannot be asked these texts."""
     if side.lacking(texts):
         return None  # precomputed vectors, and not of these texts
+    spoken = [language] * len(texts)
     try:
-        raw = text_vectors(
-            texts, side.tower, languages=[language] * len(texts), cache=cache, output=side.output
-        )
+        raw = text_vectors(texts, side.tower, languages=spoken, cache=cache, output=side.output)
     except errors.TowerLacksLanguageError:
         return None
-    said = unit(side.through_head(raw))  # (N, D)
+    said = unit(side.through_head(raw, languages=spoken))  # (N, D)
     hits = retrieval.hit_rates_at_k(said, candidates, relevance=right, ks=(TOP,))[TOP]
     return Answers(hit_rate=float(hits.mean()), best=(said @ candidates.T).max(axis=1).tolist())
 

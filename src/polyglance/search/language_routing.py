@@ -68,7 +68,7 @@ class TextEncoder:
     def uses_language(self) -> bool:
         """Whether the language changes the vector; to know it of the teacher loads its tower."""
         side = self._router.load_teacher() if self.pack is None else self.pack.side
-        return side.tower.uses_language
+        return side.uses_language
 
     @property
     def a_language(self) -> str | None:

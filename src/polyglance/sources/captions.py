@@ -316,10 +316,10 @@ def read_caption_rows(path: Path, *, set_aside: SetAside | None = None) -> list[
 def read_texts_by_language(
     path: Path, *, set_aside: SetAside | None = None
 ) -> list[tuple[str, str]]:
-    """Texts that belong to nothing: a table with the columns `language` and `text`.
+    """Texts that belong to nothing: a table with the columns `language` and `text`, or files.
 
     Args:
-        path: The table, tab-separated.
+        path: The table, tab-separated; or a folder of files as `deu_Latn.txt`, a text a line.
         set_aside: As for `read_parallel_table`.
 
     Returns:
@@ -328,7 +328,25 @@ def read_texts_by_language(
     Raises:
         InputError, LanguageError: As `read_parallel_table`.
     """
-    return [(language, text) for language, text in _by_language(path, ("text",), set_aside)]
+    if not path.is_dir():
+        return [(language, text) for language, text in _by_language(path, ("text",), set_aside)]
+    named = [(file.stem, file) for file in sorted(path.glob("*.txt"))]
+    files = language_files.by_language(named, dataset=None, folder=path)
+    if not files.paths:
+        raise errors.InputError(
+            f"{path} holds no file as de.txt or deu_Latn.txt, with a text a line",
+            hint="call each file by its language, or give a table with language and text",
+        )
+    for one in files.set_aside:
+        if set_aside is None:
+            raise errors.LanguageError(f"{path}: {one.id}: {one.reason}", hint="rename the file")
+        set_aside(one)
+    return [
+        (language, line)
+        for language, file in files.paths.items()
+        for line in read_lines(file)
+        if line.strip()
+    ]
 
 
 def _by_language(

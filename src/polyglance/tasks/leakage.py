@@ -198,6 +198,7 @@ def _without(
         related=kept(training_data.related),
         image_text=data,
         banks=banks,
+        unpaired=[one for one in training_data.unpaired if not leaks(*one)],
     )
 
 
@@ -217,6 +218,7 @@ def _training_texts(training_data: TrainingData) -> Iterable[Text]:
         yield pair.language_b, pair.text_b
     if training_data.image_text is not None:
         yield from ((c.language, c.text) for c in training_data.image_text.captions)
+    yield from training_data.unpaired
     if training_data.banks is not None:
         yield from zip(training_data.banks.languages, training_data.banks.texts, strict=True)
 

@@ -6,7 +6,7 @@ Legend: N training rows, M dev rows, D_in width of the multilingual tower, D of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 
 from polyglance import errors
 from polyglance.encoding.texts import VectorCache, text_vectors
-from polyglance.heads.affine import Head
+from polyglance.heads import closed_form
+from polyglance.heads.affine import AffineMap, Head
 from polyglance.languages.registry import ENGLISH
 from polyglance.metrics import retrieval
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.new_pack import new_pack
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import HeadInput, Side
+from polyglance.recipes.data.transfer import Map, transfer_test
+from polyglance.recipes.data.unpaired_text import UnpairedVectors, encode_unpaired
 from polyglance.storage import digests
 from polyglance.vectors import Vectors, unit
 
@@ -42,6 +45,7 @@ class EncodedPairs:
         num_repeated: Texts left out because they came twice.
         data_id: Fingerprint of the texts and of both towers. Not of the vectors: these change in
             their last bits when a cache is made anew, and a run must be resumed in spite of it.
+        unpaired: Texts of other languages that nobody paired, and the means of these.
     """
 
     x: Vectors
@@ -51,6 +55,7 @@ class EncodedPairs:
     head_input: HeadInput
     num_repeated: int
     data_id: str = ""
+    unpaired: UnpairedVectors = field(default_factory=UnpairedVectors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +120,7 @@ def encode_pairs(
     dev_fraction: float,
     seed: int,
     head_input: HeadInput = "unit",
+    unpaired: Sequence[tuple[str, str]] = (),
     cache: VectorCache | None = None,
 ) -> EncodedPairs:
     """Encode English texts with both towers and set a dev split aside.
@@ -126,6 +132,7 @@ def encode_pairs(
         dev_fraction: Share of the texts that choose and do not fit, in (0, 0.5].
         seed: Fixes the split.
         head_input: Whether the map takes raw vectors or unit ones.
+        unpaired: Language ids and texts that nobody paired.
         cache: Keeps what the towers gave.
 
     Raises:
@@ -145,7 +152,12 @@ def encode_pairs(
         y[dev],
         head_input,
         split.num_repeated,
-        data_id(split.texts, tower.tower.fingerprint, teacher.text.space_id),
+        data_id(
+            [*split.texts, *(part for said in unpaired for part in said)],
+            tower.tower.fingerprint,
+            teacher.text.space_id,
+        ),
+        encode_unpaired(unpaired, tower=tower, english=x[fit], head_input=head_input, cache=cache),
     )
 
 
@@ -162,15 +174,55 @@ def shuffled(pairs: EncodedPairs, *, seed: int) -> EncodedPairs:
     """
     order = np.random.default_rng(seed).permutation(len(pairs.y))
     dev_order = np.random.default_rng(seed + 1).permutation(len(pairs.dev_y))
-    return EncodedPairs(
-        pairs.x,
-        pairs.y[order],
-        pairs.dev_x,
-        pairs.dev_y[dev_order],
-        pairs.head_input,
-        pairs.num_repeated,
-        f"{pairs.data_id}, shuffled by {seed}",
+    return replace(
+        pairs,
+        y=pairs.y[order],
+        dev_y=pairs.dev_y[dev_order],
+        data_id=f"{pairs.data_id}, shuffled by {seed}",
     )
+
+
+class Judge:
+    """What chooses among maps: unpaired text of other languages where there is some, else English.
+
+    Args:
+        pairs: Dev texts and unpaired text.
+    """
+
+    def __init__(self, pairs: EncodedPairs) -> None:
+        self._pairs = pairs
+        self._test = transfer_test(
+            pairs.unpaired.vectors, english=pairs.x, dev_x=pairs.dev_x, dev_y=pairs.dev_y
+        )
+
+    def score(self, fitted: Map) -> float:
+        """Hit rate at 1 of dev texts, disturbed as other languages are where that is known."""
+        if self._test is not None:
+            return self._test.score(fitted)
+        return dev_score(fitted(self._pairs.dev_x), self._pairs)
+
+    def best_ridge(self, penalties: Sequence[float]) -> tuple[AffineMap, float]:
+        """The ridge map and its penalty; where English chooses, by mean cosine.
+
+        Args:
+            penalties: Candidates, each above zero.
+        """
+        pairs = self._pairs
+        return closed_form.best_ridge(
+            pairs.x,
+            pairs.y,
+            dev_x=pairs.dev_x,
+            dev_y=pairs.dev_y,
+            penalties=penalties,
+            score=None if self._test is None else self._test.score,
+        )
+
+    def facts(self, fitted: Map) -> dict[str, float]:
+        """The dev scores of what was chosen, for a pack's manifest."""
+        found = {"dev_hit_rate_at_1": dev_score(fitted(self._pairs.dev_x), self._pairs)}
+        if self._test is not None:
+            found["transfer_hit_rate_at_1"] = self._test.score(fitted)
+        return found
 
 
 def dev_score(mapped: Vectors, pairs: EncodedPairs) -> float:
@@ -208,6 +260,7 @@ def train_pack(
     tower: Side,
     config: MapConfig,
     cache: VectorCache | None,
+    unpaired: Sequence[tuple[str, str]] = (),
 ) -> LanguagePack:
     """English texts in, a language pack out, by whichever way to fit the map.
 
@@ -219,6 +272,7 @@ def train_pack(
         tower: A multilingual text tower.
         config: The recipe's config, a dataclass.
         cache: Keeps what the towers gave.
+        unpaired: Language ids and texts that nobody paired; see `encode_unpaired`.
     """
     pairs = encode_pairs(
         texts,
@@ -227,6 +281,7 @@ def train_pack(
         dev_fraction=config.dev_fraction,
         seed=config.seed,
         head_input=config.head_input,
+        unpaired=unpaired,
         cache=cache,
     )
     return make_pack(recipe, fit(pairs), pairs=pairs, teacher=teacher, tower=tower, config=config)
@@ -244,7 +299,13 @@ def make_pack(
     """Put a fitted map behind its tower."""
     return new_pack(
         recipe,
-        Side(tower.tower, tower.reference, fitted.map, pairs.head_input),
+        Side(
+            tower.tower,
+            tower.reference,
+            fitted.map,
+            pairs.head_input,
+            means=pairs.unpaired.means,
+        ),
         teacher=teacher,
         config=config,
         data={
@@ -252,6 +313,7 @@ def make_pack(
             "num_texts": len(pairs.x),
             "num_dev_texts": len(pairs.dev_x),
             "num_repeated_texts_left_out": pairs.num_repeated,
+            **pairs.unpaired.facts,
             **fitted.facts,
         },
         num_trainable_parameters=fitted.num_trainable_parameters,

@@ -267,7 +267,19 @@ def _without(training_data: TrainingData, asked: set[Spoken]) -> tuple[TrainingD
         num_before = len(banks.texts)
         banks = banks.with_texts(lambda language, text: (language, normal_form(text)) not in asked)
         num_aside += num_before - len(banks.texts)
-    kept = replace(training_data, related=related, translations=translations, banks=banks)
+    unpaired = [
+        (language, text)
+        for language, text in training_data.unpaired
+        if (language, normal_form(text)) not in asked
+    ]
+    num_aside += len(training_data.unpaired) - len(unpaired)
+    kept = replace(
+        training_data,
+        related=related,
+        translations=translations,
+        banks=banks,
+        unpaired=unpaired,
+    )
     return kept, num_aside
 
 

@@ -26,6 +26,7 @@ class TrainingData:
         related: English texts and what only belongs to them, as keywords do.
         image_text: Contents and what is said of them.
         banks: Images and texts that nobody paired.
+        unpaired: Language ids and texts that belong to nothing: where each language lies.
         files: By content id where it lies, for what learns from the images themselves.
     """
 
@@ -35,6 +36,7 @@ class TrainingData:
     related: Sequence[Pair] = ()
     image_text: ImageText | None = None
     banks: Banks | None = None
+    unpaired: Sequence[tuple[str, str]] = ()
     files: Mapping[str, MediaFile] | None = None
 
     def fingerprint(self) -> str:
@@ -50,7 +52,7 @@ class TrainingData:
 # A digest names fields as they were called when the first was kept.
 FIRST_NAMES = {"item_id": "content_id", "item_ids": "content_ids"}
 # Fields that came since; where they are empty, a digest is what it was.
-LATER_FIELDS = ("translations", "files")
+LATER_FIELDS = ("translations", "files", "unpaired")
 
 
 def _parts(value: Any) -> Iterator[str | bytes | NDArray[Any]]:
