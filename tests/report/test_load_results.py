@@ -186,6 +186,22 @@ def test_a_command_says_which_prompts_and_not_two_hundred_languages(tmp_path):
     ]
 
 
+def test_a_command_says_which_captions_ask_and_takes_no_references_for_prompts(tmp_path):
+    path = tmp_path / "asked.jsonl"
+    (row,) = fake_results(num_languages=1, models=("m",), task="xm3600")[:1]
+    policies = [replace(row, caption_policy=policy) for policy in ("first", "all")]
+    topics = {"task": "mvl-sib", "metric": "accuracy", "caption_policy": "none"}
+    topics |= {"values": {"accuracy": 0.5}, "intervals": {}}
+    schema.append_results(
+        path, [*policies, *(replace(row, **topics, variant=f"{n} references") for n in (3, 5))]
+    )
+    end = f"--language eng_Latn --out {path}"
+    assert load_results.commands(load_results.gather([path])) == [
+        f"polyglance eval m --task xm3600 --captions first --captions all {end}",
+        f"polyglance eval m --task mvl-sib {end}",
+    ]
+
+
 def test_the_command_writes_page_markdown_and_csv(good, tmp_path, monkeypatch):
     monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("vl_convert.javascript_bundle", lambda *_: "window.vegaEmbed = null")

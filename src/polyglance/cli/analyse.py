@@ -63,7 +63,6 @@ def command(
     options.claim(out, "ANALYSIS", force=force)
     options.claim_cache()
     import json
-    import sys
     from typing import get_args
 
     from polyglance import errors
@@ -84,7 +83,7 @@ def command(
     chosen = options.language_ids(languages)
     _require_few(chosen or ())
     loaded = get_task(task).load(data, chosen)
-    facts = {"commands": [" ".join(["polyglance", *sys.argv[1:]])]}
+    facts = {"commands": [options.as_typed()]}
     found: PackAnalysis | ClassAnalysis
     if isinstance(loaded, ClassificationData):
         if beside:

@@ -14,10 +14,13 @@ from typing import Any
 
 from polyglance import __version__, errors
 from polyglance.languages import encoder_languages, registry
+from polyglance.metrics.relevance import CAPTION_POLICIES
 from polyglance.results import exchange, schema
 from polyglance.results.repeated import Distinct
 from polyglance.results.schema import Result
 from polyglance.storage import made_files
+from polyglance.tasks import TASKS
+from polyglance.tasks.classification import VARIANTS
 
 # A command names its languages where they are no more than that; else it measures all.
 MOST_NAMED_LANGUAGES = 12
@@ -96,13 +99,22 @@ def commands(gathered: Gathered) -> list[str]:
         for (model, pack, task), members in by_run.items():
             words = ["polyglance", "eval", model, *(["--pack", pack] if pack else [])]
             words += ["--task", task]
-            for variant in dict.fromkeys(row.variant for row in members if row.variant):
-                words += ["--prompts", variant]
+            words += _options(task, members)
             measured = dict.fromkeys(row.language for row in members)
             if len(measured) <= MOST_NAMED_LANGUAGES:
                 words += [word for language in measured for word in ("--language", language)]
             made.append(shlex.join([*words, "--out", str(path)]))
     return made
+
+
+def _options(task: str, rows: Sequence[Result]) -> list[str]:
+    """What `eval` does not do by itself: which prompts ask, and which captions."""
+    prompts = [one for one in dict.fromkeys(row.variant for row in rows) if one in VARIANTS]
+    policies = list(dict.fromkeys(row.caption_policy for row in rows))
+    if (task in TASKS and policies == [TASKS[task].policy]) or set(policies) - {*CAPTION_POLICIES}:
+        policies = []
+    given = (("--prompts", prompts), ("--captions", policies))
+    return [word for option, values in given for one in values for word in (option, one)]
 
 
 def facts(gathered: Gathered) -> dict[str, Any]:
