@@ -23,8 +23,8 @@ HELP = """Look into a pack: maps, cosines, its head, accuracy by number of class
 On a retrieval task: maps of texts, cosines of pairs (beside those of other
 models: --beside), the head, paraphrases. On a classification task, with a
 pack or without: maps of images by class, raw and projected, and accuracy
-against the number of classes. Leaves analysis.json and analysis.html in --out.
-Takes up to seven languages: as many as colours can be told apart.
+against the number of classes. Leaves analysis.json and analysis.html in
+--out. Takes up to seven languages: as many as colours can be told apart.
 """
 
 MOST_LANGUAGES = 7
@@ -264,7 +264,7 @@ def _print(found: PackAnalysis) -> None:
     for language, row in found.languages.items():
         for name, matrix in row.beside.items():
             typer.echo(
-                f"{language}, {name}: pairs less others {matrix.gap:.2f}, pair first "
+                f"{language}, {name}: pairs less others {matrix.gap:z.2f}, pair first "
                 f"{matrix.pairs_first:.0%}"
             )
 

@@ -15,6 +15,7 @@ from typing import Any
 from polyglance import __version__, errors
 from polyglance.languages import encoder_languages, registry
 from polyglance.metrics.relevance import CAPTION_POLICIES
+from polyglance.records import Quarantined
 from polyglance.results import exchange, schema
 from polyglance.results.repeated import Distinct
 from polyglance.results.schema import Result
@@ -128,6 +129,12 @@ def facts(gathered: Gathered) -> dict[str, Any]:
         "files": {str(path): f"{len(rows):,} results" for path, rows in gathered.by_file.items()},
         "versions where this report was written": versions,
     }
+
+
+def with_set_aside(gathered: Gathered, more: Sequence[Quarantined]) -> Gathered:
+    """The same results, with what else was set aside."""
+    said = (f"{one.id}: {one.reason}" for one in more)
+    return replace(gathered, set_aside=(*gathered.set_aside, *said))
 
 
 def notes(gathered: Gathered) -> list[str]:
