@@ -274,5 +274,11 @@ def test_a_name_that_two_fingerprints_share_is_no_old_name(good, tmp_path):
     gathered = load_results.gather([good, other])
     with pytest.raises(errors.ConfigError, match="'hf:a/b' means 2 models"):
         load_results.renamed(gathered, ["hf:a/b=x"])
+    texts = [replace(row, model_id="f" * 32, task="of texts alone") for row in ROWS]
+    other.unlink()
+    schema.append_results(other, texts)
+    found, said = load_results.renamed(load_results.gather([good, other]), ["hf:a/b=x"])
+    assert {row.called for row in found.rows} == {"x", "hf:a/b + packs/c d"}
+    assert len(said) == 2
     found, said = load_results.renamed(gathered, ["hf:a/b + packs/c d=x"][:0])
     assert (found, said) == (gathered, [])

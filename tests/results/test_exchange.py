@@ -242,6 +242,20 @@ def test_one_bad_file_is_named_and_the_others_are_used(content, said, tmp_path):
     assert said in failed[0].message
 
 
+@pytest.mark.parametrize("form", ["mteb", "clip-benchmark"])
+def test_models_with_names_longer_than_a_file_may_have(form, tmp_path):
+    folder = "/" + "/".join(["modèles", "x" * 80, "y" * 80, "z" * 80])
+    rows = [
+        result(model=folder + end, language=tag) for end in "12" for tag in ("deu_Latn", "eng_Latn")
+    ]
+    exchange.write(rows, form, path=tmp_path / "out")
+    read, failed = exchange.read([tmp_path / "out"])
+    assert failed == []
+    assert sorted((row.model, row.language) for row in read) == sorted(
+        (row.model, row.language) for row in rows
+    )
+
+
 def test_what_cannot_be_written(tmp_path):
     with pytest.raises(errors.ResultError, match="no place for any of these 1"):
         exchange.write([ALIKE], "clip-benchmark", path=tmp_path)

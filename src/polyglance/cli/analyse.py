@@ -278,6 +278,8 @@ def _print_classes(found: ClassAnalysis) -> None:
                 f"nearest ten images, {word}: {share.mean:.0%} [{share.low:.0%}, {share.high:.0%}] "
                 f"of the same class (chance {plane.same_class_by_chance:.0%})"
             )
+    if not found.curves:
+        typer.echo("no accuracy against the number of classes: they are too few, or it is level")
     for language, both in found.curves.items():
         for word, curve in zip(("alone", "with the pack"), both, strict=True):
             if curve is not None:

@@ -153,7 +153,7 @@ def renamed(gathered: Gathered, renames: Sequence[str]) -> tuple[Gathered, list[
         The results, and a sentence for each new name that says what it was.
 
     Raises:
-        ConfigError: For another form, or an OLD that means no model or several.
+        ConfigError: For another form, or an OLD that means no model or several of one task.
     """
     models = dict.fromkeys((row.called, row.model_id) for row in gathered.rows)
     new_names: dict[tuple[str, str], str] = {}
@@ -167,14 +167,14 @@ def renamed(gathered: Gathered, renames: Sequence[str]) -> tuple[Gathered, list[
             )
         meant = [model for model in models if model[0] == old]
         meant = meant or [model for model in models if model[1].startswith(old)]
-        if len(meant) != 1:
+        if len(meant) != 1 and not _never_meet(meant, gathered.rows):
             listed = "; ".join(f"{name} ({id_[:12]})" for name, id_ in (meant or models))
             raise errors.ConfigError(
                 f"--rename {rename}: {old!r} means {len(meant) or 'no'} models; there are {listed}",
                 hint="say how the fingerprint of one of them begins: "
                 f"--rename {next(iter(meant or models))[1][:12]}=NAME",
             )
-        new_names[meant[0]] = new
+        new_names |= dict.fromkeys(meant, new)
     by_file = {
         path: [
             replace(row, model=new_names[who], pack="")
@@ -186,6 +186,12 @@ def renamed(gathered: Gathered, renames: Sequence[str]) -> tuple[Gathered, list[
     }
     said = [f"{new} is {old} ({id_[:12]})" for (old, id_), new in new_names.items()]
     return replace(gathered, by_file=by_file), said
+
+
+def _never_meet(models: Sequence[tuple[str, str]], rows: Sequence[Result]) -> bool:
+    """Whether models of a name share no task: one model has a fingerprint for texts alone."""
+    tasks = [{row.task for row in rows if (row.called, row.model_id) == who} for who in models]
+    return bool(tasks) and len(set().union(*tasks)) == sum(map(len, tasks))
 
 
 def lists(given: Sequence[str], gathered: Gathered) -> dict[str, frozenset[str]]:
