@@ -61,7 +61,8 @@ def multi30k_files(folder: Path, split: str) -> tuple[Path, Path]:
 
 def _inside(folder: Path, *places: str) -> Path:
     """The first of these places in a folder that is there, else the folder itself."""
-    return next((folder / name for name in places if (folder / name).is_dir()), folder)
+    inside = (Path(folder) / name for name in places)
+    return next((place for place in inside if place.is_dir()), Path(folder))
 
 
 def read_all_captions(
