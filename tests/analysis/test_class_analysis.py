@@ -15,6 +15,7 @@ from polyglance.model.side import Side
 from polyglance.recipes import uclip
 from polyglance.recipes.data import pseudo_pairs
 from polyglance.records import LabelSet, PromptSet
+from polyglance.report import class_page
 from polyglance.tasks.classification import ClassificationData
 
 pytest.importorskip("sklearn")
@@ -114,6 +115,16 @@ def test_what_a_content_head_makes_of_images_is_mapped_too(teacher, contents):
     assert found.projected.same_class_by_chance == found.raw.same_class_by_chance
 
 
+def test_too_few_classes_for_a_curve_are_told(teacher, contents, tmp_path):
+    few = task(labels={who: LabelSet(who, (0, 1, 2), PHRASES[:3]) for who in LANGUAGES})
+    found = analysed(teacher, contents, data=few)
+    assert found.curves == {}
+    page = class_page.write_class_analysis(tmp_path / "p.html", found, title="t", facts={})
+    text = page.read_text("utf-8")
+    assert "0 languages" not in text
+    assert "There is no accuracy against the number of classes: they are too few" in text
+
+
 def test_what_cannot_be_analysed(teacher, contents):
     with pytest.raises(errors.LanguageError, match="fra_Latn"):
         class_analysis.analyse(
@@ -123,8 +134,6 @@ def test_what_cannot_be_analysed(teacher, contents):
             contents_of=lambda _: contents,
             languages=["fra_Latn"],
         )
-    few = task(labels={who: LabelSet(who, (0, 1, 2), PHRASES[:3]) for who in LANGUAGES})
-    assert analysed(teacher, contents, data=few).curves == {}
 
 
 @pytest.fixture

@@ -132,20 +132,22 @@ def test_compare_prints_the_comparison_and_what_to_take(
     argv = ("compare", "--model", model_folder, "--tower", "fake:multilingual", "--text", english)
     argv += ("--task", "xtd10", "--data", data, "--task-images", picture_folder, "--seeds", 1)
     argv += ("--recipes", "ridge,distill", "--set", "ridge.head_input=unit")
-    code, _, err = run(*argv, "--out", tmp_path / "ladder")
+    code, _, err = run(*argv, "--out", tmp_path / "what is best")
     assert code == 2
     assert "xtd10: 72 texts as they stand" in err
     argv += ("--leakage", "allow")
-    code, out, err = run(*argv, "--out", tmp_path / "ladder")
+    code, out, err = run(*argv, "--out", tmp_path / "what is best")
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines()[:8])) <= 80
     assert "left out: distill: distill learns from parallel text" in out
     assert "learnt from and in xtd10 as well: 72 texts (allow)" in out
     assert out.splitlines()[-1].startswith("Take ridge")
-    written = json.loads((tmp_path / "ladder" / "compare.json").read_text())
+    written = json.loads((tmp_path / "what is best" / "compare.json").read_text())
     assert [entry["name"] for entry in written["entries"]] == ["teacher", "ridge"]
-    assert (tmp_path / "ladder" / "report.html").is_file()
-    code, _, err = run(*argv, "--out", tmp_path / "ladder", "--set", "seed=3")
+    page = (tmp_path / "what is best" / "report.html").read_text(encoding="utf-8")
+    assert f"<code>polyglance compare --model {model_folder} --tower" in page
+    assert f"--out &#39;{tmp_path / 'what is best'}&#39;</code>" in page
+    code, _, err = run(*argv, "--out", tmp_path / "what is best", "--set", "seed=3")
     assert "the form is recipe.field=value" in err
 
 

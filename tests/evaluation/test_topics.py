@@ -1,5 +1,7 @@
 """Topic matching is scored as a loop does it: right where vectors are topics, else at chance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,21 @@ def measured(vector_of, contents):
         lambda texts: [vector_of(text) for text in texts], model_id="m"
     )
     return evaluation.evaluate(encoder, data(), contents=contents, name="m", model_id="m")
+
+
+def test_a_language_with_too_little_to_ask_is_told():
+    few = replace(data(), sentences={"deu_Latn": [Sentence(0, "travel", "eine Reise")]})
+    aside = []
+    rows = evaluation.evaluate(
+        evaluation.FunctionEncoder(lambda texts: [[1.0, 0.0] for _ in texts], model_id="m"),
+        few,
+        contents=np.tile([1.0, 0.0], (70, 1)).astype(np.float32),
+        name="m",
+        model_id="m",
+        set_aside=aside.append,
+    )
+    assert rows == []
+    assert [(one.id, one.reason) for one in aside] == [("deu_Latn", evaluation.NOTHING_TO_ASK)]
 
 
 def one_hot(name):

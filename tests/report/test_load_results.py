@@ -186,6 +186,22 @@ def test_a_command_says_which_prompts_and_not_two_hundred_languages(tmp_path):
     ]
 
 
+def test_a_command_says_which_captions_ask_and_takes_no_references_for_prompts(tmp_path):
+    path = tmp_path / "asked.jsonl"
+    (row,) = fake_results(num_languages=1, models=("m",), task="xm3600")[:1]
+    policies = [replace(row, caption_policy=policy) for policy in ("first", "all")]
+    topics = {"task": "mvl-sib", "metric": "accuracy", "caption_policy": "none"}
+    topics |= {"values": {"accuracy": 0.5}, "intervals": {}}
+    schema.append_results(
+        path, [*policies, *(replace(row, **topics, variant=f"{n} references") for n in (3, 5))]
+    )
+    end = f"--language eng_Latn --out {path}"
+    assert load_results.commands(load_results.gather([path])) == [
+        f"polyglance eval m --task xm3600 --captions first --captions all {end}",
+        f"polyglance eval m --task mvl-sib {end}",
+    ]
+
+
 def test_the_command_writes_page_markdown_and_csv(good, tmp_path, monkeypatch):
     monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("vl_convert.javascript_bundle", lambda *_: "window.vegaEmbed = null")
@@ -258,5 +274,11 @@ def test_a_name_that_two_fingerprints_share_is_no_old_name(good, tmp_path):
     gathered = load_results.gather([good, other])
     with pytest.raises(errors.ConfigError, match="'hf:a/b' means 2 models"):
         load_results.renamed(gathered, ["hf:a/b=x"])
+    texts = [replace(row, model_id="f" * 32, task="of texts alone") for row in ROWS]
+    other.unlink()
+    schema.append_results(other, texts)
+    found, said = load_results.renamed(load_results.gather([good, other]), ["hf:a/b=x"])
+    assert {row.called for row in found.rows} == {"x", "hf:a/b + packs/c d"}
+    assert len(said) == 2
     found, said = load_results.renamed(gathered, ["hf:a/b + packs/c d=x"][:0])
     assert (found, said) == (gathered, [])

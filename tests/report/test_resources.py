@@ -68,5 +68,19 @@ def test_ones_own_counts(tmp_path):
 def test_counts_that_are_none(tmp_path, text, said):
     path = tmp_path / "c.tsv"
     path.write_text(text, "utf-8")
-    with pytest.raises(errors.InputError, match=said):
+    with pytest.raises((errors.InputError, errors.LanguageError), match=said):
         resources.read_counts(path)
+
+
+def test_a_line_that_cannot_be_used_costs_no_other(tmp_path):
+    path, aside = tmp_path / "c.tsv", []
+    path.write_text("language\tn\nde\t1\nzh\t2\nfr\tmany\nhi\t4\n", "utf-8")
+    found = resources.read_counts(path, set_aside=aside.append)
+    assert found == {"n": {"deu_Latn": 1.0, "hin_Deva": 4.0}}
+    assert [one.id for one in aside] == ["c.tsv, line 3", "c.tsv, line 4"]
+    assert "ambiguous language 'zh'" in aside[0].reason
+    with pytest.raises(errors.InputError, match="counts 'n', and so does another"):
+        resources.read_all_counts([path, path], set_aside=aside.append)
+    path.write_text("language\tn\nzh\t2\n", "utf-8")
+    with pytest.raises(errors.InputError, match="no line that can be used"):
+        resources.read_counts(path, set_aside=aside.append)

@@ -72,6 +72,22 @@ def test_what_is_not_comparable_goes_into_sections_of_its_own(changes):
     assert rows[0].kind != rows[1].kind
     made = sections(rows, models=["a", "b"], baseline="a")
     assert [section.models for section in made] == [("a",), ("b",)]
+    assert len(set(tables.section_names(made, modality="image"))) == 2
+
+
+def test_sections_of_one_task_are_called_by_what_differs():
+    rows = [result("a"), result("a", caption_policy="all"), result("a", task="other")]
+    made = sections(rows, models=["a"], baseline="a")
+    names = dict(
+        zip(
+            ((s.task, s.caption_policy) for s in made),
+            tables.section_names(made, modality="image"),
+            strict=True,
+        )
+    )
+    assert names["other", rows[2].caption_policy] == "other"
+    assert names[rows[1].task, "all"] == f"{rows[1].task} (all captions)"
+    assert len(set(names.values())) == 3
 
 
 @given(st.lists(st.sampled_from(ROWS), min_size=1, max_size=60))

@@ -242,21 +242,35 @@ def test_one_bad_file_is_named_and_the_others_are_used(content, said, tmp_path):
     assert said in failed[0].message
 
 
+@pytest.mark.parametrize("form", ["mteb", "clip-benchmark"])
+def test_models_with_names_longer_than_a_file_may_have(form, tmp_path):
+    folder = "/" + "/".join(["modèles", "x" * 80, "y" * 80, "z" * 80])
+    rows = [
+        result(model=folder + end, language=tag) for end in "12" for tag in ("deu_Latn", "eng_Latn")
+    ]
+    exchange.write(rows, form, path=tmp_path / "out")
+    read, failed = exchange.read([tmp_path / "out"])
+    assert failed == []
+    assert sorted((row.model, row.language) for row in read) == sorted(
+        (row.model, row.language) for row in rows
+    )
+
+
 def test_what_cannot_be_written(tmp_path):
     with pytest.raises(errors.ResultError, match="no place for any of these 1"):
         exchange.write([ALIKE], "clip-benchmark", path=tmp_path)
     with pytest.raises(errors.UnknownNameError, match="mtab"):
         exchange.write(ALL, "mtab", path=tmp_path)
-    with pytest.raises(errors.UnavailableError, match="no results at"):
-        exchange.read([tmp_path / "none"])
 
 
 def test_the_command_says_what_it_wrote_and_what_it_left(run, tmp_path):
     exchange.write(ALL, "polyglance", path=tmp_path / "r.jsonl")
     (tmp_path / "bad.json").write_text("{")
-    argv = ("convert", tmp_path / "r.jsonl", tmp_path / "bad.json", "--to", "clip-benchmark-csv")
+    given = [tmp_path / name for name in ("r.jsonl", "bad.json", "none.jsonl")]
+    argv = ("convert", *given, "--to", "clip-benchmark-csv")
     code, out, err = run(*argv, "--out", tmp_path / "t.csv")
     assert code == 0
+    assert f"left out: there are no results at {given[-1]}" in err
     assert "5 results in 1 files" in out
     assert "1 results are of kinds" in out
     assert "intervals" in out

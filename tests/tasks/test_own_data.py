@@ -122,6 +122,7 @@ def test_a_damaged_image_is_named_as_its_row(tmp_path, run, model_folder):
         ({"caption": ["x"]}, "caption does not say its language", "as in caption_en"),
         ({"caption_en": [""]}, "used (own, row 1: caption_en: '' was found", "mend the rows"),
         ({"caption_xyzzy": ["x"]}, "a column of captions is expected", "rename"),
+        ({"caption_xx": ["x"]}, "(own, column caption_xx: unknown language", "rename"),
     ],
 )
 def test_missing_columns_are_named_with_what_there_is(tmp_path, columns, said, hint):

@@ -66,6 +66,13 @@ class TestMulti30k:
         assert set(data.captions) == {"eng_Latn", "ces_Latn"}
         assert list(data.splits) == ["test"]
 
+    def test_the_release_as_it_is_cloned(self, tmp_path):
+        place = tmp_path / "data" / "task1"
+        write(place / "image_splits" / "test_2016_flickr.txt", "1.jpg\n")
+        write(place / "raw" / "test_2016_flickr.de.gz", "Hund\n")
+        for folder in (tmp_path, tmp_path / "data", place):
+            assert load("multi30k", folder).item_ids == ("1.jpg",)
+
     def test_the_validation_set_where_that_is_all_there_is(self, tmp_path):
         write(tmp_path / "val.images.txt", "3.jpg\n")
         write(tmp_path / "val.de.gz", "Hund\n")
@@ -101,6 +108,10 @@ class TestMulti30kTask2:
         assert set(data.item_ids) == {"1.jpg", "2.jpg"}
         of_one = [c.text for c in data.captions["deu_Latn"] if c.item_id == "1.jpg"]
         assert of_one == ["Hund", "Hund 2", "Hund 3", "Hund 4", "Hund 5"]
+
+    def test_the_release_as_it_is_cloned(self, tmp_path):
+        self.release(tmp_path / "data")
+        assert len(load("multi30k-task2", tmp_path).captions["deu_Latn"]) == 10
 
     def test_its_own_list_names_its_photos(self, tmp_path):
         data = load("multi30k-task2", self.release(tmp_path, own_list=True))

@@ -161,6 +161,16 @@ def test_the_extension_of_sts17_brings_four_languages_with_english(packed, tmp_p
     assert list(dutch) == ["eng_Latn"]
 
 
+def test_a_track_that_the_extension_lacks_costs_no_other(tmp_path):
+    folder = sts17(tmp_path / "s")
+    with zipfile.ZipFile(folder / "STS2017-extended.zip", "w") as archive:
+        archive.writestr("STS2017-extended/STS.en-de.txt", "a\tb\t2.5\n")
+    data = tasks.get_task("sts17").load(folder, None)
+    assert set(data.languages) == {"arb_Arab", "spa_Latn", "eng_Latn", "tur_Latn", "deu_Latn"}
+    assert [item.id for item in data.set_aside] == ["fr-en", "it-en", "nl-en"]
+    assert "there is no STS.fr-en.txt" in data.set_aside[0].reason
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [

@@ -28,3 +28,13 @@ def test_an_option_that_is_there_twice_is_refused():
     assert parse_reference(str(both)) == both
     with pytest.raises(errors.ConfigError, match="option prompt twice"):
         parse_reference("sentence:x?prompt=a&prompt=b")
+
+
+def test_a_folder_that_is_no_model_is_called_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pack").mkdir()
+    with pytest.raises(errors.ConfigError, match="'pack' is a folder without model.json") as caught:
+        parse_reference("pack")
+    assert "a language pack is named beside its model" in caught.value.hint
+    with pytest.raises(errors.ConfigError, match="'' is no tower reference"):
+        parse_reference("")

@@ -23,8 +23,8 @@ HELP = """Look into a pack: maps, cosines, its head, accuracy by number of class
 On a retrieval task: maps of texts, cosines of pairs (beside those of other
 models: --beside), the head, paraphrases. On a classification task, with a
 pack or without: maps of images by class, raw and projected, and accuracy
-against the number of classes. Leaves analysis.json and analysis.html in --out.
-Takes up to seven languages: as many as colours can be told apart.
+against the number of classes. Leaves analysis.json and analysis.html in
+--out. Takes up to seven languages: as many as colours can be told apart.
 """
 
 MOST_LANGUAGES = 7
@@ -63,7 +63,6 @@ def command(
     options.claim(out, "ANALYSIS", force=force)
     options.claim_cache()
     import json
-    import sys
     from typing import get_args
 
     from polyglance import errors
@@ -84,7 +83,7 @@ def command(
     chosen = options.language_ids(languages)
     _require_few(chosen or ())
     loaded = get_task(task).load(data, chosen)
-    facts = {"commands": [" ".join(["polyglance", *sys.argv[1:]])]}
+    facts = {"commands": [options.as_typed()]}
     found: PackAnalysis | ClassAnalysis
     if isinstance(loaded, ClassificationData):
         if beside:
@@ -265,7 +264,7 @@ def _print(found: PackAnalysis) -> None:
     for language, row in found.languages.items():
         for name, matrix in row.beside.items():
             typer.echo(
-                f"{language}, {name}: pairs less others {matrix.gap:.2f}, pair first "
+                f"{language}, {name}: pairs less others {matrix.gap:z.2f}, pair first "
                 f"{matrix.pairs_first:.0%}"
             )
 
@@ -279,6 +278,8 @@ def _print_classes(found: ClassAnalysis) -> None:
                 f"nearest ten images, {word}: {share.mean:.0%} [{share.low:.0%}, {share.high:.0%}] "
                 f"of the same class (chance {plane.same_class_by_chance:.0%})"
             )
+    if not found.curves:
+        typer.echo("no accuracy against the number of classes: they are too few, or it is level")
     for language, both in found.curves.items():
         for word, curve in zip(("alone", "with the pack"), both, strict=True):
             if curve is not None:

@@ -226,7 +226,7 @@ def _report(comparison: Comparison, rows: list[Result], out: Path) -> None:
             model_order=[entry.name for entry in comparison.entries],
             baseline=TEACHER,
             facts={
-                "commands": ["polyglance compare ..."],
+                "commands": [options.as_typed()],
                 "model": comparison.model,
                 "tower": comparison.tower,
                 "seeds": list(comparison.seeds),

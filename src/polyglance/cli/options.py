@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -139,6 +141,11 @@ def require_one(given: Mapping[str, object]) -> None:
     names = [name for name, value in given.items() if value not in (None, False)]
     if len(names) > 1:
         raise errors.ConfigError(f"{' and '.join(names)} were given", hint="give one of them")
+
+
+def as_typed() -> str:
+    """The running command line, quoted so that a shell takes it again."""
+    return shlex.join(["polyglance", *sys.argv[1:]])
 
 
 def goes_on(context: typer.Context) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from polyglance.cli import options
 from polyglance.cli.left_out import tell_some
+
+if TYPE_CHECKING:
+    from polyglance.records import Quarantined
 
 HELP = "Write measured results as one HTML file that needs no network."
 
@@ -84,11 +87,9 @@ def command(
     gathered = load_results.supporting(gathered, load_results.lists(supports or (), gathered))
     rows, models = gathered.rows, gathered.models
     taught = load_results.lists(distilled or (), gathered)
-    counts = {
-        name: by_language
-        for path in resources or ()
-        for name, by_language in resource_counts.read_counts(path).items()
-    }
+    aside: list[Quarantined] = []
+    counts = resource_counts.read_all_counts(resources or (), set_aside=aside.append)
+    gathered = load_results.with_set_aside(gathered, aside)
     tell_some("set aside", gathered.set_aside)
     before = baseline if baseline is not None else models[0]
     notes = [*(f"{name}." for name in new_names), *load_results.notes(gathered)]

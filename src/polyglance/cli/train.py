@@ -26,12 +26,12 @@ Recipes, by what they learn from:
   m2m            English text: linear layers by gradient (M2M)
   procrustes     English text: a rotation, closed form (Drift-Adapter)
   low-rank       English text: an affine map of low rank (Drift-Adapter)
-  residual-mlp   English text: a small network behind a rotation (Drift-Adapter)
+  residual-mlp   English text: a network behind a rotation (Drift-Adapter)
   uclip          English text and unpaired images and texts (uCLIP)
   distill        parallel text: a text tower that imitates the teacher
   babel-adapter  parallel text: an adapter a language (Babel-ImageNet)
   nllb-clip      captioned images: contrast with a live text tower (NLLB-CLIP)
-  etcl           captioned images: triples of an image and two languages (ETCL)
+  etcl           captioned images: an image and two languages (ETCL)
 
 Those of English text need a multilingual text tower that exists (--tower). The
 others make a small one, or train the tower that is given on. What --set takes is
@@ -40,10 +40,11 @@ settings in the place of the defaults; --show-config prints them, and trains not
 
 \b
 A tenth of the data is held out (--dev-share): it measures the pack in every
-language, beside the model alone, and is not learnt from. A language in which the
-pack is not better goes to the model; English always does. Languages without data
-are listed unmeasured, from what the tower declares or --languages says;
---dev-parallel measures them. --task keeps what will be tested out (--leakage).
+language, beside the model alone, and is not learnt from. A language in which
+the pack is not better goes to the model; English always does. Languages
+without data are listed unmeasured, from what the tower declares or --languages
+says; --dev-parallel measures them. --task keeps what will be tested out
+(--leakage).
 """
 _ARGUMENTS = "polyglance.training.arguments"
 SHOW_CONFIG = "--show-config"

@@ -43,6 +43,7 @@ __all__ = ["Encoder", "FunctionEncoder", "evaluate"]
 
 # Why a language is set aside.
 LACKING = "the model cannot read them"
+NOTHING_TO_ASK = "too little of it is there to ask anything"
 
 
 class Scorer(Protocol):
@@ -114,8 +115,9 @@ def evaluate(
         dropped_names: Of content items that could not take part, for the results to say.
         supported: The languages that the model is said to know, for the results to say; None where
             nothing says so.
-        set_aside: Told of each language that the tower cannot read; the others go on, and a later
-            run asks again. None stops at the first.
+        set_aside: Told of each language that the tower cannot read or in which nothing can be
+            asked; the others go on, and a later run asks again. None stops at the first that
+            cannot be read.
 
     Returns:
         Results in the order of languages, then as the kind of task gives them.
@@ -152,6 +154,9 @@ def evaluate(
                         raise
                     set_aside(Quarantined(language, LACKING))
                     rows = []
+                else:
+                    if not rows and set_aside is not None:
+                        set_aside(Quarantined(language, NOTHING_TO_ASK))
                 rows = [
                     replace(
                         row,

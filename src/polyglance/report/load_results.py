@@ -14,10 +14,14 @@ from typing import Any
 
 from polyglance import __version__, errors
 from polyglance.languages import encoder_languages, registry
+from polyglance.metrics.relevance import CAPTION_POLICIES
+from polyglance.records import Quarantined
 from polyglance.results import exchange, schema
 from polyglance.results.repeated import Distinct
 from polyglance.results.schema import Result
 from polyglance.storage import made_files
+from polyglance.tasks import TASKS
+from polyglance.tasks.classification import VARIANTS
 
 # A command names its languages where they are no more than that; else it measures all.
 MOST_NAMED_LANGUAGES = 12
@@ -96,13 +100,22 @@ def commands(gathered: Gathered) -> list[str]:
         for (model, pack, task), members in by_run.items():
             words = ["polyglance", "eval", model, *(["--pack", pack] if pack else [])]
             words += ["--task", task]
-            for variant in dict.fromkeys(row.variant for row in members if row.variant):
-                words += ["--prompts", variant]
+            words += _options(task, members)
             measured = dict.fromkeys(row.language for row in members)
             if len(measured) <= MOST_NAMED_LANGUAGES:
                 words += [word for language in measured for word in ("--language", language)]
             made.append(shlex.join([*words, "--out", str(path)]))
     return made
+
+
+def _options(task: str, rows: Sequence[Result]) -> list[str]:
+    """What `eval` does not do by itself: which prompts ask, and which captions."""
+    prompts = [one for one in dict.fromkeys(row.variant for row in rows) if one in VARIANTS]
+    policies = list(dict.fromkeys(row.caption_policy for row in rows))
+    if (task in TASKS and policies == [TASKS[task].policy]) or set(policies) - {*CAPTION_POLICIES}:
+        policies = []
+    given = (("--prompts", prompts), ("--captions", policies))
+    return [word for option, values in given for one in values for word in (option, one)]
 
 
 def facts(gathered: Gathered) -> dict[str, Any]:
@@ -116,6 +129,12 @@ def facts(gathered: Gathered) -> dict[str, Any]:
         "files": {str(path): f"{len(rows):,} results" for path, rows in gathered.by_file.items()},
         "versions where this report was written": versions,
     }
+
+
+def with_set_aside(gathered: Gathered, more: Sequence[Quarantined]) -> Gathered:
+    """The same results, with what else was set aside."""
+    said = (f"{one.id}: {one.reason}" for one in more)
+    return replace(gathered, set_aside=(*gathered.set_aside, *said))
 
 
 def notes(gathered: Gathered) -> list[str]:
@@ -134,7 +153,7 @@ def renamed(gathered: Gathered, renames: Sequence[str]) -> tuple[Gathered, list[
         The results, and a sentence for each new name that says what it was.
 
     Raises:
-        ConfigError: For another form, or an OLD that means no model or several.
+        ConfigError: For another form, or an OLD that means no model or several of one task.
     """
     models = dict.fromkeys((row.called, row.model_id) for row in gathered.rows)
     new_names: dict[tuple[str, str], str] = {}
@@ -148,14 +167,14 @@ def renamed(gathered: Gathered, renames: Sequence[str]) -> tuple[Gathered, list[
             )
         meant = [model for model in models if model[0] == old]
         meant = meant or [model for model in models if model[1].startswith(old)]
-        if len(meant) != 1:
+        if len(meant) != 1 and not _never_meet(meant, gathered.rows):
             listed = "; ".join(f"{name} ({id_[:12]})" for name, id_ in (meant or models))
             raise errors.ConfigError(
                 f"--rename {rename}: {old!r} means {len(meant) or 'no'} models; there are {listed}",
                 hint="say how the fingerprint of one of them begins: "
                 f"--rename {next(iter(meant or models))[1][:12]}=NAME",
             )
-        new_names[meant[0]] = new
+        new_names |= dict.fromkeys(meant, new)
     by_file = {
         path: [
             replace(row, model=new_names[who], pack="")
@@ -167,6 +186,12 @@ def renamed(gathered: Gathered, renames: Sequence[str]) -> tuple[Gathered, list[
     }
     said = [f"{new} is {old} ({id_[:12]})" for (old, id_), new in new_names.items()]
     return replace(gathered, by_file=by_file), said
+
+
+def _never_meet(models: Sequence[tuple[str, str]], rows: Sequence[Result]) -> bool:
+    """Whether models of a name share no task: one model has a fingerprint for texts alone."""
+    tasks = [{row.task for row in rows if (row.called, row.model_id) == who} for who in models]
+    return bool(tasks) and len(set().union(*tasks)) == sum(map(len, tasks))
 
 
 def lists(given: Sequence[str], gathered: Gathered) -> dict[str, frozenset[str]]:

@@ -117,12 +117,15 @@ def write_report(
             _task(
                 section,
                 results,
+                name=name,
                 baseline=baseline,
                 modality=modality,
                 distilled=distilled,
                 counts=counted,
             )
-            for section in sections
+            for section, name in zip(
+                sections, tables.section_names(sections, modality=modality), strict=True
+            )
         ],
         resource_names=list(counted),
         num_languages=len(order),
@@ -145,6 +148,7 @@ def _task(
     section: Section,
     results: Sequence[Result],
     *,
+    name: str,
     baseline: str,
     modality: str,
     distilled: Mapping[str, Collection[str]],
@@ -155,6 +159,7 @@ def _task(
     sorted_by = after if after is not None else section.models[0]
     return {
         "section": section,
+        "name": name,
         "after": after,
         "cards": headline.cards(section, baseline=baseline, after=after),
         "controls": headline.controls(section, modality=modality),

@@ -94,9 +94,10 @@ def write_markdown(
     sections = building.build_sections(results, model_order=model_order, baseline=baseline)
     lines = [f"# {_cell(title)}", outputs.MARKDOWN_MARK]
     lines += [f"- {_cell(note)}" for note in notes]
-    for section in sections:
+    names = tables.section_names(sections, modality=modality)
+    for name, section in zip(names, sections, strict=True):
         policy = wording.policy_name(section.caption_policy, modality=modality)
-        lines += ["", f"## {_cell(section.task)}", ""]
+        lines += ["", f"## {_cell(name)}", ""]
         lines.append(f"Per cent, {policy}; 95 % intervals in brackets.")
         lines += ["", *_measure_rows(section, modality=modality)]
         for view in _main_of_each(section.views):

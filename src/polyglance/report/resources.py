@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from polyglance.metrics import significance
 from polyglance.metrics.significance import Correlation
 from polyglance.report import tables
 from polyglance.report.tables import Section, View
-from polyglance.sources.text_lines import read_lines
+from polyglance.sources.text_lines import SetAside, entry_of, read_lines
 
 SEED = 21
 TOKENS = "million tokens that XLM-R was pre-trained on"
@@ -57,15 +57,18 @@ def known_counts() -> Counts:
     )
 
 
-def read_counts(path: Path) -> dict[str, dict[str, float]]:
+def read_counts(path: Path, *, set_aside: SetAside | None = None) -> dict[str, dict[str, float]]:
     """Somebody's own counts: a table with a head, a language code and a number above 0 a line.
 
     Args:
         path: Tab-separated; the second column's name says what is counted.
+        set_aside: Told of each line that cannot be used; None stops at the first.
 
     Raises:
         UnavailableError: There is no such file.
-        InputError: Another form; names the line.
+        LanguageError: Without `set_aside`, a code that is unknown or could mean two languages.
+        InputError: Another form, or no line is left; without `set_aside`, also a line without a
+            count. Names the line.
     """
     rows = list(csv.reader(read_lines(path), delimiter="\t"))
     # A head that holds a number is the first language, which would be lost.
@@ -76,20 +79,45 @@ def read_counts(path: Path) -> dict[str, dict[str, float]]:
         )
     counts: dict[str, float] = {}
     for number, row in enumerate(rows[1:], 2):
-        try:
-            language, count = registry.normalise_language(row[0]), float(row[1])
-        except (ValueError, IndexError, errors.LanguageError) as error:
-            raise errors.InputError(
-                f"{path}, line {number}: {row!r} is no language and number",
-                hint="give a language code and a number above 0, tab-separated",
-            ) from error
-        if not 0 < count < math.inf or language in counts:
-            raise errors.InputError(
-                f"{path}, line {number}: {row[1]} for {language}; a number above 0, once",
-                hint="leave out languages of which there is nothing",
-            )
-        counts[language] = count
+        with entry_of(path, f"line {number}", set_aside):
+            language, count = registry.normalise_language(row[0] if row else ""), _number(row)
+            if language in counts:
+                raise errors.InputError(
+                    f"{language} has its count further up", hint="leave one of them out"
+                )
+            counts[language] = count
+    if not counts:
+        raise errors.InputError(
+            f"{path} has no line that can be used", hint="give a language code and a number a line"
+        )
     return {rows[0][1].strip() or path.stem: counts}
+
+
+def read_all_counts(paths: Iterable[Path], *, set_aside: SetAside | None = None) -> Counts:
+    """The counts of several tables, as `read_counts` reads each.
+
+    Raises:
+        InputError: Also for a name of a count that is there already.
+    """
+    found: dict[str, Mapping[str, float]] = {}
+    for path in paths:
+        for name, counts in read_counts(path, set_aside=set_aside).items():
+            if name in found or name in known_counts():
+                raise errors.InputError(
+                    f"{path} counts {name!r}, and so does another", hint="name its column otherwise"
+                )
+            found[name] = counts
+    return found
+
+
+def _number(row: list[str]) -> float:
+    """The count of a line."""
+    if len(row) == 2 and _is_number(row[1]) and 0 < float(row[1]) < math.inf:
+        return float(row[1])
+    raise errors.InputError(
+        f"{row!r} was found; expected a language and a number above 0, with a tab between them",
+        hint="leave out languages of which there is nothing",
+    )
 
 
 def _is_number(text: str) -> bool:

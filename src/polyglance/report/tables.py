@@ -196,6 +196,20 @@ class Section:
         return next((other for other in self.views if other.key == wanted), None)
 
 
+def section_names(sections: Sequence[Section], *, modality: str) -> list[str]:
+    """What sections are called: by their task, and where several are of it, by what differs."""
+    names = []
+    for section in sections:
+        others = [other for other in sections if other.task == section.task]
+        parts = []
+        if any(other.caption_policy != section.caption_policy for other in others):
+            parts.append(wording.policy_name(section.caption_policy, modality=modality))
+        if any(other.metric != section.metric for other in others):
+            parts.append(section.metric.replace("_", " "))
+        names.append(f"{section.task} ({'; '.join(parts)})" if parts else section.task)
+    return names
+
+
 @dataclass(frozen=True, kw_only=True)
 class Headline:
     """One model in one view.

@@ -14,7 +14,7 @@ from typing import Any
 from polyglance import errors
 from polyglance.metrics import significance
 from polyglance.metrics.significance import Correlation
-from polyglance.report import wording
+from polyglance.report import tables, wording
 from polyglance.report.tables import Section, View
 
 SEED = 20
@@ -76,10 +76,10 @@ def task_pairs(sections: Sequence[Section]) -> list[TaskPair]:
 
 def name_of(sections: Sequence[Section], place: tuple[int, int], *, modality: str) -> str:
     """What an axis is called."""
-    section = sections[place[0]]
-    view = section.views[place[1]]
+    view = sections[place[0]].views[place[1]]
+    name = tables.section_names(sections, modality=modality)[place[0]]
     direction = wording.direction_name(view.direction, modality=modality)
-    return f"{section.task}: {direction}, {wording.value_name(view.value)}"
+    return f"{name}: {direction}, {wording.value_name(view.value)}"
 
 
 def payload(

@@ -22,7 +22,7 @@ from polyglance import errors
 from polyglance.languages.registry import normalise_language
 from polyglance.results import schema, spreadsheets
 from polyglance.results.schema import Direction, Result
-from polyglance.storage import atomic, manifest_fields
+from polyglance.storage import atomic, made_files, manifest_fields
 
 LOST = ("intervals", "counts of queries, candidates and repeated captions", "what was dropped")
 
@@ -88,8 +88,9 @@ def to_files(rows: Sequence[Result]) -> dict[str, str]:
         parts = [each[k] for k in ("dataset", "pretrained", "model", "language", "task")]
         parts += [each[k] for k in ("split", "metric", "variant", "caption_policy")]
         parts.append(each["data_id"][:8])
-        name = "_".join(re.sub(r"[^\w.-]+", "-", part) for part in parts if part)
-        found[f"benchmark_{name}.json"] = json.dumps(each, ensure_ascii=False, indent=1) + "\n"
+        name = "_".join(["benchmark", *(re.sub(r"[^\w.-]+", "-", part) for part in parts if part)])
+        path = f"{made_files.short_name(name)}.json"
+        found[path] = json.dumps(each, ensure_ascii=False, indent=1) + "\n"
     return found
 
 

@@ -115,15 +115,19 @@ def read(
         superseded: Told, in a sentence, what is left out because another result counts.
 
     Returns:
-        The results, and an error for each file or row that could not be used, naming it.
-
-    Raises:
-        UnavailableError: For a path that is not there, or a folder without such files.
+        The results, and an error for each path that is not there, each folder without such files,
+        and each file or row that could not be used, naming it.
     """
     rows: list[Result] = []
     failed: list[errors.PolyglanceError] = []
+    files: list[Path] = []
     distinct = Distinct()
-    for path in [file for given in paths for file in _files(given)]:
+    for given in paths:
+        try:
+            files += _files(given)
+        except errors.UnavailableError as error:
+            failed.append(error)
+    for path in files:
         try:
             found, wrong = _read_file(path)
         except errors.PolyglanceError as error:

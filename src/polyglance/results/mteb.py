@@ -19,7 +19,7 @@ from polyglance import errors
 from polyglance.languages.registry import get_language, normalise_language
 from polyglance.results import schema
 from polyglance.results.schema import Result
-from polyglance.storage import atomic, manifest_fields
+from polyglance.storage import atomic, made_files, manifest_fields
 
 META_FILE = "model_meta.json"
 MAIN_VALUES = {"hit_rate": "hit_rate_at_10", "mean_reciprocal_rank": "mean_reciprocal_rank"}
@@ -140,4 +140,4 @@ def _model_name(path: Path) -> str:
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", name)
+    return made_files.short_name(re.sub(r"[^\w.-]+", "_", name))

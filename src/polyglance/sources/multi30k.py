@@ -26,8 +26,9 @@ def read_multi30k_captions(
     """The captions of Multi30K task 1 in one language: `SPLIT.LANG.gz`, a line a photo.
 
     Args:
-        folder: The release's `data/task1`, with `raw/SPLIT.LANG.gz` and `image_splits/SPLIT.txt`;
-            or a folder of its files, where the list may be called `SPLIT.images.txt`, too.
+        folder: The release, its `data` or its `data/task1`, with `raw/SPLIT.LANG.gz` and
+            `image_splits/SPLIT.txt`; or a folder of its files, where the list may be called
+            `SPLIT.images.txt`, too.
         split: `train`, `val`, `test_2016_flickr`, ...
         language: Which captions.
         set_aside: As for `read_caption_lines`.
@@ -50,11 +51,18 @@ def read_multi30k_captions(
 
 def multi30k_files(folder: Path, split: str) -> tuple[Path, Path]:
     """Where Multi30K's captions are, and the list of a split's photos, which may be absent."""
-    raw, lists = Path(folder) / "raw", Path(folder) / "image_splits"
-    lists = lists if lists.is_dir() else Path(folder)
+    folder = _inside(folder, "data/task1", "task1")
+    raw, lists = folder / "raw", folder / "image_splits"
+    lists = lists if lists.is_dir() else folder
     published = lists / f"{split}.txt"
     listed = published if published.is_file() else lists / f"{split}.images.txt"
-    return raw if raw.is_dir() else Path(folder), listed
+    return raw if raw.is_dir() else folder, listed
+
+
+def _inside(folder: Path, *places: str) -> Path:
+    """The first of these places in a folder that is there, else the folder itself."""
+    inside = (Path(folder) / name for name in places)
+    return next((place for place in inside if place.is_dir()), Path(folder))
 
 
 def read_all_captions(
@@ -69,7 +77,7 @@ def read_all_captions(
     which is one of task 2's five, must stand in the same line.
 
     Args:
-        folder: The release's `data`: `task1` as for `read_multi30k_captions`, and `task2` with
+        folder: The release or its `data`: `task1` as for `read_multi30k_captions`, and `task2` with
             `raw/test_2016.N.LANG.gz`, N from 1 to 5.
         languages: Language ids; None takes all.
         set_aside: As for `read_caption_lines`.
@@ -79,7 +87,8 @@ def read_all_captions(
         LanguageError: A language of `languages` that both lack.
         InputError: Files of different length, or photos in another order.
     """
-    task1, task2 = Path(folder) / "task1", Path(folder) / "task2"
+    folder = _inside(folder, "data")
+    task1, task2 = folder / "task1", folder / "task2"
     raw, listed = multi30k_files(task1, TEST_OF_TASK1)
     ones = find_files(raw, f"{TEST_OF_TASK1}.*.gz", dataset="multi30k").paths
     fives = find_files(task2 / "raw", f"{TEST_OF_TASK2}.1.*.gz", dataset="multi30k").paths

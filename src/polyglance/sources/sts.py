@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from polyglance import errors
-from polyglance.records import ScoredPair
+from polyglance.records import Quarantined, ScoredPair
 from polyglance.sources.text_lines import SetAside, entry_of
 
 INPUTS = ("Sts2017.eval.v1.1.zip", "STS2017.eval.v1.1")
@@ -86,9 +86,24 @@ def read_sts17(
     return rows, len(lines) - len(scores)
 
 
-def has_extension(folder: Path) -> bool:
-    """Whether a folder holds the extension, packed or not."""
-    return any((Path(folder) / name).exists() for name in EXTENSION)
+def extended_tracks(folder: Path, *, set_aside: SetAside) -> dict[str, tuple[str, str]]:
+    """The tracks of the extension that a folder holds, packed or not; none where it has none.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    found = {}
+    for track, languages in EXTENDED.items() if _has_extension(Path(folder)) else ():
+        try:
+            _lines(Path(folder), EXTENSION, name=f"STS.{track}.txt")
+            found[track] = languages
+        except errors.UnavailableError as error:
+            set_aside(Quarantined(track, error.message))
+    return found
+
+
+def _has_extension(folder: Path) -> bool:
+    return any((folder / name).exists() for name in EXTENSION)
 
 
 def _extended(folder: Path, track: str, *, set_aside: SetAside | None) -> list[ScoredPair]:

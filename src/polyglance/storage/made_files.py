@@ -21,6 +21,8 @@ from polyglance.storage import atomic, digests, leftovers, manifest_fields, mani
 MANIFEST = "polyglance.manifest"
 KIND, SCHEMA_VERSION = "files-made", 1
 _HINT = "name another place"
+# Of the 255 that file systems take, so that there is room for endings and marks of work in hand.
+MOST_BYTES = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,19 @@ class _Made:
 class _Manifest:
     form: str
     files: Mapping[str, _Made]
+
+
+def short_name(name: str) -> str:
+    """A name made of other names, cut where no file could be called so; a digest tells such apart.
+
+    >>> short_name("a_b"), len(short_name("a" * 300)), short_name("a" * 300)[-12:]
+    ('a_b', 200, 'aaa-a5de59a0')
+    """
+    raw = name.encode()
+    if len(raw) <= MOST_BYTES:
+        return name
+    end = f"-{digests.of_parts([name], num_bytes=4)}"
+    return raw[: MOST_BYTES - len(end)].decode(errors="ignore") + end
 
 
 def write(folder: Path, texts: Mapping[str, str], *, form: str) -> list[Path]:

@@ -46,6 +46,7 @@ def text_columns(dataset: SavedDataset, *, set_aside: SetAside) -> dict[str, str
         InputError: There is none, or its language is not said.
     """
     found: dict[str, str | None] = {}
+    aside: list[Quarantined] = []
     for name in dataset.columns:
         before, _, code = name.partition("_")
         is_text = before in TEXT_COLUMNS and bool(code)
@@ -58,13 +59,15 @@ def text_columns(dataset: SavedDataset, *, set_aside: SetAside) -> dict[str, str
         except errors.LanguageError as error:
             # Any other column, such as url, is of another kind.
             if is_text or error.message.startswith("ambiguous"):
-                set_aside(Quarantined(f"{dataset.place.name}, column {name}", error.message))
+                aside.append(Quarantined(f"{dataset.place.name}, column {name}", error.message))
+                set_aside(aside[-1])
     if found:
         return found
     plain = [name for name in TEXT_COLUMNS if name in dataset.columns]
     if not plain:
         raise dataset.wrong(
-            "a column of captions is expected, as caption_de, or caption beside language",
+            "a column of captions is expected, as caption_de, or caption beside language"
+            f"{_first_of(aside)}",
             hint="rename one: rename_column('mine', 'caption_en')",
         )
     if not any(name in dataset.columns for name in LANGUAGE_COLUMNS):

@@ -93,7 +93,7 @@ def load_sts17(folder: Path | None, languages: list[str] | None) -> SimilarityDa
     pairs: dict[str, dict[str, Sequence[ScoredPair]]] = {}
     num_unscored: dict[tuple[str, str], int] = {}
     aside: list[Quarantined] = []
-    tracks = {**sts.TRACKS, **(sts.EXTENDED if sts.has_extension(where) else {})}
+    tracks = {**sts.TRACKS, **sts.extended_tracks(where, set_aside=aside.append)}
     for track, columns in tracks.items():
         # What is asked for is the language that is not English.
         other, language = columns if columns[0] == ENGLISH else (columns[1], columns[0])

@@ -107,6 +107,12 @@ def parse_reference(reference: str, *, options: Sequence[str] | None = None) -> 
     'mean'
     """
     library, colon, rest = reference.partition(":")
+    if reference and not colon and Path(reference).is_dir():
+        raise errors.ConfigError(
+            f"{reference!r} is a folder without model.json, and so no model",
+            hint="a folder of transformers is hf:FOLDER, one of sentence-transformers "
+            "sentence:FOLDER; a language pack is named beside its model",
+        )
     if not colon or not rest:
         example = (
             reference if locations.HUB_ID.fullmatch(reference) else "openai/clip-vit-base-patch32"
