@@ -35,8 +35,8 @@ class Form:
         library: What the model card names as the library that reads it.
         packages: What must be installed, by importable name.
         extra: Brings them.
-        keeps_pack: Whether it keeps the pack as it is: names its tower and does not hold its weights,
-            and has the means of all its languages.
+        keeps_pack: Whether it keeps the pack as it is: its tower by name, without weights, and the
+            means of all its languages.
     """
 
     module: str
