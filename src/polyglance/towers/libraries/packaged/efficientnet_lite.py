@@ -293,7 +293,7 @@ def load(folder: Path, reference: TowerReference) -> TorchImageTower:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     facts: dict[str, object] = {"network": name, "pixels": recipe.facts(), "features": features}
     projection: nn.Linear | None = None
-    after: Callable[[Tensor], Tensor] | None = torch.sqrt if features == "roots" else None
+    after: Callable[[Tensor], Tensor] | None = roots if features == "roots" else None
     if features == "classes":
         projection = nn.Linear(HEAD, NUM_CLASSES)
         projection.load_state_dict(classifier)
@@ -319,6 +319,11 @@ def load(folder: Path, reference: TowerReference) -> TorchImageTower:
         ),
         device=devices.device_of(reference.options.get("device")),
     )
+
+
+def roots(pooled: Tensor) -> Tensor:
+    """Square roots of features of 0 or more, with a gradient that is finite at 0."""
+    return pooled.clamp_min(1e-12).sqrt()
 
 
 def largest_shares(logits: Tensor, *, top: int, temperature: float) -> Tensor:
