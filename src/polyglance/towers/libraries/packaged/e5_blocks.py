@@ -145,7 +145,7 @@ def _parsed(data: NDArray[np.uint8]) -> E5File:
 
     def taken(form: str) -> tuple[Any, ...]:
         nonlocal at
-        found = struct.unpack_from("<" + form, data, at)
+        found = struct.unpack_from("<" + form, data.data, at)
         at += struct.calcsize("<" + form)
         return found
 

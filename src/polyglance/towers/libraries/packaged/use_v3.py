@@ -91,16 +91,13 @@ def load(folder: Path, reference: TowerReference) -> Tower:
     from tokenizers import Tokenizer
 
     facts = {"tower": "use-multilingual-v3", "text_form": text_forms.facts_of("plain")}
-    content = (f"{json.dumps(facts)}\n", *map(_bytes_of, (folder / TOKENIZER, folder / WEIGHTS)))
+    content: list[str | NDArray[np.uint8]] = [f"{json.dumps(facts)}\n"]
+    content += [np.memmap(folder / name, np.uint8, "r") for name in (TOKENIZER, WEIGHTS)]
     return UseTower(
         tensor_files.read(folder / WEIGHTS),
         tokenizer=Tokenizer.from_file(str(folder / TOKENIZER)),
         name=digests.of_parts(content),
     )
-
-
-def _bytes_of(path: Path) -> NDArray[np.uint8]:
-    return np.memmap(path, np.uint8, "r")
 
 
 class UseTower(Tower):
