@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,7 +169,7 @@ def tensors_of(head: Head | None, *, prefix: str = "") -> dict[str, Vectors]:
     return {prefix + name: np.ascontiguousarray(value) for name, value in found.items()}
 
 
-def narrowed(tensors: Mapping[str, Vectors]) -> dict[str, NDArray[np.floating]]:
+def narrowed(tensors: Mapping[str, Vectors]) -> dict[str, NDArray[Any]]:
     """Tensors as they are written: in half precision where that keeps every value.
 
     >>> narrowed({"weight": np.array([0.5], np.float32)})["weight"].dtype.name
@@ -206,7 +207,7 @@ def rounded(head: Head) -> Head:
     return whole
 
 
-def head_of(tensors: Mapping[str, NDArray[np.floating]], *, prefix: str = "") -> Head | None:
+def head_of(tensors: Mapping[str, NDArray[Any]], *, prefix: str = "") -> Head | None:
     """A head from named tensors, of any precision; None where they hold none."""
     if f"{prefix}weight" not in tensors:
         return None

@@ -130,7 +130,7 @@ def test_pixels_are_centred_and_scaled_as_in_training(folder):
 def test_roots_are_roots_and_each_choice_has_its_own_space(folder):
     pooled, roots = tower_of(folder, size="32"), tower_of(folder, size="32", features="roots")
     np.testing.assert_allclose(
-        roots.encode([photo()]), np.sqrt(pooled.encode([photo()])), rtol=1e-5
+        roots.encode([photo()]), np.sqrt(pooled.encode([photo()])), rtol=1e-5, atol=2e-6
     )
     others = [tower_of(folder, size="33"), tower_of(folder, size="32", features="classes")]
     others += [tower_of(folder, size="32", features="classes", top="5"), tower_of(folder)]
@@ -176,9 +176,10 @@ def test_other_weights_are_refused(stored, tmp_path):
         efficientnet_lite.convert({"weights.pth": file}, tmp_path)
 
 
-def test_it_can_learn(folder):
-    tower = tower_of(folder, size="32")
+@pytest.mark.parametrize("features", ["pooled", "roots"])
+def test_it_can_learn(folder, features):
+    tower = tower_of(folder, size="32", features=features)
     learning = live_images(tower, "packaged:efficientnet-lite1?size=32")
-    learning.forward([learning.resized(photo())]).square().sum().backward()
-    assert all(parameter.grad is not None for parameter in learning.module.parameters())
+    learning.forward([learning.resized(photo())]).sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in learning.module.parameters())
     np.testing.assert_array_equal(tower.encode([photo()]), learning.export()[0].encode([photo()]))

@@ -23,6 +23,7 @@ import math
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -110,7 +111,7 @@ class Convolution(nn.Conv2d):
         if self.stride[0] > 1:
             top, bottom = same_padding(maps.shape[2], self.kernel_size[0], self.stride[0])
             left, right = same_padding(maps.shape[3], self.kernel_size[1], self.stride[1])
-            maps = F.pad(maps, (left, right, top, bottom))
+            maps = F.pad(maps, [left, right, top, bottom])
         found = super().forward(maps)
         return F.relu6(found, inplace=True) if self.activated else found
 
@@ -180,7 +181,7 @@ class EfficientNetLite(nn.Module):
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """`pixel_values` (B, 3, H, W), normalised, to (B, head)."""
         pixels = batch["pixel_values"].contiguous(memory_format=torch.channels_last)
-        parts = pixels.split(PART if pixels.device.type == "cpu" else len(pixels))
+        parts = torch.split(pixels, PART if pixels.device.type == "cpu" else len(pixels))
         return torch.cat([self.head(self.blocks(self.stem(p))).mean(dim=(2, 3)) for p in parts])
 
 
@@ -292,7 +293,7 @@ def load(folder: Path, reference: TowerReference) -> TorchImageTower:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     facts: dict[str, object] = {"network": name, "pixels": recipe.facts(), "features": features}
     projection: nn.Linear | None = None
-    after: Callable[[Tensor], Tensor] | None = torch.sqrt if features == "roots" else None
+    after: Callable[[Tensor], Tensor] | None = roots if features == "roots" else None
     if features == "classes":
         projection = nn.Linear(HEAD, NUM_CLASSES)
         projection.load_state_dict(classifier)
@@ -300,10 +301,7 @@ def load(folder: Path, reference: TowerReference) -> TorchImageTower:
         temperature = _number(reference, "temperature", default=1.0, low=0.01, high=100.0)
         facts |= {"top": top, "temperature": temperature}
         stored |= classifier
-
-        def after(logits: Tensor) -> Tensor:
-            return largest_shares(logits, top=top, temperature=temperature)
-
+        after = partial(largest_shares, top=top, temperature=temperature)
     elif unread := {"top", "temperature"} & reference.options.keys():
         raise errors.ConfigError(
             f"{sorted(unread)[0]} of {reference}; it is of class probabilities",
@@ -321,6 +319,11 @@ def load(folder: Path, reference: TowerReference) -> TorchImageTower:
         ),
         device=devices.device_of(reference.options.get("device")),
     )
+
+
+def roots(pooled: Tensor) -> Tensor:
+    """Square roots of features of 0 or more, with a gradient that is finite at 0."""
+    return pooled.clamp_min(1e-12).sqrt()
 
 
 def largest_shares(logits: Tensor, *, top: int, temperature: float) -> Tensor:
