@@ -81,7 +81,9 @@ class Side:
             return name
         output = "" if self.output == "embedding" else self.output
         tensors = affine.tensors_of(self.head).values()
-        means = () if self.means is None else (*self.means.languages, self.means.offsets)
+        means: tuple[Any, ...] = ()
+        if self.means is not None:
+            means = (*self.means.languages, self.means.offsets)
         return digests.of_parts([name, *tensors, self.head_input, output, *means])
 
     def lacking(self, texts: Iterable[str]) -> list[str]:

@@ -16,8 +16,8 @@ from polyglance.languages.registry import ENGLISH
 from polyglance.model.side import HeadInput, Side
 from polyglance.vectors import Vectors
 
-# A mean of fewer texts says more of these texts than of their language.
-LEAST_TEXTS = 50
+# Means of 5 captions cost four points of R@10 against none, means of 20 gain 2.5, of 1,000 3.
+LEAST_TEXTS = 20
 # More move a mean by less than its own error.
 MOST_TEXTS = 2000
 
