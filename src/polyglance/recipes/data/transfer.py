@@ -74,7 +74,8 @@ def covariance(vectors: Vectors) -> NDArray[np.float64]:
            [-1.,  1.]])
     """
     centred = vectors - vectors.mean(axis=0)
-    return (centred.T @ centred).astype(np.float64) / len(vectors)
+    found: NDArray[np.float64] = (centred.T @ centred).astype(np.float64) / len(vectors)
+    return found
 
 
 def _cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
