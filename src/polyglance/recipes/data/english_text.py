@@ -191,10 +191,10 @@ class Judge:
 
     def __init__(self, pairs: EncodedPairs) -> None:
         self._pairs = pairs
-        self._test = transfer_test(pairs.unpaired.vectors, targets=pairs.y)
+        self._test = transfer_test(pairs.unpaired.vectors, english=pairs.x, targets=pairs.y)
 
     def score(self, fitted: Map) -> float:
-        """Agreement of covariances, see `transfer`; in English the hit rate at 1 of dev texts."""
+        """See `transfer.TransferTest.score`; in English the hit rate at 1 of dev texts."""
         if self._test is not None:
             return self._test.score(fitted)
         return dev_score(fitted(self._pairs.dev_x), self._pairs)
@@ -219,7 +219,7 @@ class Judge:
         """The dev scores of what was chosen, for a pack's manifest."""
         found = {"dev_hit_rate_at_1": dev_score(fitted(self._pairs.dev_x), self._pairs)}
         if self._test is not None:
-            found["transfer_agreement"] = self._test.score(fitted)
+            found["transfer_hit_rate_at_10"] = self._test.score(fitted)
         return found
 
 
