@@ -77,7 +77,7 @@ def test_what_the_system_refuses_is_told_in_two_lines(run, verb, error, said, hi
     [
         (("search", "-5 degrees"), "No such option: -5", "behind --: polyglance search ... -- '-5"),
         (("search", "x", "--nope"), "No such option: --nope", "polyglance search --help"),
-        (("search", "x"), "Missing option '--index'", "polyglance search --help"),
+        (("search", "x"), "no index was named", "--index INDEX names another"),
         (("train",), "Missing argument", "polyglance train --help"),
         (("nope",), "No such command 'nope'", "polyglance --help"),
         (("embed", "nope"), "No such command 'nope'", "polyglance embed --help"),

@@ -182,7 +182,7 @@ def test_what_is_not_learnt_from_and_not_kept_is_told(
     others += ["--images", picture_folder, "--run", tmp_path / "run"]
     code, _, err = run(*argv, *others, "--out", tmp_path / "two")
     assert code == 0
-    assert "procrustes does not learn from --parallel, --bank, --images\n" in err
+    assert "procrustes does not learn from --parallel, --images\n" in err
     assert "what is held out of --parallel measures it" in err
     assert "procrustes is done in one step: --run keeps nothing of it\n" in err
 

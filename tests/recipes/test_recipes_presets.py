@@ -126,9 +126,9 @@ def test_the_inputs_of_m2m_are_not_brought_to_length_one(teacher, monkeypatch):
     seen = []
     real = m2m._start_head
 
-    def watched(pairs, config):
+    def watched(pairs, *others):
         seen.append(np.linalg.norm(pairs.x, axis=1))
-        return real(pairs, config)
+        return real(pairs, *others)
 
     Caught(monkeypatch, m2m.training)
     monkeypatch.setattr(m2m, "_start_head", watched)

@@ -29,7 +29,7 @@ def picture(form="PNG", size=(40, 30), **options):
 
 def slow_picture():
     """Numbers in words, which are read by Python."""
-    return b"P3\n1300 1000\n255\n" + b"1 2 3 " * 1_300_000
+    return b"P3\n2600 1000\n255\n" + b"1 2 3 " * 2_600_000
 
 
 def decoded(*jobs, **limits):

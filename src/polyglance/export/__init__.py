@@ -124,10 +124,10 @@ def export(order: Order, form: str, *, out: Path) -> Exported:
     given = order
     notes: tuple[str, ...] = ()
     if not row.keeps_pack:
-        order = order.in_one_language(form)
+        order = given.in_one_language(form)
         if order is not given:
             notes = (
-                f"Texts are read as {order.language}: its mean is in the head, and texts in other "
+                f"Texts are read as {given.language}: its mean is in the head, and texts in other "
                 "languages, English too, are not where the pack has them.",
             )
         if (plain := as_torch_runs_it(order)) is not order:

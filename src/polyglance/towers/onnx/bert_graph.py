@@ -121,7 +121,7 @@ def in_8_bits(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np
         int8 (N, K) from -127 to 127, and float32 scales (N,).
 
     >>> whole, scales = in_8_bits(np.array([[1.0, -2.0], [0.0, 0.0]], np.float32))
-    >>> whole.tolist(), (whole * scales[:, None]).round(2).tolist()
+    >>> whole.tolist(), (whole * scales[:, None]).astype(float).round(2).tolist()
     ([[64, -127], [0, 0]], [[1.01, -2.0], [0.0, 0.0]])
     """
     scales = np.maximum(np.abs(weight).max(1) / 127, LEAST_STEP).astype(np.float32)
