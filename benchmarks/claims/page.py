@@ -14,7 +14,7 @@ from benchmarks.claims.table import DATA
 from benchmarks.claims.verdicts import LEAST_LEVEL_IN_MARGINS
 from benchmarks.harness import machine_facts
 
-from polyglance.storage import atomic
+from polyglance.storage import atomic, locations
 
 TITLES = {
     "nllb-clip": "NLLB-CLIP",
@@ -126,8 +126,9 @@ def _made(results: Results, command: str) -> str:
 
 
 def _short(folder: Path) -> str:
-    home = str(Path.home())
-    return str(folder).replace(home, "~", 1)
+    """A folder as it is called where nobody moved the cache."""
+    moved = str(folder).replace(str(locations.cache_folder()), "~/.cache/polyglance", 1)
+    return moved.replace(str(Path.home()), "~", 1)
 
 
 def _summary(rows: Sequence[Row]) -> str:
