@@ -140,6 +140,15 @@ class TestSimilarity:
         row = measure(Lookup(vectors), similarity(self.rows, other="deu_Latn"))[0]
         assert (row.language, row.other_language) == ("deu_Latn", "deu_Latn")
 
+    def test_pairs_that_people_scored_all_the_same_have_no_order(self):
+        encoder = Lookup(dict(zip("ABabc", directions(0, 90, 5, 30, 20), strict=True)))
+        for rows in (self.rows[:1], [("A", "a", 3.0), ("B", "b", 3.0)], []):
+            aside = []
+            assert measure(encoder, similarity(rows), set_aside=aside.append) == []
+            assert [(one.id, one.reason) for one in aside] == [
+                ("deu_Latn", evaluation.NOTHING_TO_ASK)
+            ]
+
     def test_a_constant_model_orders_nothing(self):
         encoder = Lookup(dict.fromkeys("ABabc", directions(10)[0]))
         row = measure(encoder, similarity(self.rows))[0]

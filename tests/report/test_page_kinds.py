@@ -160,12 +160,14 @@ def write(tmp_path, monkeypatch):
 
 
 def test_sections_of_one_task_are_headed_by_whose_captions_ask(write):
-    first = retrieval([0.1, 0.2])
+    first = retrieval([0.05 * place for place in range(len(NAMES))])
     html = write([*first, *(replace(row, caption_policy="all") for row in first)], models=MODELS)
     for said in ("the first caption of each image", "all captions"):
         assert f"<h2>xtd10 ({said})</h2>" in html
         assert f"Fingerprints of the data of xtd10 ({said})" in html
-    assert "<h2>xtd10</h2>" in write(first, models=MODELS)
+    alone = write(first, models=MODELS)
+    assert "<h2>xtd10</h2>" in alone
+    assert re.search(r"Text to image, R@\d+, test; languages other than English", alone)
 
 
 def test_tasks_are_paired_with_the_correlation_of_their_points():

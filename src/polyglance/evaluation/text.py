@@ -56,11 +56,14 @@ def score_similarity(
     """Rank correlation of cosines with people's scores, a result for each other language.
 
     A model that gives all pairs the same cosine orders none: 0, what a random order has on
-    average. See `evaluation.Scorer`.
+    average. Pairs that people scored all the same have no order, and so no result. See
+    `evaluation.Scorer`.
     """
     del contents
     rows = []
     for other, pairs in data.pairs[language].items():
+        if len({pair.score for pair in pairs}) < 2:
+            continue
         first, second = _both_sides(
             encoder,
             [pair.text_a for pair in pairs],
