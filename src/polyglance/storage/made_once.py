@@ -28,7 +28,7 @@ class Made:
         place: The folder; its name says from what it is made, and in which form.
         kind: Of the manifest.
         schema_version: Of what `fill` gives.
-        what: What is made, in a sentence for who waits for it.
+        what: What is done, for who waits for it: "the graph of X is made once".
     """
 
     place: Path
@@ -63,17 +63,26 @@ def folder(made: Made, fill: Callable[[Path], Mapping[str, Any]]) -> dict[str, A
         return found
     with atomic.disk_errors(str(made.place)):
         made.place.parent.mkdir(parents=True, exist_ok=True)
-        lock = locks.FolderLock(made.place.with_name(f"{made.place.name}.lock"), owner=made.what)
+        lock = locks.FolderLock(
+            made.place.with_name(f"{made.place.name}.lock"), owner=str(made.place)
+        )
         with lock.hold(wait_seconds=WAIT_SECONDS):
-            found = read(made)
+            found, damage = _look(made)
+            if damage:
+                progress.say(f"{made.place} is made again: {damage}")
             return _make(made, fill) if found is None else found
 
 
 def read(made: Made) -> dict[str, Any] | None:
     """What the manifest says; None where the folder must be made: absent, or damaged."""
+    return _look(made)[0]
+
+
+def _look(made: Made) -> tuple[dict[str, Any] | None, str]:
+    """What the manifest says, or None; and how the folder is damaged, where it is."""
     path = made.place / MANIFEST
     if not path.is_file():
-        return None
+        return None, ""
     try:
         found = atomic.read_json(path)
         said = manifests.checked_manifest(
@@ -84,13 +93,12 @@ def read(made: Made) -> dict[str, Any] | None:
         if not all(_seen(made.place / name) == file for name, file in noted.items()):
             seals.require_whole(made.place, seals.noted_in(found, place=path))
     except errors.PolyglanceError as error:
-        progress.say(f"{made.place} is made again: {error.message}")
-        return None
-    return said
+        return None, error.message
+    return said, ""
 
 
 def _make(made: Made, fill: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
-    progress.say(f"{made.what}: made once, in {made.place}")
+    progress.say(f"{made.what}, in {made.place}")
     # The cache is ours, and the name says what is in it: whatever stands there is replaced.
     with atomic.folder_in_one_step(made.place, marker=lambda _: True) as making:
         said = dict(fill(making))

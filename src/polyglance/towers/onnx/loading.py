@@ -68,7 +68,7 @@ def load(reference: TowerReference, *, modality: Modality) -> Tower:
         place=locations.cache_folder() / "onnx" / f"{fingerprint}-{precision}-{VERSION}",
         kind="onnx-tower",
         schema_version=1,
-        what=f"the graph of {base} for ONNX Runtime ({precision})",
+        what=f"the graph of {base} for ONNX Runtime ({precision}) is made once",
     )
 
     def fill(folder: Path) -> Mapping[str, Any]:

@@ -7,34 +7,15 @@ import importlib.metadata
 import importlib.util
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from polyglance import errors, progress
-from polyglance.storage import atomic, digests, locations, locks, manifest_fields, manifests, seals
+from polyglance import errors
+from polyglance.storage import digests, locations, made_once
+from polyglance.storage.made_once import MANIFEST as MANIFEST
 from polyglance.towers.libraries.packaged import table
 from polyglance.towers.libraries.packaged.table import PackagedTower
 
-MANIFEST = "packaged.json"
 KIND, SCHEMA_VERSION = "packaged-tower", 1
-# Longer than any conversion takes; another process then takes over.
-WAIT_SECONDS = 900.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Seen:
-    bytes: manifest_fields.Count
-    mtime_ns: manifest_fields.Count
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Manifest:
-    name: str
-    package: str
-    version: str
-    licence: str
-    sources: Mapping[str, str]
-    files: Mapping[str, _Seen]
 
 
 def folder_of(name: str) -> Path:
@@ -57,16 +38,18 @@ def folder_of(name: str) -> Path:
     if row.converter is None:
         return _read_in_place(name, row)
     place = cache_folder_of(name)
-    if _is_whole(place):
+    made = made_once.Made(
+        place=place,
+        kind=KIND,
+        schema_version=SCHEMA_VERSION,
+        what=f"packaged:{name} is converted once from {row.package} {row.version}",
+    )
+    if made_once.read(made) is not None:
         return place
     files = _checked_sources(name, row)
     _require_room(place, name, row)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        lock = locks.FolderLock(place.with_name(f"{place.name}.lock"), owner=str(place))
-        with lock.hold(wait_seconds=WAIT_SECONDS):
-            if not _is_whole(place):
-                _convert(files, place, name=name, row=row)
+        made_once.folder(made, lambda folder: _convert(files, folder, name=name, row=row))
     except OSError as error:
         raise errors.of_system(error, doing=f"packaged:{name} is converted to {place}") from error
     return place
@@ -153,57 +136,15 @@ def _require_room(place: Path, name: str, row: PackagedTower) -> None:
         )
 
 
-def _convert(files: Mapping[str, Path], place: Path, *, name: str, row: PackagedTower) -> None:
-    """Fill the folder, its manifest last."""
-    progress.say(f"packaged:{name} is converted once from {row.package} {row.version}, to {place}")
-    converter = importlib.import_module(str(row.converter))
-    # The cache is ours, and the name says what is in it: a half-written folder is made again.
-    with atomic.folder_in_one_step(place, marker=lambda _: True) as making:
-        converter.convert(files, making)
-        seen = {
-            path.relative_to(making).as_posix(): {
-                "bytes": path.stat().st_size,
-                "mtime_ns": path.stat().st_mtime_ns,
-            }
-            for path in sorted(making.rglob("*"))
-            if path.is_file()
-        }
-        said = {
-            "name": name.lower(),
-            "package": row.package,
-            "version": row.version,
-            "licence": row.licence,
-            "sources": {path: file.sha256 for path, file in row.files.items()},
-            "files": seen,
-        }
-        manifests.write_manifest(
-            making / MANIFEST, said, kind=KIND, schema_version=SCHEMA_VERSION, seal=True
-        )
-
-
-def _is_whole(place: Path) -> bool:
-    """Whether a converted folder is there and is what was written; says so where it is damaged."""
-    if not (place / MANIFEST).is_file():
-        return False
-    try:
-        found = atomic.read_json(place / MANIFEST)
-        content = manifests.checked_manifest(
-            found, place=place / MANIFEST, kind=KIND, schema_version=SCHEMA_VERSION
-        )
-        said = manifest_fields.read(
-            _Manifest, content, place=place / MANIFEST, hint="delete the folder"
-        )
-        if not all(_is_as_seen(place / path, seen) for path, seen in said.files.items()):
-            seals.require_whole(place, seals.noted_in(found, place=place))
-    except errors.PolyglanceError as error:
-        progress.say(f"{place} is made again: {error.message}")
-        return False
-    return True
-
-
-def _is_as_seen(path: Path, seen: _Seen) -> bool:
-    """Whether size and time of a file are those of the moment it was written."""
-    if not path.is_file():
-        return False
-    stat = path.stat()
-    return (stat.st_size, stat.st_mtime_ns) == (seen.bytes, seen.mtime_ns)
+def _convert(
+    files: Mapping[str, Path], folder: Path, *, name: str, row: PackagedTower
+) -> dict[str, object]:
+    """Fill an empty folder, and give what its manifest says."""
+    importlib.import_module(str(row.converter)).convert(files, folder)
+    return {
+        "name": name.lower(),
+        "package": row.package,
+        "version": row.version,
+        "licence": row.licence,
+        "sources": {path: file.sha256 for path, file in row.files.items()},
+    }
