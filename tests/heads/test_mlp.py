@@ -1,4 +1,4 @@
-"""A residual head is `z + W2 relu(W1 z + b1) + b2`, and folds into two maps."""
+"""A residual head is `skip(x) + W2 relu(W1 x + b1) + b2`, and folds into two maps."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_it_is_what_the_paper_writes_and_folds_into_a_chain(dim_in, dim_out):
     for row in x:
         z = skip.weight @ row + skip.bias
         hidden = np.array(
-            [max(0.0, v) for v in weights["first.weight"] @ z + weights["first.bias"]]
+            [max(0.0, v) for v in weights["first.weight"] @ row + weights["first.bias"]]
         )
         by_hand.append(z + weights["last.weight"] @ hidden + weights["last.bias"])
     np.testing.assert_allclose(head(torch.from_numpy(x)).detach().numpy(), by_hand, atol=1e-5)
@@ -38,6 +38,27 @@ def test_it_is_what_the_paper_writes_and_folds_into_a_chain(dim_in, dim_out):
     np.testing.assert_allclose(folded(x), by_hand, atol=1e-5)
     back = affine.head_of(affine.tensors_of(folded))
     np.testing.assert_array_equal(back(x), folded(x))
+
+
+def test_layers_take_centred_and_scaled_inputs_and_leave_units_out_in_training_alone():
+    rng = np.random.default_rng(3)
+    x = (5 + 0.01 * rng.standard_normal((50, 6))).astype(np.float32)
+    _, skip = head_of(6, 4)
+    torch.manual_seed(0)
+    head = mlp.ResidualHead(skip, hidden=8, dropout=0.5, standard=x)
+    torch.nn.init.normal_(head.last.weight)
+    taken = (x - x.mean(0)) * (mlp.STANDARD_LENGTH / np.linalg.norm(x - x.mean(0), axis=1).mean())
+    first, last = (
+        (layer.weight.detach().numpy(), layer.bias.detach().numpy())
+        for layer in (head.first, head.last)
+    )
+    hidden = np.maximum(taken @ first[0].T + first[1], 0)
+    by_hand = skip(x) + hidden @ last[0].T + last[1]
+    some = head(torch.from_numpy(x)).detach().numpy()
+    assert np.abs(some - by_hand).max() > 0.1
+    head.eval()
+    np.testing.assert_allclose(head(torch.from_numpy(x)).detach().numpy(), by_hand, atol=2e-2)
+    np.testing.assert_allclose(head.fold()(x), by_hand, atol=2e-2)
 
 
 def test_gradients_are_those_worked_out_by_hand():
@@ -48,14 +69,14 @@ def test_gradients_are_those_worked_out_by_hand():
     torch.nn.functional.mse_loss(head(torch.from_numpy(x)), torch.from_numpy(y)).backward()
     first, last = head.first.weight.detach().numpy(), head.last.weight.detach().numpy()
     z = skip(x)
-    before = z @ first.T + head.first.bias.detach().numpy()
+    before = x @ first.T + head.first.bias.detach().numpy()
     hidden = np.maximum(before, 0)
     error = 2 / y.size * (z + hidden @ last.T + head.last.bias.detach().numpy() - y)
     through = (error @ last) * (before > 0)
     for found, expected in (
         (head.last.weight.grad, error.T @ hidden),
         (head.last.bias.grad, error.sum(0)),
-        (head.first.weight.grad, through.T @ z),
+        (head.first.weight.grad, through.T @ x),
         (head.first.bias.grad, through.sum(0)),
     ):
         np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)

@@ -11,7 +11,7 @@ from polyglance.compare import compare, entries
 from polyglance.heads import closed_form
 from polyglance.metrics import retrieval
 from polyglance.model.side import Side
-from polyglance.recipes import drift_adapter, run
+from polyglance.recipes import drift_adapter, ridge, run
 from polyglance.recipes.data import english_text
 from polyglance.vectors import unit
 
@@ -126,6 +126,31 @@ def test_identity_needs_equal_widths():
     np.testing.assert_allclose(start.map(found.x), found.x, atol=1e-5)
 
 
+def test_a_ridge_skip_starts_at_the_ridge_map():
+    found = world()
+    start = fitted(
+        found, config_of("residual-mlp", skip="ridge", num_epochs=1, learning_rate=1e-12)
+    )
+    expected, _ = english_text.Judge(found).best_ridge(ridge.PENALTIES)
+    np.testing.assert_allclose(start.map(found.x), expected(found.x), atol=1e-5)
+
+
+def test_noise_keeps_a_map_from_directions_that_english_hardly_uses():
+    found = world()
+    narrow = dataclasses.replace(found, x=found.x.copy())
+    narrow.x[:, 0] *= 1e-3  # a direction of other languages
+    beside = narrow.x + np.eye(8, dtype=np.float32)[0]
+
+    def moved(noise):
+        config = config_of(
+            "residual-mlp", skip="ridge", input_noise=noise, standardise=True, num_epochs=60
+        )
+        head = fitted(narrow, config).map
+        return float(np.abs(head(beside) - head(narrow.x)).mean())
+
+    assert moved(0.7) < 0.7 * moved(0.0)
+
+
 SETTINGS = [
     ("procrustes", "centred", True),
     ("procrustes", "scaling", "diagonal"),
@@ -148,6 +173,9 @@ SETTINGS = [
     ("low-rank", "rank", 2),
     ("low-rank", "start", "random"),
     ("residual-mlp", "hidden", 3),
+    ("residual-mlp", "standardise", True),
+    ("residual-mlp", "dropout", 0.5),
+    ("residual-mlp", "input_noise", 1.0),
 ]
 
 

@@ -277,7 +277,16 @@ CHANGES = {
         },
     },
     "low-rank": {"": {**DESCENT, "rank": 3, "start": "random"}},
-    "residual-mlp": {"": {**DESCENT, "hidden": 5, "skip": "identity"}},
+    "residual-mlp": {
+        "": {
+            **DESCENT,
+            "hidden": 5,
+            "skip": "identity",
+            "standardise": True,
+            "dropout": 0.5,
+            "input_noise": 1.0,
+        }
+    },
     "uclip": {
         "": {
             "dim": 9,

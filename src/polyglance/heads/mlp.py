@@ -10,12 +10,15 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from polyglance import errors
 from polyglance.heads import affine
 from polyglance.vectors import Vectors
 
 NormName = Literal["batch", "layer"]
+# Unit vectors lie so close together that AdamW would take thousands of steps to tell them apart.
+STANDARD_LENGTH = 20.0
 
 
 class ProjectionHead(nn.Module):
@@ -77,36 +80,49 @@ class ProjectionHead(nn.Module):
 
 
 class ResidualHead(nn.Module):
-    """Two layers with a ReLU between them, added to what they take: `z + W2 relu(W1 z + b1) + b2`.
+    """Two layers beside a fixed affine map: `skip(x) + W2 relu(W1 x + b1) + b2`.
 
-    z is a fixed affine map of the input: the identity, or a rotation into the target's space. The
-    last layer starts at zero, so that training starts at z.
+    The skip is the identity, or brings the input into the target's space. The last layer starts
+    at zero, so that training starts at the skip.
 
     Args:
         skip: The fixed map, (D_out, D_in).
         hidden: H, at least 1.
+        dropout: Share of the H units that a training step leaves out.
+        standard: Rows (N, D_in): the layers take inputs minus the mean of these, scaled so that
+            theirs have length `STANDARD_LENGTH` on average; None leaves inputs as they are.
 
     Source: Drift-Adapter (Vejendla 2025), the residual MLP, whose skip is the identity.
     """
 
-    def __init__(self, skip: affine.AffineMap, *, hidden: int) -> None:
+    def __init__(
+        self,
+        skip: affine.AffineMap,
+        *,
+        hidden: int,
+        dropout: float = 0.0,
+        standard: Vectors | None = None,
+    ) -> None:
         super().__init__()
         if hidden < 1:
             raise errors.ConfigError(f"hidden {hidden}; it must be 1 or more", hint="try 256")
-        self._skip = skip
-        self.register_buffer("skip_weight", torch.from_numpy(skip.weight))
-        self.register_buffer("skip_bias", torch.from_numpy(skip.bias))
-        self.first = nn.Linear(skip.dim_out, hidden)
+        self._skip, self._dropout = skip, dropout
+        self._standard = _standardising(skip.dim_in, standard)
+        for name, fixed in (("skip", skip), ("standard", self._standard)):
+            self.register_buffer(f"{name}_weight", torch.from_numpy(fixed.weight))
+            self.register_buffer(f"{name}_bias", torch.from_numpy(fixed.bias))
+        self.first = nn.Linear(skip.dim_in, hidden)
         self.last = nn.Linear(hidden, skip.dim_out)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(N, D_in) to (N, D_out), not normalised."""
-        assert isinstance(self.skip_weight, Tensor)
-        assert isinstance(self.skip_bias, Tensor)
-        z = vectors @ self.skip_weight.T + self.skip_bias
-        found: Tensor = z + self.last(torch.relu(self.first(z)))
+        buffers = dict(self.named_buffers())
+        taken = functional.linear(vectors, buffers["standard_weight"], buffers["standard_bias"])
+        hidden = functional.dropout(torch.relu(self.first(taken)), self._dropout, self.training)
+        skipped = functional.linear(vectors, buffers["skip_weight"], buffers["skip_bias"])
+        found: Tensor = skipped + self.last(hidden)
         return found
 
     def fold(self) -> affine.Chain:
@@ -115,13 +131,23 @@ class ResidualHead(nn.Module):
         The skip goes through the ReLU in two halves, since z = relu(z) - relu(-z).
         """
         identity = np.eye(self._skip.dim_out, dtype=np.float32)
-        first, last = _as_map(self.first), _as_map(self.last)
+        first, last = _as_map(self.first).after(self._standard), _as_map(self.last)
+        skip = self._skip
         widened = affine.AffineMap(
-            np.concatenate([first.weight, identity, -identity]),
-            np.concatenate([first.bias, np.zeros(2 * len(identity), np.float32)]),
+            np.concatenate([first.weight, skip.weight, -skip.weight]),
+            np.concatenate([first.bias, skip.bias, -skip.bias]),
         )
         weight = np.concatenate([last.weight, identity, -identity], axis=1)
-        return affine.Chain((widened.after(self._skip), affine.AffineMap(weight, last.bias)))
+        return affine.Chain((widened, affine.AffineMap(weight, last.bias)))
+
+
+def _standardising(dim: int, rows: Vectors | None) -> affine.AffineMap:
+    """The map that centres and scales; the identity for no rows."""
+    weight, centre = np.eye(dim, dtype=np.float32), np.zeros(dim, np.float32)
+    if rows is not None:
+        centre = rows.mean(axis=0)
+        weight *= np.float32(STANDARD_LENGTH / np.linalg.norm(rows - centre, axis=1).mean())
+    return affine.AffineMap(weight, -weight @ centre)
 
 
 def _as_map(layer: nn.Linear) -> affine.AffineMap:
