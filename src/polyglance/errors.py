@@ -205,7 +205,8 @@ def unknown_name(kind: str, given: str, *, allowed: Iterable[str]) -> UnknownNam
     """
     names = sorted(allowed)
     close = nearest(given, names)
-    hint = f"did you mean {' or '.join(close)}?" if close else "choose one of those"
+    otherwise = "choose one of those" if names else "leave it out"
+    hint = f"did you mean {' or '.join(close)}?" if close else otherwise
     listed = ", ".join(names) if names else "(none)"
     return UnknownNameError(f"unknown {kind} {given!r}; there are: {listed}", hint=hint)
 
