@@ -72,3 +72,26 @@ def test_a_shipped_model_says_what_it_knows(capsys):
     assert "for research" in shipped.notice_of("photos")
     assert "photos-open" in shipped.notice_of("photos")
     assert shipped.notice_of("hf:a/b") is None
+
+
+def test_what_it_says_fits_a_terminal(run, default_model, picture_folder, monkeypatch):
+    monkeypatch.setattr(shipped, "notice_of", lambda _: "photos answers: " + "a word " * 30)
+    code, _, err = run("index", picture_folder)
+    assert code == 0, err
+    notice = err[err.index("photos answers") :].splitlines()
+    assert len(notice) > 2
+    assert max(map(len, notice)) <= 80
+
+
+def test_a_data_folder_that_cannot_be_written_is_named(
+    run, default_model, picture_folder, monkeypatch, tmp_path
+):
+    (tmp_path / "data-file").write_text("no folder")
+    monkeypatch.setenv("POLYGLANCE_DATA", str(tmp_path / "data-file"))
+    code, out, err = run("index", picture_folder)
+    assert (code, out) == (2, "")
+    assert "data-file" in err.splitlines()[0]
+    assert "export POLYGLANCE_DATA=FOLDER" in err.splitlines()[1]
+    code, _, err = run("index", picture_folder, "--out", tmp_path / "data-file")
+    assert code == 2
+    assert "POLYGLANCE_DATA" not in err

@@ -1,5 +1,8 @@
 """The user's own indexes: one a folder and model, never inside the photos, and the last of them."""
 
+import shlex
+import shutil
+
 import pytest
 
 from polyglance import errors
@@ -51,6 +54,16 @@ def test_the_last_one_is_asked(photos):
     assert own_indexes.last() == second
     own_indexes.note_last(first)
     assert own_indexes.last() == first
+
+
+def test_where_the_last_one_is_gone_the_others_are_named(photos):
+    first = made(own_indexes.place_of(photos, model="photos"))
+    second = made(own_indexes.place_of(photos, model="photos-open"))
+    shutil.rmtree(second)
+    with pytest.raises(errors.UnavailableError, match="the last one that was made is gone") as said:
+        own_indexes.last()
+    assert first.name in said.value.message
+    assert f"--index {shlex.quote(str(first))}" in said.value.hint
 
 
 @pytest.mark.parametrize("noted", ["../elsewhere\n", "gone\n", "", "/etc\n", "."])

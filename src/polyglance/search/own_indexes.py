@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 from polyglance import errors
@@ -66,11 +67,22 @@ def last() -> Path:
         UnavailableError: There is none.
     """
     noted = folder() / LAST
-    name = noted.read_text("utf-8").strip() if noted.is_file() else ""
+    name = noted.read_text("utf-8", "replace").strip() if noted.is_file() else ""
     found = folder() / name
-    if not name or found.parent != folder() or not (found / MANIFEST_NAME).is_file():
+    if name and found.parent == folder() and _is_index(found):
+        return found
+    others = sorted(str(place) for place in folder().glob("*") if _is_index(place))
+    if others:
         raise errors.UnavailableError(
-            "no index was named, and none was made yet that could be asked in its place",
-            hint="polyglance index ~/Pictures makes one; --index INDEX names another",
+            f"no index was named, and the last one that was made is gone; {folder()} holds "
+            f"{', '.join(Path(one).name for one in errors.few(others))}",
+            hint=f"name one: --index {shlex.quote(others[0])}",
         )
-    return found
+    raise errors.UnavailableError(
+        "no index was named, and none was made yet that could be asked in its place",
+        hint="polyglance index ~/Pictures makes one; --index INDEX names another",
+    )
+
+
+def _is_index(place: Path) -> bool:
+    return (place / MANIFEST_NAME).is_file()
