@@ -95,3 +95,28 @@ def test_a_data_folder_that_cannot_be_written_is_named(
     code, _, err = run("index", picture_folder, "--out", tmp_path / "data-file")
     assert code == 2
     assert "POLYGLANCE_DATA" not in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "what"),
+    [
+        (("index", ""), "a path"),
+        (("index", "photos", "--out", ""), "--out"),
+        (("index", "photos", "--out="), "--out"),
+        (("index", "photos", "-o", ""), "-o"),
+        (("search", "dog", "--image", ""), "--image"),
+        (("train", "ridge", "-m", "photos", "--bank", "", "--out", "pack"), "--bank"),
+    ],
+)
+def test_an_empty_path_is_not_the_folder_that_one_is_in(run, argv, what, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*argv)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0].endswith(f"{what} is empty; it would mean the folder you are in")
+    assert len(err.splitlines()) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_text_is_no_path(run):
+    assert "is empty; it would mean" not in run("search", "")[2]
+    assert "is empty; it would mean" not in run("search", "x", "--language", "")[2]

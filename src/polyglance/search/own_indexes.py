@@ -50,8 +50,8 @@ def place_of(source: Path, *, model: str) -> Path:
             hint="name a place for the index: --out INDEX; or another data folder: "
             "export POLYGLANCE_DATA=FOLDER",
         )
-    parts = [str(real).encode("utf-8", "surrogateescape"), b"\0", absolute(model)]
-    key = digests.of_parts([*parts, b"\0", _space_of(model)])
+    path = str(real).encode("utf-8", "surrogateescape")
+    key = digests.of_parts([path, b"\0", absolute(model), b"\0", _space_of(model)])
     name = _ODD.sub("-", real.name.encode("utf-8", "replace").decode())[:40] or "disk"
     return found / f"{name}-{key[:8]}"
 
