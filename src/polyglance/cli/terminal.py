@@ -223,13 +223,25 @@ def picture(jpeg: bytes, *, way: Way) -> str:
     return _kitty(jpeg) if way == "kitty" else _sixel(jpeg)
 
 
-def wrapped(text: str) -> str:
+def wrapped(text: str, *, indent: int = 0, hanging: int = 0) -> str:
     """A sentence on lines of 80 columns; words, paths and options stay whole.
 
-    >>> wrapped("a dog " * 14).splitlines()[1]
-    'dog'
+    Args:
+        text: The sentence.
+        indent: Spaces in front of each line.
+        hanging: More of them in front of the second line and those below.
+
+    >>> wrapped("a dog " * 14, indent=2, hanging=1).splitlines()[1]
+    '   a dog'
     """
-    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + hanging),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def fitted(text: str, width: int) -> str:
