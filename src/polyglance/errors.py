@@ -107,6 +107,7 @@ _NEXT_STEPS = {
 # Names of unsafe ways to read a file, which may run code; no user is sent to them.
 _UNSAFE = re.compile("allow_pickle|weights_only|trust_remote_code|pickle[.]load|arbitrary code")
 _MOST_SAID = 300
+_NUMBER_IN_TEXT = re.compile(r"\(os error (\d+)\)")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -131,6 +132,18 @@ def first_line(error: BaseException) -> str:
     return line[:_MOST_SAID] or type(error).__name__
 
 
+def system_number(error: OSError) -> int | None:
+    """The system's number of a refusal; libraries written in Rust have it in their text alone.
+
+    >>> system_number(OSError("Error while serializing: I/O error: File too large (os error 27)"))
+    27
+    >>> system_number(FileNotFoundError(2, "No such file")), system_number(OSError("it is cut"))
+    (2, None)
+    """
+    found = _NUMBER_IN_TEXT.search(str(error))
+    return error.errno or (int(found[1]) if found else None)
+
+
 def of_system(error: OSError, *, doing: str = "") -> PolyglanceError:
     """What an `OSError` comes to for the user: what the system refused, and what to do.
 
@@ -144,13 +157,14 @@ def of_system(error: OSError, *, doing: str = "") -> PolyglanceError:
     """
     named = error.filename if isinstance(error.filename, str | bytes) else ""
     what = doing or os.fsdecode(named) or "the system"
-    why = error.strerror or first_line(error)
-    if error.errno in _NO_ROOM:
+    number = system_number(error)
+    why = error.strerror or (os.strerror(number) if number else first_line(error))
+    if number in _NO_ROOM:
         return DiskFullError(
             f"{what}: {why}", hint="free some space, or name a place on another disk"
         )
     usual = "check the place; POLYGLANCE_DEBUG=1 shows where this happened"
-    return OutputError(f"{what}: {why}", hint=_NEXT_STEPS.get(error.errno or 0, usual))
+    return OutputError(f"{what}: {why}", hint=_NEXT_STEPS.get(number or 0, usual))
 
 
 def few(sentences: Sequence[str], *, limit: int = 3) -> list[str]:
@@ -191,7 +205,8 @@ def unknown_name(kind: str, given: str, *, allowed: Iterable[str]) -> UnknownNam
     """
     names = sorted(allowed)
     close = nearest(given, names)
-    hint = f"did you mean {' or '.join(close)}?" if close else "choose one of those"
+    otherwise = "choose one of those" if names else "leave it out"
+    hint = f"did you mean {' or '.join(close)}?" if close else otherwise
     listed = ", ".join(names) if names else "(none)"
     return UnknownNameError(f"unknown {kind} {given!r}; there are: {listed}", hint=hint)
 

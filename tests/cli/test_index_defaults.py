@@ -72,3 +72,51 @@ def test_a_shipped_model_says_what_it_knows(capsys):
     assert "for research" in shipped.notice_of("photos")
     assert "photos-open" in shipped.notice_of("photos")
     assert shipped.notice_of("hf:a/b") is None
+
+
+def test_what_it_says_fits_a_terminal(run, default_model, picture_folder, monkeypatch):
+    monkeypatch.setattr(shipped, "notice_of", lambda _: "photos answers: " + "a word " * 30)
+    code, _, err = run("index", picture_folder)
+    assert code == 0, err
+    notice = err[err.index("photos answers") :].splitlines()
+    assert len(notice) > 2
+    assert max(map(len, notice)) <= 80
+
+
+def test_a_data_folder_that_cannot_be_written_is_named(
+    run, default_model, picture_folder, monkeypatch, tmp_path
+):
+    (tmp_path / "data-file").write_text("no folder")
+    monkeypatch.setenv("POLYGLANCE_DATA", str(tmp_path / "data-file"))
+    code, out, err = run("index", picture_folder)
+    assert (code, out) == (2, "")
+    assert "data-file" in err.splitlines()[0]
+    assert "export POLYGLANCE_DATA=FOLDER" in err.splitlines()[1]
+    code, _, err = run("index", picture_folder, "--out", tmp_path / "data-file")
+    assert code == 2
+    assert "POLYGLANCE_DATA" not in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "what"),
+    [
+        (("index", ""), "a path"),
+        (("index", "photos", "--out", ""), "--out"),
+        (("index", "photos", "--out="), "--out"),
+        (("index", "photos", "-o", ""), "-o"),
+        (("search", "dog", "--image", ""), "--image"),
+        (("train", "ridge", "-m", "photos", "--bank", "", "--out", "pack"), "--bank"),
+    ],
+)
+def test_an_empty_path_is_not_the_folder_that_one_is_in(run, argv, what, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*argv)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0].endswith(f"{what} is empty; it would mean the folder you are in")
+    assert len(err.splitlines()) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_text_is_no_path(run):
+    assert "is empty; it would mean" not in run("search", "")[2]
+    assert "is empty; it would mean" not in run("search", "x", "--language", "")[2]

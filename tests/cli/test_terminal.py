@@ -152,3 +152,12 @@ def test_a_terminal_is_given_visible_names(printed, environment):
     said = printed(Tty(), lambda: untold.extend(terminal.send_lines(LINES)), **environment)
     assert said == "tab\\there.jpg\n\\udcff.jpg\ntwo\\nlines.jpg\n\u732b.jpg\n"
     assert not untold
+
+
+def test_sentences_fit_eighty_columns_and_keep_their_words():
+    said = "photos answers: --model hf:openai/clip-vit-base-patch32 knows more; " * 4
+    lines = terminal.wrapped(said, indent=5, hanging=2).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line[:7].strip() for line in lines[1:]] == [""] * (len(lines) - 1)
+    assert " ".join(line.strip() for line in lines) == said.strip()
+    assert terminal.wrapped("/" + "long" * 40) == "/" + "long" * 40

@@ -191,8 +191,8 @@ def test_a_published_head_is_measured_on_what_is_given(run, options, model_folde
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("english.txt", "is no checkpoint that can be read safely"),
-        ("object.pth", "is no checkpoint that can be read safely"),
+        ("english.txt", "is no file of tensors that can be read safely"),
+        ("object.pth", "is no file of tensors that can be read safely"),
         ("photos", "is a folder; the file of a head is wanted"),
         ("nowhere.pth", "no file"),
     ],

@@ -1,5 +1,8 @@
 """The user's own indexes: one a folder and model, never inside the photos, and the last of them."""
 
+import shlex
+import shutil
+
 import pytest
 
 from polyglance import errors
@@ -37,6 +40,16 @@ def test_a_folder_has_one_index_by_a_model_however_it_is_written(photos, monkeyp
     assert len({found, *others}) == 3
 
 
+def test_a_model_that_was_made_anew_has_another_index(photos, tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    found = []
+    for text in ('{"space_id": "a"}', '{"space_id": "a", "x": 1}', '{"space_id": "b"}', "{", "[]"):
+        (model / "model.json").write_text(text)
+        found.append(own_indexes.place_of(photos, model=str(model)))
+    assert found[0] == found[1] != found[2] != found[3] == found[4]
+
+
 def test_the_index_is_never_inside_of_what_is_indexed(photos, monkeypatch):
     monkeypatch.setenv("POLYGLANCE_DATA", str(photos / "data"))
     with pytest.raises(errors.OutputError, match="which is inside of .*My photos"):
@@ -51,6 +64,16 @@ def test_the_last_one_is_asked(photos):
     assert own_indexes.last() == second
     own_indexes.note_last(first)
     assert own_indexes.last() == first
+
+
+def test_where_the_last_one_is_gone_the_others_are_named(photos):
+    first = made(own_indexes.place_of(photos, model="photos"))
+    second = made(own_indexes.place_of(photos, model="photos-open"))
+    shutil.rmtree(second)
+    with pytest.raises(errors.UnavailableError, match="the last one that was made is gone") as said:
+        own_indexes.last()
+    assert first.name in said.value.message
+    assert f"--index {shlex.quote(str(first))}" in said.value.hint
 
 
 @pytest.mark.parametrize("noted", ["../elsewhere\n", "gone\n", "", "/etc\n", "."])

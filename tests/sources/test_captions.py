@@ -176,6 +176,15 @@ def test_unpaired_texts_may_lie_in_a_file_a_language(tmp_path):
         captions.read_texts_by_language(tmp_path)
 
 
+def test_files_without_a_text_are_refused(tmp_path):
+    (tmp_path / "de.txt").write_text("\n \n", "utf-8")
+    (tmp_path / "fr.txt").mkdir()
+    with pytest.raises(errors.InputError, match="holds no text"):
+        captions.read_texts_by_language(tmp_path)
+    with pytest.raises(errors.InputError, match="holds no text"):
+        captions.read_texts_by_language(write(tmp_path / "bank.tsv", "language\ttext\n"))
+
+
 def test_a_folder_without_texts_is_refused(tmp_path):
     with pytest.raises(errors.InputError, match="with a text a line"):
         captions.read_texts_by_language(tmp_path)

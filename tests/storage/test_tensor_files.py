@@ -1,5 +1,7 @@
 """Weights that are whole, and what is said of those that are not."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -48,3 +50,35 @@ def test_weights_that_may_not_be_read(read, tmp_path, monkeypatch):
     with pytest.raises(errors.UnavailableError, match="Permission denied") as caught:
         read(path)
     assert caught.value.hint.startswith("chmod a+r")
+
+
+class RunsCode:
+    def __reduce__(self):
+        return print, ("it ran",)
+
+
+def test_pickled_tensors_are_read_and_nothing_runs(tmp_path, capsys):
+    path = tmp_path / "head.pth"
+    torch.save({"w": torch.arange(6).reshape(2, 3).T, "epoch": 3}, path)
+    found = tensor_files.read_pickled(path)
+    assert found["w"].tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert list(found) == ["w"]
+    assert found["w"].is_contiguous()
+    whole = path.read_bytes()
+    for damaged in (whole[:-100], b"no weights", b"\x80\x04K\x07.", b"PK\x03\x04" + b"\0" * 40):
+        path.write_bytes(damaged)
+        with pytest.raises(errors.StoreError, match=r"read safely|holds a int"):
+            tensor_files.read_pickled(path)
+    path.write_bytes(pickle.dumps({"w": RunsCode()}))
+    with pytest.raises(errors.StoreError, match="more than plain tensors"):
+        tensor_files.read_pickled(path)
+    assert "it ran" not in capsys.readouterr().out
+    torch.save([torch.ones(1)], path)
+    with pytest.raises(errors.StoreError, match="holds a list"):
+        tensor_files.read_pickled(path)
+    path.write_bytes(POINTER)
+    with pytest.raises(errors.UnavailableError, match="pointer of Git LFS"):
+        tensor_files.read_pickled(path)
+    path.unlink()
+    with pytest.raises(errors.UnavailableError, match="No such file"):
+        tensor_files.read_pickled(path)

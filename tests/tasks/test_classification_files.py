@@ -150,8 +150,10 @@ def test_names_and_templates_of_ones_own(babel):
     assert found.languages == ("eng_Latn", "deu_Latn")
     assert found.english.templates == ("{}, a food",)
     (folder / "labels.fr.txt").write_text("tarte\n")
-    with pytest.raises(errors.InputError, match="names 1 classes in fra_Latn; there are 2"):
-        tasks.get_task("food101").load(folder, None)
+    found = tasks.get_task("food101").load(folder, None)
+    assert found.languages == ("eng_Latn", "deu_Latn")
+    assert [item.id for item in found.set_aside] == ["food, labels.fr.txt"]
+    assert "names 1 classes; there are 2" in found.set_aside[0].reason
 
 
 def test_a_data_set_that_names_nothing(tmp_path):

@@ -221,11 +221,40 @@ def test_results_on_a_training_split_say_so(tmp_path, column, evaluate):
     assert {row["split"] for row in rows} == {"train"}
 
 
-def test_names_of_another_number_of_classes_are_refused(tmp_path):
+def test_a_bad_file_beside_costs_no_other_language(tmp_path):
     place = saved_datasets.save_to_disk(tmp_path, image=IMAGES[:2], label=["a", "b"])
-    (place / "labels.de.txt").write_text("nur eines")
-    with pytest.raises(errors.InputError, match="names 1 classes in deu_Latn; there are 2: a, b"):
-        load_task("own-classes", place)
+    for name, text in {
+        "labels.de.txt": "nur eines",
+        "labels.en.txt": "one\ntwo\nthree",
+        "labels.es.txt": "\nuno",
+        "labels.fr.txt": "un\ndeux",
+        "labels.it.txt": "\udcff\ndue",
+        "templates.de.txt": "kein Platz",
+        "templates.fr.txt": "une {}",
+    }.items():
+        (place / name).write_text(text, "utf-8", "surrogateescape")
+    data = load_task("own-classes", place)
+    assert {language: row.labels for language, row in data.labels.items()} == {
+        ENGLISH: ("a", "b"),
+        "fra_Latn": ("un", "deux"),
+    }
+    assert list(data.prompts) == ["fra_Latn"]
+    aside = {item.id.partition(", ")[2]: item.reason for item in data.set_aside}
+    assert sorted(aside) == [
+        *("labels.de.txt", "labels.en.txt", "labels.es.txt", "labels.it.txt", "templates.de.txt")
+    ]
+    assert "names 1 classes; there are 2" in aside["labels.de.txt"]
+
+
+def test_a_second_column_of_a_language_is_set_aside(tmp_path):
+    place = saved_datasets.save_to_disk(
+        tmp_path / "own", image=IMAGES[:2], caption_de=["x", "y"], caption_deu_Latn=["v", "w"]
+    )
+    data = load_task("own-captions", place)
+    assert [caption.text for caption in data.captions["deu_Latn"]] == ["x", "y"]
+    [item] = data.set_aside
+    assert item.id.endswith("column caption_deu_Latn")
+    assert item.reason.startswith("it is deu_Latn, as caption_de is, which is read")
 
 
 def test_a_folder_of_images_beside_is_said_to_change_nothing(tmp_path, evaluate, picture_folder):

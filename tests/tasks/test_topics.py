@@ -95,3 +95,19 @@ def test_its_texts_are_held_against_training_data(release):
 
     data = tasks.get_task("mvl-sib").load(release, None)
     assert ("eng_Latn", "eng_Latn health 0") in set(leakage._texts_of(data))
+
+
+def test_numbers_of_references_that_no_question_has_are_said(release, monkeypatch):
+    said = []
+    monkeypatch.setattr(topics.progress, "say", said.append)
+    data = tasks.get_task("mvl-sib").load(release, None)
+    kept = [name for name in data.item_ids if not name.startswith("travel_") or name[7] < "2"]
+    few = data.only(kept, reason="items_missing")
+    assert said == [
+        "mvl-sib is not asked with 3 and 5 references: of the topic travel only 2 of 10 images are "
+        "at hand"
+    ]
+    assert few.questions("eng_Latn", num_references=1) is not None
+    assert few.questions("eng_Latn", num_references=3) is None
+    data.only(data.item_ids, reason="items_missing")
+    assert len(said) == 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polyglance.cli import left_out, options
+from polyglance.cli import left_out, options, terminal
 
 if TYPE_CHECKING:
     from polyglance.model.pack import LanguagePack
@@ -88,7 +88,7 @@ def command(
     is_own = out is None
     if out is None:
         out = own_indexes.place_of(source, model=model)
-    options.claim(out, "INDEX")
+    _claim(out, is_own=is_own)
     from polyglance.search import indexing
     from polyglance.search.removal import Policy
 
@@ -108,11 +108,28 @@ def command(
     if is_own:
         own_indexes.note_last(out)
     if notice := shipped.notice_of(model):
-        typer.secho(notice, dim=True, err=True)
+        typer.secho(terminal.wrapped(notice), dim=True, err=True)
     if pack is not None and loaded is not None:
         _pack_column(
             source, out, pack, loaded=loaded, exclude=exclude or (), reencode=reencode, drop=drop
         )
+
+
+def _claim(out: Path, *, is_own: bool) -> None:
+    """Refuse an index that cannot be written; the place of one that nobody named is said.
+
+    Raises:
+        OutputError: As `options.claim`.
+    """
+    from polyglance import errors
+
+    try:
+        options.claim(out, "INDEX")
+    except errors.OutputError as error:
+        if not is_own:
+            raise
+        hint = "name another data folder: export POLYGLANCE_DATA=FOLDER; or the index: --out INDEX"
+        raise errors.OutputError(error.message, hint=hint) from error
 
 
 def _default_model(source: Path) -> str:

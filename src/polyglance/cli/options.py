@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+import typing
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -141,6 +143,42 @@ def require_one(given: Mapping[str, object]) -> None:
     names = [name for name, value in given.items() if value not in (None, False)]
     if len(names) > 1:
         raise errors.ConfigError(f"{' and '.join(names)} were given", hint="give one of them")
+
+
+def require_named(command: Any, given: Sequence[str]) -> None:
+    """Refuse an empty text where a path is wanted: it would mean the folder one is in.
+
+    That is what an unset variable of the shell comes to, as in `polyglance index "$PHOTOS"`.
+
+    Args:
+        command: Of click.
+        given: What follows its name, as typed.
+
+    Raises:
+        InputError: There is one.
+    """
+    from polyglance import errors
+
+    if not any(text == "" or text.endswith("=") for text in given):
+        return
+    kinds = typing.get_type_hints(command.callback)
+    takes_path = [one for one in command.params if _has_path(kinds.get(one.name))]
+    named = {name for one in takes_path for name in one.opts if name.startswith("-")}
+    has_argument = any(one.param_type_name == "argument" for one in takes_path)
+    for before, text in itertools.pairwise(["", *given]):
+        option = before if text == "" else text.removesuffix("=")
+        is_argument = text == "" and has_argument and not before.startswith("-")
+        if is_argument or (option != text and option in named):
+            what = "a path" if is_argument else option
+            raise errors.InputError(
+                f"{what} is empty; it would mean the folder you are in",
+                hint="name it; . is the folder that you are in",
+            )
+
+
+def _has_path(kind: Any) -> bool:
+    """Whether a type is of paths: `Path`, `Path | None`, `list[Path] | None`."""
+    return kind is Path or any(map(_has_path, typing.get_args(kind)))
 
 
 def as_typed() -> str:

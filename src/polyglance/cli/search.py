@@ -238,7 +238,7 @@ def _print_table(searcher: Searcher, answer: Answer, *, thumbnails: bool | None)
     if not answer.hits:
         typer.echo("nothing found")
     for line in _who_answered(answer, has_candidates=bool(searcher.spoken)):
-        typer.secho(f"     {line}", dim=True, err=True)
+        typer.secho(terminal.wrapped(line, indent=5), dim=True, err=True)
 
 
 def _show(index: Index, identity: str, way: Way) -> None:

@@ -12,10 +12,12 @@ import io
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TextIO
 
 Way = Literal["iterm", "kitty", "sixel"]
+WIDTH = 80
 
 # By what a terminal says of itself: variable, beginning of its value, the way it shows images.
 SIGNS: tuple[tuple[str, str, Way], ...] = (
@@ -219,6 +221,27 @@ def picture(jpeg: bytes, *, way: Way) -> str:
         facts = f"inline=1;size={len(jpeg)};height={LINES};preserveAspectRatio=1"
         return f"\x1b]1337;File={facts}:{base64.b64encode(jpeg).decode()}\x07"
     return _kitty(jpeg) if way == "kitty" else _sixel(jpeg)
+
+
+def wrapped(text: str, *, indent: int = 0, hanging: int = 0) -> str:
+    """A sentence on lines of 80 columns; words, paths and options stay whole.
+
+    Args:
+        text: The sentence.
+        indent: Spaces in front of each line.
+        hanging: More of them in front of the second line and those below.
+
+    >>> wrapped("a dog " * 14, indent=2, hanging=1).splitlines()[1]
+    '   a dog'
+    """
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + hanging),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def fitted(text: str, width: int) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from polyglance.cli import options, packs, training_data
+from polyglance.cli import options, packs, terminal, training_data
 
 if TYPE_CHECKING:
     from polyglance.model.pack import LanguagePack
@@ -271,7 +271,8 @@ def _print_pack(pack: LanguagePack, out: Path) -> None:
     )
     for name, value in manifest.data.items():
         if name not in ("dev", "held_out", "leakage"):
-            typer.echo(f"  {name.replace('_', ' ')}: {_in_words(value)}")
+            said = f"{name.replace('_', ' ')}: {_in_words(value)}"
+            typer.echo(terminal.wrapped(said, indent=2, hanging=2))
     for task, counts in manifest.data["leakage"]["checked_against"].items():
         said = ", ".join(
             f"{'not compared:' if n is None else n} {kind.replace('_', ' ')}"

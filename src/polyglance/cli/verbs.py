@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 from typer.core import TyperGroup
 
@@ -31,6 +33,11 @@ from polyglance.cli.interruption import GOES_ON, STOPPED, Stopped
 
 class _Group(TyperGroup):
     """The commands; one that is interrupted says how to go on, where it goes on."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, given = super().resolve_command(ctx, args)
+        options.require_named(command, given)
+        return name, command, given
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         try:

@@ -205,8 +205,9 @@ def _say_undeclared(tower: Tower, languages: Sequence[str] | None) -> None:
         ):
             _SAID.add((tower.fingerprint, language))
             progress.say(
-                f"{language} is none of the {len(tower.languages)} languages that the text tower "
-                "declares; its vectors there may mean nothing"
+                f"{language} is none of the languages that the text tower declares "
+                f"({', '.join(errors.few(sorted(tower.languages)))}); its vectors there may mean "
+                "nothing"
             )
 
 

@@ -14,6 +14,7 @@ from polyglance import errors
 from polyglance.export.request import PROBES
 from polyglance.export.text_parts import TextParts
 from polyglance.languages.text_forms import TextForm
+from polyglance.storage import atomic
 from polyglance.towers.libraries import text_files, transformers
 from polyglance.towers.runtime import language_tokens
 
@@ -51,7 +52,7 @@ def write_tokenizer(parts: TextParts, folder: Path, *, max_length: int, padded: 
         tokenizer.enable_padding(
             direction=side, length=max_length, pad_id=parts.tower.pad_id, pad_token=pad_token
         )
-    tokenizer.save(str(folder / FILES[0]))
+    atomic.write_text(folder / FILES[0], tokenizer.to_str(pretty=True))
     facts = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "pad_token": pad_token,

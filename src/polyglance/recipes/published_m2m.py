@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from polyglance import errors
@@ -29,7 +28,8 @@ def import_head(checkpoint: Path) -> linear.LinearHead:
 
     Raises:
         UnavailableError: Where there is no such file.
-        InputError: For a file that holds anything else, or that unpickles more than tensors.
+        InputError: For tensors that are no head.
+        StoreError: For a damaged file, or one that holds more than tensors.
     """
     return linear.head_from_published(read_checkpoint(checkpoint))
 
@@ -95,17 +95,4 @@ def read_checkpoint(checkpoint: Path) -> Mapping[str, Tensor]:
         raise errors.UnavailableError(f"no file {checkpoint}", hint="give the checkpoint itself")
     if checkpoint.suffix == ".safetensors":
         return tensor_files.read_torch(checkpoint)
-    import pickle
-
-    try:
-        # weights_only: tensors and nothing that could run.
-        tensors: Mapping[str, Tensor] = torch.load(
-            checkpoint, map_location="cpu", weights_only=True
-        )
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
-        raise errors.InputError(
-            f"{checkpoint} is no checkpoint that can be read safely: it is damaged, another kind "
-            "of file, or holds more than plain tensors",
-            hint="give the .pth or .safetensors of a published head, downloaded again if need be",
-        ) from error
-    return tensors
+    return tensor_files.read_pickled(checkpoint)

@@ -36,7 +36,12 @@ FORM_BYTES, FORM_SHARE = 2**19, 8
 UNWANTED_BYTES = 2**20
 # After the server was told to stop, an answer has so long to be read.
 STOPPING_SECONDS = 2.0
-TOO_LARGE = (431, "a head that is too large", "leave out cookies and headers that are not ours")
+TOO_LARGE = (
+    431,
+    "an address and head that are too large together",
+    "send a long text in the body, as q of POST /api/search; leave out cookies and headers that "
+    "are not ours",
+)
 # What clients can bring about at will is not written to the terminal, over and over.
 NOT_TOLD = (
     "ASGI callable returned without",

@@ -326,11 +326,22 @@ def read_texts_by_language(
         Language ids and texts.
 
     Raises:
-        InputError, LanguageError: As `read_parallel_table`.
+        InputError, LanguageError: As `read_parallel_table`; also where there is no text at all.
     """
-    if not path.is_dir():
-        return [(language, text) for language, text in _by_language(path, ("text",), set_aside)]
-    named = [(file.stem, file) for file in sorted(path.glob("*.txt"))]
+    found = (
+        _texts_of_files(path, set_aside)
+        if path.is_dir()
+        else [(language, text) for language, text in _by_language(path, ("text",), set_aside)]
+    )
+    if not found:
+        raise errors.InputError(
+            f"{path} holds no text", hint="give a table with language and text, or leave it out"
+        )
+    return found
+
+
+def _texts_of_files(path: Path, set_aside: SetAside | None) -> list[tuple[str, str]]:
+    named = [(file.stem, file) for file in sorted(path.glob("*.txt")) if not file.is_dir()]
     files = language_files.by_language(named, dataset=None, folder=path)
     if not files.paths:
         raise errors.InputError(

@@ -25,7 +25,7 @@ from polyglance.languages.registry import ENGLISH, normalise_language
 from polyglance.records import LabelSet, PromptSet, Quarantined
 from polyglance.sources.captions import languages_of
 from polyglance.sources.language_files import LanguageFiles, by_language
-from polyglance.sources.text_lines import read_json, read_lines
+from polyglance.sources.text_lines import SetAside, entry_of, read_json, read_lines
 
 SLOT = "{}"
 BABEL_LABELS = "babel_imagenet-298.json"
@@ -139,29 +139,53 @@ def read_class_prompts(path: Path) -> dict[str, LabelSet]:
     return sets
 
 
-def read_label_lines(folder: Path) -> dict[str, LabelSet]:
+def read_label_lines(
+    folder: Path, *, num_classes: int | None = None, set_aside: SetAside | None = None
+) -> dict[str, LabelSet]:
     """Names in a form of one's own: `labels.LANG.txt`, line n for class n.
 
+    Args:
+        folder: Where the files are.
+        num_classes: How many lines each has; None takes those of the English file, if one is there.
+        set_aside: Told of each file with an empty line, which names no class, with too many lines
+            or too few, or that cannot be read; None stops at the first.
+
     Raises:
-        InputError: An empty line, which names no class.
+        InputError: For such a file, without `set_aside`.
     """
-    sets = {}
-    for language, path in _lines_by_language(folder, "labels").paths.items():
-        names = _texts(read_lines(path), path, "line")
-        sets[language] = LabelSet(language, tuple(range(len(names))), names)
-    return sets
+    paths = dict(_lines_by_language(folder, "labels").paths)
+    sets: dict[str, LabelSet] = {}
+    # English first: by it the others are counted.
+    for language in sorted(paths, key=lambda one: one != ENGLISH):
+        path = paths[language]
+        with entry_of(Path(folder), path.name, set_aside):
+            names = _texts(read_lines(path), path, "line")
+            if num_classes is None and language == ENGLISH:
+                num_classes = len(names)
+            if num_classes is not None and len(names) != num_classes:
+                raise errors.InputError(
+                    f"{path} names {len(names)} classes; there are {num_classes}",
+                    hint="give one name for each class, in the order of the English ones",
+                )
+            sets[language] = LabelSet(language, tuple(range(len(names))), names)
+    return dict(sorted(sets.items()))
 
 
-def read_template_lines(folder: Path) -> dict[str, PromptSet]:
+def read_template_lines(folder: Path, *, set_aside: SetAside | None = None) -> dict[str, PromptSet]:
     """Templates in a form of one's own: `templates.LANG.txt`, a line each, with `{}`.
 
+    Args:
+        folder: Where the files are.
+        set_aside: Told of each file with a line without its one slot; None stops at the first.
+
     Raises:
-        InputError: A line without its one slot.
+        InputError: For such a file, without `set_aside`.
     """
-    return {
-        language: PromptSet(language, _templates(read_lines(path), path, "line"))
-        for language, path in _lines_by_language(folder, "templates").paths.items()
-    }
+    sets = {}
+    for language, path in _lines_by_language(folder, "templates").paths.items():
+        with entry_of(Path(folder), path.name, set_aside):
+            sets[language] = PromptSet(language, _templates(read_lines(path), path, "line"))
+    return sets
 
 
 def files_set_aside(folder: Path) -> tuple[Quarantined, ...]:

@@ -92,13 +92,15 @@ def extended_tracks(folder: Path, *, set_aside: SetAside) -> dict[str, tuple[str
     Raises:
         InputError: It cannot be read.
     """
-    found = {}
-    for track, languages in EXTENDED.items() if _has_extension(Path(folder)) else ():
-        try:
-            _lines(Path(folder), EXTENSION, name=f"STS.{track}.txt")
+    found: dict[str, tuple[str, str]] = {}
+    if not _has_extension(Path(folder)):
+        return {}
+    held = _held(Path(folder), EXTENSION)
+    for track, languages in EXTENDED.items():
+        if (name := f"STS.{track}.txt") in held:
             found[track] = languages
-        except errors.UnavailableError as error:
-            set_aside(Quarantined(track, error.message))
+        else:
+            set_aside(Quarantined(track, f"there is no {name} in {folder / EXTENSION[0]}"))
     return found
 
 
@@ -133,6 +135,23 @@ def _score(text: str, name: str) -> float:
             f"{text!r} in {name} is no score from 0 to 5", hint="fetch the archive again"
         )
     return value
+
+
+def _held(folder: Path, archive: tuple[str, str]) -> frozenset[str]:
+    """The names of the files inside an archive, and of the folder that it unpacks to."""
+    packed, unpacked = archive
+    plain = {path.name for path in (folder / unpacked).glob("*")}
+    if not (folder / packed).is_file():
+        return frozenset(plain)
+    try:
+        with zipfile.ZipFile(folder / packed) as opened:
+            inside = {Path(name).name for name in opened.namelist()}
+    except (zipfile.BadZipFile, OSError) as error:
+        raise errors.InputError(
+            f"{folder / packed} cannot be read: {errors.first_line(error)}",
+            hint="fetch the archive again",
+        ) from error
+    return frozenset(plain | inside)
 
 
 def _lines(folder: Path, archive: tuple[str, str], *, name: str) -> list[str]:

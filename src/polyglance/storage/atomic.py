@@ -65,8 +65,7 @@ def is_disk_full(error: OSError) -> bool:
     >>> is_disk_full(FileNotFoundError(2, "No such file"))
     False
     """
-    numbers = (errno.ENOSPC, errno.EDQUOT)
-    return error.errno in numbers or any(f"(os error {number})" in str(error) for number in numbers)
+    return errors.system_number(error) in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -44,18 +44,23 @@ def held(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def sweep(path: Path) -> None:
-    """Delete what killed writers of `path` left beside it, and nothing that is being written."""
+def sweep(path: Path, *, grace_seconds: float = GRACE_SECONDS) -> None:
+    """Delete what killed writers of `path` left beside it, and nothing that is being written.
+
+    Args:
+        path: What they wrote.
+        grace_seconds: What is younger stays; 0 for who holds the lock of all writers of `path`.
+    """
     with contextlib.suppress(OSError):  # it is no folder, or not ours to list
         for left in list(path.parent.iterdir()):
             if left.name.startswith(f".{path.name}.making-") and is_temporary(left.name):
                 with contextlib.suppress(OSError):
-                    _remove_if_dead(left)
+                    _remove_if_dead(left, grace_seconds=grace_seconds)
 
 
-def _remove_if_dead(left: Path) -> None:
+def _remove_if_dead(left: Path, *, grace_seconds: float) -> None:
     age = time.time() - left.lstat().st_mtime
-    if age < GRACE_SECONDS or left.is_symlink():
+    if age < grace_seconds or left.is_symlink():
         return
     descriptor = os.open(left, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     try:

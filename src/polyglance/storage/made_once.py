@@ -7,13 +7,14 @@ files, which costs nothing; where those differ (it was copied), its checksums de
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from polyglance import errors, progress
-from polyglance.storage import atomic, locks, manifest_fields, manifests, seals
+from polyglance.storage import atomic, leftovers, locks, manifest_fields, manifests, seals
 
 MANIFEST = "made.json"
 # Longer than anything takes that is made so; who waits then says who is at work.
@@ -29,12 +30,14 @@ class Made:
         kind: Of the manifest.
         schema_version: Of what `fill` gives.
         what: What is done, for who waits for it: "the graph of X is made once".
+        num_bytes: What it takes on the disk, at most; 0 where nobody knows.
     """
 
     place: Path
     kind: str
     schema_version: int
     what: str
+    num_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,18 @@ def folder(made: Made, fill: Callable[[Path], Mapping[str, Any]]) -> dict[str, A
     Raises:
         StoreError: Another process has been making it for too long.
         DiskFullError: No room; nothing is left then.
+        OutputError: The cache may not be written.
     """
     if (found := read(made)) is not None:
         return found
+    try:
+        return _locked(made, fill)
+    except OSError as error:
+        doing = f"{made.what}, in {made.place}"
+        raise errors.of_system(error, doing=doing) from error
+
+
+def _locked(made: Made, fill: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
     with atomic.disk_errors(str(made.place)):
         made.place.parent.mkdir(parents=True, exist_ok=True)
         lock = locks.FolderLock(
@@ -98,6 +110,9 @@ def _look(made: Made) -> tuple[dict[str, Any] | None, str]:
 
 
 def _make(made: Made, fill: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
+    # Who holds the lock is the only writer: what others left is dead, however young it is.
+    leftovers.sweep(made.place, grace_seconds=0)
+    _require_room(made)
     progress.say(f"{made.what}, in {made.place}")
     # The cache is ours, and the name says what is in it: whatever stands there is replaced.
     with atomic.folder_in_one_step(made.place, marker=lambda _: True) as making:
@@ -115,6 +130,17 @@ def _make(made: Made, fill: Callable[[Path], Mapping[str, Any]]) -> dict[str, An
             seal=True,
         )
     return said
+
+
+def _require_room(made: Made) -> None:
+    """Refuse a disk on which the folder has no room, before any work."""
+    free = shutil.disk_usage(made.place.parent).free
+    if free < made.num_bytes:
+        raise errors.DiskFullError(
+            f"{made.what}, which takes {made.num_bytes / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB "
+            f"are free in {made.place.parent}",
+            hint="free some space, or move the cache: export POLYGLANCE_CACHE=FOLDER",
+        )
 
 
 def _seen(path: Path) -> _File:

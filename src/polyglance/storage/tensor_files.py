@@ -1,4 +1,4 @@
-"""Safetensors files: written whole, readable for all who may, and read with care.
+"""Files of tensors: safetensors are written whole and read with care, pickled ones are read.
 
 What is absent, unreadable, cut or a Git LFS pointer is reported as such: the library raises a
 different exception for each of these, and the one for a file without the right to read it says
@@ -88,6 +88,41 @@ def _read(path: Path, load: Any) -> Any:
         return load(path)
     except (SafetensorError, ValueError, KeyError, OSError) as error:
         raise damaged(path, error) from error
+
+
+def read_pickled(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a `.pth` or `.bin` of PyTorch; nothing that is pickled in it runs.
+
+    What else it holds by name, such as numbers, is left out.
+
+    Raises:
+        UnavailableError: As `read`.
+        StoreError: It is damaged, another kind of file, or holds more than plain data.
+    """
+    import pickle
+
+    import torch
+
+    require_weights(path)
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        *(pickle.UnpicklingError, RuntimeError, OSError, EOFError),
+        *(ValueError, TypeError, LookupError, AttributeError),
+    ) as error:
+        raise errors.StoreError(
+            f"{path} is no file of tensors that can be read safely: it is damaged, another kind of "
+            "file, or holds more than plain tensors",
+            hint="download it again; a file that wants to run code is not read",
+        ) from error
+    if not isinstance(found, dict):
+        raise errors.StoreError(
+            f"{path} holds a {type(found).__name__}; tensors by name are wanted",
+            hint="take the file of weights: a .safetensors, .pth or .bin",
+        )
+    return {
+        str(name): value.contiguous() for name, value in found.items() if torch.is_tensor(value)
+    }
 
 
 def opened(path: Path) -> Any:

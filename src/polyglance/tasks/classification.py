@@ -312,7 +312,9 @@ def load_named_classes(
         own = labels.read_class_prompts(whole)
         named |= own
         prompts |= {language: PromptSet(language, BARE) for language in own}
-    named |= labels.read_label_lines(where)
+    aside: list[Quarantined] = []
+    num_classes = len(named[ENGLISH].labels) if ENGLISH in named else None
+    named |= labels.read_label_lines(where, num_classes=num_classes, set_aside=aside.append)
     if ENGLISH not in named:
         raise errors.UnavailableError(
             f"{where} does not name the classes of {dataset} in English",
@@ -320,7 +322,7 @@ def load_named_classes(
             "labels.en.txt with a class a line",
         )
     names = named[ENGLISH].labels
-    prompts |= labels.read_template_lines(where)
+    prompts |= labels.read_template_lines(where, set_aside=aside.append)
     if ENGLISH not in prompts:
         try:
             prompts[ENGLISH] = labels.read_templates(where, ENGLISH, dataset=dataset)
@@ -334,7 +336,7 @@ def load_named_classes(
         labels=picked(named, languages, task),
         prompts=prompts,
         english=None if whole.is_file() else prompts.get(ENGLISH),
-        set_aside=labels.files_set_aside(where),
+        set_aside=(*aside, *labels.files_set_aside(where)),
     )
 
 

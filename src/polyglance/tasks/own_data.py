@@ -55,7 +55,13 @@ def text_columns(dataset: SavedDataset, *, set_aside: SetAside) -> dict[str, str
         if name in arrow_datasets.ID_COLUMNS or not language_files.is_code(code):
             continue
         try:
-            found[name] = normalise_language(code)
+            language = normalise_language(code)
+            if language in found.values():
+                first = next(one for one, known in found.items() if known == language)
+                reason = f"it is {language}, as {first} is, which is read; merge them, or rename it"
+                set_aside(Quarantined(f"{dataset.place.name}, column {name}", reason))
+                continue
+            found[name] = language
         except errors.LanguageError as error:
             # Any other column, such as url, is of another kind.
             if is_text or error.message.startswith("ambiguous"):
@@ -181,15 +187,8 @@ def load_classes(folder: Path | None, languages: list[str] | None) -> Classifica
     names = tuple(listed or sorted({str(one) for one in classes.values()}))
     beside = place if place.is_dir() else place.parent
     named = {ENGLISH: LabelSet(ENGLISH, tuple(range(len(names))), names)}
-    named |= labels.read_label_lines(beside)
-    for language, row_of in named.items():
-        if len(row_of.labels) != len(names):
-            raise errors.InputError(
-                f"{beside} names {len(row_of.labels)} classes in {language}; there are "
-                f"{len(names)}: {', '.join(names[:5])}",
-                hint="give one name for each class, in the order of the English ones",
-            )
-    prompts = labels.read_template_lines(beside)
+    named |= labels.read_label_lines(beside, num_classes=len(names), set_aside=aside.append)
+    prompts = labels.read_template_lines(beside, set_aside=aside.append)
     index_of = {name: index for index, name in enumerate(names)}
     found = [one if isinstance(one, int) else index_of[one] for one in classes.values()]
     return ClassificationData(

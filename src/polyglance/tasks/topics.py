@@ -15,6 +15,7 @@ Legend: M images, S sentences of a language, Q = 3 S questions, R references.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polyglance import errors
+from polyglance import errors, progress
 from polyglance.records import MediaFile, Quarantined
 from polyglance.sources import mvl_sib
 from polyglance.sources.mvl_sib import Sentence
@@ -90,12 +91,18 @@ class TopicData(ItemData):
         return {"topics": tuple(topic for topic, stays in kept if stays)}
 
     def _require(self, keep: NDArray[np.bool_]) -> None:
-        there = set(self._rows(keep)["topics"])
+        there = Counter(self._rows(keep)["topics"])
         if len(there) < NUM_CANDIDATES:
             raise errors.UnavailableError(
                 f"{self.task} has images of {len(there)} topics at hand; one question needs "
                 f"{NUM_CANDIDATES}; the first image is {', '.join(self.item_ids[:1])}",
                 hint="give the folder of the release's images: --images FOLDER",
+            )
+        topic, fewest = min(there.items(), key=lambda each: each[1])
+        if unasked := [str(number) for number in REFERENCES if number > fewest]:
+            progress.say(
+                f"{self.task} is not asked with {' and '.join(unasked)} references: of the topic "
+                f"{topic} only {fewest} of {self.topics.count(topic)} images are at hand"
             )
 
 

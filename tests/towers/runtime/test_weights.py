@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from polyglance import errors
+from polyglance.storage import made_once
 from polyglance.towers.runtime import weights
 
 TENSORS = {"b": torch.arange(6.0).reshape(2, 3), "a": torch.tensor(2.5), "n": torch.tensor([1, 2])}
@@ -70,3 +71,56 @@ def test_file_digest_follows_name_and_content(tmp_path):
     names = {weights.file_digest([first]), weights.file_digest([second])}
     first.write_text("2")
     assert len(names | {weights.file_digest([first])}) == 3
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """A checkpoint that the cache made, and how often its tensors were hashed."""
+    monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "cache"))
+    place = tmp_path / "cache" / "packaged" / "toy"
+
+    def fill(folder):
+        save_file(TENSORS, folder / "model.safetensors")
+        return {}
+
+    made_once.folder(made_once.Made(place=place, kind="t", schema_version=1, what="toy"), fill)
+    hashed, plain = [], weights.fingerprint
+    monkeypatch.setattr(
+        weights, "fingerprint", lambda *args, **facts: hashed.append(1) or plain(*args, **facts)
+    )
+    return place, hashed
+
+
+def test_a_fingerprint_of_the_cache_is_found_once(made):
+    place, hashed = made
+    wanted = weights.fingerprint(TENSORS, facts={"prompt": "a"})
+    found = {weights.fingerprint_of_folder(place, facts={"prompt": "a"}) for _ in range(3)}
+    assert found == {wanted}
+    assert len(hashed) == 2
+    assert weights.fingerprint_of_folder(place, facts={"prompt": "b"}) != wanted
+
+
+def test_other_weights_in_the_same_place_have_another_fingerprint(made):
+    place, _ = made
+    before = weights.fingerprint_of_folder(place, facts={})
+    save_file({**TENSORS, "a": torch.tensor(9.5)}, place / "model.safetensors")
+    assert weights.fingerprint_of_folder(place, facts={}) != before
+
+
+def test_a_note_that_is_cut_is_written_again(made):
+    place, hashed = made
+    wanted = weights.fingerprint_of_folder(place, facts={})
+    (note,) = (place.parent / "fingerprints").iterdir()
+    note.write_text("{")
+    assert weights.fingerprint_of_folder(place, facts={}) == wanted
+    assert weights.fingerprint_of_folder(place, facts={}) == wanted
+    assert len(hashed) == 2
+
+
+def test_nothing_is_noted_beside_a_folder_outside_of_the_cache(made, tmp_path, monkeypatch):
+    place, hashed = made
+    monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "other"))
+    for _ in range(2):
+        weights.fingerprint_of_folder(place, facts={})
+    assert len(hashed) == 2
+    assert not (place.parent / "fingerprints").exists()

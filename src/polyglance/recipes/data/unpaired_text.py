@@ -88,6 +88,8 @@ def _facts(counts: Mapping[str, int], means: LanguageMeans | None) -> dict[str, 
             language for language, count in counts.items() if count < LEAST_TEXTS
         ],
     }
+    if set(counts) == {ENGLISH}:
+        facts["no_language_is_moved"] = "the texts that nobody paired are English alone"
     if means is not None:
         facts["a_language_without_texts"] = (
             "is moved by the mean of its script, or where no language has it by that of all"

@@ -12,12 +12,10 @@ Legend: D' width of the transformer, D width of the space.
 from __future__ import annotations
 
 import json
-import pickle
 import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from polyglance import errors
@@ -44,6 +42,7 @@ def convert(published: Path, *, encoder: Path, out: Path) -> str:
 
     Raises:
         UnavailableError: Where a file is absent.
+        StoreError: Where the weights are damaged, or hold more than tensors.
         ConfigError: Where the weights are no M-CLIP's, or of another transformer.
         OutputError: Where there is something in `out`.
     """
@@ -103,25 +102,12 @@ def convert(published: Path, *, encoder: Path, out: Path) -> str:
 def _tensors_in(folder: Path) -> dict[str, Tensor]:
     if (folder / SAFETENSORS).is_file():
         return tensor_files.read_torch(folder / SAFETENSORS)
-    path = folder / PICKLE
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
+    if not (folder / PICKLE).is_file():
         raise errors.UnavailableError(
             f"{folder} has neither {SAFETENSORS} nor {PICKLE}",
             hint="download the whole model: hf download M-CLIP/NAME --local-dir FOLDER",
-        ) from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise errors.ConfigError(
-            f"{path} holds more than tensors, or is damaged: {errors.first_line(error)}",
-            hint="download it again; a file that wants to run code is not read",
-        ) from error
-    if not isinstance(found, dict):
-        raise errors.ConfigError(
-            f"{path} holds a {type(found).__name__}; tensors by name are wanted",
-            hint="take the model's pytorch_model.bin",
         )
-    return {name: value.contiguous() for name, value in found.items() if torch.is_tensor(value)}
+    return tensor_files.read_pickled(folder / PICKLE)
 
 
 def _write(path: Path, value: Any) -> None:

@@ -146,7 +146,7 @@ def load_folder(folder: Path, reference: TowerReference) -> Tower:
         "prompt": prompt,
         "text_form": text_forms.facts_of(chain.form),
     }
-    name = weights.fingerprint(weights.stored_tensors(chain.transformer), facts=facts)
+    name = weights.fingerprint_of_folder(chain.transformer, facts=facts)
     return TorchTextTower(
         module,
         token_rows=parts.rows,

@@ -11,6 +11,7 @@ from typing import Any
 
 from polyglance import errors
 from polyglance.languages import text_forms
+from polyglance.storage import atomic
 from polyglance.towers import Tower, TowerReference
 from polyglance.towers.libraries import text_files
 from polyglance.towers.libraries.text_files import TextFiles
@@ -84,7 +85,7 @@ def fill(
     files = text_files.text_files(reference)
     assert files is not None
     tokenizer = _tokenizer_of(tower, files, reference=reference)
-    tokenizer.save(str(folder / TOKENIZER), pretty=False)
+    atomic.write_text(folder / TOKENIZER, tokenizer.to_str(pretty=False))
     if pieces.write(tokenizer, folder):
         _check_pieces(tower, files, folder)
     bert_graph.write(tower.module, folder / GRAPH, precision=precision)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from polyglance import errors, progress
+from polyglance.storage import made_once
 from polyglance.towers.libraries.packaged import conversion
 
 COPY = "towers_test_copy"
@@ -80,13 +81,13 @@ def test_a_folder_that_is_read_in_place_is_checked_by_its_sizes(package):
 
 def test_without_room_nothing_is_begun(copied, monkeypatch):
     full = SimpleNamespace(free=999)
-    monkeypatch.setattr(conversion.shutil, "disk_usage", lambda place: full)
-    with pytest.raises(errors.DiskFullError, match="are free in the cache") as refused:
+    monkeypatch.setattr(made_once.shutil, "disk_usage", lambda place: full)
+    with pytest.raises(errors.DiskFullError, match="0 MB are free in") as refused:
         conversion.folder_of("made-up")
     assert str(copied.cache) in refused.value.message
     assert "POLYGLANCE_CACHE" in refused.value.hint
     assert not copied.calls
-    assert not copied.cache.exists()
+    assert [p.suffix for p in (copied.cache / "packaged").iterdir()] == [".lock"]
 
 
 def test_a_cache_that_may_not_be_written_is_said(copied):

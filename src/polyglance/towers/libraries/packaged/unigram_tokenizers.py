@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from polyglance.errors import StoreError
+from polyglance.storage import atomic
 
 _UNITS_A_NODE = 256
 _HAS_VALUE, _IS_VALUE = 1 << 8, 1 << 31
@@ -60,7 +61,7 @@ def write(
     tokenizer.add_special_tokens(
         [AddedToken(pieces[number][0], special=True) for number in sorted(specials.values())]
     )
-    tokenizer.save(str(path), pretty=False)
+    atomic.write_text(path, tokenizer.to_str(pretty=False))
 
 
 def of_sentencepiece(path: Path) -> tuple[list[tuple[str, float]], bytes]:
