@@ -12,7 +12,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TextIO
 
 Way = Literal["iterm", "kitty", "sixel"]
@@ -219,6 +219,18 @@ def picture(jpeg: bytes, *, way: Way) -> str:
         facts = f"inline=1;size={len(jpeg)};height={LINES};preserveAspectRatio=1"
         return f"\x1b]1337;File={facts}:{base64.b64encode(jpeg).decode()}\x07"
     return _kitty(jpeg) if way == "kitty" else _sixel(jpeg)
+
+
+def tell(sentences: Iterable[str | None], *, width: int = 80) -> None:
+    """Sentences on standard error, dim, each cut into lines at its spaces; None is left out."""
+    import textwrap
+
+    import typer
+
+    for sentence in sentences:
+        if sentence is not None:
+            lines = textwrap.wrap(sentence, width, break_long_words=False, break_on_hyphens=False)
+            typer.secho("\n".join(lines), dim=True, err=True)
 
 
 def fitted(text: str, width: int) -> str:

@@ -86,6 +86,10 @@ class LanguageMeans:
                 found[spoken == language] -= self.offset(language)
         return found
 
+    def rounded(self) -> LanguageMeans:
+        """The same with offsets that half precision holds."""
+        return replace(self, offsets=self.offsets.astype(np.float16).astype(np.float32))
+
     def folded(self, head: Head, language: str) -> Head:
         """The head that does the same for texts of one language alone: its first bias moves."""
         first = head.maps[0] if isinstance(head, Chain) else head
@@ -109,6 +113,23 @@ def of_vectors(by_language: Mapping[str, Vectors], *, english: Vectors) -> Langu
     centre = english.mean(axis=0, dtype=np.float64)
     offsets = [by_language[name].mean(axis=0, dtype=np.float64) - centre for name in names]
     return LanguageMeans(names, np.asarray(offsets, np.float32))
+
+
+def joined(first: LanguageMeans, second: LanguageMeans) -> LanguageMeans:
+    """The means of both, of which the first speaks where both know a language.
+
+    >>> one = LanguageMeans(("deu_Latn",), np.zeros((1, 2), np.float32))
+    >>> both = joined(one, LanguageMeans(("ces_Latn", "deu_Latn"), np.ones((2, 2), np.float32)))
+    >>> both.languages, both.offsets[:, 0].tolist()
+    (('ces_Latn', 'deu_Latn'), [1.0, 0.0])
+    """
+    offset_of = {
+        name: row
+        for means in (second, first)
+        for name, row in zip(means.languages, means.offsets, strict=True)
+    }
+    names = tuple(sorted(offset_of))
+    return LanguageMeans(names, np.stack([offset_of[name] for name in names]))
 
 
 def is_english(language: str) -> bool:

@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 from polyglance import errors
+from polyglance.model import shipped
 from polyglance.model.shipped import absolute
 from polyglance.storage import atomic, digests, locations
 from polyglance.storage.identity import MANIFEST_NAME
@@ -49,9 +50,20 @@ def place_of(source: Path, *, model: str) -> Path:
             hint="name a place for the index: --out INDEX; or another data folder: "
             "export POLYGLANCE_DATA=FOLDER",
         )
-    key = digests.of_parts([str(real).encode("utf-8", "surrogateescape"), b"\0", absolute(model)])
+    key = digests.of_parts(
+        [str(real).encode("utf-8", "surrogateescape"), b"\0", absolute(model), _space_of(model)]
+    )
     name = _ODD.sub("-", real.name.encode("utf-8", "replace").decode())[:40] or "disk"
     return found / f"{name}-{key[:8]}"
+
+
+def _space_of(model: str) -> str:
+    """The space of a model that ships: with other weights it gets an index of its own."""
+    if not shipped.is_shipped(model):
+        return ""
+    from polyglance.model import dual_encoder  # most searches need no place
+
+    return dual_encoder.read_facts(shipped.folder_of(model)).space_id
 
 
 def note_last(index: Path) -> None:
