@@ -40,7 +40,7 @@ from polyglance.recipes.data import dev_sets, image_text, unpaired_text
 from polyglance.recipes.data.training_data import TrainingData
 from polyglance.recipes.distill.config import DistillConfig
 from polyglance.results import measured
-from polyglance.storage import atomic
+from polyglance.storage import atomic, locations
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
 
@@ -153,7 +153,8 @@ def make(
     recipe: str, model: DualEncoder, texts: Texts, *, tower: Side, photos: Photos, name: str
 ) -> LanguagePack:
     """Train a pack, choose who answers on dev photos, measure it on test photos."""
-    cache = VectorCache()
+    # Where the photo models keep the vectors of their texts.
+    cache = VectorCache(locations.cache_folder() / "photo-world" / "texts")
     data, facts = material(recipe, model.reference, texts)
     pack = recipes.train(
         recipe,
