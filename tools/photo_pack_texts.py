@@ -27,6 +27,7 @@ SPLITS = ("train", "dev", "test")
 NUM_KEPT_BACK = 400
 # A mean of more moves by less than its own error.
 MOST_SENTENCES = 300
+MOST_ENGLISH_SENTENCES = 10_000
 PROMPTS = ("a photo of a {}", "a {} in the wild", "a picture with a {} in it")
 Said = tuple[str, str]  # a language and a text in it
 
@@ -112,6 +113,12 @@ class Texts:
             for pair in pairs[:MOST_SENTENCES]:
                 found[language, pair.text_a] = found[ENGLISH, pair.text_b] = None
         return list(found)
+
+    def english_sentences(self) -> list[str]:
+        """Some of the English ones."""
+        listed = [text for language, text in self.sentences() if language == ENGLISH]
+        order = np.random.default_rng(0).permutation(len(listed))[:MOST_ENGLISH_SENTENCES]
+        return [listed[row] for row in sorted(order.tolist())]
 
     def prompts(self) -> list[str]:
         """The English class names of ImageNet, each in a few sentences."""

@@ -108,9 +108,8 @@ def material(recipe: str, model: str, texts: Texts) -> tuple[TrainingData, dict[
             "licence_of_the_texts": RESEARCH,
         }
     if model == WITHOUT_CAPTIONS:
-        sentences = texts.sentences()
-        english = [text for language, text in sentences if language == ENGLISH]
-        return TrainingData(english=[*texts.prompts(), *english], unpaired=sentences), {
+        english = [*texts.prompts(), *texts.english_sentences()]
+        return TrainingData(english=english, unpaired=texts.sentences()), {
             "learnt_from": "English class names of ImageNet in sentences, and English sentences of "
             "Tatoeba; sentences of Tatoeba in other languages, unpaired, say where each lies",
             "licence_of_the_texts": "Tatoeba CC BY 2.0 FR; class names MIT; no caption",
@@ -128,7 +127,7 @@ def with_further_means(pack: LanguagePack, texts: Texts, *, cache: VectorCache) 
     Both kinds of text are compared with English of their own kind.
     """
     side = pack.side
-    listed = [(language, text) for language, text in texts.sentences()]
+    listed = texts.sentences()
     if side.means is None or not listed:
         return pack
     found = unpaired_text.encode_unpaired(
