@@ -28,7 +28,6 @@ from photo_pack_texts import OTHERS, Texts
 from polyglance import evaluation
 from polyglance.encoding.texts import VectorCache
 from polyglance.evaluation import run as evaluations
-from polyglance.heads import language_means
 from polyglance.languages.registry import ENGLISH
 from polyglance.model import shipped
 from polyglance.model.dual_encoder import DualEncoder
@@ -36,7 +35,7 @@ from polyglance.model.pack import PACK_FILE, LanguagePack
 from polyglance.model.side import Side
 from polyglance.recipes import run as recipes
 from polyglance.recipes import scoring
-from polyglance.recipes.data import dev_sets, image_text, unpaired_text
+from polyglance.recipes.data import dev_sets, image_text
 from polyglance.recipes.data.training_data import TrainingData
 from polyglance.recipes.distill.config import DistillConfig
 from polyglance.results import measured
@@ -121,33 +120,6 @@ def material(recipe: str, model: str, texts: Texts) -> tuple[TrainingData, dict[
     }
 
 
-def with_further_means(pack: LanguagePack, texts: Texts, *, cache: VectorCache) -> LanguagePack:
-    """A pack that also knows where languages lie of which there are sentences and no captions.
-
-    Both kinds of text are compared with English of their own kind.
-    """
-    side = pack.side
-    listed = texts.sentences()
-    if side.means is None or not listed:
-        return pack
-    found = unpaired_text.encode_unpaired(
-        listed,
-        tower=side,
-        english=np.zeros((1, side.tower.dim), np.float32),  # Tatoeba's own English is there
-        head_input=side.head_input,
-        cache=cache,
-    )
-    if found.means is None:
-        return pack
-    means = language_means.joined(side.means, found.means)
-    facts = {
-        **pack.manifest.data,
-        "means_from_sentences_of_tatoeba": len(means.languages) - len(side.means.languages),
-    }
-    manifest = replace(pack.manifest, language_means=means.languages, data=facts)
-    return replace(pack, side=replace(side, means=means), manifest=manifest)
-
-
 def make(
     recipe: str, model: DualEncoder, texts: Texts, *, tower: Side, photos: Photos, name: str
 ) -> LanguagePack:
@@ -165,8 +137,6 @@ def make(
         dev=recipes.Dev(share=0),  # dev photos measure it
         about=facts,
     )
-    if recipe != "distill" and model.reference != WITHOUT_CAPTIONS:
-        pack = with_further_means(pack, texts, cache=cache)
     pack = pack.rounded()
     dev = photos.data["dev"]
     asked = image_text.join(

@@ -152,3 +152,13 @@ def test_a_terminal_is_given_visible_names(printed, environment):
     said = printed(Tty(), lambda: untold.extend(terminal.send_lines(LINES)), **environment)
     assert said == "tab\\there.jpg\n\\udcff.jpg\ntwo\\nlines.jpg\n\u732b.jpg\n"
     assert not untold
+
+
+def test_sentences_are_cut_at_spaces_on_standard_error(capsys):
+    long = "x" * 90
+    terminal.tell([None, "one two " * 20, long])
+    found = capsys.readouterr()
+    assert found.out == ""
+    lines = found.err.splitlines()
+    assert [line for line in lines if len(line) > 80] == [long]
+    assert " ".join(lines[:-1]).split() == ["one", "two"] * 20

@@ -115,23 +115,6 @@ def of_vectors(by_language: Mapping[str, Vectors], *, english: Vectors) -> Langu
     return LanguageMeans(names, np.asarray(offsets, np.float32))
 
 
-def joined(first: LanguageMeans, second: LanguageMeans) -> LanguageMeans:
-    """The means of both, of which the first speaks where both know a language.
-
-    >>> one = LanguageMeans(("deu_Latn",), np.zeros((1, 2), np.float32))
-    >>> both = joined(one, LanguageMeans(("ces_Latn", "deu_Latn"), np.ones((2, 2), np.float32)))
-    >>> both.languages, both.offsets[:, 0].tolist()
-    (('ces_Latn', 'deu_Latn'), [1.0, 0.0])
-    """
-    offset_of = {
-        name: row
-        for means in (second, first)
-        for name, row in zip(means.languages, means.offsets, strict=True)
-    }
-    names = tuple(sorted(offset_of))
-    return LanguageMeans(names, np.stack([offset_of[name] for name in names]))
-
-
 def is_english(language: str) -> bool:
     """Whether an id is of English, simple English included."""
     return language.startswith("eng_")
