@@ -52,7 +52,7 @@ def test_vectors_in_a_space_of_their_own_have_none(index_path, monkeypatch):
     assert default_packs.of_index(index) == default_packs.DefaultPacks()
 
 
-@pytest.mark.parametrize("kind", [errors.MissingExtraError, errors.UnavailableError])
+@pytest.mark.parametrize("kind", default_packs.ABSENT)
 def test_without_the_package_of_its_tower_english_is_left(index_path, monkeypatch, kind):
     def refuse(cls, location):
         raise kind("the tower needs the package such", hint="pip install such")
@@ -62,6 +62,7 @@ def test_without_the_package_of_its_tower_english_is_left(index_path, monkeypatc
     assert "English alone" in searcher.defaults.missing
     assert "small-ridge" in searcher.defaults.missing
     assert "pip install such" in searcher.defaults.missing
+    assert "small-ridge" not in searcher.defaults.notice
     answer = searcher.search(PHRASE, top=1)
     assert [hit.id for hit in answer.hits] == ["big-red-circle.png"]
     assert answer.assumed[0].speaker == "teacher"

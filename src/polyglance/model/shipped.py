@@ -6,7 +6,7 @@ folder of photos of that name does not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -107,12 +107,16 @@ def default_packs(reference: str) -> tuple[str, ...]:
     )
 
 
-def notice_of(reference: str) -> str | None:
-    """What is said of a shipped model where it answers; None for all others."""
+def notice_of(reference: str, *, packs: Sequence[str] = ()) -> str | None:
+    """What is said of a shipped model where it answers; None for all others.
+
+    Args:
+        reference: Of the model.
+        packs: Names of the packs that answer beside it.
+    """
     if not is_shipped(reference):
         return None
     other = "photos finds more" if reference != "photos" else "photos-open is free of them"
-    packs = default_packs(reference)
     beside = f", {' and '.join(packs)} in other languages" if packs else ""
     return (
         f"{reference} answers{beside}: {SHIPPED[reference]}; --model {other}; a model of the hub "

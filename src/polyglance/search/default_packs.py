@@ -20,6 +20,13 @@ from polyglance.search.index import Index
 
 # In the place of a pack's name: none, the model alone.
 NONE = "none"
+# Why a pack's tower may be absent: its package, or room for what is converted from it.
+ABSENT = (
+    errors.MissingExtraError,
+    errors.UnavailableError,
+    errors.DiskFullError,
+    errors.OutputError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +66,13 @@ def of_model(reference: str) -> DefaultPacks:
     for name in shipped.default_packs(reference):
         try:
             packs[name] = LanguagePack.load(name)
-        except (errors.MissingExtraError, errors.UnavailableError) as error:
+        except ABSENT as error:
             missing = (
-                f"{reference} answers in English alone: {name} needs what is not installed "
-                f"({error.message}); {error.hint}"
+                f"{reference} answers in English alone, without {name}: {error.message}; "
+                f"{error.hint}"
             )
-    return DefaultPacks(packs=packs, notice=shipped.notice_of(reference), missing=missing)
+    notice = shipped.notice_of(reference, packs=tuple(packs))
+    return DefaultPacks(packs=packs, notice=notice, missing=missing)
 
 
 def require_present(index: Index) -> None:
