@@ -1,5 +1,6 @@
 """The packs that ship answer where none is named; what stands in their way is said."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -66,6 +67,26 @@ def test_without_the_package_of_its_tower_english_is_left(index_path, monkeypatc
     answer = searcher.search(PHRASE, top=1)
     assert [hit.id for hit in answer.hits] == ["big-red-circle.png"]
     assert answer.assumed[0].speaker == "teacher"
+
+
+def test_what_needs_no_package_still_answers(index_path, shipped_world, monkeypatch):
+    row = shipped.ShippedPack(model="small", what="words that need nothing", is_default=True)
+    monkeypatch.setitem(shipped.PACKS, "small-other", row)
+    shutil.copytree(
+        shipped_world / "packs" / "small-ridge", shipped_world / "packs" / "small-other"
+    )
+    assert list(Searcher(index_path).defaults.packs) == ["small-ridge", "small-other"]
+    load = LanguagePack.load.__func__
+
+    def refuse(cls, location):
+        if location == "small-ridge":
+            raise errors.MissingExtraError("it needs such", hint="pip install such")
+        return load(cls, location)
+
+    monkeypatch.setattr(LanguagePack, "load", classmethod(refuse))
+    searcher = Searcher(index_path)
+    assert searcher.search(GERMAN, language="deu_Latn", top=1).assumed[0].pack == "small-other"
+    assert "English and words that need nothing, without small-ridge" in searcher.defaults.missing
 
 
 def test_a_damaged_pack_is_no_missing_package(index_path, shipped_world):

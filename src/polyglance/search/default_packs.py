@@ -1,10 +1,10 @@
 """The packs that answer where none is named: those that ship with the model of an index.
 
-    searcher = Searcher("index")            # of photos: photos-ridge answers in other languages
+    searcher = Searcher("index")            # of photos: its packs answer in other languages
     searcher = Searcher("index", packs=[])  # the model alone
 
-Where the package that carries a pack's text tower is absent, English is left, and what has to be
-installed is said.
+Where the package that carries a pack's text tower is absent, English is left and what packs know
+that need no package, and what has to be installed is said.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ def of_index(index: Index) -> DefaultPacks:
 def of_model(reference: str) -> DefaultPacks:
     """The packs of a shipped model; of any other, none."""
     packs: dict[str, LanguagePack] = {}
-    missing = None
+    absent: list[str] = []
     for name in shipped.default_packs(reference):
         try:
             packs[name] = LanguagePack.load(name)
         except ABSENT as error:
-            missing = (
-                f"{reference} answers in English alone, without {name}: {error.message}; "
-                f"{error.hint}"
-            )
+            absent.append(f"without {name}: {error.message}; {error.hint}")
+    alone = ", ".join(f"{shipped.PACKS[name].what}" for name in packs)
+    knows = f"English and {alone}" if packs else "English alone"
+    missing = f"{reference} answers in {knows}, {', '.join(absent)}" if absent else None
     notice = shipped.notice_of(reference, packs=tuple(packs))
     return DefaultPacks(packs=packs, notice=notice, missing=missing)
 
