@@ -4,12 +4,17 @@ import io
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
 
 import small_world
 from polyglance import cli, towers
+from polyglance.model import shipped
+from polyglance.model.manifest import LanguageScore
+from polyglance.model.side import Side
+from polyglance.recipes import ridge
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +71,24 @@ def model_folder(teacher, tmp_path):
     """The English-only model, saved."""
     teacher.save(tmp_path / "model")
     return tmp_path / "model"
+
+
+@pytest.fixture
+def shipped_world(teacher, tmp_path, monkeypatch):
+    """The English-only model and a ridge pack, as if the package brought them: `small`."""
+    weights = tmp_path / "weights"
+    teacher.save(weights / "small")
+    side = Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
+    pack = ridge.train(small_world.PHRASES, teacher=teacher, tower=side, config=ridge.RidgeConfig())
+    listed = dict.fromkeys(small_world.LANGUAGES, LanguageScore(speaks="pack"))
+    pack = replace(pack, manifest=replace(pack.manifest, languages=listed))
+    pack.save(weights / "packs" / "small-ridge")
+    row = shipped.ShippedPack(model="small", what="invented languages", is_default=True)
+    monkeypatch.setattr(shipped, "SHIPPED", {"small": "English, of the small world"})
+    monkeypatch.setattr(shipped, "PACKS", {"small-ridge": row})
+    monkeypatch.setattr(shipped, "DEFAULT", "small")
+    monkeypatch.setattr(shipped, "_weights", lambda name: weights / name)
+    return weights
 
 
 @pytest.fixture

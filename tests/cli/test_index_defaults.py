@@ -1,6 +1,7 @@
 """`polyglance index PHOTOS` and `polyglance search TEXT`, and nothing else."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -120,3 +121,66 @@ def test_an_empty_path_is_not_the_folder_that_one_is_in(run, argv, what, monkeyp
 def test_an_empty_text_is_no_path(run):
     assert "is empty; it would mean" not in run("search", "")[2]
     assert "is empty; it would mean" not in run("search", "x", "--language", "")[2]
+
+
+def test_another_language_is_answered_without_naming_a_pack(run, shipped_world, picture_folder):
+    code, _, err = run("index", picture_folder)
+    assert code == 0, err
+    assert "small answers, small-ridge in other languages" in err
+    asked = small_world.translate("big red circle", "hin_Deva")
+    code, out, err = run("search", asked, "--json", "-k", 1)
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["hits"][0]["id"] == "big-red-circle.png"
+    assert (found["language"], found["assumed"][0]["pack"]) == ("hin_Deva", "small-ridge")
+    code, out, err = run("search", asked, "-k", 1)
+    assert "answered by the pack small-ridge" in err
+    assert "English, of the small world" in err
+    assert max(map(len, err.splitlines()[1:])) <= 80
+
+
+def test_the_model_alone_by_none(run, shipped_world, picture_folder, tmp_path):
+    index = tmp_path / "i"
+    assert run("index", picture_folder, "--out", index)[0] == 0
+    asked = ("search", "big red circle", "--index", index, "--json")
+    code, out, _ = run(*asked, "--pack", "none")
+    assert (code, json.loads(out)["answered_by"]) == (0, "teacher")
+    assert json.loads(out)["language"] is None
+    code, out, _ = run(*asked, "--pack", "small-ridge", "-l", "de")
+    assert (code, json.loads(out)["answered_by"]) == (0, "pack")
+    code, _, err = run(*asked, "--pack", "none", "--pack", "small-ridge")
+    assert (code, "--pack none alone" in err) == (2, True)
+
+
+def test_languages_of_the_packs_that_ship(run, shipped_world, picture_folder, tmp_path):
+    index = tmp_path / "i"
+    assert run("index", picture_folder, "--out", index)[0] == 0
+    code, out, err = run("languages", "--index", index)
+    assert code == 0, err
+    assert [line.split()[0] for line in out.splitlines()[1:5]] == [
+        "arb_Arab",
+        "deu_Latn",
+        "eng_Latn",
+        "hin_Deva",
+    ]
+    assert "small-ridge" in out
+    assert "small answers" in err
+
+
+def test_an_index_of_earlier_weights_says_the_command(run, shipped_world, picture_folder):
+    assert run("index", picture_folder)[0] == 0
+    first = own_indexes.last()
+    fitted = small_world.fit_teacher()
+    head = fitted.content.head
+    content = replace(fitted.content, head=replace(head, bias=head.bias + 1))
+    replace(fitted, content=content).save(shipped_world / "small")
+    code, _, err = run("search", "big red circle")
+    assert code == 2
+    assert f"polyglance index {picture_folder.resolve()} --model small" in err
+    # That command makes another index, and the old one stays.
+    (shipped_world / "packs" / "small-ridge" / "pack.json").unlink()
+    code, _, err = run("index", picture_folder, "--model", "small")
+    assert code == 0, err
+    assert own_indexes.last() != first
+    assert first.is_dir()
+    assert run("search", "big red circle")[0] == 0

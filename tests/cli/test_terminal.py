@@ -161,3 +161,13 @@ def test_sentences_fit_eighty_columns_and_keep_their_words():
     assert [line[:7].strip() for line in lines[1:]] == [""] * (len(lines) - 1)
     assert " ".join(line.strip() for line in lines) == said.strip()
     assert terminal.wrapped("/" + "long" * 40) == "/" + "long" * 40
+
+
+def test_sentences_are_cut_at_spaces_on_standard_error(capsys):
+    long = "x" * 90
+    terminal.tell([None, "one two " * 20, long])
+    found = capsys.readouterr()
+    assert found.out == ""
+    lines = found.err.splitlines()
+    assert [line for line in lines if len(line) > 80] == [long]
+    assert " ".join(lines[:-1]).split() == ["one", "two"] * 20

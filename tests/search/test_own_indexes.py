@@ -2,9 +2,11 @@
 
 import shlex
 import shutil
+from dataclasses import replace
 
 import pytest
 
+import small_world
 from polyglance import errors
 from polyglance.search import own_indexes
 from polyglance.storage.identity import MANIFEST_NAME
@@ -85,3 +87,15 @@ def test_a_note_that_leads_nowhere_is_no_index(noted, tmp_path):
     (own_indexes.folder() / own_indexes.LAST).write_text(noted)
     with pytest.raises(errors.UnavailableError, match="none was made yet"):
         own_indexes.last()
+
+
+def test_other_weights_of_a_model_that_ships_get_another_index(photos, shipped_world):
+    before = own_indexes.place_of(photos, model="small")
+    assert own_indexes.place_of(photos, model="small") == before
+    other = small_world.fit_teacher()
+    head = other.content.head
+    content = replace(other.content, head=replace(head, bias=head.bias + 1))
+    replace(other, content=content).save(shipped_world / "small")
+    after = own_indexes.place_of(photos, model="small")
+    assert after != before
+    assert after.parent == before.parent

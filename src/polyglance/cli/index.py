@@ -107,8 +107,11 @@ def command(
     _print_vector_index(report.vector_index)
     if is_own:
         own_indexes.note_last(out)
-    if notice := shipped.notice_of(model):
-        typer.secho(terminal.wrapped(notice), dim=True, err=True)
+    if shipped.is_shipped(model):
+        from polyglance.search import default_packs
+
+        prepared = default_packs.prepared(model)
+        terminal.tell([prepared.missing, prepared.notice])
     if pack is not None and loaded is not None:
         _pack_column(
             source, out, pack, loaded=loaded, exclude=exclude or (), reencode=reencode, drop=drop

@@ -31,7 +31,8 @@ def command(
             )
         _print_all(as_json)
         return
-    rows = Searcher(index, packs=pack or []).languages()
+    searcher = Searcher(index, packs=options.packs_or_defaults(pack))
+    rows = searcher.languages()
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=2))
         return
@@ -52,9 +53,10 @@ def command(
     measured = sum(row.dev_score is not None for row in rows)
     typer.secho(
         f"{len(rows)} languages, {measured} measured. score: dev score of who speaks, per cent.\n"
-        "before: dev score of the model's own text side.\n" + _further(bool(pack)),
+        "before: dev score of the model's own text side.\n" + _further(bool(searcher.spoken)),
         dim=True,
     )
+    terminal.tell([searcher.defaults.missing, searcher.defaults.notice])
 
 
 def _print_all(as_json: bool) -> None:

@@ -59,7 +59,8 @@ Packs = Annotated[
     typer.Option(
         "--pack",
         "-p",
-        help="A language pack: its folder or hub id. With several, the best speaks.",
+        help="A language pack: its folder, name or hub id; with several, the best speaks. None "
+        "named: those that come with photos; none: the model alone.",
     ),
 ]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -116,6 +117,25 @@ def index_or_last(index: str | None) -> str:
     found = own_indexes.last()
     progress.say(f"index: {found}")
     return str(found)
+
+
+def packs_or_defaults(packs: list[str] | None) -> list[str] | None:
+    """What was named; None takes the packs that ship, and `none` takes no pack.
+
+    Raises:
+        ConfigError: `none` beside others.
+    """
+    from polyglance import errors
+    from polyglance.search.default_packs import NONE
+
+    if not packs or NONE not in packs:
+        return packs or None
+    if len(packs) > 1:
+        raise errors.ConfigError(
+            f"--pack {NONE} was given with {len(packs) - 1} other",
+            hint=f"--pack {NONE} alone takes the model alone",
+        )
+    return []
 
 
 def claim_cache() -> None:

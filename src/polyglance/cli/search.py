@@ -112,7 +112,8 @@ def command(
     options.require_one({"--json": as_json, "--paths": paths, "--thumbnails": thumbnails})
     options.require_one({"--alike": alike, "--keep-copies": keep_copies})
     given = language or os.environ.get("POLYGLANCE_LANGUAGE") or None
-    if given is None and query is not None and pack:
+    packs = options.packs_or_defaults(pack)
+    if given is None and query is not None and packs != []:
         detection.load_ahead()
     from polyglance.search.filters import Filters
     from polyglance.search.request import (
@@ -136,7 +137,7 @@ def command(
     )
     index = options.index_or_last(index)
     with _without_collector():
-        searcher = Searcher(index, packs=pack or [])
+        searcher = Searcher(index, packs=packs)
         asked = typed_query(
             query,
             media=image or [],
@@ -153,6 +154,7 @@ def command(
             preferred=of_environment(os.environ),
         )
         answer = searcher.search_many([request])[0]
+    terminal.tell([searcher.defaults.missing])
     for note in answer.notes:
         typer.secho(note, dim=True, err=True)
     if as_json:
@@ -239,6 +241,7 @@ def _print_table(searcher: Searcher, answer: Answer, *, thumbnails: bool | None)
         typer.echo("nothing found")
     for line in _who_answered(answer, has_candidates=bool(searcher.spoken)):
         typer.secho(terminal.wrapped(line, indent=5), dim=True, err=True)
+    terminal.tell([searcher.defaults.notice])
 
 
 def _show(index: Index, identity: str, way: Way) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polyglance.cli import options
+from polyglance.cli import options, terminal
 
 if TYPE_CHECKING:
     from polyglance.serve.security import App
@@ -65,7 +65,8 @@ def command(
     try:
         at = sockets.bound(host, port)
         warn(host, token)
-        app = open_app(index, packs=pack or [], host=host, token=token, names=names)
+        packs = options.packs_or_defaults(pack)
+        app = open_app(index, packs=packs, host=host, token=token, names=names)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{at.getsockname()[1]}"
         running = sockets.serve(
@@ -101,9 +102,9 @@ def warn(host: str, token: str | None) -> None:
 
 
 def open_app(
-    index: Path | str, *, packs: list[str], host: str, token: str | None, names: list[str]
+    index: Path | str, *, packs: list[str] | None, host: str, token: str | None, names: list[str]
 ) -> App:
-    """The application over an index."""
+    """The application over an index; what is to be said of packs that ship is said."""
     from polyglance import errors
 
     try:
@@ -113,8 +114,10 @@ def open_app(
     from polyglance.search.searcher import Searcher
     from polyglance.serve.answers import Asker
 
+    searcher = Searcher(index, packs=packs)
+    terminal.tell([searcher.defaults.missing, searcher.defaults.notice])
     return app.create(
-        Asker(Searcher(index, packs=packs)),
+        Asker(searcher),
         token=token,
         loopback_only=host in LOOPBACK and token is None,
         names=names,

@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TextIO
 
 Way = Literal["iterm", "kitty", "sixel"]
@@ -242,6 +242,15 @@ def wrapped(text: str, *, indent: int = 0, hanging: int = 0) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def tell(sentences: Iterable[str | None]) -> None:
+    """Sentences on standard error, dim, each on lines of 80 columns; None is left out."""
+    import typer
+
+    for sentence in sentences:
+        if sentence is not None:
+            typer.secho(wrapped(sentence), dim=True, err=True)
 
 
 def fitted(text: str, width: int) -> str:

@@ -86,6 +86,10 @@ class LanguageMeans:
                 found[spoken == language] -= self.offset(language)
         return found
 
+    def rounded(self) -> LanguageMeans:
+        """The same with offsets that half precision holds."""
+        return replace(self, offsets=self.offsets.astype(np.float16).astype(np.float32))
+
     def folded(self, head: Head, language: str) -> Head:
         """The head that does the same for texts of one language alone: its first bias moves."""
         first = head.maps[0] if isinstance(head, Chain) else head

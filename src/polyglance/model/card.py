@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from polyglance.languages.registry import get_language
+from collections.abc import Mapping
+from typing import Any
+
+from polyglance.languages.registry import ENGLISH, get_language
 from polyglance.model.manifest import PackManifest
+from polyglance.results import measured
 
 SEARCH = """
 ```bash
@@ -44,11 +48,45 @@ def body(manifest: PackManifest, *, usage: str = SEARCH) -> str:
         *(f"- {name.replace('_', ' ')}: {value}" for name, value in manifest.data.items()),
         "",
     ]
+    for task, found in manifest.measured.items():
+        lines += _measured_table(manifest, task, found)
     if manifest.languages:
         lines += _score_table(manifest)
     if manifest.score_distribution:
         lines += _distribution_table(manifest)
     return "\n".join(lines) + "\n"
+
+
+def _measured_table(manifest: PackManifest, task: str, found: Mapping[str, Any]) -> list[str]:
+    """What an evaluation found by language, and which languages nobody measured."""
+    spoken = found["languages"]
+    rows = [
+        f"| {get_language(name).english_name} | `{name}` | {scores['num_queries']:,} | "
+        f"{' | '.join(measured.cells(scores))} |"
+        for name, scores in spoken.items()
+    ]
+    others = sorted(
+        get_language(name).english_name
+        for name in manifest.languages
+        if name not in spoken and name != ENGLISH
+    )
+    return [
+        f"## Measured on {task}",
+        "",
+        f"Text to item, split {found['split']}, {found['num_candidates']:,} candidates, captions: "
+        f"{found['caption_policy']}; per cent with 95 % intervals. English is answered by the "
+        "model itself.",
+        "",
+        "| language | id | queries | R@1 | R@5 | R@10 |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *rows,
+        "",
+        f"Nobody measured it in the other {len(others)} languages that it lists: "
+        f"{', '.join(others)}."
+        if others
+        else "It lists no other language.",
+        "",
+    ]
 
 
 def _score_table(manifest: PackManifest) -> list[str]:

@@ -333,7 +333,9 @@ def require_space(reference: str | Path, found: str, *, wanted: str | None) -> N
         raise errors.SpaceMismatchError(
             f"the model {reference} has the space {found} by now, and {wanted} is needed: what was "
             "made with the one says nothing to the other",
-            hint="put the model back, or its revision (hf:NAME?revision=...), or index the "
+            hint=f"make the index anew: polyglance index FOLDER --model {reference}"
+            if shipped.is_shipped(reference)
+            else "put the model back, or its revision (hf:NAME?revision=...), or index the "
             "images again with this one, into another folder",
         )
 

@@ -6,7 +6,7 @@ Legend: P probe texts, D width of the space.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,15 @@ from polyglance import errors
 from polyglance.heads import affine
 from polyglance.heads.affine import Head
 from polyglance.heads.language_means import LanguageMeans
-from polyglance.model import card
+from polyglance.model import card, shipped
 from polyglance.model.manifest import PackManifest, Speaker
+from polyglance.model.shipped import PACK_FILE as PACK_FILE
 from polyglance.model.side import Side, load_tower_beside
 from polyglance.storage import atomic, digests, locations, manifests, tensor_files
 from polyglance.vectors import Vectors, unit
 
 SCHEMA_VERSION = 1
-PACK_FILE, HEAD_FILE = "pack.json", "head.safetensors"
+HEAD_FILE = "head.safetensors"
 MEANS = "language_means"  # a tensor of the head's file
 
 DAMAGED = "fetch or train the pack again"
@@ -94,8 +95,24 @@ class LanguagePack:
             return score.speaks
         return self.manifest.speaker(language, pack=None, teacher=None)
 
+    def rounded(self) -> LanguagePack:
+        """The pack with head and means in half precision, so that its file is half as large.
+
+        Raises:
+            VectorError: A value is too large for it.
+        """
+        head, means = self.side.head, self.side.means
+        side = replace(
+            self.side,
+            head=None if head is None else affine.rounded(head),
+            means=None if means is None else means.rounded(),
+        )
+        return replace(self, side=side)
+
     def save(self, path: Path) -> None:
         """Write the folder: weights, model card, manifest last.
+
+        Tensors are written in half precision where that keeps every value.
 
         Raises:
             DiskFullError: Where there is no room; nothing is left at `path` then.
@@ -109,7 +126,7 @@ class LanguagePack:
             if self.content_side is not None:
                 tensors |= affine.tensors_of(self.content_side.head, prefix="content_")
                 self.content_side.save_tower(folder)
-            tensor_files.write(folder / HEAD_FILE, tensors)
+            tensor_files.write(folder / HEAD_FILE, affine.narrowed(tensors))
             (folder / "README.md").write_text(card.render(self.manifest), encoding="utf-8")
             manifests.write_manifest(
                 folder / PACK_FILE,
@@ -121,13 +138,15 @@ class LanguagePack:
 
     @classmethod
     def load(cls, location: str | Path) -> LanguagePack:
-        """Read a pack from a folder, or from the hub by its id.
+        """Read a pack from a folder, by the name of a shipped one, or from the hub by its id.
 
         Raises:
             UnavailableError: Where there is no such pack.
             StoreError: For another schema, or a tower that is not the one it was trained with.
         """
-        folder = locations.local_folder(location, kind="language pack", marker=PACK_FILE)
+        folder = locations.local_folder(
+            shipped.pack_location(location), kind="language pack", marker=PACK_FILE
+        )
         manifest = manifests.read_manifest_as(
             PackManifest,
             folder / PACK_FILE,
@@ -135,7 +154,10 @@ class LanguagePack:
             schema_version=SCHEMA_VERSION,
             hint=DAMAGED,
         )
-        tensors = tensor_files.read(folder / HEAD_FILE)
+        tensors = {
+            name: tensor.astype(np.float32, copy=False)
+            for name, tensor in tensor_files.read(folder / HEAD_FILE).items()
+        }
         tower = load_tower_beside(folder, manifest.tower, modality="text")
         if tower.fingerprint != manifest.tower_fingerprint:
             raise errors.StoreError(

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 from polyglance.languages.registry import ENGLISH, Direction, all_languages, get_language
 from polyglance.model.dual_encoder import TextRouter
@@ -96,15 +97,22 @@ class LanguageRouting:
 
     Args:
         index: The index.
-        packs: Language packs: folders, ids on the hub, or packs that are loaded.
+        packs: Language packs: folders, names, ids on the hub, or packs that are loaded.
+        named: Packs that are loaded, by their names here.
 
     Raises:
         SpaceMismatchError: A pack of another space.
     """
 
-    def __init__(self, index: Index, packs: Sequence[str | Path | LanguagePack]) -> None:
+    def __init__(
+        self,
+        index: Index,
+        packs: Sequence[str | Path | LanguagePack] = (),
+        *,
+        named: Mapping[str, LanguagePack] = MappingProxyType({}),
+    ) -> None:
         self.teacher = TextEncoder(None, index.router(None))
-        named: dict[str, LanguagePack] = {}
+        named = dict(named)
         for given in packs:
             loaded = given if isinstance(given, LanguagePack) else LanguagePack.load(given)
             label = loaded.manifest.recipe if given is loaded else Path(str(given)).name
@@ -152,6 +160,13 @@ class LanguageRouting:
             if encoder.pack.speaker(language) == "pack" and score > best_score:
                 best, best_score = encoder, score
         return best
+
+    def not_listed(self, language: str | None) -> bool:
+        """Whether nobody here says that it knows a language, and some pack answers in it."""
+        encoder = self.of(language)
+        if language is None or encoder.pack is None or not _names_others(encoder):
+            return False
+        return language not in _scores(encoder)
 
     @cached_property
     def nameless(self) -> TextEncoder:

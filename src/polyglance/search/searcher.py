@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from polyglance import errors
+from polyglance.languages.registry import get_language
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import SpaceTower
 from polyglance.records import Modality
-from polyglance.search import interpretations, query_vectors
+from polyglance.search import default_packs, interpretations, query_vectors
 from polyglance.search.candidates import EncodedRequest, hits_of, notes_on_nothing
+from polyglance.search.default_packs import DefaultPacks
 from polyglance.search.filters import Filters
 from polyglance.search.fusion import Hit
 from polyglance.search.index import Index
@@ -77,18 +79,24 @@ class Searcher:
 
     Args:
         index: Its folder, or its address on object storage.
-        packs: Language packs of its space: folders, ids on the hub, or packs that are loaded.
+        packs: Language packs of its space: folders, names, ids on the hub, or packs that are
+            loaded. None takes those that ship with the index's model, if that one ships.
+
+    Attributes:
+        defaults: What was taken where `packs` is None: packs, and what is to be said of them.
 
     Raises:
         UnavailableError, StoreError: No such index or pack, or a damaged one.
-        SpaceMismatchError: A pack of another space.
+        SpaceMismatchError: A pack of another space, or an index of earlier weights of a model that
+            ships.
     """
 
     def __init__(
-        self, index: Path | str, *, packs: Sequence[str | Path | LanguagePack] = ()
+        self, index: Path | str, *, packs: Sequence[str | Path | LanguagePack] | None = None
     ) -> None:
         self._index = Index(index)
-        self._routing = LanguageRouting(self._index, packs)
+        self.defaults = DefaultPacks() if packs is not None else default_packs.of_index(self._index)
+        self._routing = LanguageRouting(self._index, packs or (), named=self.defaults.packs)
         self._lock = threading.Lock()
         self._looked = time.monotonic()
         self._content: SpaceTower | None = None
@@ -246,9 +254,26 @@ class Searcher:
                 read.append(error)
         hits = iter(hits_of(index, [one[0] for one in read if isinstance(one, tuple)]))
         return [
-            _answer(request, next(hits), one[1], index) if isinstance(one, tuple) else one
+            self._answer(request, next(hits), one[1], index) if isinstance(one, tuple) else one
             for request, one in zip(requests, read, strict=True)
         ]
+
+    def _answer(
+        self,
+        request: SearchRequest,
+        hits: tuple[Hit, ...],
+        assumed: tuple[Interpretation, ...],
+        index: Index,
+    ) -> Answer:
+        unlisted = [
+            f"{one.pack} does not list {get_language(one.language).english_name}: whether it "
+            "knows that language nobody says, and the answers may mean nothing"
+            for one in assumed
+            if one.language is not None and self._routing.not_listed(one.language)
+        ]
+        nothing = () if hits else notes_on_nothing(index, request.filters)
+        notes = (*request.query.notes, *dict.fromkeys(unlisted), *nothing)
+        return Answer(hits=hits, assumed=assumed, seconds=0.0, notes=notes)
 
     def encode_texts(self, texts: Sequence[tuple[str, str | None]]) -> list[Encoded]:
         """Texts as vectors, each in its language, or in the one that it most likely is in.
@@ -319,16 +344,6 @@ def _problem(request: SearchRequest, index: Index) -> errors.PolyglanceError | N
     except errors.PolyglanceError as error:
         return error
     return None
-
-
-def _answer(
-    request: SearchRequest,
-    hits: tuple[Hit, ...],
-    assumed: tuple[Interpretation, ...],
-    index: Index,
-) -> Answer:
-    notes = () if hits else notes_on_nothing(index, request.filters)
-    return Answer(hits=hits, assumed=assumed, seconds=0.0, notes=(*request.query.notes, *notes))
 
 
 def _decode(media: Media | Image, modality: Modality) -> object:
