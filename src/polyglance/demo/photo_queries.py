@@ -39,17 +39,21 @@ QUERIES = (
 
 
 def ask(
-    searcher: Searcher, *, called: Mapping[str, str] = MappingProxyType({})
+    searcher: Searcher,
+    *,
+    queries: Sequence[Asked] = QUERIES,
+    called: Mapping[str, str] = MappingProxyType({}),
 ) -> list[AnsweredQuery]:
-    """Ask all ten together, as the server does, and take the thumbnails of what they find.
+    """Ask all together, as the server does, and take the thumbnails of what they find.
 
     Args:
         searcher: An index of photos with the packs that answer.
+        queries: What is asked.
         called: By id what stands for a photo where it cannot be seen; else its id does.
     """
     requests = [
         SearchRequest(query=Query.of_text(one.text), top=NUM_FOUND, language=one.language)
-        for one in QUERIES
+        for one in queries
     ]
     return [
         AnsweredQuery(
@@ -59,7 +63,7 @@ def ask(
             answered_by=answer.assumed[0].speaker,
             items=_found(searcher, answer, called),
         )
-        for one, answer in zip(QUERIES, searcher.search_many(requests), strict=True)
+        for one, answer in zip(queries, searcher.search_many(requests), strict=True)
     ]
 
 
