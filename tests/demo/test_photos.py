@@ -1,12 +1,17 @@
 """The demo on photos, captioned or not, through the functions of every user's work."""
 
 import json
+import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import captioned_photos
 from polyglance import demo, errors
 from polyglance.demo import output, photos
+from polyglance.heads.affine import AffineMap
+from polyglance.model.dual_encoder import DualEncoder
 from polyglance.results import schema
 
 TOWER = "fake:multilingual"
@@ -115,10 +120,32 @@ def test_a_folder_that_is_none_leaves_nothing_behind(tmp_path, model_folder):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_without_a_photo_says_so(tmp_path, model_folder):
+def test_a_folder_without_a_photo_says_so(tmp_path, model_folder, pack_folder):
     (tmp_path / "empty").mkdir()
     with pytest.raises(errors.InputError, match="there is no image in"):
-        run_on(tmp_path / "empty", tmp_path / "out", model_folder, pack="p")
+        run_on(tmp_path / "empty", tmp_path / "out", model_folder, pack=str(pack_folder))
+
+
+def test_what_would_fail_in_the_end_is_found_before_photos_are_read(
+    picture_folder, folder, model_folder, pack_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(photos.indexing, "build", lambda *_, **__: pytest.fail("work began"))
+    with pytest.raises(errors.UnavailableError, match="there is no language pack at"):
+        run_on(picture_folder, tmp_path / "a", model_folder, pack=str(tmp_path / "nowhere"))
+    with pytest.raises(errors.UnavailableError, match="no language pack comes with"):
+        run_on(picture_folder, tmp_path / "b", model_folder)
+    other = DualEncoder.load(str(model_folder))
+    turned = replace(
+        other.content, head=AffineMap(np.eye(24, 192, dtype=np.float32), np.zeros(24, np.float32))
+    )
+    replace(other, content=turned).save(tmp_path / "other")
+    with pytest.raises(errors.SpaceMismatchError):
+        run_on(picture_folder, tmp_path / "c", tmp_path / "other", pack=str(pack_folder))
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    monkeypatch.setenv("POLYGLANCE_CACHE", str(tmp_path / "new cache"))
+    with pytest.raises(errors.MissingExtraError, match="charts"):
+        run_on(folder, tmp_path / "d", model_folder)
+    assert not (tmp_path / "d").exists()
 
 
 def test_a_demo_on_something_else_is_left_alone(

@@ -127,6 +127,17 @@ def card_of(manifest: PackManifest) -> Card:
     )
 
 
+def require_charts() -> None:
+    """Refuse to begin where the page of what is measured could not be drawn in the end.
+
+    Raises:
+        MissingExtraError: What draws its charts is not installed.
+    """
+    from polyglance.report import plots
+
+    plots.script()
+
+
 def write_page(shown: Shown, *, stages: Stages, out: Path) -> None:
     """`report.html`, and of what was measured a table for other programs."""
     learnt = shipped.SHIPPED.get(shown.model)

@@ -52,6 +52,8 @@ def run(
     Raises:
         OutputError: `out` is inside of the photos, or a demo on something else.
         InputError: There is no photo, or a file of captions cannot be read.
+        MissingExtraError: What the model, the pack or the page's charts need is not installed.
+        SpaceMismatchError: The pack is of another model.
         UnavailableError: There is no pack, nor captions to train one.
     """
     if not folder.is_dir():
@@ -60,8 +62,18 @@ def run(
         )
     _require_outside(out, folder)
     photos = photo_set.load(folder) if photo_set.is_captioned(folder) else None
+    if photos is not None:
+        photo_output.require_charts()
     stages = Stages()
     output.begin(out, world=f"photos of {os.path.realpath(folder)}")
+    # First, since the photos may be many: a pack that cannot answer is found before they are read.
+    with stages("take the language pack"):
+        english = DualEncoder.load(model)
+        where = photo_pack.location(
+            pack, model=english, photos=photos, out=out / "pack", tower=tower
+        )
+        loaded = LanguagePack.load(where)
+        english.with_pack(loaded)
     with stages("index photos"):
         report = indexing.build(
             folder if photos is None else photos.photos,
@@ -70,12 +82,6 @@ def run(
             exclude=() if photos is None else photos.exclude,
         )
         report.require_rows(folder)
-    english = DualEncoder.load(model)
-    with stages("take the language pack"):
-        where = photo_pack.location(
-            pack, model=english, photos=photos, out=out / "pack", tower=tower
-        )
-        loaded = LanguagePack.load(where)
         searcher = Searcher(out / "index", packs=[loaded])
     rows: list[Result] = []
     if photos is not None:
