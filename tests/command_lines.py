@@ -198,7 +198,11 @@ VERBS = (
         ((None, ("checkpoint.safetensors", *TABLES)), ("--model", MODELS), OUT),
         (("--tower", ("fake:multilingual",)), ("--force", None)),
     ),
-    Verb(("demo",), (("--out", ("precious", "model", "english.txt", "link")),)),
+    Verb(
+        ("demo",),
+        (("--out", ("precious", "model", "english.txt", "link")),),
+        (("--photos", PICTURES), ("--pack", PACKS), ("--fresh", None)),
+    ),
     Verb(("serve",), (("--index", ("nowhere", "index-null", "pack")),), (("--port", NUMBERS),)),
 )
 WRITES = ("--out", "--run", "--csv", "--markdown")

@@ -25,11 +25,9 @@ from polyglance.recipes import m2m, ridge
 from polyglance.recipes.data import english_text
 from polyglance.search import index, indexing
 from polyglance.sources import pictograms
-from polyglance.storage import manifests
 from polyglance.tasks import retrieval_loaders
 from polyglance.towers import Tower, load_tower
 
-DEMO_FILE = "demo.json"
 ENGLISH_TEXT_PACKS, CONTROL_FOLDER = ("ridge", "m2m"), "ridge-shuffled"
 
 
@@ -45,9 +43,7 @@ def run(out: Path, *, fresh: bool = False) -> dict[str, Any]:
         What `summary.json` holds.
     """
     stages = Stages()
-    out.mkdir(parents=True, exist_ok=True)
-    # First, so that a stopped demo is recognised as one, and resumed.
-    manifests.write_manifest(out / DEMO_FILE, {}, kind="demo", schema_version=1)
+    output.begin(out, world=output.PICTOGRAMS)
     with stages("fetch images and names"):
         world = pictograms.load_world()
     with stages("train three towers" if fresh else "load three towers"):

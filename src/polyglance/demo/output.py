@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import typer
 
+from polyglance import errors
 from polyglance.demo.evaluation import CONTROL, ENGLISH_MODEL, SAMPLE_TASK
 from polyglance.demo.stages import Stages
 from polyglance.languages.registry import ENGLISH, get_language
 from polyglance.model.pack import LanguagePack
 from polyglance.results.schema import Result
 from polyglance.search.index import Index
-from polyglance.storage import atomic
+from polyglance.storage import atomic, manifests
 
 # As a person would type them, in five scripts.
 QUERIES: tuple[tuple[str, str], ...] = (
@@ -27,6 +28,7 @@ QUERIES: tuple[tuple[str, str], ...] = (
     ("jpn_Jpan", "スイカ"),
 )
 NUM_ANSWERS = 3
+DEMO_FILE, PICTOGRAMS = "demo.json", "pictograms"
 NOTES = (
     "The image tower saw the drawings of one artist with their English names; it is tested on "
     "drawings by another.",
@@ -68,6 +70,30 @@ class Answer:
     language: str
     query: str
     hits: tuple[tuple[str, float], ...]
+
+
+def begin(out: Path, *, world: str) -> None:
+    """Mark the folder of a demo, so that a stopped one is recognised and resumed.
+
+    Args:
+        out: The folder, which is made.
+        world: What the demo is about: `PICTOGRAMS`, or which photos.
+
+    Raises:
+        OutputError: A demo about something else is there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    marker = out / DEMO_FILE
+    if marker.is_file():
+        found = manifests.read_manifest(marker, kind="demo", schema_version=1)
+        known = found.get("world", PICTOGRAMS)
+        if known != world:
+            raise errors.OutputError(
+                f"{out} holds the demo on {known}, not on {world}; nothing was written",
+                hint="name another folder: --out FOLDER",
+            )
+    said = {} if world == PICTOGRAMS else {"world": world}
+    manifests.write_manifest(marker, said, kind="demo", schema_version=1)
 
 
 def hit_rates(rows: Sequence[Result], model: str) -> HitRates:

@@ -21,6 +21,7 @@ from polyglance.report import (
     task_pairs,
     wording,
 )
+from polyglance.report.answers import AnsweredQuery
 from polyglance.report.tables import Section
 from polyglance.results.schema import Result
 from polyglance.storage import atomic
@@ -39,6 +40,7 @@ def write_report(
     comparison: Mapping[str, Any] | None = None,
     distilled: Mapping[str, Collection[str]] = MappingProxyType({}),
     counts: resources.Counts = MappingProxyType({}),
+    answers: Sequence[AnsweredQuery] = (),
 ) -> Path:
     """Write results as one HTML file that needs no network.
 
@@ -54,6 +56,7 @@ def write_report(
         comparison: A comparison of recipes (`compare.Comparison.as_json()`), shown first.
         distilled: By model, the languages that it was distilled in.
         counts: Resources by what they count and language, beside those that are known.
+        answers: Queries and what they found, shown first.
 
     Returns:
         `path`.
@@ -109,6 +112,7 @@ def write_report(
         notes=notes,
         facts=facts,
         comparison=comparison,
+        answers=answers,
         modality=modality,
         baseline=baseline,
         slots=slots,
