@@ -75,15 +75,6 @@ def test_a_shipped_model_says_what_it_knows(capsys):
     assert shipped.notice_of("hf:a/b") is None
 
 
-def test_what_it_says_fits_a_terminal(run, default_model, picture_folder, monkeypatch):
-    monkeypatch.setattr(shipped, "notice_of", lambda _: "photos answers: " + "a word " * 30)
-    code, _, err = run("index", picture_folder)
-    assert code == 0, err
-    notice = err[err.index("photos answers") :].splitlines()
-    assert len(notice) > 2
-    assert max(map(len, notice)) <= 80
-
-
 def test_a_data_folder_that_cannot_be_written_is_named(
     run, default_model, picture_folder, monkeypatch, tmp_path
 ):

@@ -43,10 +43,14 @@ PACKS: Mapping[str, ShippedPack] = MappingProxyType(
         "photos-ridge": ShippedPack(
             model="photos",
             what="about 100 languages, from English captions of Flickr8k",
-            is_default=True,
         ),
         "photos-m2m": ShippedPack(
             model="photos", what="about 100 languages, from English captions of Flickr8k"
+        ),
+        "photos-residual-mlp": ShippedPack(
+            model="photos",
+            what="about 100 languages, from English captions of Flickr8k",
+            is_default=True,  # of those from English text alone the best
         ),
         "photos-distill": ShippedPack(
             model="photos",
