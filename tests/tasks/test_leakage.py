@@ -63,6 +63,14 @@ def test_normal_forms_are_found_in_every_part(data, training_data):
     assert len(hindi) == 66
 
 
+def test_texts_of_the_banks_are_counted_where_nothing_else_is_learnt_from(data, training_data):
+    alone = replace(
+        training_data, english=(), parallel=(), translations=(), related=(), image_text=None
+    )
+    found = leakage.screen(alone, [leakage.of_task(data, modality="image")], policy="leave-out")
+    assert found.facts["checked_against"]["shapes"]["texts_in_other_spelling"] == 6
+
+
 def test_bitexts_are_screened_on_both_sides(data, training_data):
     said = [(p, small_world.translate(p, "hin_Deva")) for p in (TESTED[0], "no such thing")]
     bitexts = [
