@@ -29,13 +29,17 @@ DATA: Mapping[str, DataSplit] = MappingProxyType(
     {
         "pictograms, seen": DataSplit(world="pictograms", split="seen"),
         "pictograms, held out": DataSplit(world="pictograms", split="held_out"),
-        "flickr8k": DataSplit(world="flickr8k", split="test"),
+        "photos": DataSplit(world="photos", split="dev and test"),
+        "photos, test": DataSplit(world="photos", split="test"),
+        "captions": DataSplit(world="captions", split="test"),
         "published": DataSplit(world="published", split="published"),
     }
 )
 PICTOGRAMS = ("pictograms, seen", "pictograms, held out")
-OURS = (*PICTOGRAMS, "flickr8k")
-ALL = (*OURS, "published")
+OURS = (*PICTOGRAMS, "photos")
+# Where no picture is needed.
+TEXT = (*OURS, "captions")
+ALL = (*TEXT, "published")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,7 @@ class Claim:
             difference is small; empty for those that are compared, and their best arm.
         data: Where it is checked, rows of `DATA`.
         remark: What a reader must know of the check.
+        would_decide: The data that would decide it where what is at hand cannot.
         impossible: Why nothing can be checked here; empty where something can.
     """
 
@@ -73,6 +78,7 @@ class Claim:
     level_group: str = ""
     data: tuple[str, ...] = OURS
     remark: str = ""
+    would_decide: str = "more pictures and more seeds would narrow the interval"
     impossible: str = ""
 
     def group_of(self, place: int) -> str:
@@ -107,9 +113,8 @@ CLAIMS: tuple[Claim, ...] = (
         says="freezing the image encoder beats training everything",
         source="section 4.1, figure 1",
         arms=("text-encoder", "full"),
-        data=PICTOGRAMS,
-        remark="The photos come as features of a network that is not at hand, so no image tower "
-        "can learn there.",
+        remark="On photos the last stage of EfficientNet-Lite2 learns, on pictograms a small "
+        "convolution learns whole.",
     ),
     Claim(
         id="1b",
@@ -124,7 +129,6 @@ CLAIMS: tuple[Claim, ...] = (
         says="training the projections alone beats training everything",
         source="section 4.1, figure 1",
         arms=("projection", "full"),
-        data=PICTOGRAMS,
     ),
     Claim(
         id="2a",
@@ -285,6 +289,7 @@ CLAIMS: tuple[Claim, ...] = (
         says="English text alone transfers to languages never seen in the fit",
         source="abstract, section 5",
         arms=("m2m", "teacher"),
+        data=TEXT,
         remark="Against the English-only model itself.",
     ),
     Claim(
@@ -293,10 +298,11 @@ CLAIMS: tuple[Claim, ...] = (
         says="it fails for languages that the text encoder lacks",
         source="tables 4 and 9: supported languages apart",
         arms=("narrow", "narrow-shuffled"),
-        groups=("low",),
-        level_group="well",
+        groups=("lacked",),
+        level_group="known",
         direction="at most",
         margin=5.0,
+        data=TEXT,
         remark="Fails: within five points of a map fitted on shuffled pairs.",
     ),
     Claim(
@@ -467,7 +473,7 @@ CLAIMS: tuple[Claim, ...] = (
             says=f"{says}: {recipe} behind {encoder}",
             source="not a paper's",
             arms=tuple(f"{recipe}-{encoder}{use}" for use in uses),
-            data=("flickr8k",),
+            data=("photos, test",),
             remark=remark,
         )
         for number, (says, uses, remark) in enumerate(BEYOND_M2M, 1)

@@ -79,7 +79,7 @@ def _arm(recipe: str, encoder: str, use: str) -> Arm:
             "num_unpaired_texts_a_language": NUM_UNPAIRED if use else 0,
             "use": USES[use],
         },
-        data=("flickr8k",),
+        data=("photos",),
     )
 
 
