@@ -9,9 +9,10 @@ import pytest
 from benchmarks.claims import __main__ as command
 from benchmarks.claims import measured, page, published, running, scores, worlds
 from benchmarks.claims.arms import PAPERS, all_arms
+from benchmarks.claims.claim import DATA, Claim
 from benchmarks.claims.running import Results
 from benchmarks.claims.scores import Measured
-from benchmarks.claims.table import CLAIMS, DATA, Claim
+from benchmarks.claims.table import CLAIMS
 from benchmarks.claims.verdicts import COMBINATIONS, Effect, effect_of, verdict
 
 from polyglance.records import Caption

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from benchmarks.claims import published, running
 from benchmarks.claims.arms import TEXT, all_arms
+from benchmarks.claims.claim import DATA
 from benchmarks.claims.measured import ArmFacts
 from benchmarks.claims.running import Row
-from benchmarks.claims.table import DATA
 from benchmarks.claims.verdicts import LEAST_LEVEL_IN_MARGINS
 
 from polyglance.storage import atomic

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from benchmarks.claims import captions, measured, photos, published, scores, verdicts, worlds
 from benchmarks.claims.arms import Arm, all_arms
+from benchmarks.claims.claim import DATA, Claim
 from benchmarks.claims.scores import Measured, Score
-from benchmarks.claims.table import CLAIMS, DATA, Claim
+from benchmarks.claims.table import CLAIMS
 from benchmarks.claims.verdicts import Effect
 from benchmarks.claims.worlds import World
 from benchmarks.harness import machine_facts, say
@@ -100,6 +101,7 @@ class Row:
 @functools.cache
 def world_of(name: str, folder: Path, *, quick: bool) -> World:
     """A world, made once a process."""
+    (folder / name).mkdir(parents=True, exist_ok=True)
     made = MAKERS[name](folder / name, quick=quick)
     facts = {"groups": {group: list(members) for group, members in made.groups.items()}}
     facts["counts"] = [len(made.english), len(made.image_text.item_ids), len(made.contents)]
