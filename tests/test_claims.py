@@ -141,7 +141,7 @@ def results(tmp_path):
                 arm=name,
                 data="photos",
                 seed=seed,
-                settings=dict(all_arms()[name].settings),
+                settings=running.settings_of(all_arms()[name], "photos"),
                 seconds=1.0,
                 hits={
                     way: {"dev and test": rows} for way in ("text_to_content", "content_to_text")
@@ -172,6 +172,11 @@ def test_scores_under_other_settings_are_not_taken(results):
     todo = list(running._missing(results, [CLAIM], data=["photos"]))
     assert [(arm.name, seed) for arm, _, seed in todo] == [("uclip", 1)]
     # A verdict waits for every seed.
+    assert running.rows(results, [CLAIM])[0].verdict == running.NOT_RUN
+
+
+def test_scores_of_another_teacher_are_not_taken(results, monkeypatch):
+    monkeypatch.setattr(running, "weights_of", lambda model: "made anew")
     assert running.rows(results, [CLAIM])[0].verdict == running.NOT_RUN
 
 

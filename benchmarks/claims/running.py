@@ -27,12 +27,14 @@ from benchmarks.harness import machine_facts, say
 
 from polyglance import errors
 from polyglance.languages.registry import ENGLISH
-from polyglance.storage import atomic
+from polyglance.model import shipped
+from polyglance.storage import atomic, digests
 
 NOT_RUN = "not run"
 # Data on which the English-only model finds less than this share in English, in per cent, is no
 # test of what text sides do: whatever they do, the picture is not found.
 NO_TEST, LEAST_ENGLISH = "no test", 20.0
+SHIPPED_TEACHERS = {"photos": photos.MODEL, "captions": photos.MODEL}
 MAKERS = {
     "pictograms": worlds.pictograms,
     "photos": photos.photos,
@@ -59,7 +61,11 @@ class Results:
         kept: list[Measured] = []
         for seed in itertools.count() if arm.seeded else (0,):
             one = scores.load(
-                self.folder / "scores", arm=arm.name, data=data, seed=seed, settings=arm.settings
+                self.folder / "scores",
+                arm=arm.name,
+                data=data,
+                seed=seed,
+                settings=settings_of(arm, data),
             )
             if one is None:
                 break
@@ -109,6 +115,21 @@ def world_of(name: str, folder: Path, *, quick: bool) -> World:
     return made
 
 
+def settings_of(arm: Arm, data: str) -> dict[str, object]:
+    """What a run depends on: the arm's settings, and the weights of a teacher that ships."""
+    if data in SHIPPED_TEACHERS:
+        return {**arm.settings, "teacher": weights_of(SHIPPED_TEACHERS[data])}
+    return dict(arm.settings)
+
+
+@functools.cache
+def weights_of(model: str) -> str:
+    """A digest of a shipped model's files: made anew, it is another teacher."""
+    folder = shipped.folder_of(model)
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix != ".md"]
+    return digests.of_parts([part for path in files for part in (path.name, path.read_bytes())])
+
+
 def facts_of(name: str, folder: Path) -> dict[str, object]:
     """Groups of languages and counts of a world that was made before; empty where it was not."""
     path = folder / f"{name}.json"
@@ -139,7 +160,7 @@ def run(results: Results, claims: Sequence[Claim], *, data: Sequence[str]) -> No
             arm=arm.name,
             data=name,
             seed=seed,
-            settings=dict(arm.settings),
+            settings=settings_of(arm, name),
             seconds=round(time.perf_counter() - started, 1),
             hits=ran.hits,
             num_steps=ran.num_steps,
@@ -163,7 +184,7 @@ def _missing(
             told = seed if arm.seeded else 0
             if seed == results.seeds[0] or arm.seeded:
                 kept = scores.load(
-                    folder, arm=arm.name, data=name, seed=told, settings=arm.settings
+                    folder, arm=arm.name, data=name, seed=told, settings=settings_of(arm, name)
                 )
                 if kept is None:
                     yield arm, name, told
