@@ -194,7 +194,7 @@ def test_the_page_can_be_checked_line_by_line(results):
 
 def test_what_cannot_be_told_says_what_would_decide_it(results):
     claim = replace(
-        CLAIM, id="9y", direction="within", margin=31.0, would_decide="more photos of cats"
+        CLAIM, id="9y", direction="at most", margin=31.0, would_decide="more photos of cats"
     )
     (row,) = running.rows(results, [claim])
     assert row.verdict == "cannot tell"
@@ -237,6 +237,27 @@ def test_rows_measured_elsewhere_stay_until_they_are_measured_here(results, tmp_
     low = replace(known, levels={"photos": 19.9})
     verdicts = [row.verdict for row in running.rows(results, [other, CLAIM], known=low)]
     assert verdicts == [running.NO_TEST] * 2
+
+
+def test_an_equivalence_that_could_not_have_held_is_no_test(results):
+    wide = replace(CLAIM, direction="within", margin=1.0)
+    row = running.rows(results, [wide])[0]
+    assert row.verdict == "does not hold here"  # a wide interval can still refute
+    for low, high, expected in ((-0.9, 1.2, "no test"), (-0.7, 1.2, "cannot tell")):
+        kept = measured.Row(
+            arms=wide.arms,
+            means=(40.0, 40.0),
+            effect=effect(low, high),
+            level=40.0,
+            num_seeds=3,
+            num_languages=2,
+            num_contents=100,
+            day="2026-11-24",
+            machine="another machine",
+        )
+        claim = replace(wide, id="9w", data=("captions",))
+        known = measured.Measured(rows={("9w", "captions"): kept})
+        assert running.rows(results, [claim], known=known)[0].verdict == expected
 
 
 def test_what_was_measured_here_takes_the_place_of_what_was_known(results, monkeypatch):

@@ -52,12 +52,13 @@ function (`verdicts.verdict`):
 
 In every other case: *cannot tell*. So too where a difference is small because nothing is found: a
 claim with a margin needs arms that reach four times the margin. *No test*: data on which the
-English-only model itself finds less than 20 % in English. Whatever a text side does there, the
-picture is not found; what was measured stands in the table, whichever way it fell, and is not
-counted for or against a claim. Claims, arms and margins were set before the first result; the rule
-of the four margins came after a trial of a few steps an arm. *No effect* and *no test* came on
-2026-11-29, after results: before, an effect of nothing could never be told, however narrow its
-interval, and held-out pictograms counted, for claims and against them.
+English-only model itself finds less than 20 % in English (whatever a text side does there, the
+picture is not found), and a claim of a small difference whose interval is wider than its margin
+allows: it could not have held, whatever is true. What was measured stands in the table, whichever
+way it fell. Claims, arms and margins were set before the first result; the rule of the four margins
+came after a trial of a few steps an arm. *No effect* and *no test* came on 2026-11-29, after
+results: before, an effect of nothing could never be told, however narrow its interval, and held-out
+pictograms counted, for claims and against them.
 
 **On what.** *pictograms*: emoji with their Unicode names, drawn by one artist to learn from and by
 another to find, all of them candidates; *seen* concepts had their names in training, *held out*

@@ -217,11 +217,26 @@ def rows(
             kept = known.rows.get((claim.id, label))
             if row.effect is None and kept is not None and kept.arms == claim.arms:
                 row = _again(claim, label, kept)
-            english = known.levels.get(label)
-            if row.effect is not None and english is not None and english < LEAST_ENGLISH:
+            if _is_no_test(row, known.levels.get(label)):
                 row = replace(row, verdict=NO_TEST)
             found.append(row)
     return found
+
+
+def _is_no_test(row: Row, english: float | None) -> bool:
+    """Whether a row tells nothing of its claim, whatever is true.
+
+    Args:
+        row: As it was measured.
+        english: What the English-only model finds on its data in English, in per cent.
+    """
+    if row.effect is None:
+        return False
+    if english is not None and english < LEAST_ENGLISH:
+        return True
+    # An interval wider than the margin lies inside it nowhere: the claim could not have held.
+    could_not_hold = row.effect.high - row.effect.low > 2 * row.claim.margin
+    return row.verdict == "cannot tell" and row.claim.direction == "within" and could_not_hold
 
 
 def _again(claim: Claim, label: str, kept: measured.Row) -> Row:
