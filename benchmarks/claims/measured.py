@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from benchmarks.claims.verdicts import Effect
 
 from polyglance.storage import atomic
 
+DECIMALS = 3
 FILE = Path(__file__).with_name("measured.jsonl")
 
 
@@ -72,6 +73,16 @@ class Measured:
     levels: Mapping[str, float] = field(default_factory=dict)
 
 
+def rounded(effect: Effect) -> Effect:
+    """As it is kept: three decimals are a thousandth of a point."""
+    return Effect(
+        value=round(effect.value, DECIMALS),
+        low=round(effect.low, DECIMALS),
+        high=round(effect.high, DECIMALS),
+        by_seed=tuple(round(each, DECIMALS) for each in effect.by_seed),
+    )
+
+
 def load(path: Path = FILE) -> Measured:
     """What a file holds; nothing where there is none."""
     rows, arms, levels = {}, {}, {}
@@ -96,14 +107,12 @@ def save(measured: Measured, path: Path = FILE) -> None:
     for data, english in sorted(measured.levels.items()):
         lines.append({"kind": "level", "of": "teacher", "data": data, "english": round(english, 2)})
     for (claim, data), row in sorted(measured.rows.items()):
-        told = asdict(row)
-        effect = told.pop("effect")
-        by_seed = [round(each, 3) for each in effect.pop("by_seed")]
+        told = asdict(replace(row, effect=rounded(row.effect)))
+        by_seed = told["effect"].pop("by_seed")
         told |= {
-            "means": [round(each, 3) for each in row.means],
-            "effect": {name: round(value, 3) for name, value in effect.items()},
+            "means": [round(each, DECIMALS) for each in row.means],
             "by_seed": by_seed,
-            "level": round(row.level, 3),
+            "level": round(row.level, DECIMALS),
         }
         lines.append({"kind": "row", "of": claim, "data": data, **told})
     for (arm, world), facts in sorted(measured.arms.items()):

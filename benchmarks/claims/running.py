@@ -205,7 +205,8 @@ def rows(
     Args:
         results: Where scores are kept.
         claims: Which ones.
-        known: What was measured before: stands where this machine has no scores.
+        known: What was measured before: stands where this machine has no scores, and says when
+            those that it has were measured.
     """
     by_authors = published.measured() if published.is_there() else {}
     found = []
@@ -215,7 +216,8 @@ def rows(
         for label in () if claim.impossible else claim.data:
             row = _row(results, claim, label, by_authors=by_authors)
             kept = known.rows.get((claim.id, label))
-            if row.effect is None and kept is not None and kept.arms == claim.arms:
+            fresh = row.effect and measured.rounded(row.effect)
+            if kept is not None and kept.arms == claim.arms and fresh in (None, kept.effect):
                 row = _again(claim, label, kept)
             if _is_no_test(row, known.levels.get(label)):
                 row = replace(row, verdict=NO_TEST)
@@ -312,7 +314,7 @@ def brought_up_to_date(results: Results, known: measured.Measured) -> measured.M
         (row.claim.id, row.data): measured.Row(
             arms=row.claim.arms,
             means=row.means,
-            effect=row.effect,
+            effect=measured.rounded(row.effect),
             level=row.level,
             num_seeds=row.num_seeds,
             num_languages=row.num_languages,
@@ -325,7 +327,8 @@ def brought_up_to_date(results: Results, known: measured.Measured) -> measured.M
     }
     for name, row in fresh.items():
         before = known.rows.get(name)
-        if before is not None and replace(row, day=before.day, machine=before.machine) == before:
+        same = before is not None and (row.arms, row.effect) == (before.arms, before.effect)
+        if before is not None and same:
             fresh[name] = before
     arms = {
         (arm.name, world): measured.ArmFacts(
