@@ -118,6 +118,11 @@ class PhotoWorld:
         )
 
 
+def kept_in() -> Path:
+    """Where what is computed is kept."""
+    return locations.cache_folder() / "photo-world"
+
+
 def is_there() -> bool:
     """Whether the photos are at hand."""
     return FLICKR8K.is_dir() and MULTI30K.is_dir()
@@ -147,7 +152,7 @@ def load(
             f"there are no photos at {FLICKR8K} with {MULTI30K}",
             hint="set POLYGLANCE_SHARED_DATA to the folder that holds both",
         )
-    folder = folder or locations.cache_folder() / "photo-world"
+    folder = folder or kept_in()
     config = config or dual_heads.HeadsConfig(seed=seed)
     split_of = captions.read_splits(FLICKR8K / "images.tsv")
     said = {language: _all_captions(language) for language in (ENGLISH, *OTHER_LANGUAGES)}
@@ -158,7 +163,7 @@ def load(
         parallel=parallel_text(said, split_of),
         teacher=_teacher(folder, said[ENGLISH], split_of, config=config, cache=cache)
         if model is None
-        else _shipped(folder, model, list(split_of)),
+        else shipped_teacher(model, list(split_of), folder=folder),
         cache=cache,
     )
 
@@ -276,8 +281,15 @@ def _teacher(
     return DualEncoder.load(path)
 
 
-def _shipped(folder: Path, model: str, names: list[str]) -> DualEncoder:
-    """A shipped model that knows the photos by their names: encoded once, with all decoding."""
+def shipped_teacher(model: str, names: list[str], *, folder: Path | None = None) -> DualEncoder:
+    """A shipped model that knows the photos by their names: encoded once, with all decoding.
+
+    Args:
+        model: Its name.
+        names: Of the photos.
+        folder: Where to keep the vectors; None for the user's cache folder.
+    """
+    folder = folder or kept_in()
     whole = DualEncoder.load(model)
     path = (folder / f"{model}-{whole.space_id[:12]}").resolve()
     if not (path / "vectors.npy").is_file():

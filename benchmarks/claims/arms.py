@@ -15,7 +15,9 @@ from typing import Any
 from benchmarks.claims.scores import Ran
 from benchmarks.claims.worlds import World
 
-BOTH = ("pictograms", "flickr8k")
+BOTH = ("pictograms", "photos")
+# Where no picture is needed.
+TEXT = (*BOTH, "captions")
 # The files of the papers, by the name that `--only` takes.
 PAPERS: Mapping[str, str] = MappingProxyType(
     {

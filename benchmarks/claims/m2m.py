@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import numpy as np
-from benchmarks.claims.arms import Arm
+from benchmarks.claims.arms import TEXT, Arm
 from benchmarks.claims.scores import Ran
 from benchmarks.claims.worlds import World
 
+from polyglance.languages.registry import ENGLISH
 from polyglance.model.side import Side
 from polyglance.recipes import m2m
 from polyglance.recipes.data import english_text
@@ -40,7 +41,9 @@ def _run(
         epochs = -(-world.steps(NUM_STEPS) // steps_an_epoch)
         fitted = m2m.fit(pairs, replace(config, num_epochs=epochs, seed=seed))
         head = Side(side.tower, side.reference, fitted.map, pairs.head_input)
-        return world.hits(head, num_steps=fitted.facts["num_steps"])
+        names = ("known", "lacked") if tower == "known" else ("others",)
+        asked = [name for group in names for name in world.groups[group]]
+        return world.hits(head, languages=asked, num_steps=fitted.facts["num_steps"])
 
     return run
 
@@ -65,12 +68,13 @@ def _arm(
             "num_texts": num_texts,
             "shuffled": wrong,
         },
+        data=TEXT,
     )
 
 
 def _teacher(world: World, seed: int) -> Ran:
     del seed
-    return world.hits(world.teacher.text)
+    return world.hits(world.teacher.text, languages=(ENGLISH, *world.groups["others"]))
 
 
 ARMS = (
@@ -79,6 +83,7 @@ ARMS = (
         says="the English-only model alone",
         run=_teacher,
         settings={},
+        data=TEXT,
         seeded=False,
     ),
     _arm("m2m", "two layers, equation 6, all English texts"),
@@ -90,6 +95,6 @@ ARMS = (
     _arm("texts-1000", "as m2m, from 1,000 texts", num_texts=FEW),
     _arm("texts-5000", "as m2m, from 5,000 texts", num_texts=SOME),
     _arm("shuffled", "as m2m, each text paired with another's vector", wrong=True),
-    _arm("narrow", "as m2m, behind a tower that never saw some languages", tower="well"),
-    _arm("narrow-shuffled", "the same on shuffled pairs", tower="well", wrong=True),
+    _arm("narrow", "as m2m, behind a tower that never saw some languages", tower="known"),
+    _arm("narrow-shuffled", "the same on shuffled pairs", tower="known", wrong=True),
 )

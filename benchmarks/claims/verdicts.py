@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
 Direction = Literal["above", "within", "at most"]
-Verdict = Literal["holds", "does not hold here", "cannot tell"]
+Verdict = Literal["holds", "does not hold here", "no effect", "cannot tell"]
 
 CONFIDENCE = 0.95
 # A small difference between arms that hardly find anything shows nothing.
 LEAST_LEVEL_IN_MARGINS = 4
+# What a difference has to reach to count as one: the margin of all claims that call one small.
+SMALL = 1.0
 NOISE_SEED = 0
 
 
@@ -58,6 +60,8 @@ def verdict(
     >>> verdict(Effect(value=0.2, low=-0.4, high=0.8, by_seed=(0.2,)), "within", margin=1.0)
     'holds'
     >>> verdict(Effect(value=0.2, low=-0.4, high=0.8, by_seed=(0.2,)), "above")
+    'no effect'
+    >>> verdict(Effect(value=0.2, low=-0.4, high=1.8, by_seed=(0.2,)), "above")
     'cannot tell'
     """
     if direction == "above":
@@ -71,7 +75,13 @@ def verdict(
         return "cannot tell"
     if inside:
         return "holds"
-    return "does not hold here" if outside else "cannot tell"
+    if outside:
+        return "does not hold here"
+    # Without this an effect of nothing could never be told, however narrow its interval.
+    asks_for_any = direction == "above" and margin == 0 and level >= LEAST_LEVEL_IN_MARGINS * SMALL
+    if asks_for_any and effect.low > -SMALL and effect.high < SMALL:
+        return "no effect"
+    return "cannot tell"
 
 
 def difference(a: Doubles, b: Doubles) -> Doubles:

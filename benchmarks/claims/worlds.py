@@ -22,7 +22,7 @@ from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
 from polyglance.model.side import Side
 from polyglance.recipes import translation_ranking
-from polyglance.recipes.contrastive.item_side import Pixels
+from polyglance.recipes.contrastive.item_side import Files, Pixels
 from polyglance.recipes.data import pseudo_pairs
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.records import Pair
@@ -50,10 +50,13 @@ class World:
         parallel: Translations of English texts.
         image_text: Pictures to learn from, with captions in all languages.
         groups: Languages by what they are for: `others` all but English, `well` those with much
-            data, `low` those with little.
+            data, `low` those with little; `known` and `lacked` by a tower that is `narrow`.
         shipped: A multilingual text tower that is there already, for what goes behind one.
         folder: Keeps what is trained once.
         cache: Keeps what towers gave.
+        narrow: One that lacks some languages: it goes where a claim asks for a tower of `known`.
+        whole: Gives the teacher with its image tower, and the files of the pictures to learn from,
+            where those are prepared on disk.
         pixels: Gives the pictures to learn from, where an image tower can learn.
         encode_test: Encodes the test pictures by another content side, where there are pixels.
         quick: Whether everything is cut to a few steps, to see that it runs.
@@ -70,6 +73,8 @@ class World:
     folder: Path
     cache: VectorCache
     shipped: Side | None = None
+    narrow: Side | None = None
+    whole: Callable[[], tuple[DualEncoder, Files]] | None = None
     pixels: Callable[[], Pixels] | None = None
     encode_test: Callable[[Side], Vectors] | None = None
     quick: bool = False
@@ -99,6 +104,8 @@ class World:
         """
         if frozen and self.shipped is not None and group == "others":
             return self.shipped
+        if frozen and self.narrow is not None and group == "known":
+            return self.narrow
         known = self.groups[group]
         pairs = [pair for pair in self.parallel if pair.language_b in known]
         config = translation_ranking.RankingConfig(
@@ -173,10 +180,15 @@ class World:
                 cache=self.cache,
             )
             for part in parts:
-                hit_of = dict(
-                    zip(part.clusters.tolist(), part.hits[:, HIT_COLUMN[10]], strict=True)
+                asked = np.bincount(part.clusters, minlength=len(self.data.item_ids))
+                found_by = np.bincount(
+                    part.clusters, part.hits[:, HIT_COLUMN[10]], minlength=len(asked)
                 )
-                row = [_rounded(hit_of.get(int(i))) for i in self.members(part.split)]
+                # A content that several captions ask for counts once, by their mean.
+                row = [
+                    _rounded(found_by[i] / asked[i] if asked[i] else None)
+                    for i in self.members(part.split).tolist()
+                ]
                 found.setdefault(part.direction, {}).setdefault(part.split, {})[language] = row
         return Ran(hits=found, num_steps=num_steps)
 
@@ -265,6 +277,8 @@ def pictograms(folder: Path, *, quick: bool) -> World:
             "others": others,
             "well": tuple(name for name in others if name not in low),
             "low": low,
+            "known": tuple(name for name in others if name not in low),
+            "lacked": low,
             "all": (*others, *extra),
             "model has": ("deu_Latn", "fra_Latn"),
             "model lacks": ("fin_Latn", "swh_Latn"),

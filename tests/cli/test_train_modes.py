@@ -1,7 +1,8 @@
 """Every recipe in each of its modes, by default and as published, starts from the command line.
 
-A mode is a value of a field with a list of choices, so a new one is here by itself. What came of
-each is the table of docs/recipes.md: `POLYGLANCE_MAKE_DOCS=1` with this test writes it anew.
+A mode is a value of a field with a list of choices, so a new one is here by itself; `ALSO` names
+the numbers that are a mode as well. What came of each is the table of docs/recipes.md:
+`POLYGLANCE_MAKE_DOCS=1` with this test writes it anew.
 """
 
 import dataclasses
@@ -55,7 +56,10 @@ WITH = {
     "augmentation=crop-flip": {"regime": "full"},
     "regime=projection": {"augmentation": "none"},
     "regime=text-encoder": {"augmentation": "none"},
+    "trainable_image_stages=1": {"regime": "full", "augmentation": "none"},
 }
+# Fields that are no list of choices, and a value with which they are another mode.
+ALSO = {"trainable_image_stages": 1}
 # What a mode says where it cannot start here, and the cell of the table.
 REFUSED = {
     "fp16 needs a GPU": "needs a GPU",
@@ -65,16 +69,26 @@ REFUSED = {
 
 
 class Pooled(nn.Module):
-    """Features of the small image tower."""
+    """Features of the small image tower, which has one stage."""
 
     fingerprint = "pooled"
+    num_stages = 1
 
     def __init__(self):
         super().__init__()
         self.layer = nn.Linear(3 * 8 * 8, 32)
 
     def forward(self, batch):
-        return torch.relu(self.layer(batch["pixel_values"].flatten(1)))
+        return self.features_of(self.feature_maps(batch, stages=1), stages=1)
+
+    def feature_maps(self, batch, *, stages):
+        return batch["pixel_values"]
+
+    def features_of(self, maps, *, stages):
+        return torch.relu(self.layer(maps.flatten(1)))
+
+    def last_stages(self, stages):
+        return [self.layer]
 
 
 def load(reference, *, modality):
@@ -160,7 +174,7 @@ def modes_of(name):
         for field, kind in hints.items()
         if get_origin(kind) is Literal
         for value in get_args(kind)
-    ]
+    ] + [(field, value) for field, value in ALSO.items() if field in hints]
 
 
 def settings_for(name, mode, preset):

@@ -52,6 +52,22 @@ def test_images_are_resized_once_and_read_from_disk(files, tmp_path):
     assert len(other) == len(files)
 
 
+def test_what_is_there_is_not_made_again_where_no_key_is_known(files, tmp_path):
+    seen = []
+
+    def make(image):
+        seen.append(image.size)
+        return np.ones((2, 3, 4), np.float16)
+
+    for _ in range(2):
+        found = prepared.prepare(
+            files, make, name="maps", kind="feature maps", folder=tmp_path / "kept"
+        )
+    assert len(seen) == len(PHRASES)
+    assert found[PHRASES[0]].dtype == np.float16
+    assert found[PHRASES[0]].shape == (2, 3, 4)
+
+
 def test_one_that_cannot_be_read_is_named(files, tmp_path):
     files[PHRASES[1]].path.write_bytes(b"no picture")
     with pytest.raises(

@@ -95,3 +95,34 @@ def test_it_starts_at_its_skip_and_only_its_layers_learn():
 def test_no_hidden_unit_is_refused():
     with pytest.raises(errors.ConfigError, match="hidden 0; it must be 1 or more"):
         head_of(4, 4, hidden=0)
+
+
+@pytest.mark.parametrize("normed", [False, True])
+def test_a_chain_is_trained_on_from_its_weights(normed):
+    rng = np.random.default_rng(0)
+
+    def map_of(d_in, d_out):
+        return affine.AffineMap(
+            rng.standard_normal((d_out, d_in)).astype(np.float32),
+            rng.standard_normal(d_out).astype(np.float32),
+        )
+
+    norms = None
+    if normed:
+        gain, shift = rng.standard_normal((2, 5)).astype(np.float32)
+        norms = (affine.Norm(gain, shift), affine.Norm(shift[:4], gain[:4]))
+    chain = affine.Chain((map_of(3, 5), map_of(5, 4), map_of(4, 2)), norms)
+    head = mlp.ChainHead(chain)
+    x = rng.standard_normal((6, 3)).astype(np.float32)
+    np.testing.assert_allclose(head(torch.from_numpy(x)).detach(), chain(x.copy()), atol=1e-5)
+    np.testing.assert_allclose(head.fold()(x.copy()), chain(x.copy()), atol=1e-5)
+    optimizer = torch.optim.SGD(head.parameters(), lr=1e-3)
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss = head(torch.from_numpy(x)).square().mean()
+        loss.backward()
+        optimizer.step()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in head.parameters())
+    learnt = head.fold()
+    assert np.square(learnt(x.copy())).mean() < 0.9 * np.square(chain(x.copy())).mean()
+    np.testing.assert_allclose(head(torch.from_numpy(x)).detach(), learnt(x.copy()), atol=1e-5)

@@ -25,7 +25,7 @@ from polyglance.recipes import (
 from polyglance.recipes.contrastive import etcl, model, nllb_clip
 from polyglance.recipes.data import english_text, image_text, pseudo_pairs
 from polyglance.recipes.distill import recipe as distill
-from polyglance.records import Caption, Pair
+from polyglance.records import Caption, MediaFile, Pair
 from polyglance.towers import load_tower
 from polyglance.towers.trainable import assembled, pixels
 from polyglance.vectors import unit
@@ -79,9 +79,11 @@ def multilingual():
     return Side(small_world.load_reference("fake:multilingual"), "fake:multilingual")
 
 
-def pixels_teacher():
+def pixels_teacher(features=None):
     """A teacher whose image tower learns, and pixels with room for crops."""
-    module = assembled.ProjectedEncoder(FlatPixels(), torch.nn.Linear(192, 24, bias=False))
+    module = assembled.ProjectedEncoder(
+        features or FlatPixels(), torch.nn.Linear(192, 24, bias=False)
+    )
     torch.nn.init.normal_(module.projection.weight, generator=torch.Generator().manual_seed(0))
     tower = assembled.TorchImageTower(
         module,
@@ -102,14 +104,39 @@ class FlatPixels(torch.nn.Module):
         return batch["pixel_values"].flatten(1)
 
 
+class StagedPixels(FlatPixels):
+    """Two stages: all pixels times a number each."""
+
+    num_stages = 2
+
+    def __init__(self):
+        super().__init__()
+        self.stages = torch.nn.ModuleList(torch.nn.Conv2d(3, 3, 1) for _ in range(2))
+        for stage in self.stages:
+            torch.nn.init.constant_(stage.weight, 0.3)
+            torch.nn.init.zeros_(stage.bias)
+
+    def forward(self, batch):
+        return self.features_of(self.feature_maps(batch, stages=1), stages=1)
+
+    def feature_maps(self, batch, *, stages):
+        return torch.nn.Sequential(*self.stages[: 2 - stages])(batch["pixel_values"])
+
+    def features_of(self, maps, *, stages):
+        return torch.nn.Sequential(*self.stages[2 - stages :])(maps).flatten(1)
+
+    def last_stages(self, stages):
+        return list(self.stages[2 - stages :])
+
+
 class World:
     """What every recipe learns from here, and what its packs are told apart by.
 
     A way is a word for what is given besides; a training that is refused tells by its message.
     """
 
-    def __init__(self, teacher, uneven, bert, monkeypatch):
-        self.teacher, self.uneven, self.bert = teacher, uneven, bert
+    def __init__(self, teacher, uneven, bert, monkeypatch, folder):
+        self.teacher, self.uneven, self.bert, self.folder = teacher, uneven, bert, folder
         self.chunks = []
         real = model.gradient_cache.encode_in_chunks
 
@@ -195,6 +222,16 @@ class World:
             if config.augmentation == "none":
                 given["pixels"] = {name: x[:8, :8] for name, x in given["pixels"].items()}
         data = self.uneven
+        if way == "files":
+            torch.manual_seed(0)
+            teacher = pixels_teacher(StagedPixels())
+            given = {
+                "files": {
+                    name: MediaFile(name, self.folder / name, modality="image") for name in IDS
+                }
+            }
+            for name, phrase in zip(IDS, PHRASES, strict=True):
+                small_world.draw(phrase, seed=1).save(self.folder / name)
         if way == "features":
             rng = np.random.default_rng(0)
             features = rng.standard_normal((len(IDS), 192)).astype(np.float32)
@@ -230,6 +267,7 @@ CONTRASTIVE = {
     "frozen text, regime=projection": {"temperature": 0.5},
     "features, image_projection=trained": {"image_projection": "behind"},
     "pixels, regime=full": {"augmentation": "crop-flip", "trunk_rate": 1e-2},
+    "files, regime=full": {"trainable_image_stages": 1},
     "dev_fraction=0.5": {"most_dev_images": 3},
 }
 DESCENT = {
@@ -423,10 +461,10 @@ def test_every_setting_has_a_change_that_has_to_count(name):
 
 
 @pytest.mark.parametrize(("name", "way"), [(n, way) for n in CHANGES for way in CHANGES[n]])
-def test_every_setting_counts(name, way, teacher, uneven, bert, monkeypatch):
+def test_every_setting_counts(name, way, teacher, uneven, bert, monkeypatch, tmp_path):
     if "lora" in way:
         pytest.importorskip("peft", reason="extra `lora` is not installed")
-    world = World(teacher, uneven, bert, monkeypatch)
+    world = World(teacher, uneven, bert, monkeypatch, tmp_path)
     start = dict(part.split("=") for part in way.split(", ") if "=" in part)
     given = next((part for part in way.split(", ") if "=" not in part), "")
     config = dataclasses.replace(build_config(RECIPES[name], start), **FEW[name])

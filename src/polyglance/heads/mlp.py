@@ -5,7 +5,7 @@ Legend: N rows, D_in and D_out widths, H hidden width.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -79,6 +79,40 @@ class ProjectionHead(nn.Module):
         return affine.Chain((affine.AffineMap(first.weight * factor[:, None], bias), last))
 
 
+class ChainHead(nn.Module):
+    """A chain of maps with a ReLU between each two, trained on from its weights.
+
+    Args:
+        start: Where it starts.
+    """
+
+    def __init__(self, start: affine.Chain) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(_as_layer(each) for each in start.maps)
+        self.norms = None
+        if start.norms is not None:
+            self.norms = nn.ModuleList(_as_norm(each) for each in start.norms)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(N, D_in) to (N, D_out), not normalised."""
+        found: Tensor = self.layers[0](vectors)
+        for number, layer in enumerate(self.layers[1:]):
+            if self.norms is not None:
+                found = self.norms[number](found)
+            found = layer(torch.relu(found))
+        return found
+
+    def fold(self) -> affine.Chain:
+        """The same in NumPy."""
+        maps = tuple(_as_map(cast(nn.Linear, layer)) for layer in self.layers)
+        if self.norms is None:
+            return affine.Chain(maps)
+        norms = [cast(nn.LayerNorm, norm) for norm in self.norms]
+        return affine.Chain(
+            maps, tuple(affine.Norm(_numpy(n.weight), _numpy(n.bias)) for n in norms)
+        )
+
+
 class ResidualHead(nn.Module):
     """Two layers beside a fixed affine map: `skip(x) + W2 relu(W1 x + b1) + b2`.
 
@@ -148,6 +182,22 @@ def _standardising(dim: int, rows: Vectors | None) -> affine.AffineMap:
         centre = rows.mean(axis=0)
         weight *= np.float32(STANDARD_LENGTH / np.linalg.norm(rows - centre, axis=1).mean())
     return affine.AffineMap(weight, -weight @ centre)
+
+
+def _as_layer(start: affine.AffineMap) -> nn.Linear:
+    layer = nn.Linear(start.dim_in, start.dim_out)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(start.weight))
+        layer.bias.copy_(torch.from_numpy(start.bias))
+    return layer
+
+
+def _as_norm(start: affine.Norm) -> nn.LayerNorm:
+    norm = nn.LayerNorm(len(start.gain), eps=affine.LAYER_NORM_EPSILON)
+    with torch.no_grad():
+        norm.weight.copy_(torch.from_numpy(start.gain))
+        norm.bias.copy_(torch.from_numpy(start.shift))
+    return norm
 
 
 def _as_map(layer: nn.Linear) -> affine.AffineMap:

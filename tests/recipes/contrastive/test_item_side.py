@@ -9,15 +9,17 @@ from torch import nn
 
 import small_world
 from polyglance import errors
+from polyglance.heads import affine
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.side import Side
 from polyglance.recipes.contrastive import etcl, item_side, nllb_clip
 from polyglance.recipes.data import image_text
 from polyglance.records import Caption, MediaFile
+from polyglance.towers.libraries.packaged import efficientnet_lite
 from polyglance.towers.tiny import image_net
 from polyglance.towers.tiny import tower as tiny
-from polyglance.towers.trainable import assembled, images, pixels
+from polyglance.towers.trainable import assembled, image_stages, images, pixels
 from polyglance.training import RunFolder
 
 PHRASES = small_world.PHRASES[:24]
@@ -243,3 +245,79 @@ def test_an_image_without_a_file_is_named(files):
         errors.InputError, match=f"1 of 24 contents have no pixels, first '{IDS[2]}'"
     ):
         trained(teacher, files)
+
+
+def staged_teacher():
+    """A teacher whose image tower is a drawn EfficientNet-Lite0, and behind it two layers."""
+    torch.manual_seed(0)
+    network = efficientnet_lite.EfficientNetLite("efficientnet-lite0", head=48)
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            nn.init.kaiming_normal_(parameter)
+    half = (127.0,) * 3
+    tower = assembled.TorchImageTower(
+        assembled.ProjectedEncoder(network),
+        recipe=pixels.PixelRecipe(fit="exact", height=32, width=32, scale=1.0, mean=half, std=half),
+        identity=assembled.Identity(
+            dim=48, pre_projection_dim=48, space_id="lite", fingerprint="lite"
+        ),
+        device=torch.device("cpu"),
+    )
+    rng = np.random.default_rng(0)
+    maps = [
+        affine.AffineMap(
+            rng.standard_normal((d_out, d_in)).astype(np.float32) / d_in**0.5,
+            np.zeros(d_out, np.float32),
+        )
+        for d_in, d_out in ((48, 40), (40, 24))
+    ]
+    words = Side(small_world.load_reference("fake:teacher"), "fake:teacher")
+    content = Side(tower, "packaged:efficientnet-lite0", affine.Chain(tuple(maps)))
+    return DualEncoder(content, words, "in memory")
+
+
+def test_the_last_stage_learns_from_maps_that_are_computed_once(files, monkeypatch):
+    teacher = staged_teacher()
+    data = joined(teacher)
+    config = nllb_clip.NllbClipConfig(
+        **FEW, num_steps=12, regime="full", trunk_rate=1e-2, trainable_image_stages=1
+    )
+    made = []
+    real = image_stages.TrainableStages.feature_map
+
+    def noted(self, image):
+        made.append(image.size)
+        return real(self, image)
+
+    monkeypatch.setattr(image_stages.TrainableStages, "feature_map", noted)
+    pack = nllb_clip.train(data, teacher=teacher, config=config, files=files)
+    assert len(made) == len(PHRASES)
+    first = nllb_clip.train(
+        data, teacher=teacher, config=dataclasses.replace(config, num_steps=1), files=files
+    )
+    assert len(made) == len(PHRASES)  # kept on disk
+    assert pack.manifest.content == "new-tower"
+    before = dict(teacher.content.tower.module.named_parameters())
+    learnt = pack.content_side.tower.tensors()
+    moved = {name for name, value in learnt.items() if not torch.equal(value, before[name])}
+    assert moved == {
+        name for name in before if ".blocks.15." in name or name.startswith("features.head.")
+    }
+    chains = [side.head for side in (teacher.content, pack.content_side)]
+    assert [len(chain.maps) for chain in chains] == [2, 2]
+    assert np.abs(chains[0].maps[0].weight - chains[1].maps[0].weight).max() > 1e-3
+    assert pack.manifest.data["last_loss"] < first.manifest.data["last_loss"]
+
+
+def test_stages_learn_from_files_in_the_regime_full_alone(files):
+    teacher = staged_teacher()
+    data = joined(teacher)
+    config = nllb_clip.NllbClipConfig(**FEW, num_steps=2, regime="full", trainable_image_stages=1)
+    shown = {name: np.zeros((3, 32, 32), np.float32) for name in IDS}
+    with pytest.raises(errors.InputError, match="24 of 24 contents have no file"):
+        nllb_clip.train(data, teacher=teacher, config=config, pixels=shown)
+    for changed in ({"regime": "text-encoder"}, {"augmentation": "crop-flip"}):
+        with pytest.raises(errors.ConfigError, match="trainable_image_stages=1 with regime"):
+            dataclasses.replace(config, **changed)
+    with pytest.raises(errors.ConfigError, match="trainable_image_stages"):
+        dataclasses.replace(config, trainable_image_stages=0)

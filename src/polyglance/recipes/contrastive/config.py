@@ -22,6 +22,9 @@ class ContrastiveConfig:
             the image tower's own learns.
         augmentation: With `full`: `crop-flip` learns from random crops, every other one mirrored;
             images are resized to 346/289 of what the tower reads for it, whatever their shape.
+        trainable_image_stages: With `full`: so many of the image tower's last stages learn; what
+            the frozen ones in front of them give is computed once an image and kept on disk, in
+            half precision. None lets all of the tower learn, from pixels.
         optimizer: A row of `training.optimizers`.
         batch_size: Rows of each view a step.
         projection_rate: Peak rate of projections and logit scale.
@@ -49,6 +52,7 @@ class ContrastiveConfig:
     regime: Literal["projection", "text-encoder", "full"] = "text-encoder"
     image_projection: Literal["frozen", "behind", "trained"] = "frozen"
     augmentation: Literal["none", "crop-flip"] = "none"
+    trainable_image_stages: bounds.Count | None = None
     optimizer: str = "adamw"
     batch_size: bounds.Count = 512
     projection_rate: bounds.Positive = 1e-3
@@ -76,4 +80,13 @@ class ContrastiveConfig:
                 f"augmentation {self.augmentation} with regime {self.regime}; pixels are cropped "
                 "only where the image tower learns",
                 hint="set regime=full as well, or augmentation=none",
+            )
+        if self.trainable_image_stages is None:
+            return
+        if self.regime != "full" or self.augmentation != "none":
+            raise errors.ConfigError(
+                f"trainable_image_stages={self.trainable_image_stages} with regime {self.regime} "
+                f"and augmentation {self.augmentation}; stages of the image tower learn with "
+                "regime full, from feature maps that are kept, which cannot be cropped",
+                hint="set regime=full and augmentation=none, or leave trainable_image_stages out",
             )

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from polyglance import errors
 from polyglance.encoding import prepared
 from polyglance.encoding.cache import MediaCache
-from polyglance.heads.affine import AffineMap
+from polyglance.heads.affine import AffineMap, Chain, Head
+from polyglance.heads.mlp import ChainHead
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.side import Side
 from polyglance.recipes.contrastive.config import ContrastiveConfig
@@ -25,6 +26,7 @@ from polyglance.recipes.contrastive.text_side import linear_from, map_of
 from polyglance.recipes.data.image_text import ImageText
 from polyglance.records import MediaFile, Output
 from polyglance.towers.trainable.assembled import TorchImageTower
+from polyglance.towers.trainable.image_stages import TrainableStages, live_stages
 from polyglance.towers.trainable.images import TrainableImages, live_images
 from polyglance.towers.trainable.pixels import centre_crop, crop_at
 from polyglance.vectors import Vectors, unit
@@ -48,7 +50,7 @@ class Shown:
     """
 
     rows_of: RowsOf
-    head: nn.Linear | None = None
+    head: nn.Module | None = None
     trunk: nn.Module | None = None
     side: Callable[[], Side | None] = lambda: None
 
@@ -195,25 +197,36 @@ def by_live_tower(
     files: Files | None,
 ) -> Shown:
     """The image tower learns, with the head behind it, if the teacher has one."""
-    known = pixels if pixels is not None else files or {}
+    stages = config.trainable_image_stages
+    known = pixels if pixels is not None and stages is None else files or {}
     absent = [name for name in data.item_ids if name not in known]
     if absent:
         raise errors.InputError(
-            f"{len(absent)} of {len(data.item_ids)} contents have no pixels, first "
-            f"{absent[0]!r}; the image tower learns from all",
-            hint="give pixels={id: teacher.content.tower.preprocess(image)}, or take "
+            f"{len(absent)} of {len(data.item_ids)} contents have no "
+            f"{'pixels' if stages is None else 'file'}, first {absent[0]!r}; the image tower "
+            "learns from all",
+            hint="give files={id: its MediaFile}, or take regime=text-encoder"
+            if stages is not None
+            else "give pixels={id: teacher.content.tower.preprocess(image)}, or take "
             "regime=text-encoder",
         )
     side = teacher.content
-    live = live_images(side.tower, side.reference)
     crops = config.augmentation == "crop-flip"
-    if pixels is None:
+    live: TrainableImages
+    if stages is not None:
         assert files is not None
-        pixels = _prepared(data, files, live=live, name=side.tower.fingerprint, crops=crops)
-    head = None
-    if side.head is not None:
-        start, bias = _projection_of(side)
-        head = linear_from(start, bias=bias)
+        live = staged = live_stages(side.tower, side.reference, stages=stages)
+        pixels = _feature_maps(data, files, live=staged, name=side.tower.fingerprint)
+    else:
+        live = live_images(side.tower, side.reference)
+        if pixels is None:
+            assert files is not None
+            pixels = _prepared(data, files, live=live, name=side.tower.fingerprint, crops=crops)
+    head: nn.Linear | ChainHead | None = None
+    if isinstance(side.head, Chain):
+        head = ChainHead(side.head)
+    elif side.head is not None:
+        head = linear_from(side.head, bias=True)
     view = _cropper(live) if crops else lambda array: array
 
     def rows_of(part: ImageText) -> Callable[[Tensor], Tensor]:
@@ -227,7 +240,10 @@ def by_live_tower(
 
     def after() -> Side:
         tower, reference = live.export()
-        return Side(tower, reference, None if head is None else map_of(head), side.head_input)
+        learnt: Head | None = head.fold() if isinstance(head, ChainHead) else None
+        if isinstance(head, nn.Linear):
+            learnt = map_of(head)
+        return Side(tower, reference, learnt, side.head_input)
 
     return Shown(rows_of=rows_of, head=head, trunk=live.module, side=after)
 
@@ -241,6 +257,17 @@ def _prepared(
         {each: files[each] for each in data.item_ids},
         lambda image: live.resized(image, size=size),
         name=f"{name} {size}",
+        known_keys=dict(zip(data.item_ids, data.content_keys, strict=False)),
+    )
+
+
+def _feature_maps(data: ImageText, files: Files, *, live: TrainableStages, name: str) -> Pixels:
+    """What the frozen stages give of all contents, computed once and kept on disk."""
+    return prepared.prepare(
+        {each: files[each] for each in data.item_ids},
+        live.feature_map,
+        name=f"{name} {live.stages}",
+        kind="feature maps",
         known_keys=dict(zip(data.item_ids, data.content_keys, strict=False)),
     )
 

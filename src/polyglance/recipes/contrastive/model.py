@@ -66,7 +66,7 @@ class JointNet(nn.Module):
         projection: nn.Linear | None,
         unit_input: bool = False,
         content_trunk: nn.Module | None = None,
-        content_head: nn.Linear | None = None,
+        content_head: nn.Module | None = None,
         temperature: float,
         bias: float | None = None,
     ) -> None:
@@ -256,7 +256,7 @@ def make_pack(
     """
     tower, reference = net.live.export()
     content_head = None
-    if net.content_head is not None and content_side is None:
+    if isinstance(net.content_head, nn.Linear) and content_side is None:
         content_head = learning_text.map_of(net.content_head)
     head = None if net.projection is None else learning_text.map_of(net.projection)
     return new_pack(

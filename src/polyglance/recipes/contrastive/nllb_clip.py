@@ -6,8 +6,9 @@ draws one random caption an image, languages in equal shares.
 What learns is a matter of `regime` and `image_projection`. By default the content side stays as it
 is, so that the pack answers on an existing index without one new vector, and English is untouched.
 `behind` learns a linear map on the index's own vectors: it is re-projected, in seconds. `trained`,
-the paper's way, learns the image projection itself, and `full` the image tower too: both need the
-images encoded again. `NllbClipConfig.as_published()` is the paper's.
+the paper's way, learns the image projection itself, and `full` the image tower too, or its last
+stages (`trainable_image_stages`): these need the images encoded again.
+`NllbClipConfig.as_published()` is the paper's.
 
 Legend: N captions, M contents, B of a batch, D width of the space, D' in front of its projection.
 

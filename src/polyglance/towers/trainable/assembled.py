@@ -50,8 +50,11 @@ class ProjectedEncoder(nn.Module):
         vectors = cast(Tensor, self.features(batch))
         if output == "pre_projection" and self.projection is not None:
             return vectors
-        if self.projection is not None:
-            vectors = self.projection(vectors)
+        return self.embedding(vectors)
+
+    def embedding(self, features: Tensor) -> Tensor:
+        """Features (B, D') to (B, D)."""
+        vectors = features if self.projection is None else cast(Tensor, self.projection(features))
         return vectors if self.after is None else self.after(vectors)
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -176,12 +176,37 @@ class EfficientNetLite(nn.Module):
             )
         )
         self.head = Convolution(widths[-1], head)
+        self.num_stages = len(scaled)
+        self._repeats = [stage.repeats for stage in scaled]
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """`pixel_values` (B, 3, H, W), normalised, to (B, head)."""
-        pixels = batch["pixel_values"].contiguous(memory_format=torch.channels_last)
-        parts = torch.split(pixels, PART if pixels.device.type == "cpu" else len(pixels))
+        parts = _parts(batch["pixel_values"])
         return torch.cat([self.head(self.blocks(self.stem(p))).mean(dim=(2, 3)) for p in parts])
+
+    def feature_maps(self, batch: Mapping[str, Tensor], *, stages: int) -> Tensor:
+        """`pixel_values` (B, 3, H, W) to (B, C, H', W'), what the last `stages` stages take."""
+        frozen = self.blocks[: self._first_block(stages)]
+        return torch.cat([frozen(self.stem(part)) for part in _parts(batch["pixel_values"])])
+
+    def features_of(self, maps: Tensor, *, stages: int) -> Tensor:
+        """Feature maps (B, C, H', W') to (B, head); the head counts to the last stage."""
+        last = self.blocks[self._first_block(stages) :]
+        return torch.cat([self.head(last(part)).mean(dim=(2, 3)) for part in _parts(maps)])
+
+    def last_stages(self, stages: int) -> list[nn.Module]:
+        """The modules of the last stages, and the head behind them."""
+        return [*self.blocks[self._first_block(stages) :].children(), self.head]
+
+    def _first_block(self, stages: int) -> int:
+        """The first block of the last stages."""
+        return sum(self._repeats[: self.num_stages - stages])
+
+
+def _parts(maps: Tensor) -> Sequence[Tensor]:
+    """Images that go through the network together, with their channels last."""
+    maps = maps.contiguous(memory_format=torch.channels_last)
+    return torch.split(maps, PART if maps.device.type == "cpu" else len(maps))
 
 
 def scaled_stages(stages: tuple[Stage, ...], width: float, depth: float) -> Iterator[Stage]:
