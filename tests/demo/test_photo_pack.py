@@ -59,10 +59,10 @@ def test_models_of_others_have_no_pack_that_ships(model_folder):
     assert photo_pack.shipped_pack(str(model_folder)) is None
 
 
-def test_a_pack_ships_where_its_folder_is_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(shipped, "folder_of", lambda reference: tmp_path / "weights" / reference)
+def test_the_default_pack_of_many_languages_is_taken_where_it_is_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "_weights", lambda name: tmp_path / name)
     assert photo_pack.shipped_pack("photos") is None
-    folder = tmp_path / "weights" / "packs" / "photos-ridge"
+    folder = tmp_path / "packs" / "photos-residual-mlp"
     folder.mkdir(parents=True)
     assert photo_pack.shipped_pack("photos") is None
     (folder / "pack.json").write_text("{}")

@@ -20,11 +20,9 @@ TOWER = "packaged:multilingual-e5-small?runtime=onnx"
 
 
 def shipped_pack(model: str) -> Path | None:
-    """The pack that comes along with a shipped model; None where none does."""
-    if not shipped.is_shipped(model):
-        return None
-    found = shipped.folder_of(model).parent / "packs" / f"{model}-ridge"
-    return found if (found / PACK_FILE).is_file() else None
+    """The pack of many languages that comes with a shipped model; None where none does."""
+    found = shipped.default_packs(model)
+    return Path(shipped.pack_location(found[0])) if found else None
 
 
 def location(
