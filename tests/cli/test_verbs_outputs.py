@@ -24,7 +24,7 @@ READ = {
         "image",
         "images",
     ),
-    *("parallel", "paths", "resources", "results", "source", "task_images"),
+    *("parallel", "paths", "photos", "resources", "results", "source", "task_images"),
     *("text", "translations"),
 }
 # What a verb needs before it looks at its output; whatever else is required is given as "x".
