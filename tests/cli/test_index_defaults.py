@@ -98,6 +98,8 @@ def test_a_data_folder_that_cannot_be_written_is_named(
         (("index", "photos", "-o", ""), "-o"),
         (("search", "dog", "--image", ""), "--image"),
         (("train", "ridge", "-m", "photos", "--bank", "", "--out", "pack"), "--bank"),
+        (("embed", "text", "", "--tower", "x", "--out", "store"), "a path"),
+        (("embed", "text", "captions.tsv", "--tower", "x", "--out", ""), "--out"),
     ],
 )
 def test_an_empty_path_is_not_the_folder_that_one_is_in(run, argv, what, monkeypatch, tmp_path):
@@ -112,6 +114,8 @@ def test_an_empty_path_is_not_the_folder_that_one_is_in(run, argv, what, monkeyp
 def test_an_empty_text_is_no_path(run):
     assert "is empty; it would mean" not in run("search", "")[2]
     assert "is empty; it would mean" not in run("search", "x", "--language", "")[2]
+    assert "is empty; it would mean" not in run("embed", "text", "x", "--tower", "", "-o", "y")[2]
+    assert run("embed", "")[0] == 2
 
 
 def test_another_language_is_answered_without_naming_a_pack(run, shipped_world, picture_folder):

@@ -295,6 +295,21 @@ def test_data_id_is_of_the_content_alone(tmp_path):
     assert three.fingerprint() != one.fingerprint()
 
 
+def test_a_store_that_another_process_makes_in_between_is_opened(tmp_path, monkeypatch):
+    make = Store.create
+
+    def overtaken(path, facts, **given):
+        make(path, facts, **given).append(["a"], ["k"], vectors=some_vectors(1))
+        return make(path, facts, **given)
+
+    monkeypatch.setattr(Store, "create", overtaken)
+    assert Store.open_or_create(tmp_path / "s", FACTS).ids() == ["a"]
+    (tmp_path / "t" / "vectors.lance").mkdir(parents=True)
+    (tmp_path / "t" / "vectors.lance" / "x").write_text("not ours")
+    with pytest.raises(errors.StoreError):
+        Store.open_or_create(tmp_path / "t", FACTS)
+
+
 def test_open_or_create(tmp_path):
     Store.open_or_create(tmp_path / "s", FACTS).append(["a"], ["k"], vectors=some_vectors(1))
     assert Store.open_or_create(tmp_path / "s", FACTS).ids() == ["a"]

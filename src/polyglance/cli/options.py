@@ -179,7 +179,9 @@ def require_named(command: Any, given: Sequence[str]) -> None:
     """
     from polyglance import errors
 
-    if not any(text == "" or text.endswith("=") for text in given):
+    while given and given[0] in getattr(command, "commands", {}):  # embed text, embed images
+        command, given = command.commands[given[0]], given[1:]
+    if command.callback is None or not any(text == "" or text.endswith("=") for text in given):
         return
     kinds = typing.get_type_hints(command.callback)
     takes_path = [one for one in command.params if _has_path(kinds.get(one.name))]

@@ -143,7 +143,12 @@ class Store:
         """
         path = Path(path)
         if not (path / MANIFEST_NAME).exists():
-            return cls.create(path, facts, extra_columns=extra_columns, extra_facts=extra_facts)
+            try:
+                return cls.create(path, facts, extra_columns=extra_columns, extra_facts=extra_facts)
+            except errors.StoreError:
+                if not (path / MANIFEST_NAME).exists():
+                    raise
+                # Another process has made it in between.
         store = cls.open(path)
         store.require(facts)
         if lacking := sorted(set(extra_columns or {}) - set(store.extra_columns)):
