@@ -304,9 +304,12 @@ def test_a_store_that_another_process_makes_in_between_is_opened(tmp_path, monke
 
     monkeypatch.setattr(Store, "create", overtaken)
     assert Store.open_or_create(tmp_path / "s", FACTS).ids() == ["a"]
-    (tmp_path / "t" / "vectors.lance").mkdir(parents=True)
-    (tmp_path / "t" / "vectors.lance" / "x").write_text("not ours")
-    with pytest.raises(errors.StoreError):
+
+    def failing(path, facts, **given):
+        raise errors.StoreError("no room", hint="make some")
+
+    monkeypatch.setattr(Store, "create", failing)
+    with pytest.raises(errors.StoreError, match="no room"):
         Store.open_or_create(tmp_path / "t", FACTS)
 
 
