@@ -131,3 +131,10 @@ def test_a_model_of_the_users_of_that_name_wins(tmp_path, monkeypatch, teacher):
 def test_other_references_are_left_alone():
     assert shipped.absolute("hf:a/b") == "hf:a/b"
     assert str(shipped.folder_of("some/folder")) == "some/folder"
+
+
+def test_the_packs_that_answer_by_default():
+    # The first is of many languages; the second needs no package and is the best in its five.
+    assert shipped.default_packs("photos") == ("photos-residual-mlp", "photos-distill")
+    assert shipped.default_packs("photos-open") == ("photos-open-ridge",)
+    assert shipped.default_packs("hf:a/b") == ()
