@@ -19,16 +19,15 @@ from polyglance.recipes import run
 TOWER = "packaged:multilingual-e5-small?runtime=onnx"
 
 
-def shipped_pack(model: str) -> Path | None:
-    """The pack of many languages that comes with a shipped model; None where none does."""
-    found = shipped.default_packs(model)
-    return Path(shipped.pack_location(found[0])) if found else None
+def shipped_pack(model: str) -> str | None:
+    """Name of the pack of many languages that comes with a model; None where none does."""
+    return next(iter(shipped.default_packs(model)), None)
 
 
 def location(
     given: str | None, *, model: DualEncoder, photos: PhotoSet | None, out: Path, tower: str = TOWER
 ) -> str:
-    """Where the pack is, trained now where there is none.
+    """Where the pack is, or the name of one that ships; trained now where there is none.
 
     Args:
         given: Folder or hub id of the user's own; None for the demo's choice.
@@ -44,7 +43,7 @@ def location(
         return given
     found = shipped_pack(model.reference)
     if found is not None:
-        return str(found)
+        return found
     if photos is None:
         raise errors.UnavailableError(
             f"no language pack comes with {model.reference}, and none can be trained on photos "
