@@ -160,7 +160,7 @@ def load(
     return PhotoWorld(
         split_of=split_of,
         captions=said,
-        parallel=parallel_text(said, split_of),
+        parallel=parallel_text(said, split_of, multi30k=MULTI30K),
         teacher=_teacher(folder, said[ENGLISH], split_of, config=config, cache=cache)
         if model is None
         else shipped_teacher(model, list(split_of), folder=folder),
@@ -177,7 +177,10 @@ def _all_captions(language: str) -> list[Caption]:
 
 
 def parallel_text(
-    said: Mapping[str, Sequence[Caption]], split_of: Mapping[str, str]
+    said: Mapping[str, Sequence[Caption]],
+    split_of: Mapping[str, str],
+    *,
+    multi30k: Path | None,
 ) -> ParallelText:
     """Captions of one train photo in two languages, and Multi30K; nothing of dev or test photos.
 
@@ -187,13 +190,19 @@ def parallel_text(
     Args:
         said: Language to its captions of all splits.
         split_of: Decoded to its split.
+        multi30k: Folder of task 1; None takes captions alone.
     """
     unseen = {name for name, split in split_of.items() if split != "train"}
-    lines = multi30k_lines.read_multi30k(
-        MULTI30K, "train", languages=[ENGLISH, *MULTI30K_LANGUAGES]
-    )
-    kept = lines.leaving_out(unseen)
-    pairs = [pair for language in MULTI30K_LANGUAGES for pair in kept.pairs(ENGLISH, language)]
+    pairs: list[Pair] = []
+    num_lines_left_out = 0
+    if multi30k is not None:
+        lines = multi30k_lines.read_multi30k(
+            multi30k, "train", languages=[ENGLISH, *MULTI30K_LANGUAGES]
+        )
+        kept = lines.leaving_out(unseen)
+        num_lines_left_out = len(lines.images) - len(kept.images)
+        for language in MULTI30K_LANGUAGES:
+            pairs += kept.pairs(ENGLISH, language)
     english = _by_photo(said[ENGLISH], unseen)
     for language in OTHER_LANGUAGES:
         for name, texts in _by_photo(said[language], unseen).items():
@@ -215,7 +224,7 @@ def parallel_text(
     return ParallelText(
         pairs=clean,
         left_out={
-            "multi30k_lines_of_dev_and_test_photos": len(lines.images) - len(kept.images),
+            "multi30k_lines_of_dev_and_test_photos": num_lines_left_out,
             "flickr8k_captions_of_dev_and_test_photos": sum(
                 caption.item_id in unseen for listed in said.values() for caption in listed
             ),

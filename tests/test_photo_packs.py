@@ -3,15 +3,16 @@
 import csv
 import gzip
 import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
+from tools import photo_pack_texts, photo_packs
 
 import small_bert
 import small_world
 from polyglance.languages.registry import ENGLISH
 from polyglance.model.pack import LanguagePack
+from polyglance.recipes.distill.config import DistillConfig
 
 ROOT = Path(__file__).parents[1]
 # By code of the data set: in which invented language its captions are here.
@@ -19,14 +20,6 @@ INVENTED = {"en": ENGLISH, "zh": "hin_Deva", "ar": "arb_Arab"} | dict.fromkeys(
     ("de", "fr", "cs"), "deu_Latn"
 )
 SPLITS = ("train",) * 4 + ("dev", "test")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tools():
-    """The builder and its texts, which lie in a folder of scripts."""
-    sys.path.insert(0, str(ROOT / "tools"))
-    yield
-    sys.path.remove(str(ROOT / "tools"))
 
 
 @pytest.fixture
@@ -77,8 +70,6 @@ def clip(tmp_path_factory):
 
 @pytest.fixture
 def texts(flickr8k, multi30k, monkeypatch):
-    import photo_pack_texts
-
     monkeypatch.setattr(photo_pack_texts, "NUM_KEPT_BACK", 8)
     return photo_pack_texts.Texts(flickr8k, multi30k)
 
@@ -119,25 +110,18 @@ def test_parallel_text_has_nothing_of_dev_and_test_photos(texts):
 
 
 def test_a_pack_is_called_after_model_and_recipe():
-    import photo_packs
-
     assert photo_packs.name_of("photos", "ridge") == "photos-ridge"
     assert photo_packs.name_of("hf:a/b-c_d?revision=1", "m2m") == "a-b-c-d-m2m"
 
 
 def test_packs_for_any_clip_with_measured_cards(flickr8k, clip, tmp_path, monkeypatch, texts):
-    import photo_packs
-
     said = []
     tower = small_bert.save(tmp_path / "multilingual", width=24, seed=3)
     monkeypatch.setattr(
         photo_packs, "RECIPES", {"photos": ("ridge", "distill"), "photos-open": ("ridge",)}
     )
-    monkeypatch.setattr(
-        photo_packs,
-        "DISTILL",
-        photo_packs.DistillConfig(ending="linear", num_buckets=500, dim=8, num_steps=3),
-    )
+    quick = DistillConfig(ending="linear", num_buckets=500, dim=8, num_steps=3)
+    monkeypatch.setattr(photo_packs, "CONFIGS", {"distill": quick})
     photo_packs.main(
         [str(flickr8k), str(tmp_path / "out"), "--model", f"hf:{clip}", "--tower", tower],
         say=lambda *lines, flush: said.append(" ".join(lines)),
@@ -159,8 +143,6 @@ def test_packs_for_any_clip_with_measured_cards(flickr8k, clip, tmp_path, monkey
 
 
 def test_a_page_without_its_marks_is_refused_before_any_work(flickr8k, tmp_path, capsys):
-    import photo_packs
-
     page = tmp_path / "packs.md"
     page.write_text("# Packs\n")
     with pytest.raises(SystemExit):

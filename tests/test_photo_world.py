@@ -52,7 +52,7 @@ def said():
 
 
 def test_parallel_text_holds_no_caption_of_a_dev_or_test_photo(multi30k, said):
-    found = photo_world.parallel_text(said, SPLIT_OF)
+    found = photo_world.parallel_text(said, SPLIT_OF, multi30k=photo_world.MULTI30K)
     expected = {
         Pair("A red ball.", ENGLISH, "Ein roter Ball.", GERMAN),
         Pair("Nine birds.", ENGLISH, "Neun Vögel.", GERMAN),
@@ -70,7 +70,7 @@ def test_parallel_text_holds_no_caption_of_a_dev_or_test_photo(multi30k, said):
 
 
 def test_what_is_left_out_is_counted(multi30k, said):
-    assert photo_world.parallel_text(said, SPLIT_OF).left_out == {
+    assert photo_world.parallel_text(said, SPLIT_OF, multi30k=photo_world.MULTI30K).left_out == {
         "multi30k_lines_of_dev_and_test_photos": 2,
         "flickr8k_captions_of_dev_and_test_photos": 4,
         # "Same words ." with the tree, and what reads like the test photo's cat with two balls.
@@ -90,7 +90,7 @@ def test_no_caption_of_a_real_dev_or_test_photo():
         ]
         for language in (ENGLISH, *photo_world.OTHER_LANGUAGES)
     }
-    found = photo_world.parallel_text(said, split_of)
+    found = photo_world.parallel_text(said, split_of, multi30k=photo_world.MULTI30K)
     texts = {(pair.language_b, pair.text_b) for pair in found.pairs}
     texts |= {(ENGLISH, pair.text_a) for pair in found.pairs}
     for language, listed in said.items():

@@ -7,22 +7,21 @@ learnt from, so that no two texts of the two sides are about one photo.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from benchmarks import multi30k_lines, photo_world
 
-from polyglance.languages.registry import ENGLISH, normalise_language
+from polyglance.languages.registry import ENGLISH
 from polyglance.records import Caption, Pair
-from polyglance.sources import captions, labels, multi30k, text_lines
+from polyglance.sources import captions, labels
 from polyglance.tasks import load_task
 from polyglance.tasks.text import BitextData
 
-OTHERS = ("zho_Hans", "arb_Arab", "deu_Latn", "fra_Latn", "ces_Latn")
-SPLITS = ("train", "dev", "test")
+OTHERS = photo_world.OTHER_LANGUAGES
 # Train photos whose captions in other languages only say where each language lies.
 NUM_KEPT_BACK = 400
 # A mean of more moves by less than its own error.
@@ -63,7 +62,7 @@ class Texts:
         return {
             language: [
                 caption
-                for split in SPLITS
+                for split in photo_world.SPLITS
                 for caption in captions.read_flickr8k(self.flickr8k, language, split=split)
             ]
             for language in (ENGLISH, *OTHERS)
@@ -93,13 +92,11 @@ class Texts:
             if caption.item_id in self.kept_back
         ]
         if self.multi30k is not None:
-            of_flickr8k = {_number(name) for name in self.split_of}
-            for language, rows in self._multi30k_lines().items():
-                found += [
-                    (language, text)
-                    for photo, text in rows
-                    if language != ENGLISH and _number(photo) not in of_flickr8k
-                ]
+            lines = multi30k_lines.read_multi30k(
+                self.multi30k, "train", languages=photo_world.MULTI30K_LANGUAGES
+            )
+            for language, rows in lines.leaving_out(self.split_of).lines.items():
+                found += [(language, text) for text in rows]
         return found
 
     def sentences(self) -> list[Said]:
@@ -128,67 +125,6 @@ class Texts:
         return [prompt.format(name) for name in names for prompt in PROMPTS]
 
     def parallel(self) -> list[Pair]:
-        """English texts and their translations: of Multi30K, and captions of one train photo.
-
-        Whatever reads like a caption of a dev or test photo goes: "a dog runs on grass" is said of
-        several.
-        """
-        unseen = {name for name, split in self.split_of.items() if split != "train"}
-        numbers = {_number(name) for name in unseen}
-        pairs = []
-        if self.multi30k is not None:
-            lines = self._multi30k_lines()
-            for language in lines:
-                pairs += [
-                    Pair(english, ENGLISH, text, language)
-                    for (photo, english), (_, text) in zip(
-                        lines[ENGLISH], lines[language], strict=True
-                    )
-                    if language != ENGLISH and _number(photo) not in numbers
-                ]
-        english_of = _by_photo(self.captions[ENGLISH], unseen)
-        for language in OTHERS:
-            for name, said in _by_photo(self.captions[language], unseen).items():
-                both = itertools.product(english_of.get(name, ()), said)
-                pairs += [Pair(text, ENGLISH, other, language) for text, other in both]
-        forbidden = {
-            (caption.language, _letters(caption.text))
-            for listed in self.captions.values()
-            for caption in listed
-            if caption.item_id in unseen
-        }
-        return [
-            pair
-            for pair in dict.fromkeys(pairs)
-            if (pair.language_a, _letters(pair.text_a)) not in forbidden
-            and (pair.language_b, _letters(pair.text_b)) not in forbidden
-        ]
-
-    def _multi30k_lines(self) -> dict[str, list[tuple[str, str]]]:
-        """By language the photo and text of each line of the train split."""
-        assert self.multi30k is not None
-        images = text_lines.read_lines(multi30k.multi30k_files(self.multi30k, "train")[1])
-        found = {}
-        for code in ("en", "de", "fr", "cs"):
-            listed = multi30k.read_multi30k_captions(self.multi30k, "train", code)
-            language = normalise_language(code, dataset="multi30k")
-            found[language] = list(zip(images, (each.text for each in listed), strict=True))
-        return found
-
-
-def _by_photo(listed: Iterable[Caption], unseen: set[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for caption in listed:
-        if caption.item_id not in unseen:
-            found.setdefault(caption.item_id, []).append(caption.text)
-    return found
-
-
-def _number(name: str) -> str:
-    """The number that Flickr gave a photo, by which names of both data sets agree."""
-    return name.partition("_")[0].partition(".")[0]
-
-
-def _letters(text: str) -> str:
-    """What is compared: letters and digits alone, so that "runs ." reads like "runs."."""
-    return "".join(character for character in text.casefold() if character.isalnum())
+        """English texts and their translations: of Multi30K, and captions of one train photo."""
+        found = photo_world.parallel_text(self.captions, self.split_of, multi30k=self.multi30k)
+        return list(found.pairs)

@@ -1,6 +1,6 @@
 """Make the shipped language packs anew, for the photo models or for any CLIP, and measure each.
 
-    python tools/photo_packs.py FLICKR8K OUT [--multi30k FOLDER] [--tatoeba FOLDER]
+    python -m tools.photo_packs FLICKR8K OUT [--multi30k FOLDER] [--tatoeba FOLDER]
         [--class-names FOLDER] [--model MODEL ...] [--only NAME ...] [--page docs/packs.md]
 
 FLICKR8K holds `images.tsv`, `captions.LANG.tsv` and the photos (`all-photos/`). OUT gets a folder a
@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from photo_pack_texts import OTHERS, Texts
+from benchmarks import photo_pack, photo_world
+from tools.photo_pack_texts import OTHERS, Texts
 
 from polyglance import evaluation
 from polyglance.encoding.texts import VectorCache
@@ -37,10 +38,9 @@ from polyglance.recipes import run as recipes
 from polyglance.recipes import scoring
 from polyglance.recipes.data import dev_sets, image_text
 from polyglance.recipes.data.training_data import TrainingData
-from polyglance.recipes.distill.config import DistillConfig
 from polyglance.recipes.drift_adapter import ResidualMlpConfig
 from polyglance.results import measured
-from polyglance.storage import atomic, locations
+from polyglance.storage import atomic
 from polyglance.tasks.retrieval import RetrievalData
 from polyglance.towers import load_tower
 
@@ -49,16 +49,7 @@ TOWER = "packaged:multilingual-e5-small?runtime=onnx"
 WITHOUT_CAPTIONS = "photos-open"
 RECIPES = {"photos": ("ridge", "m2m", "residual-mlp", "distill"), WITHOUT_CAPTIONS: ("ridge",)}
 # A table of 8-bit n-grams: 24,000 rows of 128 are 3 MB.
-DISTILL = DistillConfig(
-    ending="contrast",
-    num_buckets=24_000,
-    dim=128,
-    dropout=0.1,
-    num_steps=500,
-    batch_size=1024,
-    learning_rate=1e-2,
-    temperature=0.1,
-)
+DISTILL = replace(photo_pack.CONFIG, num_buckets=24_000, dim=128)
 # Chosen on dev photos: `docs/log.md`.
 RESIDUAL_MLP = ResidualMlpConfig(
     skip="ridge",
@@ -138,7 +129,7 @@ def make(
 ) -> LanguagePack:
     """Train a pack, choose who answers on dev photos, measure it on test photos."""
     # Where the photo models keep the vectors of their texts.
-    cache = VectorCache(locations.cache_folder() / "photo-world" / "texts")
+    cache = VectorCache(photo_world.kept_in() / "texts")
     data, facts = material(recipe, model.reference, texts)
     pack = recipes.train(
         recipe,

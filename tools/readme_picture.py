@@ -1,6 +1,6 @@
 """Make the picture of README: photographs that are free to show, found in four scripts.
 
-    python tools/readme_picture.py UNPACKED OUT.webp [--pack PACK]
+    python -m tools.readme_picture UNPACKED OUT.webp [--pack PACK]
 
 UNPACKED is the unpacked Debian package `gcompris-qt-data`; which of its photographs are taken, and
 under which licence, stands in `docs/pictures/photos.tsv`. They are indexed by the model `photos`
