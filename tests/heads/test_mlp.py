@@ -45,7 +45,7 @@ def test_layers_take_centred_and_scaled_inputs_and_leave_units_out_in_training_a
     x = (5 + 0.01 * rng.standard_normal((50, 6))).astype(np.float32)
     _, skip = head_of(6, 4)
     torch.manual_seed(0)
-    head = mlp.ResidualHead(skip, hidden=8, dropout=0.5, standard=x)
+    head = mlp.ResidualHead(skip, hidden=8, dropout=0.5, standard=mlp.Standard.of(x))
     torch.nn.init.normal_(head.last.weight)
     taken = (x - x.mean(0)) * (mlp.STANDARD_LENGTH / np.linalg.norm(x - x.mean(0), axis=1).mean())
     first, last = (

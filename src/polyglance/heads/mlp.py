@@ -5,6 +5,7 @@ Legend: N rows, D_in and D_out widths, H hidden width.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
@@ -19,6 +20,41 @@ from polyglance.vectors import Vectors
 NormName = Literal["batch", "layer"]
 # Unit vectors lie so close together that AdamW would take thousands of steps to tell them apart.
 STANDARD_LENGTH = 20.0
+
+
+@dataclass(frozen=True, eq=False)
+class Standard:
+    """Inputs centred and brought to one length: `(x - centre) * scale`.
+
+    Attributes:
+        centre: Float32 (D,).
+        scale: Float32.
+    """
+
+    centre: Vectors
+    scale: np.float32
+
+    @classmethod
+    def of(cls, rows: Vectors) -> Standard:
+        """That by which the mean of rows (N, D) is zero and their mean length `STANDARD_LENGTH`."""
+        centre = rows.mean(axis=0)
+        return cls(
+            centre, np.float32(STANDARD_LENGTH / np.linalg.norm(rows - centre, axis=1).mean())
+        )
+
+    @classmethod
+    def nothing(cls, dim: int) -> Standard:
+        """That which leaves inputs as they are."""
+        return cls(np.zeros(dim, np.float32), np.float32(1))
+
+    def __call__(self, rows: Vectors) -> Vectors:
+        """Rows (N, D) as they are taken."""
+        return (rows - self.centre) * self.scale
+
+    def folded(self, first: affine.AffineMap) -> affine.AffineMap:
+        """The map behind it, made to take inputs as they are."""
+        weight: Vectors = first.weight * self.scale
+        return affine.AffineMap(weight, first.bias - weight @ self.centre)
 
 
 class ProjectionHead(nn.Module):
@@ -123,11 +159,14 @@ class ResidualHead(nn.Module):
         skip: The fixed map, (D_out, D_in).
         hidden: H, at least 1.
         dropout: Share of the H units that a training step leaves out.
-        standard: Rows (N, D_in): the layers take inputs minus the mean of these, scaled so that
-            theirs have length `STANDARD_LENGTH` on average; None leaves inputs as they are.
+        standard: How the layers take their inputs; None leaves them as they are.
 
     Source: Drift-Adapter (Vejendla 2025), the residual MLP, whose skip is the identity.
     """
+
+    skip_weight: Tensor
+    skip_bias: Tensor
+    centre: Tensor
 
     def __init__(
         self,
@@ -135,16 +174,16 @@ class ResidualHead(nn.Module):
         *,
         hidden: int,
         dropout: float = 0.0,
-        standard: Vectors | None = None,
+        standard: Standard | None = None,
     ) -> None:
         super().__init__()
         if hidden < 1:
             raise errors.ConfigError(f"hidden {hidden}; it must be 1 or more", hint="try 256")
         self._skip, self._dropout = skip, dropout
-        self._standard = _standardising(skip.dim_in, standard)
-        for name, fixed in (("skip", skip), ("standard", self._standard)):
-            self.register_buffer(f"{name}_weight", torch.from_numpy(fixed.weight))
-            self.register_buffer(f"{name}_bias", torch.from_numpy(fixed.bias))
+        self._standard = standard or Standard.nothing(skip.dim_in)
+        self.register_buffer("skip_weight", torch.from_numpy(skip.weight))
+        self.register_buffer("skip_bias", torch.from_numpy(skip.bias))
+        self.register_buffer("centre", torch.from_numpy(self._standard.centre))
         self.first = nn.Linear(skip.dim_in, hidden)
         self.last = nn.Linear(hidden, skip.dim_out)
         nn.init.zeros_(self.last.weight)
@@ -152,10 +191,9 @@ class ResidualHead(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(N, D_in) to (N, D_out), not normalised."""
-        buffers = dict(self.named_buffers())
-        taken = functional.linear(vectors, buffers["standard_weight"], buffers["standard_bias"])
+        taken = (vectors - self.centre) * float(self._standard.scale)
         hidden = functional.dropout(torch.relu(self.first(taken)), self._dropout, self.training)
-        skipped = functional.linear(vectors, buffers["skip_weight"], buffers["skip_bias"])
+        skipped = functional.linear(vectors, self.skip_weight, self.skip_bias)
         found: Tensor = skipped + self.last(hidden)
         return found
 
@@ -165,7 +203,7 @@ class ResidualHead(nn.Module):
         The skip goes through the ReLU in two halves, since z = relu(z) - relu(-z).
         """
         identity = np.eye(self._skip.dim_out, dtype=np.float32)
-        first, last = _as_map(self.first).after(self._standard), _as_map(self.last)
+        first, last = self._standard.folded(_as_map(self.first)), _as_map(self.last)
         skip = self._skip
         widened = affine.AffineMap(
             np.concatenate([first.weight, skip.weight, -skip.weight]),
@@ -173,15 +211,6 @@ class ResidualHead(nn.Module):
         )
         weight = np.concatenate([last.weight, identity, -identity], axis=1)
         return affine.Chain((widened, affine.AffineMap(weight, last.bias)))
-
-
-def _standardising(dim: int, rows: Vectors | None) -> affine.AffineMap:
-    """The map that centres and scales; the identity for no rows."""
-    weight, centre = np.eye(dim, dtype=np.float32), np.zeros(dim, np.float32)
-    if rows is not None:
-        centre = rows.mean(axis=0)
-        weight *= np.float32(STANDARD_LENGTH / np.linalg.norm(rows - centre, axis=1).mean())
-    return affine.AffineMap(weight, -weight @ centre)
 
 
 def _as_layer(start: affine.AffineMap) -> nn.Linear:

@@ -29,7 +29,7 @@ from polyglance import errors, training
 from polyglance.encoding.texts import VectorCache
 from polyglance.heads import closed_form, linear
 from polyglance.heads.affine import AffineMap
-from polyglance.heads.mlp import ResidualHead
+from polyglance.heads.mlp import ResidualHead, Standard
 from polyglance.losses import Terms, regression
 from polyglance.model.dual_encoder import DualEncoder
 from polyglance.model.pack import LanguagePack
@@ -170,7 +170,7 @@ def fit_residual_mlp(
         _skip(pairs, config),
         hidden=config.hidden,
         dropout=config.dropout,
-        standard=pairs.x if config.standardise else None,
+        standard=Standard.of(pairs.x) if config.standardise else None,
     )
     start = None if config.skip == "identity" else f"{config.skip} map of {pairs.data_id}"
     noise = config.input_noise * float(pairs.x.std(axis=0).mean())

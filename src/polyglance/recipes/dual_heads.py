@@ -20,12 +20,10 @@ from torch.nn import functional
 
 from polyglance import training
 from polyglance.heads.affine import AffineMap, Chain
+from polyglance.heads.mlp import Standard
 from polyglance.losses import Terms, clip
 from polyglance.metrics import retrieval
 from polyglance.vectors import Vectors, unit
-
-# Inputs are centred and brought to this mean length: unit ones would make the first steps tiny.
-INPUT_LENGTH = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,16 +87,14 @@ class TwoLayers(nn.Module):
 
     def __init__(self, inputs: Vectors, config: HeadsConfig) -> None:
         super().__init__()
-        self.centre = inputs.mean(axis=0)
-        length = np.linalg.norm(inputs - self.centre, axis=1).mean()
-        self.scale = np.float32(INPUT_LENGTH / length)
+        self.standard = Standard.of(inputs)
         self.first = nn.Linear(inputs.shape[1], config.hidden)
         self.last = nn.Linear(config.hidden, config.width)
         self.dropouts = (config.input_dropout, config.hidden_dropout)
 
     def brought(self, inputs: Vectors) -> Tensor:
         """Rows centred and scaled."""
-        return torch.from_numpy((inputs - self.centre) * self.scale)
+        return torch.from_numpy(self.standard(inputs))
 
     def forward(self, rows: Tensor) -> Tensor:
         """Rows that were `brought` to (N, D), unit."""
@@ -112,8 +108,7 @@ class TwoLayers(nn.Module):
             AffineMap(layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy())
             for layer in (self.first, self.last)
         )
-        weight = first.weight * self.scale
-        return Chain((AffineMap(weight, first.bias - weight @ self.centre), last))
+        return Chain((self.standard.folded(first), last))
 
 
 class _Both(nn.Module):
